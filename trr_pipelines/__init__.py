@@ -1,0 +1,1 @@
+"""Photo derivatives for TRR, an entertainment archive: imported, rendered, catalogued, served."""

@@ -1,0 +1,4 @@
+"""Where rendering runs: child processes of this machine under limits of time and memory.
+
+What is rendered is decided in `pipeline`, how in `imaging`.
+"""

@@ -1,0 +1,81 @@
+"""The error tree: what can go wrong, under which reason code, and whether trying again can help.
+
+    TrrError
+     ├── InputError        what a user gave cannot be used: a path, a manifest, a URL, an option
+     ├── SetupError        the surroundings are not ready: no database, an old schema, a port in use
+     └── MediaError        one photo could not be fetched, decoded or stored; carries a `Reason`
+          ├── PermanentError   the same bytes will fail again
+          └── RetryableError   the same photo may succeed later
+
+Every message names the thing, the limit and the value, and fits on one line: users see it as it stands.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a photo failed. The codes are a contract: they stand in the catalogue, in metrics and in payloads."""
+
+    EMPTY_FILE = "empty_file"
+    NOT_AN_IMAGE = "not_an_image"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    CORRUPT = "corrupt"
+    TRUNCATED = "truncated"
+    TOO_MANY_BYTES = "too_many_bytes"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    SIDE_TOO_LONG = "side_too_long"
+    DECODE_TIMEOUT = "decode_timeout"
+    DECODE_OOM = "decode_oom"
+    DECODE_CRASH = "decode_crash"
+    BLOCKED_ADDRESS = "blocked_address"
+    FETCH_NOT_FOUND = "fetch_not_found"
+    FETCH_FORBIDDEN = "fetch_forbidden"
+    FETCH_TIMEOUT = "fetch_timeout"
+    FETCH_FAILED = "fetch_failed"
+    STORAGE_UNAVAILABLE = "storage_unavailable"
+    STORAGE_TIMEOUT = "storage_timeout"
+    STORAGE_DENIED = "storage_denied"
+    DISK_FULL = "disk_full"
+    INTERNAL = "internal"
+
+
+class TrrError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class InputError(TrrError):
+    """What the user gave cannot be used."""
+
+
+class SetupError(TrrError):
+    """The surroundings (database, ports, settings) are not ready for what was asked."""
+
+
+class MediaError(TrrError):
+    """One photo could not be fetched, decoded or stored.
+
+    `detail` is one line for people; `retry_after` is the number of seconds that the other side asked us to wait.
+    """
+
+    def __init__(self, reason: Reason, detail: str, *, retry_after: float | None = None) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.reason, self.detail, self.retry_after)
+
+
+class PermanentError(MediaError):
+    """The same bytes will fail again; only a better file or a newer decoder helps."""
+
+
+class RetryableError(MediaError):
+    """The same photo may succeed later: a source, a store or a disk was not ready."""
+
+
+def _rebuild(cls: type[MediaError], reason: Reason, detail: str, retry_after: float | None) -> MediaError:
+    return cls(reason, detail, retry_after=retry_after)
