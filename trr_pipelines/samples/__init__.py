@@ -1,0 +1,9 @@
+"""The sample archive: photo-like files made on the spot, for the demo and for benchmarks without a photo folder.
+
+The set looks like what sources deliver, faults included, and every pixel is drawn from a fixed seed. Names of shows
+and persons are placeholders. Nothing here is used to process real photos.
+"""
+
+from trr_pipelines.samples.archive import MANIFEST_COLUMNS, MANIFEST_NAME, write_samples
+
+__all__ = ["MANIFEST_COLUMNS", "MANIFEST_NAME", "write_samples"]
