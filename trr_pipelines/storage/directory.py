@@ -1,0 +1,229 @@
+"""Objects as plain files under one directory: the store of a single machine.
+
+What belongs here: how an object appears whole or not at all, and survives a power cut. Serving it over HTTP does not.
+
+A put writes a temporary file in `.incoming`, syncs it, and links it to its final name: a link fails where a name is
+taken, so this is put-if-absent and atomic at once. The directory is synced after it, so a row committed later never
+points at a name the disk forgot. Nothing lies beside the file: its type follows from its key, its size is the file
+system's, its hash that of its content, so there is no second file to sync, and none that could disagree.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BufferedReader
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from trr_pipelines.errors import InputError, MediaError, PermanentError, Reason, RetryableError
+from trr_pipelines.storage import rooted
+from trr_pipelines.storage.keys import check_key, check_prefix, check_sha256, content_type_of, is_segment
+from trr_pipelines.storage.store import ListedObject, MissingObjectError, PutObject, StoredObject, public_url
+
+_INCOMING: Final = ".incoming"  # no key has a segment that starts with a dot, so no key can name it
+_LEFTOVER_SECONDS: Final = 3600.0  # a temporary file lives for milliseconds: one this old belongs to a dead process
+_PLACE_ATTEMPTS: Final = 5
+
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO in an object's place cannot hang us
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTDIR})
+
+
+@dataclass(frozen=True)
+class OpenObject:
+    """An object opened for serving. Whoever asked for it closes `file`."""
+
+    file: BufferedReader
+    bytes: int
+    content_type: str
+    last_modified: datetime
+
+
+@dataclass(frozen=True)
+class DirectoryStore:
+    """Objects under `root`, which the first put creates. Implements `storage.store.ObjectStore`.
+
+    The value holds no open file: it may be pickled, and shared by threads and processes. Errors are the interface's:
+    a full disk is `disk_full`, a missing right or a symbolic link in a key's way is `storage_denied`.
+    """
+
+    root: Path
+    base_url: str
+    bucket: str = "local"
+
+    def put_if_absent(self, key: str, data: bytes, *, content_type: str, sha256: str | None = None) -> PutObject:
+        expected = content_type_of(key)
+        if content_type != expected:
+            raise InputError(f"{key} holds {expected}, not {content_type}")
+        if sha256 is not None:
+            check_sha256(sha256)
+        with _storage_errors("storing", key):
+            for _ in range(_PLACE_ATTEMPTS):
+                with suppress(FileNotFoundError):  # a delete took the emptied directory away: it is made again
+                    if self._place(key, data):
+                        digest = sha256 or hashlib.sha256(data).hexdigest()
+                        return PutObject(key, len(data), digest, expected, created=True)
+                    if standing := self.head(key):
+                        return PutObject(key, standing.bytes, standing.sha256, expected, created=False)
+        raise RetryableError(Reason.STORAGE_UNAVAILABLE, f"{key} was removed {_PLACE_ATTEMPTS} times while it was put")
+
+    def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
+        opened = self.open_object(key)
+        if opened is None:
+            raise MissingObjectError(Reason.STORAGE_UNAVAILABLE, f"no object at {key} in {self.root}")
+        with opened.file, _storage_errors("reading", key):
+            if max_bytes is not None and opened.bytes > max_bytes:
+                raise PermanentError(Reason.TOO_MANY_BYTES, f"{key} has {opened.bytes} bytes, the limit is {max_bytes}")
+            return opened.file.read()
+
+    def head(self, key: str) -> StoredObject | None:
+        opened = self.open_object(key)
+        if opened is None:
+            return None
+        with opened.file, _storage_errors("reading", key):
+            digest = hashlib.file_digest(opened.file, "sha256").hexdigest()
+            return StoredObject(key, opened.bytes, digest, opened.content_type)
+
+    def list(self, prefix: str = "") -> Iterator[ListedObject]:
+        check_prefix(prefix)
+        *names, start = prefix.split("/")
+        with _storage_errors("listing", prefix), suppress(FileNotFoundError), rooted.directory(self.root, names) as top:
+            yield from _walk(top, "".join(f"{name}/" for name in names), start)
+
+    def delete(self, keys: Iterable[str]) -> int:
+        wanted = sorted(set(keys))
+        for key in wanted:
+            check_key(key)
+        for parent, siblings in groupby(wanted, key=lambda key: key.rpartition("/")[0]):
+            with _storage_errors("deleting in", parent), suppress(FileNotFoundError):
+                names = parent.split("/") if parent else []
+                with rooted.directory(self.root, names) as directory:
+                    for key in siblings:
+                        with suppress(FileNotFoundError):
+                            os.unlink(key.rpartition("/")[2], dir_fd=directory)
+                    os.fsync(directory)  # what was taken down does not come back with the power
+                rooted.remove_empty(self.root, names)
+        return len(wanted)
+
+    def public_url(self, key: str) -> str:
+        check_key(key)
+        return public_url(self.base_url, key)
+
+    def open_object(self, key: str) -> OpenObject | None:
+        """The object at `key`, open for reading, with what an answer's headers need; None where there is none.
+
+        Costs no read of the content, unlike `head`, which hashes it.
+        """
+        content_type = content_type_of(key)
+        *names, name = key.split("/")
+        with _storage_errors("reading", key):
+            try:
+                with rooted.directory(self.root, names) as directory:
+                    file = os.fdopen(os.open(name, _READ, dir_fd=directory), "rb")
+            except FileNotFoundError:
+                return None
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                file.close()
+                raise RetryableError(Reason.STORAGE_DENIED, f"{key} is not a regular file in {self.root}")
+            return OpenObject(file, status.st_size, content_type, _modified(status))
+
+    def remove_leftovers(self) -> int:
+        """Remove temporary files that dead processes left (older than an hour), and return how many they were."""
+        removed = 0
+        before = time.time() - _LEFTOVER_SECONDS
+        with (
+            _storage_errors("sweeping", _INCOMING),
+            suppress(FileNotFoundError),
+            rooted.directory(self.root, [_INCOMING]) as incoming,
+        ):
+            for name in os.listdir(incoming):  # noqa: PTH208  a Path cannot stand for a descriptor
+                with suppress(FileNotFoundError):
+                    if os.stat(name, dir_fd=incoming, follow_symlinks=False).st_mtime < before:
+                        os.unlink(name, dir_fd=incoming)
+                        removed += 1
+        return removed
+
+    def _place(self, key: str, data: bytes) -> bool:
+        """Write and link; False where the name is taken. Either way the name is on the disk when this returns."""
+        *names, name = key.split("/")
+        with rooted.directory(self.root, names, create=True) as target:
+            created = not _exists(name, target) and self._link(name, target, data)
+            os.fsync(target)  # also for a name that is taken: its writer may not have come this far
+            return created
+
+    def _link(self, name: str, target: int, data: bytes) -> bool:
+        with rooted.directory(self.root, [_INCOMING], create=True) as incoming:
+            temporary = uuid.uuid4().hex
+            try:
+                with os.fdopen(os.open(temporary, _CREATE, 0o644, dir_fd=incoming), "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.link(temporary, name, src_dir_fd=incoming, dst_dir_fd=target, follow_symlinks=False)
+            except FileExistsError:
+                return False
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=incoming)
+        return True
+
+
+def _exists(name: str, directory: int) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _walk(directory: int, path: str, start: str) -> Iterator[ListedObject]:
+    """The objects below `directory`, whose own path is `path`, in the order in which S3 lists keys."""
+    with os.scandir(directory) as entries:
+        found = [entry for entry in entries if entry.name.startswith(start) and is_segment(entry.name)]
+    folders = {entry.name for entry in found if entry.is_dir(follow_symlinks=False)}
+    for name in sorted((entry.name for entry in found), key=lambda name: f"{name}/" if name in folders else name):
+        with suppress(FileNotFoundError):  # deleted while we were listing
+            if name in folders:
+                step = os.open(name, rooted.STEP, dir_fd=directory)
+                try:
+                    yield from _walk(step, f"{path}{name}/", "")
+                finally:
+                    os.close(step)
+            else:
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    yield ListedObject(path + name, status.st_size, _modified(status))
+
+
+def _modified(status: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(status.st_mtime, UTC)
+
+
+@contextmanager
+def _storage_errors(doing: str, what: str) -> Iterator[None]:
+    """Turn what the file system says into the interface's errors."""
+    try:
+        yield
+    except OSError as error:
+        raise _translated(error, f"{doing} {what}: {error.strerror or error}") from error
+
+
+def _translated(error: OSError, detail: str) -> MediaError:
+    if error.errno in _FULL:
+        return RetryableError(Reason.DISK_FULL, detail)
+    if error.errno in _DENIED:
+        return RetryableError(Reason.STORAGE_DENIED, detail)
+    return RetryableError(Reason.STORAGE_UNAVAILABLE, detail)

@@ -1,0 +1,117 @@
+"""Object keys: how they are made, and which strings a store accepts as one.
+
+Pure: no store, no disk, no network. Keys are built from hashes, ids and fixed vocabularies only, never from a file
+name, a caption or a slug, so nothing a user types can steer where an object lies.
+"""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+from typing import Final
+from uuid import UUID
+
+from trr_pipelines.errors import InputError
+
+CONTENT_TYPES: Final = MappingProxyType(
+    {
+        "avif": "image/avif",
+        "bmp": "image/bmp",
+        "gif": "image/gif",
+        "heic": "image/heic",
+        "jpg": "image/jpeg",
+        "png": "image/png",
+        "tiff": "image/tiff",
+        "webp": "image/webp",
+    }
+)
+"""Every extension a key may end with, and the one media type it stands for.
+
+An object's type follows from its key, so a store can never be made to serve HTML or SVG.
+"""
+
+MAX_KEY_BYTES: Final = 512
+"""S3 allows 1024; ours need at most 190, and a directory store needs room for its root in PATH_MAX."""
+
+_SEGMENT: Final = r"[a-z0-9][a-z0-9._-]{0,199}"  # never starts with a dot, so never "..", never a hidden file
+_NAME: Final = re.compile(_SEGMENT, re.ASCII)
+_KEY: Final = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*", re.ASCII)
+_PREFIX: Final = re.compile(rf"(?:{_SEGMENT}/)*(?:{_SEGMENT})?", re.ASCII)
+_SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_RECIPE: Final = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
+_VARIANT_KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
+
+
+def original_key(sha256: str, extension: str) -> str:
+    """Where the untouched original with this hash lies; raises `InputError` for anything but hex and a known format."""
+    _require(_SHA256, sha256, "sha256 of an original", "64 lower-case hex digits")
+    return f"originals/{sha256[:2]}/{sha256}.{_known(extension)}"
+
+
+def variant_key(asset_id: UUID, source_version: str, recipe: str, key: str, extension: str) -> str:
+    """Where a base variant lies.
+
+    `source_version` is the sha256 of the original it was made from, `recipe` the recipe's fingerprint (hex), `key` the
+    rendition key (`thumb`, `card`, …). Raises `InputError` when one of them is not that.
+    """
+    _require(_SHA256, source_version, "source version", "64 lower-case hex digits")
+    return f"variants/{_id(asset_id)}/{source_version[:16]}/{_rendition(recipe, key, extension)}"
+
+
+def crop_key(asset_id: UUID, crop_signature: str, recipe: str, key: str, extension: str) -> str:
+    """Where a rendered crop lies; the signature already covers the source version. Raises like `variant_key`."""
+    _require(_SHA256, crop_signature, "crop signature", "64 lower-case hex digits")
+    return f"crops/{_id(asset_id)}/{crop_signature}/{_rendition(recipe, key, extension)}"
+
+
+def content_type_of(key: str) -> str:
+    """The media type an object at this key has; raises `InputError` for a key that no store accepts."""
+    check_key(key)
+    return CONTENT_TYPES[_known(key.rpartition(".")[2])]
+
+
+def check_key(key: str) -> None:
+    """Raise `InputError` unless every store can keep an object at `key` and none can be led astray by it."""
+    if len(key) > MAX_KEY_BYTES:
+        raise InputError(f"an object key has at most {MAX_KEY_BYTES} bytes, this one has {len(key)}: {key[:40]!r}…")
+    if not _KEY.fullmatch(key):
+        raise InputError(f"not an object key (a-z, 0-9, '.', '_', '-' in segments that do not start with '.'): {key!r}")
+
+
+def is_segment(name: str) -> bool:
+    """Whether `name` can stand between the slashes of a key."""
+    return bool(_NAME.fullmatch(name))
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise `InputError` unless `prefix` is empty or the beginning of some key."""
+    if len(prefix) > MAX_KEY_BYTES or not _PREFIX.fullmatch(prefix):
+        raise InputError(f"not the beginning of an object key: {prefix[:MAX_KEY_BYTES]!r}")
+
+
+def check_sha256(sha256: str) -> None:
+    """Raise `InputError` unless `sha256` is a digest as `hashlib.sha256(…).hexdigest()` writes it."""
+    _require(_SHA256, sha256, "sha256", "64 lower-case hex digits")
+
+
+def _rendition(recipe: str, key: str, extension: str) -> str:
+    _require(_RECIPE, recipe, "recipe fingerprint", "8 to 64 lower-case hex digits")
+    _require(_VARIANT_KEY, key, "variant key", "at most 32 of a-z, 0-9 and '_'")
+    return f"{recipe}/{key}.{_known(extension)}"
+
+
+def _known(extension: str) -> str:
+    if extension not in CONTENT_TYPES:
+        raise InputError(f"no object has the extension {extension[:40]!r}; known are {', '.join(CONTENT_TYPES)}")
+    return extension
+
+
+def _id(asset_id: UUID) -> str:
+    if not isinstance(asset_id, UUID):
+        raise InputError(f"an asset id is a UUID, not {asset_id!r:.60}")
+    return str(asset_id)
+
+
+def _require(pattern: re.Pattern[str], value: str, name: str, rule: str) -> None:
+    if not pattern.fullmatch(value):
+        raise InputError(f"the {name} must be {rule}: {value[:80]!r}")

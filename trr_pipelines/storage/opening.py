@@ -1,0 +1,65 @@
+"""Which store a URL means: `file:DIRECTORY` or `s3://BUCKET/PREFIX`.
+
+The only place that knows all stores. Reading the URL out of the environment is `settings`' work.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from trr_pipelines.errors import InputError, MediaError, SetupError
+from trr_pipelines.storage.directory import DirectoryStore
+from trr_pipelines.storage.keys import check_key
+from trr_pipelines.storage.s3 import S3Store, s3_client
+from trr_pipelines.storage.store import ObjectStore
+
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+
+
+def open_store(url: str, *, base_url: str, client: Any = None) -> ObjectStore:
+    """The store that `url` names, whose objects are served below `base_url`.
+
+    What follows `file:` is a path as it stands, a relative one from the working directory; the directory is made, and
+    what dead writers left in it is swept. For `s3:` the client is `client`, or one made by `s3_client`; the bucket is
+    not asked before it is used. Raises `InputError` for a URL that names no store, `SetupError` where the directory
+    cannot be made or boto3 cannot be set up.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme == "file":
+        return _directory_store(url, base_url)
+    if scheme == "s3" and rest.startswith("//"):
+        return _s3_store(url, base_url, client)
+    raise InputError(f"an object store is file:DIRECTORY or s3://BUCKET/PREFIX, not {url!r}")
+
+
+def _directory_store(url: str, base_url: str) -> DirectoryStore:
+    path = url.removeprefix("file:")
+    if path.startswith("//"):
+        path = path.removeprefix("//")
+        if not path.startswith("/"):
+            raise InputError(f"a directory store has no host (file:///DIRECTORY or file:DIRECTORY): {url!r}")
+    if not path or "\0" in path:
+        raise InputError(f"a directory store needs a directory (file:DIRECTORY): {url!r}")
+    root = Path(path).absolute()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(f"the object store's directory {root} cannot be made: {error.strerror}") from error
+    store = DirectoryStore(root, base_url)
+    with suppress(MediaError):  # whoever may only read has nothing to sweep
+        store.remove_leftovers()
+    return store
+
+
+def _s3_store(url: str, base_url: str, client: Any) -> S3Store:
+    parts = urlsplit(url)
+    prefix = parts.path.strip("/")
+    if not _BUCKET.fullmatch(parts.netloc) or parts.query or parts.fragment:
+        raise InputError(f"an S3 store is s3://BUCKET or s3://BUCKET/PREFIX, not {url!r}")
+    if prefix:
+        check_key(prefix)
+    return S3Store(client or s3_client(), parts.netloc, base_url, prefix)

@@ -1,0 +1,228 @@
+"""Objects in an S3 bucket, or in anything that speaks its protocol.
+
+What belongs here: what each call asks of the server, what its answers mean, and the one layer of retries. Where the
+credentials come from is boto3's business; what the keys mean is nobody's here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+import boto3  # type: ignore[import-untyped]  # ships no types
+from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.exceptions import (  # type: ignore[import-untyped]
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ReadTimeoutError,
+    TokenRetrievalError,
+)
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from trr_pipelines.errors import InputError, PermanentError, Reason, RetryableError, SetupError
+from trr_pipelines.storage.keys import check_key, check_prefix, check_sha256, content_type_of
+from trr_pipelines.storage.store import (
+    IMMUTABLE,
+    ListedObject,
+    MissingObjectError,
+    PutObject,
+    StoredObject,
+    public_url,
+)
+
+CONNECT_SECONDS: Final = 5.0
+READ_SECONDS: Final = 30.0
+ATTEMPTS: Final = 5
+
+_DELETE_PAGE: Final = 1000  # the most that one DeleteObjects call takes
+_TIMEOUTS: Final = (ConnectTimeoutError, ReadTimeoutError)
+_NO_CREDENTIALS: Final = (
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    TokenRetrievalError,
+)
+_DENIED_CODES: Final = frozenset({"NoSuchBucket", "InvalidBucketName", "ExpiredToken", "InvalidToken"})
+_TRANSIENT_CODES: Final = frozenset(
+    # answered with a 4xx status, yet a second try is what they ask for
+    {"RequestTimeout", "BadDigest", "IncompleteBody", "OperationAborted", "SlowDown", "Throttling"}
+)
+
+
+def s3_client(
+    *,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    connect_seconds: float = CONNECT_SECONDS,
+    read_seconds: float = READ_SECONDS,
+    connections: int = 32,
+    **credentials: str,
+) -> Any:
+    """A boto3 S3 client set up as `S3Store` needs it: bounded waits, and no retries of its own.
+
+    What is not given comes from boto3's usual places (environment, profile, instance role). `connections` should not
+    be less than the number of threads that share the client. `credentials` are `boto3.client`'s `aws_…` arguments.
+    """
+    config = Config(
+        connect_timeout=connect_seconds,
+        read_timeout=read_seconds,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        max_pool_connections=connections,
+        # Checksums beyond Content-MD5 are sent as trailers, which many other S3 servers do not understand.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    try:
+        return boto3.client("s3", endpoint_url=endpoint_url, region_name=region, config=config, **credentials)
+    except (BotoCoreError, ValueError) as error:
+        raise SetupError(f"no S3 client can be made: {error}") from error
+
+
+@dataclass(frozen=True)
+class S3Store:
+    """Objects under `prefix` in `bucket`. Implements `storage.store.ObjectStore`; threads may share it.
+
+    `client` should come from `s3_client`: a client that retries by itself multiplies our tries by its own. Connection
+    errors and 5xx answers are tried up to 5 times, with exponential backoff and jitter, then `storage_unavailable`; a
+    timeout is `storage_timeout` at once, so that a silent server costs one wait and not five; a refusal (credentials,
+    rights, no bucket) is `storage_denied` at once. `base_url` is the public address of `prefix`, not of the bucket.
+    """
+
+    client: Any
+    bucket: str
+    base_url: str
+    prefix: str = ""
+    backoff_seconds: float = 0.2
+
+    def put_if_absent(self, key: str, data: bytes, *, content_type: str, sha256: str | None = None) -> PutObject:
+        expected = content_type_of(key)
+        if content_type != expected:
+            raise InputError(f"{key} holds {expected}, not {content_type}")
+        if sha256 is not None:
+            check_sha256(sha256)
+        if standing := self.head(key):
+            return PutObject(key, standing.bytes, standing.sha256, standing.content_type, created=False)
+        digest = sha256 or hashlib.sha256(data).hexdigest()
+        self._call(
+            self.client.put_object,
+            Key=self._full(key),
+            Body=data,
+            ContentType=expected,
+            ContentMD5=base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode(),
+            CacheControl=IMMUTABLE,
+            Metadata={"sha256": digest},
+        )
+        return PutObject(key, len(data), digest, expected, created=True)
+
+    def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
+        check_key(key)
+        return bytes(self._call(self._read, Key=self._full(key), max_bytes=max_bytes))
+
+    def head(self, key: str) -> StoredObject | None:
+        content_type = content_type_of(key)
+        try:
+            answer = self._call(self.client.head_object, Key=self._full(key))
+        except MissingObjectError:
+            return None
+        digest = answer["Metadata"].get("sha256")
+        if digest is None:  # not put by us
+            digest = hashlib.sha256(self.get(key)).hexdigest()
+        return StoredObject(key, answer["ContentLength"], digest, content_type)
+
+    def list(self, prefix: str = "") -> Iterator[ListedObject]:
+        check_prefix(prefix)
+        more: dict[str, str] = {}
+        while True:
+            page = self._call(self.client.list_objects_v2, Prefix=self._full(prefix), **more)
+            for entry in page.get("Contents", ()):
+                yield ListedObject(entry["Key"][len(self._full("")) :], entry["Size"], entry["LastModified"])
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def delete(self, keys: Iterable[str]) -> int:
+        wanted = sorted(set(keys))
+        for key in wanted:
+            check_key(key)
+        remaining = iter(wanted)
+        while page := [{"Key": self._full(key)} for key in islice(remaining, _DELETE_PAGE)]:
+            self._call(self._delete_page, Delete={"Objects": page, "Quiet": True})
+        return len(wanted)
+
+    def public_url(self, key: str) -> str:
+        check_key(key)
+        return public_url(self.base_url, key)
+
+    def _full(self, key: str) -> str:
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+    def _read(self, *, max_bytes: int | None, **where: str) -> bytes:
+        answer = self.client.get_object(**where)
+        with answer["Body"] as body:
+            if max_bytes is not None and answer["ContentLength"] > max_bytes:
+                size = answer["ContentLength"]
+                raise PermanentError(
+                    Reason.TOO_MANY_BYTES, f"{where['Key']} has {size} bytes, the limit is {max_bytes}"
+                )
+            return bytes(body.read())
+
+    def _delete_page(self, **arguments: Any) -> None:
+        for failure in self.client.delete_objects(**arguments).get("Errors", ()):
+            # One key's failure arrives inside a 200: give it the shape in which whole calls fail.
+            raise ClientError({"Error": failure, "ResponseMetadata": {}}, "DeleteObjects")
+
+    def _call(self, operation: Callable[..., Any], **arguments: Any) -> Any:
+        """Run one call on the bucket, trying again where that may help, and translate what it raises at last."""
+        retrying = Retrying(
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential_jitter(initial=self.backoff_seconds, max=5.0, jitter=self.backoff_seconds),
+            retry=retry_if_exception(_is_transient),
+            reraise=True,
+        )
+        try:
+            return retrying(operation, Bucket=self.bucket, **arguments)
+        except (BotoCoreError, ClientError) as error:
+            where = f"s3://{self.bucket}/{arguments.get('Key', arguments.get('Prefix', ''))}"
+            raise _translated(error, where) from error
+
+
+def _is_transient(error: BaseException) -> bool:
+    if isinstance(error, ClientError):
+        return _status(error) >= 500 or _status(error) == 429 or _code(error) in _TRANSIENT_CODES | {"InternalError"}
+    return isinstance(error, BotoCoreError) and not isinstance(error, (*_TIMEOUTS, *_NO_CREDENTIALS))
+
+
+def _translated(error: BotoCoreError | ClientError, where: str) -> RetryableError:
+    detail = f"{where}: {' '.join(str(error).split())}"
+    if isinstance(error, _TIMEOUTS):
+        return RetryableError(Reason.STORAGE_TIMEOUT, detail)
+    if isinstance(error, _NO_CREDENTIALS):
+        return RetryableError(Reason.STORAGE_DENIED, detail)
+    if isinstance(error, ClientError):
+        if (
+            _code(error) in _DENIED_CODES
+            or _code(error).startswith("AccessDenied")
+            or _status(error) in (301, 401, 403)
+        ):
+            return RetryableError(Reason.STORAGE_DENIED, detail)
+        if _status(error) == 404:
+            return MissingObjectError(Reason.STORAGE_UNAVAILABLE, detail)
+    return RetryableError(Reason.STORAGE_UNAVAILABLE, detail)
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
