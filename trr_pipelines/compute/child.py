@@ -1,0 +1,148 @@
+"""The render process: takes photos over a pipe, one at a time, and answers with variants or a reason.
+
+Started by `process`, never imported by it. Everything that guards the machine against what a decoder might do is set
+here, before the first byte of a photo arrives: limits of memory, time and files, death with the parent, silence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import warnings
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from trr_pipelines.errors import MediaError
+
+CPU_SECONDS_PER_PHOTO = 10
+
+# Private writable memory. The resident size stays below the 1.5 GB that a worker may have: code and data of the
+# libraries, which do not count here, take 45 MB.
+MAX_DATA_BYTES = 1_400_000_000
+
+MAX_OPEN_FILES = 64
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Serves requests until the parent closes the pipe."""
+    _die_with(parent=int(sys.argv[1]))
+    _ignore_signals_of_the_terminal()
+    requests, answers = _private_pipes()
+    _limit_resources()
+    warnings.simplefilter("ignore")
+
+    from PIL import AvifImagePlugin  # after the limits
+
+    from trr_pipelines.compute import failpoint, protocol
+
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    _write(answers, protocol.frame({"ready": True}))
+    while prefix := requests.read(protocol.LENGTHS.size):
+        head_bytes, body_bytes = protocol.lengths(prefix)
+        head = json.loads(requests.read(head_bytes))
+        data = requests.read(body_bytes)
+        _grant_cpu_seconds()
+        failpoint.hit(head["name"], answers)
+        _write(answers, _answer(head, data))
+        del data
+
+
+def _answer(head: dict[str, object], data: bytes) -> list[bytes]:
+    from trr_pipelines.compute import protocol
+    from trr_pipelines.errors import MediaError
+    from trr_pipelines.imaging.render import render
+
+    try:
+        return protocol.answer(render(data, protocol.parse_request(head)), _resident_bytes())
+    except MediaError as error:
+        return protocol.failure(error)
+    except MemoryError:
+        return protocol.failure(_out_of_memory())
+    except Exception as error:  # noqa: BLE001  a fault of ours must cost one photo, not the process and its reason
+        return protocol.failure(_internal(error))
+
+
+def _out_of_memory() -> MediaError:
+    from trr_pipelines.errors import PermanentError, Reason
+
+    return PermanentError(Reason.DECODE_OOM, f"rendering takes more than {MAX_DATA_BYTES // 1_000_000:,} MB")
+
+
+def _internal(error: Exception) -> MediaError:
+    from trr_pipelines.errors import PermanentError, Reason
+
+    where = error.__traceback__
+    while where and where.tb_next:
+        where = where.tb_next
+    place = f" at {os.path.basename(where.tb_frame.f_code.co_filename)}:{where.tb_lineno}" if where else ""  # noqa: PTH119
+    return PermanentError(Reason.INTERNAL, f"{type(error).__name__}: {' '.join(str(error).split())}{place}")
+
+
+def _die_with(parent: int) -> None:
+    """Asks the kernel to kill this process when its parent ends, however it ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before we asked
+        os._exit(0)
+
+
+def _ignore_signals_of_the_terminal() -> None:
+    """Ctrl-C and SIGTERM reach the whole group; the parent decides what becomes of the photo in hand."""
+    stopping = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in stopping:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping)
+
+
+def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Moves the two pipes away from stdin and stdout, which become /dev/null: a library that prints harms nothing."""
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    os.close(nothing)
+    return requests, answers
+
+
+def _limit_resources() -> None:
+    for kind, limit in (
+        (resource.RLIMIT_DATA, MAX_DATA_BYTES),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, MAX_OPEN_FILES),
+        (resource.RLIMIT_FSIZE, 0),
+    ):
+        _, hard = resource.getrlimit(kind)
+        lowest = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (lowest, lowest))
+
+
+def _grant_cpu_seconds() -> None:
+    """Moves the soft limit forward; passing it is SIGXCPU, which ends the process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = int(usage.ru_utime + usage.ru_stime) + CPU_SECONDS_PER_PHOTO
+    with contextlib.suppress(ValueError):  # a hard limit of the surroundings may be lower: then that one holds
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+def _resident_bytes() -> int:
+    with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123  pathlib costs 8 ms of the start
+        return int(statm.read().split()[1]) * resource.getpagesize()
+
+
+def _write(pipe: BinaryIO, pieces: list[bytes]) -> None:
+    for piece in pieces:
+        view = memoryview(piece)
+        while view:
+            view = view[pipe.write(view) or 0 :]
+
+
+if __name__ == "__main__":
+    main()

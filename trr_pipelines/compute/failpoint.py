@@ -1,0 +1,63 @@
+"""Misbehaviour on demand, so that tests can see what a broken decoder does to a run.
+
+`TRR_RENDER_FAILPOINT=action:name` makes the render process do `action` when it is given the photo `name`. Only tests
+set it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import BinaryIO
+
+
+def hit(name: str, answers: BinaryIO) -> None:
+    """Misbehaves if `name` is the photo that was asked for; `answers` is the pipe to the parent."""
+    action, _, wanted = os.environ.get("TRR_RENDER_FAILPOINT", "").partition(":")
+    if action and wanted == name:
+        _ACTIONS[action](answers)
+
+
+def _crash(_: BinaryIO) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _killed(_: BinaryIO) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _sleep(_: BinaryIO) -> None:
+    time.sleep(3600)
+
+
+def _spin(_: BinaryIO) -> None:
+    while True:
+        pass
+
+
+def _eat(_: BinaryIO) -> None:
+    hoard = []
+    while True:
+        hoard.append(bytearray(50_000_000))
+
+
+def _babble(_: BinaryIO) -> None:
+    os.write(1, b"libtiff: warning, unknown field\n")
+    os.write(2, b"libtiff: warning, unknown field\n")
+
+
+def _flood(answers: BinaryIO) -> None:
+    answers.write(b"\xff" * 12)
+    _sleep(answers)
+
+
+_ACTIONS = {
+    "crash": _crash,
+    "killed": _killed,
+    "sleep": _sleep,
+    "spin": _spin,
+    "eat": _eat,
+    "babble": _babble,
+    "flood": _flood,
+}

@@ -1,0 +1,141 @@
+"""The messages between a run and its render processes: a JSON head and a body of bytes, both with their length.
+
+Answers come from a process that has just decoded untrusted bytes: nothing in them is ever unpickled, and nothing
+longer than the limits is read.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict
+from typing import Any
+
+from trr_pipelines.errors import MediaError, PermanentError, Reason, RetryableError
+from trr_pipelines.imaging.decode import SourceInfo
+from trr_pipelines.imaging.geometry import Crop
+from trr_pipelines.imaging.recipes import EncoderOptions, Recipe, Target
+from trr_pipelines.imaging.render import Rendered, RenderedVariant, RenderRequest
+
+LENGTHS = struct.Struct(">IQ")
+"""Bytes of the head, bytes of the body."""
+
+MAX_HEAD_BYTES = 1_000_000
+MAX_BODY_BYTES = 256_000_000
+"""The largest honest answer: 1440 × 16,383 pixels with noise in every channel, as PNG, twice over."""
+
+
+class ProtocolError(Exception):
+    """What arrived is not a message of ours."""
+
+
+def frame(head: dict[str, Any], *body: bytes) -> list[bytes]:
+    """The message as the pieces to write, so that a photo of 50 MB is not copied to stand behind its head."""
+    encoded = json.dumps(head, separators=(",", ":")).encode()
+    return [LENGTHS.pack(len(encoded), sum(map(len, body))) + encoded, *body]
+
+
+def lengths(prefix: bytes) -> tuple[int, int]:
+    """Bytes of head and body that follow `prefix`.
+
+    Raises:
+        ProtocolError: more than the limits.
+    """
+    head, body = LENGTHS.unpack(prefix)
+    if head > MAX_HEAD_BYTES or body > MAX_BODY_BYTES:
+        raise ProtocolError(
+            f"a message of {head:,} + {body:,} bytes, the limit is {MAX_HEAD_BYTES:,} + {MAX_BODY_BYTES:,}"
+        )
+    return head, body
+
+
+def request_head(request: RenderRequest, name: str) -> dict[str, Any]:
+    return {"name": name, **asdict(request)}
+
+
+def parse_request(head: dict[str, Any]) -> RenderRequest:
+    crop = head["crop"]
+    return RenderRequest(
+        base=_recipe(head["base"]), crop_recipe=_recipe(head["crop_recipe"]), crop=Crop(**crop) if crop else None
+    )
+
+
+def _recipe(fields: dict[str, Any] | None) -> Recipe | None:
+    if fields is None:
+        return None
+    return Recipe(
+        kind=fields["kind"],
+        targets=tuple(Target(**target) for target in fields["targets"]),
+        formats=tuple(fields["formats"]),
+        transparent_formats=tuple(fields["transparent_formats"]),
+        encoder=EncoderOptions(**fields["encoder"]),
+        codec_epoch=fields["codec_epoch"],
+    )
+
+
+def answer(rendered: Rendered, resident_bytes: int) -> list[bytes]:
+    """What a render process says when it is done; `resident_bytes` is the memory it still holds."""
+    variants = [
+        {
+            "variant_key": variant.variant_key,
+            "format": variant.format,
+            "width": variant.width,
+            "height": variant.height,
+            "bytes": len(variant.data),
+        }
+        for variant in rendered.variants
+    ]
+    head = {
+        "resident_bytes": resident_bytes,
+        "source": asdict(rendered.source),
+        "variants": variants,
+        "crop": asdict(rendered.crop) if rendered.crop else None,
+        "crop_reason": rendered.crop_reason,
+        "placeholder": rendered.placeholder,
+        "dominant_color": rendered.dominant_color,
+        "warnings": rendered.warnings,
+    }
+    return frame(head, *(variant.data for variant in rendered.variants))
+
+
+def failure(error: MediaError) -> list[bytes]:
+    """What a render process says when the photo cannot be rendered."""
+    return frame(
+        {"reason": error.reason, "detail": error.detail[:1000], "is_retryable": isinstance(error, RetryableError)}
+    )
+
+
+def parse_answer(head: bytes, body: bytes) -> tuple[Rendered | MediaError, int]:
+    """The result, or the error to raise, and the resident bytes of the process that sent it.
+
+    Raises:
+        ProtocolError: anything but a well-formed answer.
+    """
+    try:
+        fields = json.loads(head)
+        if "reason" in fields:
+            kind = RetryableError if fields["is_retryable"] else PermanentError
+            return kind(Reason(fields["reason"]), str(fields["detail"])), 0
+        return _rendered(fields, body), int(fields["resident_bytes"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProtocolError(f"an answer that is not one: {error!r}") from error
+
+
+def _rendered(fields: dict[str, Any], body: bytes) -> Rendered:
+    variants = []
+    at = 0
+    for item in fields["variants"]:
+        end = at + int(item.pop("bytes"))
+        variants.append(RenderedVariant(**item, data=body[at:end]))
+        at = end
+    if at != len(body):
+        raise ValueError(f"variants of {at} bytes in a body of {len(body)}")
+    return Rendered(
+        source=SourceInfo(**fields["source"]),
+        variants=tuple(variants),
+        crop=Crop(**fields["crop"]) if fields["crop"] else None,
+        crop_reason=fields["crop_reason"],
+        placeholder=fields["placeholder"],
+        dominant_color=fields["dominant_color"],
+        warnings=tuple(fields["warnings"]),
+    )

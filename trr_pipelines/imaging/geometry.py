@@ -1,0 +1,116 @@
+"""Sizes, frames and crops as small immutable values, and the arithmetic between them.
+
+Coordinates are those of the oriented source picture, in pixels; positions of a crop are in percent.
+No image and no codec belongs here: everything can be tested with numbers alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Literal
+
+from trr_pipelines.errors import InputError
+
+CropMode = Literal["auto", "manual"]
+
+CROP_WIDTH_TO_HEIGHT = 4 / 5
+CROP_HEIGHT_TO_WIDTH = 5 / 4
+MAX_ZOOM = 8.0
+
+# WebP stores a side in 14 bits; a longer picture is scaled down to it, so that every key exists in every format.
+MAX_OUTPUT_SIDE = 16_383
+
+_FOUR_DECIMALS = Decimal("0.0001")
+
+
+@dataclass(frozen=True)
+class Size:
+    """Width and height in whole pixels."""
+
+    width: int
+    height: int
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A rectangle on the source, in pixels; its edges may lie between two pixels."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Crop:
+    """What part of a photo its crop shows: `x` and `y` in percent (0 to 100), `zoom` from 1 to 8.
+
+    Numbers are rounded to 4 decimals (half-even) on the way in, so that one signature is always one frame.
+
+    Raises:
+        InputError: a mode that does not exist, or a number that is not one or out of its range.
+    """
+
+    mode: CropMode
+    x: float
+    y: float
+    zoom: float
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("auto", "manual"):
+            raise InputError(f"crop mode must be 'auto' or 'manual', not {self.mode!r}")
+        object.__setattr__(self, "x", _checked("x", self.x, 0.0, 100.0))
+        object.__setattr__(self, "y", _checked("y", self.y, 0.0, 100.0))
+        object.__setattr__(self, "zoom", _checked("zoom", self.zoom, 1.0, MAX_ZOOM))
+
+
+def crop_frame(source: Size, crop: Crop) -> Frame:
+    """The 4:5 part of `source` that `crop` shows.
+
+    The same part that CSS shows with `object-fit: cover; object-position: x% y%` and the zoom about that point,
+    so that a preview and the rendered file agree.
+    """
+    width = min(float(source.width), source.height * CROP_WIDTH_TO_HEIGHT) / crop.zoom
+    height = width * CROP_HEIGHT_TO_WIDTH
+    return Frame(
+        left=(source.width - width) * crop.x / 100,
+        top=(source.height - height) * crop.y / 100,
+        width=width,
+        height=height,
+    )
+
+
+def crop_output(frame: Frame, target: Size) -> Size:
+    """The size a crop is rendered at: `target`, or the frame's own size where that is smaller (never upscaled).
+
+    The small case keeps 4:5 on whole pixels: its height is rounded half-up and may pass the frame by less than one.
+    """
+    if frame.width >= target.width:
+        return target
+    # The tolerance mends 719.9999999: a width that is whole but for floating point.
+    width = max(1, math.floor(frame.width + 1e-9))
+    return Size(width, _round_half_up(width * CROP_HEIGHT_TO_WIDTH))
+
+
+def fit_width(source: Size, width: int) -> Size:
+    """The size of `source` scaled to `width`, aspect kept, never upscaled, no side above what WebP can hold."""
+    scale = min(1.0, width / source.width, MAX_OUTPUT_SIDE / source.height)
+    return Size(max(1, _round_half_up(source.width * scale)), max(1, _round_half_up(source.height * scale)))
+
+
+def _round_half_up(value: float) -> int:
+    return math.floor(value + 0.5)
+
+
+def _checked(field: str, value: float, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise InputError(f"crop {field} must be a number from {low:g} to {high:g}, not {value!r}")
+    if not low <= value <= high:
+        raise InputError(f"crop {field} must be from {low:g} to {high:g}, not {value!r}")
+    return float(Decimal(repr(value)).quantize(_FOUR_DECIMALS, ROUND_HALF_EVEN))

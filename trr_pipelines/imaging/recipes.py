@@ -1,0 +1,86 @@
+"""What is made of a photo: sizes, formats, qualities, encoder options, and a fingerprint over all of it.
+
+Everything that changes the bytes of a derivative stands here; a change of it makes a new fingerprint, and so new
+objects. There are two recipes, each with its own fingerprint, so that a change of the crop sizes does not make base
+sets stale. Versions of encoders are not part of it: a patch upgrade must not make an archive stale. When a new
+encoder changes what one sees, `codec_epoch` is raised by hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from trr_pipelines.imaging.geometry import Size
+
+RecipeKind = Literal["base", "crop"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One rendition key: its width in pixels, its height where the shape is fixed (crops), its quality (0-100)."""
+
+    key: str
+    width: int
+    height: int | None
+    quality: int
+
+    @property
+    def size(self) -> Size:
+        """The fixed size of a crop's target."""
+        if self.height is None:
+            raise ValueError(f"{self.key} follows the shape of its photo")
+        return Size(self.width, self.height)
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """How hard the encoders work; see Pillow's documentation of each format for the meaning of the numbers."""
+
+    webp_method: int = 2
+    jpeg_subsampling: str = "4:2:0"
+    jpeg_progressive: bool = True
+    png_compress_level: int = 6
+    avif_speed: int = 8
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One set of derivatives: `targets` in `formats`, or in `transparent_formats` for a photo one can see through."""
+
+    kind: RecipeKind
+    targets: tuple[Target, ...]
+    formats: tuple[str, ...] = ("webp", "jpeg")
+    transparent_formats: tuple[str, ...] = ("webp", "png")
+    encoder: EncoderOptions = field(default_factory=EncoderOptions)
+    codec_epoch: int = 1
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """12 hex digits over everything above."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def formats_for(self, *, transparent: bool) -> tuple[str, ...]:
+        return self.transparent_formats if transparent else self.formats
+
+
+BASE = Recipe(
+    kind="base",
+    targets=(
+        Target("thumb", 320, None, 70),
+        Target("card", 720, None, 75),
+        Target("detail", 1440, None, 80),
+    ),
+)
+
+CROP = Recipe(
+    kind="crop",
+    targets=(
+        Target("crop_card", 720, 900, 75),
+        Target("crop_detail", 1440, 1800, 80),
+    ),
+)

@@ -1,0 +1,153 @@
+"""One photo to all its derivatives, from one decode: the order of the steps is visible in `render`.
+
+The steps themselves are in modules of their own. Limits of time and memory are `compute`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+from PIL import Image
+
+from trr_pipelines.imaging.autocrop import AUTO_ZOOM, propose_crop
+from trr_pipelines.imaging.decode import Picture, SourceInfo, decode
+from trr_pipelines.imaging.encode import encode
+from trr_pipelines.imaging.geometry import Crop, Frame, Size, crop_frame, crop_output, fit_width
+from trr_pipelines.imaging.orientation import oriented_image, oriented_size, stored_frame
+from trr_pipelines.imaging.placeholder import dominant_colour, thumb_hash
+from trr_pipelines.imaging.recipes import Recipe, Target
+from trr_pipelines.imaging.resize import premultiplied, scaled_chain, straight
+
+# A JPEG may be decoded at a fraction of its size as long as this many of its pixels are left for each of the largest
+# output's: the rest of the way is Lanczos, which keeps the sharpness that the reduced transform alone would lose.
+PIXELS_KEPT_PER_OUTPUT_PIXEL = 1.5
+
+_PREVIEW_WIDTH = 320
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """What to make of a photo. With `crop_recipe` and no `crop`, a crop is proposed and then rendered."""
+
+    base: Recipe | None
+    crop_recipe: Recipe | None
+    crop: Crop | None = None
+
+
+@dataclass(frozen=True)
+class RenderedVariant:
+    """One derivative: its rendition key, format (`webp`, `jpeg`, `png`, `avif`), real size in pixels and bytes."""
+
+    variant_key: str
+    format: str
+    width: int
+    height: int
+    data: bytes
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """All that one decode gave; `crop` and `crop_reason` are set where a crop was asked for."""
+
+    source: SourceInfo
+    variants: tuple[RenderedVariant, ...]
+    crop: Crop | None
+    crop_reason: str
+    placeholder: str
+    dominant_color: str
+    warnings: tuple[str, ...]
+
+
+def render(data: bytes, request: RenderRequest) -> Rendered:
+    """Decodes `data` once and makes every derivative that `request` asks for.
+
+    Raises:
+        PermanentError: the photo cannot be decoded; see `decode`.
+    """
+    picture = decode(data, partial(_largest_reduction, request))
+    source = picture.info.size
+    preview = _preview(picture)
+    crop, crop_reason = _crop_of(request, source, preview)
+    scalable = premultiplied(picture.image)
+
+    variants: list[RenderedVariant] = []
+    if request.base is not None:
+        whole = Frame(0, 0, source.width, source.height)
+        sizes = [fit_width(source, target.width) for target in request.base.targets]
+        variants += _rendered_set(picture, scalable, request.base, whole, sizes)
+    if request.crop_recipe is not None and crop is not None:
+        frame = crop_frame(source, crop)
+        sizes = [crop_output(frame, target.size) for target in request.crop_recipe.targets]
+        variants += _rendered_set(picture, scalable, request.crop_recipe, frame, sizes)
+    return Rendered(
+        source=picture.info,
+        variants=tuple(variants),
+        crop=crop,
+        crop_reason=crop_reason,
+        placeholder=thumb_hash(preview),
+        dominant_color=dominant_colour(preview),
+        warnings=picture.warnings,
+    )
+
+
+def _largest_reduction(request: RenderRequest, source: Size) -> int:
+    """How far the decoder may reduce so that no output loses sharpness by it."""
+    ratios = []
+    if request.base is not None:
+        ratios += [source.width / fit_width(source, target.width).width for target in request.base.targets]
+    if request.crop_recipe is not None:
+        frame = crop_frame(source, request.crop or Crop("auto", 50, 50, AUTO_ZOOM))
+        ratios += [frame.width / target.width for target in request.crop_recipe.targets]
+    spare = min(ratios, default=1.0) / PIXELS_KEPT_PER_OUTPUT_PIXEL
+    return next((by for by in (8, 4, 2) if by <= spare), 1)
+
+
+def _crop_of(request: RenderRequest, source: Size, preview: Image.Image) -> tuple[Crop | None, str]:
+    if request.crop_recipe is None:
+        return None, ""
+    if request.crop is not None:
+        return request.crop, "given"
+    return propose_crop(source, preview)
+
+
+def _preview(picture: Picture) -> Image.Image:
+    """A small picture as shown, for the placeholder and for proposing a crop."""
+    stored = oriented_size(picture.info.size, picture.orientation)
+    shown = fit_width(picture.info.size, _PREVIEW_WIDTH)
+    size = oriented_size(shown, picture.orientation)
+    small = picture.image.resize(
+        (size.width, size.height),
+        Image.Resampling.BOX,
+        box=(0, 0, stored.width / picture.reduction, stored.height / picture.reduction),
+        reducing_gap=1.0,
+    )
+    return oriented_image(small, picture.orientation)
+
+
+def _rendered_set(
+    picture: Picture, scalable: Image.Image, recipe: Recipe, frame: Frame, sizes: list[Size]
+) -> Iterator[RenderedVariant]:
+    """The variants of one recipe, in its own order, from the part `frame` of the picture as shown."""
+    stored = stored_frame(frame, picture.info.size, picture.orientation)
+    reduced = Frame(*(value / picture.reduction for value in (stored.left, stored.top, stored.width, stored.height)))
+    order = sorted(range(len(sizes)), key=lambda index: -sizes[index].pixels)
+    chain = scaled_chain(scalable, reduced, [oriented_size(sizes[index], picture.orientation) for index in order])
+    shown = {
+        index: oriented_image(straight(image), picture.orientation) for index, image in zip(order, chain, strict=True)
+    }
+    formats = recipe.formats_for(transparent=picture.is_transparent)
+    for index, target in enumerate(recipe.targets):
+        for image_format in formats:
+            yield _encoded(shown[index], target, image_format, recipe)
+
+
+def _encoded(image: Image.Image, target: Target, image_format: str, recipe: Recipe) -> RenderedVariant:
+    data = encode(image, image_format, target.quality, recipe.encoder)
+    return RenderedVariant(target.key, image_format, image.width, image.height, data)
