@@ -1,0 +1,72 @@
+"""What sensors have asked Dagster for: one row per scope of work, with the epoch that makes its run_key.
+
+Dagster drops a run_key whose earlier run failed, so a key made from the work alone would wedge. The epoch advances
+when a run claims the scope, when its run fails, and when a request never became a run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trr_pipelines.catalogue.database import Connection, load_queries
+from trr_pipelines.catalogue.ledger import LEASE_SECONDS, MAX_RUN_FAILURES
+
+_queries = load_queries("dispatches.sql")
+
+# A request may wait this long in Dagster's queue before somebody looks whether it still exists.
+STALE_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to ask for: `is_stale` says that it was first asked for long ago and no run has claimed it."""
+
+    scope: str
+    epoch: int
+    is_stale: bool
+
+    @property
+    def run_key(self) -> str:
+        return f"{self.scope}:{self.epoch}"
+
+
+def batch_scope(batch: str) -> str:
+    """The scope of a batch's runs."""
+    return f"batch:{batch}"
+
+
+def request(conn: Connection, scope: str) -> Request:
+    """The request that stands for the scope's work now; asking again gives the same one until a run claims it."""
+    row = _queries.request(conn, scope=scope, stale_seconds=STALE_SECONDS)
+    return Request(scope, row["epoch"], row["is_stale"])
+
+
+def advance(conn: Connection, stale: Request) -> Request:
+    """Replace a request that never became a run."""
+    epoch = _queries.advance(conn, scope=stale.scope, epoch=stale.epoch)
+    return Request(stale.scope, epoch or stale.epoch, False)
+
+
+def is_ready(conn: Connection, scope: str) -> bool:
+    """False while the scope waits out a backoff, or is parked after too many failed runs."""
+    return bool(_queries.is_ready(conn, scope=scope, max_failures=MAX_RUN_FAILURES))
+
+
+def claim(conn: Connection, scope: str, run_id: str) -> None:
+    """A run begins with the scope: later work is asked for under a new key."""
+    _queries.claim(conn, scope=scope, run_id=run_id, lease_seconds=LEASE_SECONDS)
+
+
+def renew(conn: Connection, scope: str, run_id: str) -> None:
+    """Keep other runs from being asked for while this one is at work."""
+    _queries.renew(conn, scope=scope, run_id=run_id, lease_seconds=LEASE_SECONDS)
+
+
+def succeed(conn: Connection, scope: str, run_id: str) -> None:
+    """The run is done with the scope."""
+    _queries.succeed(conn, scope=scope, run_id=run_id)
+
+
+def fail(conn: Connection, scope: str, run_id: str) -> None:
+    """The scope's run failed: ask again under a new key, after a backoff."""
+    _queries.fail(conn, scope=scope, run_id=run_id)

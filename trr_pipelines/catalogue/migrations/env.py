@@ -1,0 +1,11 @@
+"""Alembic's entry: applies revisions over the connection that `catalogue.schema` hands in."""
+
+from alembic import context
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    version_table_schema="core",
+    transaction_per_migration=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

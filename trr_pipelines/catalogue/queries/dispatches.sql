@@ -1,0 +1,38 @@
+-- name: request(scope, stale_seconds)^
+-- The epoch to ask Dagster with. Asking again before the run has claimed its work gives the same epoch.
+insert into core.dispatches (scope, requested_at) values (:scope, now())
+on conflict on constraint dispatches_pkey
+    do update set requested_at = coalesce(dispatches.requested_at, now())
+returning epoch, requested_at < now() - make_interval(secs => :stale_seconds) as is_stale;
+
+-- name: advance(scope, epoch)$
+-- A request that never became a run is asked for anew, under a new key.
+update core.dispatches set epoch = epoch + 1, requested_at = now() where scope = :scope and epoch = :epoch
+returning epoch;
+
+-- name: is_ready(max_failures, scope)$
+select coalesce(
+    (select (not_before is null or not_before <= now()) and failures < :max_failures
+     from core.dispatches where scope = :scope), true);
+
+-- name: claim(scope, lease_seconds, run_id)!
+insert into core.dispatches (scope, epoch, lease_until, run_id)
+values (:scope, 2, now() + make_interval(secs => :lease_seconds), :run_id)
+on conflict on constraint dispatches_pkey do update
+    set epoch = dispatches.epoch + 1, requested_at = null, run_id = excluded.run_id,
+        lease_until = excluded.lease_until;
+
+-- name: renew(lease_seconds, scope, run_id)!
+update core.dispatches set lease_until = now() + make_interval(secs => :lease_seconds)
+where scope = :scope and run_id = :run_id;
+
+-- name: succeed(scope, run_id)!
+update core.dispatches set lease_until = null, failures = 0, not_before = null
+where scope = :scope and run_id = :run_id;
+
+-- name: fail(scope, run_id)!
+-- Backoff as for photos; a scope whose runs failed too often is parked until somebody runs it by hand.
+update core.dispatches
+set epoch = epoch + 1, requested_at = null, lease_until = null, failures = failures + 1,
+    not_before = now() + interval '10 seconds' * power(4, least(failures, 5)), run_id = null
+where scope = :scope and (run_id is null or run_id = :run_id or requested_at is not null);

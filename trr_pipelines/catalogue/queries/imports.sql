@@ -1,0 +1,100 @@
+-- name: lock_source(source)$
+-- Imports of one source follow each other, so that batches fill up and rows are not created twice.
+select true from (select pg_advisory_xact_lock(hashtextextended('import:' || :source, 0))) as locked;
+
+-- name: known_photos(source, urls)
+-- The photo that each of these addresses ended at, duplicates included.
+select distinct on (source_url) source_url, media_asset_id
+from core.import_items
+where source = :source and source_url = any(:urls) and media_asset_id is not null
+order by source_url, id desc;
+
+-- name: newest_batch(source, day)^
+select key, number, photos from core.import_batches
+where source = :source and day = :day
+order by number desc
+limit 1;
+
+-- name: add_batch(key, source, day, number)!
+insert into core.import_batches (key, source, day, number) values (:key, :source, :day, :number);
+
+-- name: fill_batch(photos, key)!
+update core.import_batches set photos = photos + :photos where key = :key;
+
+-- name: add_photos(source, urls, batch_keys)
+with added as (
+    insert into core.media_assets (source, source_url, batch_key)
+    select :source, photo.source_url, photo.batch_key
+    from unnest(:urls::text[], :batch_keys::text[]) as photo (source_url, batch_key)
+    returning id, source_url
+), work as (
+    insert into core.variant_generations (media_asset_id, kind)
+    select id, 'original' from added
+)
+select id, source_url from added;
+
+-- name: add_links(links)!
+insert into core.media_links
+    (media_asset_id, show_id, season_id, person_id, kind, position, caption, tags)
+select media_asset_id, show_id, season_id, person_id, kind, position, caption,
+       array(select jsonb_array_elements_text(tags))
+from jsonb_to_recordset(:links::jsonb) as link (
+    media_asset_id uuid, show_id uuid, season_id uuid, person_id uuid,
+    kind text, position integer, caption text, tags jsonb
+)
+on conflict on constraint media_links_media_asset_id_entity_id_kind_key do nothing;
+
+-- name: add_items(import_id, items)!
+insert into core.import_items (import_id, line, source, source_url, outcome, detail, media_asset_id)
+select :import_id, line, source, source_url, outcome, detail, media_asset_id
+from jsonb_to_recordset(:items::jsonb) as item (
+    line integer, source text, source_url text, outcome text, detail text, media_asset_id uuid
+)
+on conflict on constraint import_items_import_id_line_key do nothing;
+
+-- name: lock_entities()$
+select true from (select pg_advisory_xact_lock(hashtextextended('entities', 0))) as locked;
+
+-- name: find_show(name)$
+select id from core.shows where lower(title) = lower(:name)
+union all
+select entity_id from core.slugs where entity_kind = 'show' and slug = :name
+limit 1;
+
+-- name: add_show(name)$
+insert into core.shows (title) values (:name) returning id;
+
+-- name: find_person(name)$
+select id from core.people where lower(full_name) = lower(:name)
+union all
+select entity_id from core.slugs where entity_kind = 'person' and slug = :name
+limit 1;
+
+-- name: add_person(name)$
+insert into core.people (full_name) values (:name) returning id;
+
+-- name: taken_slugs(entity_kind, slug)
+select slug from core.slugs where entity_kind = :entity_kind and (slug = :slug or slug like :slug || '-%%');
+
+-- name: add_slug(entity_kind, slug, entity_id)!
+insert into core.slugs (entity_kind, slug, entity_id) values (:entity_kind, :slug, :entity_id);
+
+-- name: ensure_season(show_id, number)$
+insert into core.seasons (show_id, number) values (:show_id, :number)
+on conflict on constraint seasons_show_id_number_key do update set number = excluded.number
+returning id;
+
+-- name: batches_of(photo_ids)
+select distinct batch_key from core.media_assets where id = any(:photo_ids);
+
+-- name: unannounced_batches(limit)
+select key from core.import_batches where announced_at is null order by key limit :limit;
+
+-- name: all_batches()
+select key from core.import_batches order by key;
+
+-- name: announce_batches(keys)!
+update core.import_batches set announced_at = now() where key = any(:keys) and announced_at is null;
+
+-- name: batch_exists(key)$
+select exists (select from core.import_batches where key = :key);

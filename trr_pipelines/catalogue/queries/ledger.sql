@@ -1,0 +1,118 @@
+-- Scopes: a batch (:batch) or named photos (:photo_ids); the other of the two is null.
+
+-- name: claim(batch, photo_ids, kinds, propose_crops, limit, run_id, lease_seconds)
+-- Lease up to :limit photos whose work of the given kinds is due and free, and say what was leased.
+-- The photo's row is locked while we choose, so two runs never lease halves of one photo.
+with photo as (
+    select a.id
+    from core.media_assets a
+    where (:batch::text is null or a.batch_key = :batch::text)
+      and (:photo_ids::uuid[] is null or a.id = any(:photo_ids::uuid[]))
+      and exists (
+          select from core.variant_generations g
+          where g.media_asset_id = a.id and g.kind = any(:kinds)
+            and (g.state = 'pending' or (g.state = 'failed' and g.next_attempt_at <= now()))
+            and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
+            and (g.lease_until is null or g.lease_until < now())
+      )
+    order by a.id
+    limit :limit
+    for no key update of a skip locked
+)
+update core.variant_generations g
+set state = 'pending', reason = null, detail = null, next_attempt_at = null,
+    run_id = :run_id, lease_until = now() + make_interval(secs => :lease_seconds), updated_at = now()
+from photo
+where g.media_asset_id = photo.id and g.kind = any(:kinds)
+  and (g.state = 'pending' or (g.state = 'failed' and g.next_attempt_at <= now()))
+  and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
+  and (g.lease_until is null or g.lease_until < now())
+returning g.media_asset_id, g.kind, g.version, g.wanted;
+
+-- name: count_open(batch, photo_ids, kinds, propose_crops)$
+-- Photos of the scope that are still open, whoever holds them. What waits for a later attempt has ended for now.
+select count(distinct g.media_asset_id)
+from core.variant_generations g
+join core.media_assets a on a.id = g.media_asset_id
+where (:batch::text is null or a.batch_key = :batch::text)
+  and (:photo_ids::uuid[] is null or a.id = any(:photo_ids::uuid[]))
+  and g.kind = any(:kinds) and g.state = 'pending'
+  and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops);
+
+-- name: renew(lease_seconds, photo_ids, run_id)!
+update core.variant_generations
+set lease_until = now() + make_interval(secs => :lease_seconds)
+where media_asset_id = any(:photo_ids) and run_id = :run_id and state = 'pending' and lease_until is not null;
+
+-- name: release(run_id)!
+update core.variant_generations set lease_until = null
+where run_id = :run_id and state = 'pending' and lease_until is not null;
+
+-- name: reopen_outdated(batch, photo_ids, kind, recipe)!
+-- Complete sets of another recipe become work again. Only runs ask for this, never sensors.
+update core.variant_generations g
+set state = 'pending', version = g.version + 1, lease_until = null, updated_at = now()
+from core.media_assets a
+where a.id = g.media_asset_id
+  and (:batch::text is null or a.batch_key = :batch::text)
+  and (:photo_ids::uuid[] is null or a.id = any(:photo_ids::uuid[]))
+  and g.kind = :kind and g.state = 'complete' and g.recipe <> :recipe;
+
+-- name: open_derivatives(photo_id)!
+insert into core.variant_generations (media_asset_id, kind) values (:photo_id, 'base'), (:photo_id, 'crop')
+on conflict on constraint variant_generations_pkey do nothing;
+
+-- name: complete(recipe, signature, photo_id, kind, version, run_id)$
+-- Null when the result is stale: the photo was edited, or another run has taken it over.
+update core.variant_generations
+set state = 'complete', reason = null, detail = null, attempts = 0, next_attempt_at = null,
+    lease_until = null, recipe = :recipe, wanted = :signature, served = :signature, updated_at = now()
+where media_asset_id = :photo_id and kind = :kind and version = :version and run_id = :run_id
+  and state = 'pending'
+returning true;
+
+-- name: fail(reason, detail, retryable, max_attempts, retry_after, photo_id, kind, version, run_id)$
+-- Backoff doubles twice with each attempt (30 s, 2, 8, 32 min); after :max_attempts the photo is parked.
+update core.variant_generations
+set state = 'failed', reason = :reason, detail = :detail, attempts = attempts + 1, lease_until = null,
+    next_attempt_at = case when :retryable and attempts + 1 < :max_attempts
+        then now() + greatest(make_interval(secs => :retry_after), interval '30 seconds' * power(4, attempts)) end,
+    updated_at = now()
+where media_asset_id = :photo_id and kind = :kind and version = :version and run_id = :run_id
+  and state = 'pending'
+returning true;
+
+-- name: batches_with_work(max_failures, limit)
+-- Batches whose photos wait for their original or their first variants, and that no run holds.
+select open.batch_key
+from (
+    select distinct a.batch_key
+    from core.variant_generations g
+    join core.media_assets a on a.id = g.media_asset_id
+    where g.state = 'pending' and g.kind in ('original', 'base')
+      and (g.lease_until is null or g.lease_until < now())
+) as open
+left join core.dispatches d on d.scope = 'batch:' || open.batch_key
+where (d.lease_until is null or d.lease_until < now())
+  and (d.not_before is null or d.not_before <= now())
+  and coalesce(d.failures, 0) < :max_failures
+order by open.batch_key
+limit :limit;
+
+-- name: crops_with_work(limit)
+-- Photos whose base set stands and whose crop changed.
+select g.media_asset_id
+from core.variant_generations g
+join core.variant_generations base on base.media_asset_id = g.media_asset_id and base.kind = 'base'
+where g.state = 'pending' and g.kind = 'crop' and base.state = 'complete'
+  and (g.lease_until is null or g.lease_until < now())
+order by g.updated_at
+limit :limit;
+
+-- name: retries_due(limit)
+select media_asset_id, min(next_attempt_at) as due
+from core.variant_generations
+where state = 'failed' and next_attempt_at <= now()
+group by media_asset_id
+order by due
+limit :limit;

@@ -1,0 +1,158 @@
+"""Importing: rows become pending photos with their links, in batches, whatever happens to the rows beside them.
+
+No bytes are fetched here; that is `pipeline.originals`, in a run. What a row looks like is `pipeline.manifest`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from itertools import islice
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+from uuid import UUID, uuid4
+
+from trr_pipelines.catalogue import imports
+from trr_pipelines.catalogue.database import Connection, Database
+from trr_pipelines.catalogue.imports import Item, Link, Target
+from trr_pipelines.pipeline.manifest import BadRow, ImportRow
+
+CHUNK = 500  # rows in one transaction: a killed import has kept every chunk before
+
+
+@dataclass
+class ImportSummary:
+    """What an import came to; `rejected` holds the rows that could not be taken, `batches` the keys with new photos."""
+
+    import_id: UUID
+    rows: int = 0
+    created: int = 0
+    known: int = 0
+    links: int = 0
+    rejected: list[BadRow] = field(default_factory=list)
+    batches: list[str] = field(default_factory=list)
+
+
+def import_rows(
+    database: Database,
+    rows: Iterable[ImportRow | BadRow],
+    *,
+    day: date | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> ImportSummary:
+    """Enter rows into the catalogue; `progress` hears how many were looked at.
+
+    Importing the same rows again creates nothing. A bad row is recorded and stops no other. `day` (UTC, today by
+    default) is part of the batch keys.
+    """
+    summary = ImportSummary(uuid4())
+    batch_day = day or datetime.now(UTC).date()
+    for chunk in _chunks(rows):
+        checked = [_checked(row) for row in chunk]
+        counts = database.run(lambda conn, rows=checked: _enter(conn, summary.import_id, batch_day, rows))  # type: ignore[misc]
+        summary.rows += len(chunk)
+        summary.created += counts.created
+        summary.known += counts.known
+        summary.links += counts.links
+        summary.rejected += [row for row in checked if isinstance(row, BadRow)]
+        summary.batches = sorted({*summary.batches, *counts.batches})
+        progress(summary.rows)
+    return summary
+
+
+def _chunks(rows: Iterable[ImportRow | BadRow]) -> Iterator[list[ImportRow | BadRow]]:
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _checked(row: ImportRow | BadRow) -> ImportRow | BadRow:
+    """A file that is not there is a mistake in the manifest: said at once, not after a run."""
+    if isinstance(row, BadRow) or not row.location.startswith("file:"):
+        return row
+    path = local_path(row.location)
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return BadRow(row.line, str(path), f"{path}: {reason}")
+    if not stat.S_ISREG(mode):
+        return BadRow(row.line, str(path), f"{path}: not a regular file")
+    if not os.access(path, os.R_OK):
+        return BadRow(row.line, str(path), f"{path}: cannot be read")
+    return row
+
+
+def local_path(location: str) -> Path:
+    """The path behind a file URL."""
+    return Path(url2pathname(urlsplit(location, allow_fragments=False).path))
+
+
+@dataclass
+class _Counts:
+    created: int = 0
+    known: int = 0
+    links: int = 0
+    batches: set[str] = field(default_factory=set)
+
+
+def _enter(conn: Connection, import_id: UUID, day: date, rows: list[ImportRow | BadRow]) -> _Counts:
+    """One chunk, in one transaction."""
+    counts = _Counts()
+    items = [
+        Item(row.line, "", row.location, "rejected", row.problem[:1000], None)
+        for row in rows
+        if isinstance(row, BadRow)
+    ]
+    good = [row for row in rows if isinstance(row, ImportRow)]
+    targets = _Targets(conn)
+    links: list[Link] = []
+    for source in sorted({row.source for row in good}):
+        of_source = [row for row in good if row.source == source]
+        known_before = imports.known_photos(conn, source, [row.location for row in of_source])
+        added = imports.add_photos(conn, source, day, [row.location for row in of_source])
+        fresh = set(added) - set(known_before)
+        counts.created += len(fresh)
+        counts.known += len(of_source) - len(fresh)
+        for row in of_source:
+            photo = added[row.location]
+            outcome = "created" if row.location in fresh else "known"
+            fresh.discard(row.location)
+            items.append(Item(row.line, source, row.location, outcome, "", photo))
+            links += [Link(photo, target, row.kind, row.position, row.caption, row.tags) for target in targets.of(row)]
+    counts.links = imports.add_links(conn, links)
+    imports.add_items(conn, import_id, items)
+    counts.batches = imports.batches_of(conn, [item.media_asset_id for item in items if item.outcome == "created"])
+    return counts
+
+
+class _Targets:
+    """The entities that rows name, looked up once per chunk."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._shows: dict[str, UUID] = {}
+        self._people: dict[str, UUID] = {}
+        self._seasons: dict[tuple[UUID, int], UUID] = {}
+
+    def of(self, row: ImportRow) -> list[Target]:
+        """A season stands for its show; a person comes on top."""
+        targets = []
+        if row.show:
+            show = self._shows.get(row.show) or imports.ensure_show(self._conn, row.show)
+            self._shows[row.show] = show
+            targets.append(Target(show_id=show) if row.season is None else self._season(show, row.season))
+        if row.person:
+            person = self._people.get(row.person) or imports.ensure_person(self._conn, row.person)
+            self._people[row.person] = person
+            targets.append(Target(person_id=person))
+        return targets
+
+    def _season(self, show: UUID, number: int) -> Target:
+        key = (show, number)
+        self._seasons[key] = self._seasons.get(key) or imports.ensure_season(self._conn, show, number)
+        return Target(season_id=self._seasons[key])

@@ -1,0 +1,94 @@
+"""Mirroring originals: fetched, looked at, stored untouched under their hash, and registered.
+
+Bytes that another photo already has make this one a duplicate: its links move there and it is gone. Nothing is
+decoded here beyond the header.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from trr_pipelines.catalogue import ledger, photos
+from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.catalogue.ledger import Claim, Scope
+from trr_pipelines.catalogue.photos import Original, Photo
+from trr_pipelines.errors import Reason, RetryableError
+from trr_pipelines.imaging.decode import inspect
+from trr_pipelines.imaging.formats import FILE_TYPES
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.fetching import Fetcher, read_local
+from trr_pipelines.pipeline.importing import local_path
+from trr_pipelines.pipeline.work import Outcome, Tally, Work, work_through
+from trr_pipelines.storage.keys import original_key
+from trr_pipelines.storage.store import PutObject
+
+# Fetching waits more than it works; each thread may hold one original of 50 MB, and a run has 600 MB.
+FETCH_THREADS = 4
+
+
+def mirror_originals(archive: Archive, scope: Scope, run_id: str) -> Tally:
+    """Fetch and register every original of the scope that is still due.
+
+    Returns when each photo has its original or has failed with a reason.
+    """
+    with Fetcher(allow=archive.settings.fetch_allow_networks) as fetcher:
+        work = Work(archive.database, scope, ("original",), run_id, FETCH_THREADS)
+        return work_through(work, _Mirror(archive, fetcher, run_id))
+
+
+class _Mirror:
+    """One photo's original, from its source to its row."""
+
+    def __init__(self, archive: Archive, fetcher: Fetcher, run_id: str) -> None:
+        self._archive = archive
+        self._fetcher = fetcher
+        self._run_id = run_id
+
+    def __call__(self, photo: Photo, claims: Sequence[Claim]) -> Outcome:
+        (claim,) = claims
+        data = self._read(photo.source_url)
+        info = inspect(data)
+        stored = self._store(data, info.format)
+        original = Original(
+            sha256=stored.sha256,
+            bytes=stored.bytes,
+            width=info.width,
+            height=info.height,
+            format=info.format,
+            frames=info.frames,
+            hosted_bucket=self._archive.store.bucket,
+            hosted_key=stored.key,
+            hosted_url=self._archive.store.public_url(stored.key),
+        )
+        kept = self._archive.database.run(lambda conn: self._register(conn, claim, original))
+        return Outcome(
+            "complete" if kept else "duplicate",
+            objects_written=int(stored.created),
+            bytes_read=len(data),
+            bytes_written=stored.bytes if stored.created else 0,
+        )
+
+    def _read(self, location: str) -> bytes:
+        if location.startswith("file:"):
+            return read_local(local_path(location))
+        return self._fetcher.fetch(location).data
+
+    def _store(self, data: bytes, image_format: str) -> PutObject:
+        """Store the original, untouched. Raises RetryableError where other bytes stand at its key: damage."""
+        file_type = FILE_TYPES[image_format]
+        sha256 = hashlib.sha256(data).hexdigest()
+        key = original_key(sha256, file_type.extension)
+        stored = self._archive.store.put_if_absent(key, data, content_type=file_type.content_type, sha256=sha256)
+        if stored.sha256 != sha256:
+            raise RetryableError(
+                Reason.STORAGE_UNAVAILABLE, f"{key} holds other bytes (sha256 {stored.sha256}); remove it and retry"
+            )
+        return stored
+
+    def _register(self, conn: Connection, claim: Claim, original: Original) -> bool:
+        """Whether the photo itself was kept; False when it was a duplicate."""
+        ledger.complete(conn, claim, self._run_id)
+        kept = photos.register_original(conn, claim.photo_id, original)
+        ledger.open_derivatives(conn, kept)
+        return kept == claim.photo_id

@@ -1,0 +1,223 @@
+"""Working through what a scope of the ledger holds open: claim, do, heartbeat, until nothing is open.
+
+The loop knows nothing of originals or variants; what is done with a photo is handed in. Bad photos end as failed
+rows and never as a failed run.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from trr_pipelines.catalogue import dispatches, ledger, photos
+from trr_pipelines.catalogue.database import Connection, Database
+from trr_pipelines.catalogue.ledger import Claim, Kind, Scope, StaleResultError
+from trr_pipelines.catalogue.photos import Photo
+from trr_pipelines.compute.pool import PoolClosedError
+from trr_pipelines.errors import MediaError, Reason, RetryableError
+
+logger = logging.getLogger(__name__)
+
+# How long to look away while another run holds the rest of our scope.
+POLL_SECONDS = 0.5
+DATABASE_ERRORS = (psycopg.Error, PoolTimeout)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one photo's work: how it ended, and what was read and written for it."""
+
+    ended: str = "complete"  # complete, duplicate, stale, or the reason code of the failure
+    objects_written: int = 0
+    rows_written: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+
+@dataclass
+class Tally:
+    """What a run did, summed over its photos; `seconds` is wall time."""
+
+    ended: Counter[str] = field(default_factory=Counter)
+    objects_written: int = 0
+    rows_written: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    seconds: float = 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one photo."""
+        self.ended[outcome.ended] += 1
+        self.objects_written += outcome.objects_written
+        self.rows_written += outcome.rows_written
+        self.bytes_read += outcome.bytes_read
+        self.bytes_written += outcome.bytes_written
+
+    @property
+    def complete(self) -> int:
+        return self.ended["complete"] + self.ended["duplicate"]
+
+    @property
+    def failed(self) -> int:
+        return sum(self.ended.values()) - self.complete - self.ended["stale"]
+
+    @property
+    def photos_per_second(self) -> float:
+        return round(self.complete / self.seconds, 2) if self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """The photos of a scope, the kinds of work, the run that does it, and how many threads it may use."""
+
+    database: Database
+    scope: Scope
+    kinds: tuple[Kind, ...]
+    run_id: str
+    threads: int
+    propose_crops: bool = False
+
+
+Handle = Callable[[Photo, Sequence[Claim]], Outcome]
+"""Does the claimed work of one photo and commits it; runs in a thread. Raises MediaError when the photo fails."""
+
+
+def work_through(work: Work, handle: Handle) -> Tally:
+    """Do all open work of the scope; returns when every photo is complete or failed, by us or by another run.
+
+    A MediaError, and any error that is not the database's, ends as a failed row of that photo. Database errors that
+    outlast their retries are raised: then nothing more can be recorded. However it ends, no lease stays behind.
+    """
+    return _Loop(work, handle).run()
+
+
+class _Loop:
+    def __init__(self, work: Work, handle: Handle) -> None:
+        self._work = work
+        self._handle = handle
+        self._database = work.database
+        self._in_flight: dict[Future[Outcome], UUID] = {}
+        self._executor = ThreadPoolExecutor(work.threads, thread_name_prefix="photo")
+
+    def run(self) -> Tally:
+        started = time.monotonic()
+        tally = Tally()
+        try:
+            with self._heartbeat():
+                while self._fill():
+                    finished, _ = wait(list(self._in_flight), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        del self._in_flight[future]
+                        tally.add(future.result())
+        finally:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._release()
+        tally.seconds = round(time.monotonic() - started, 3)
+        return tally
+
+    def _fill(self) -> bool:
+        """Keep every thread busy and one photo waiting for each; False when nothing of the scope is open."""
+        while True:
+            if len(self._in_flight) <= self._work.threads:
+                self._submit(self._claim())
+            if self._in_flight:
+                return True
+            if self._count_open() == 0:
+                return False
+            time.sleep(POLL_SECONDS)
+
+    def _claim(self) -> list[Claim]:
+        work = self._work
+        return self._database.run(
+            lambda conn: ledger.claim(
+                conn,
+                work.scope,
+                work.kinds,
+                work.run_id,
+                limit=work.threads,
+                propose_crops=work.propose_crops,
+            )
+        )
+
+    def _submit(self, claims: Sequence[Claim]) -> None:
+        by_photo: dict[UUID, list[Claim]] = {}
+        for claim in claims:
+            by_photo.setdefault(claim.photo_id, []).append(claim)
+        if not by_photo:
+            return
+        known = self._database.run(lambda conn: photos.photos_by_id(conn, list(by_photo)))
+        for photo_id, of_photo in by_photo.items():
+            if photo_id in known:
+                future = self._executor.submit(self._one, known[photo_id], of_photo)
+                self._in_flight[future] = photo_id
+
+    def _one(self, photo: Photo, claims: Sequence[Claim]) -> Outcome:
+        try:
+            return self._handle(photo, claims)
+        except StaleResultError as stale:
+            logger.info("%s; the result is dropped", stale)
+            return Outcome("stale")
+        except (*DATABASE_ERRORS, PoolClosedError):
+            raise
+        except MediaError as error:
+            return self._failed(photo, claims, error)
+        except Exception as error:
+            logger.exception("photo %s (%s): unexpected error", photo.id, photo.source_url)
+            return self._failed(photo, claims, RetryableError(Reason.INTERNAL, f"{type(error).__name__}: {error}"))
+
+    def _failed(self, photo: Photo, claims: Sequence[Claim], error: MediaError) -> Outcome:
+        def record(conn: Connection) -> bool:
+            recorded = {claim.kind for claim in claims if ledger.fail(conn, claim, self._work.run_id, error)}
+            if recorded & {"original", "base"}:
+                photos.mark_failed(conn, photo.id, error.reason)
+            return bool(recorded)
+
+        logger.warning("photo %s (%s): %s", photo.id, photo.source_url, error)
+        return Outcome(str(error.reason) if self._database.run(record) else "stale")
+
+    def _count_open(self) -> int:
+        work = self._work
+        return self._database.run(
+            lambda conn: ledger.count_open(conn, work.scope, work.kinds, propose_crops=work.propose_crops)
+        )
+
+    def _release(self) -> None:
+        try:
+            self._database.run(lambda conn: ledger.release(conn, self._work.run_id))
+        except DATABASE_ERRORS:
+            logger.warning("leases of run %s could not be given back; they expire by themselves", self._work.run_id)
+
+    @contextmanager
+    def _heartbeat(self) -> Iterator[None]:
+        """Renew the leases of what is in flight every few seconds."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(ledger.HEARTBEAT_SECONDS):
+                try:
+                    self._database.run(self._renew)
+                except DATABASE_ERRORS:
+                    logger.warning("leases of run %s could not be renewed just now", self._work.run_id)
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _renew(self, conn: Connection) -> None:
+        ledger.renew(conn, list(self._in_flight.values()), self._work.run_id)
+        if self._work.scope.batch is not None:
+            dispatches.renew(conn, dispatches.batch_scope(self._work.scope.batch), self._work.run_id)
