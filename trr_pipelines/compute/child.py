@@ -14,12 +14,10 @@ import resource
 import signal
 import sys
 import warnings
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from trr_pipelines.errors import MediaError
-
-CPU_SECONDS_PER_PHOTO = 10
 
 # Private writable memory. The resident size stays below the 1.5 GB that a worker may have: code and data of the
 # libraries, which do not count here, take 45 MB.
@@ -32,7 +30,8 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Serves requests until the parent closes the pipe."""
-    _die_with(parent=int(sys.argv[1]))
+    parent, cpu_seconds = map(int, sys.argv[1:])
+    _die_with(parent)
     _ignore_signals_of_the_terminal()
     requests, answers = _private_pipes()
     _limit_resources()
@@ -40,7 +39,7 @@ def main() -> None:
 
     from PIL import AvifImagePlugin  # after the limits
 
-    from trr_pipelines.compute import failpoint, protocol
+    from trr_pipelines.compute import protocol
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     _write(answers, protocol.frame({"ready": True}))
@@ -48,18 +47,18 @@ def main() -> None:
         head_bytes, body_bytes = protocol.lengths(prefix)
         head = json.loads(requests.read(head_bytes))
         data = requests.read(body_bytes)
-        _grant_cpu_seconds()
-        failpoint.hit(head["name"], answers)
-        _write(answers, _answer(head, data))
+        _grant_cpu_seconds(cpu_seconds)
+        _write(answers, _answer(head, data, answers))
         del data
 
 
-def _answer(head: dict[str, object], data: bytes) -> list[bytes]:
-    from trr_pipelines.compute import protocol
+def _answer(head: dict[str, Any], data: bytes, answers: BinaryIO) -> list[bytes]:
+    from trr_pipelines.compute import failpoint, protocol
     from trr_pipelines.errors import MediaError
     from trr_pipelines.imaging.render import render
 
     try:
+        failpoint.hit(head["name"], answers)
         return protocol.answer(render(data, protocol.parse_request(head)), _resident_bytes())
     except MediaError as error:
         return protocol.failure(error)
@@ -123,11 +122,11 @@ def _limit_resources() -> None:
         resource.setrlimit(kind, (lowest, lowest))
 
 
-def _grant_cpu_seconds() -> None:
+def _grant_cpu_seconds(seconds: int) -> None:
     """Moves the soft limit forward; passing it is SIGXCPU, which ends the process."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    soft = int(usage.ru_utime + usage.ru_stime) + CPU_SECONDS_PER_PHOTO
+    soft = int(usage.ru_utime + usage.ru_stime) + seconds
     with contextlib.suppress(ValueError):  # a hard limit of the surroundings may be lower: then that one holds
         resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 

@@ -18,7 +18,9 @@ from trr_pipelines.compute.process import ProcessDiedError, ProcessTimeoutError,
 from trr_pipelines.errors import MediaError, PermanentError, Reason, RetryableError, TrrError
 from trr_pipelines.imaging.render import Rendered, RenderRequest
 
-# The child may use 10 s of CPU; the rest is for a machine that has other things to do.
+CPU_SECONDS = 10
+
+# The difference to the CPU seconds is for a machine that has other things to do.
 WALL_SECONDS = 45.0
 
 # A process that keeps more than this after a photo is replaced: it takes 0.3 s, once in a great many photos.
@@ -36,13 +38,17 @@ class RenderPool:
     run, however that ends.
     """
 
-    def __init__(self, workers: int | None = None, *, wall_seconds: float = WALL_SECONDS) -> None:
+    def __init__(
+        self, workers: int | None = None, *, cpu_seconds: int = CPU_SECONDS, wall_seconds: float = WALL_SECONDS
+    ) -> None:
         """
         Args:
             workers: how many processes, and so how many photos at a time; by default one for each CPU.
+            cpu_seconds: how much CPU one photo may use before its process is killed.
             wall_seconds: how long one photo may take before its process is killed.
         """
         self.workers = workers or len(os.sched_getaffinity(0))
+        self._cpu_seconds = cpu_seconds
         self._wall_seconds = wall_seconds
         # Last in, first out: a process that is warm is used before another one is started.
         self._places: queue.LifoQueue[RenderProcess | None] = queue.LifoQueue()
@@ -104,7 +110,7 @@ class RenderPool:
 
     def _start(self) -> RenderProcess:
         try:
-            process = self._starter.submit(RenderProcess).result()
+            process = self._starter.submit(RenderProcess, self._cpu_seconds).result()
         except (OSError, ProcessDiedError, ProcessTimeoutError, protocol.ProtocolError) as error:
             raise RetryableError(Reason.INTERNAL, f"the render process did not start: {error!r}") from error
         with self._lock:
@@ -127,7 +133,7 @@ class RenderPool:
         except ProcessDiedError as death:
             if self._is_closed:
                 raise PoolClosedError("the render pool was closed while it rendered") from death
-            result = _error_for_death(death.returncode)
+            result = self._error_for_death(death.returncode)
         except ProcessTimeoutError:
             result = RetryableError(Reason.DECODE_TIMEOUT, f"no answer after {self._wall_seconds:g} s")
         except protocol.ProtocolError as error:
@@ -137,6 +143,15 @@ class RenderPool:
                 self._discard(process)
         return result, process if keep else None
 
+    def _error_for_death(self, returncode: int) -> MediaError:
+        if returncode == -signal.SIGXCPU:
+            return PermanentError(Reason.DECODE_TIMEOUT, f"decoding took more than {self._cpu_seconds} s of CPU")
+        if returncode == -signal.SIGKILL:
+            return RetryableError(Reason.DECODE_CRASH, "the render process was killed from outside")
+        if returncode < 0:
+            return PermanentError(Reason.DECODE_CRASH, f"the decoder crashed ({signal.Signals(-returncode).name})")
+        return PermanentError(Reason.DECODE_CRASH, f"the render process ended with exit code {returncode}")
+
     def _discard(self, process: RenderProcess) -> None:
         with self._lock:
             self._alive.discard(process)
@@ -145,16 +160,6 @@ class RenderPool:
 
 def _is_out_of_memory(result: Rendered | MediaError) -> bool:
     return isinstance(result, MediaError) and result.reason is Reason.DECODE_OOM
-
-
-def _error_for_death(returncode: int) -> MediaError:
-    if returncode == -signal.SIGXCPU:
-        return PermanentError(Reason.DECODE_TIMEOUT, "decoding took more than 10 s of CPU")
-    if returncode == -signal.SIGKILL:
-        return RetryableError(Reason.DECODE_CRASH, "the render process was killed from outside")
-    if returncode < 0:
-        return PermanentError(Reason.DECODE_CRASH, f"the decoder crashed ({signal.Signals(-returncode).name})")
-    return PermanentError(Reason.DECODE_CRASH, f"the render process ended with exit code {returncode}")
 
 
 def _block_signals_of_the_terminal() -> None:

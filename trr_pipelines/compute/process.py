@@ -39,8 +39,8 @@ class ProcessTimeoutError(Exception):
 class RenderProcess:
     """A running `trr_pipelines.compute.child`. Not thread-safe: one photo at a time."""
 
-    def __init__(self) -> None:
-        """Starts the process and waits until it is ready.
+    def __init__(self, cpu_seconds: int) -> None:
+        """Starts the process, which may use `cpu_seconds` for each photo, and waits until it is ready.
 
         The thread that calls this must live as long as the process: the kernel ends the process with that thread.
 
@@ -52,7 +52,7 @@ class RenderProcess:
         search_path = os.pathsep.join(filter(None, (str(package_root), os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
             # -P: photos are rendered from any folder, and a file named numpy.py in it must not be imported.
-            [sys.executable, "-P", "-m", "trr_pipelines.compute.child", str(os.getpid())],
+            [sys.executable, "-P", "-m", "trr_pipelines.compute.child", str(os.getpid()), str(cpu_seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
