@@ -1,0 +1,183 @@
+-- name: assets_by_state()
+select state, count(*) as photos from core.media_assets group by state;
+
+-- name: generations_by_state()
+select kind, state, count(*) as photos from core.variant_generations where kind <> 'original' group by kind, state;
+
+-- name: originals_total()^
+select count(*) as count, coalesce(sum(bytes), 0)::bigint as bytes from core.media_assets where hosted_key is not null;
+
+-- name: variants_total()^
+select count(*) as count, coalesce(sum(bytes), 0)::bigint as bytes
+from core.media_asset_variants where superseded_at is null;
+
+-- name: failed_photos(batch)
+-- Each failed photo once, with the reason of the earliest step that failed.
+select distinct on (g.media_asset_id)
+    g.media_asset_id, a.source, a.source_url, g.kind, g.reason, g.detail, g.attempts, g.next_attempt_at
+from core.variant_generations g
+join core.media_assets a on a.id = g.media_asset_id
+where g.state = 'failed' and (:batch::text is null or a.batch_key = :batch::text)
+order by g.media_asset_id, array_position(array['original', 'base', 'crop'], g.kind);
+
+-- name: grid(batch)^
+-- Bytes of a gallery grid: the original of each photo against the smallest card that browsers get.
+select count(*) as photos,
+       coalesce(percentile_disc(0.5) within group (order by before), 0)::bigint as median_bytes_before,
+       coalesce(percentile_disc(0.5) within group (order by after), 0)::bigint as median_bytes_after,
+       coalesce(percentile_cont(0.5) within group (order by 1 - after::float8 / before), 0) as median_reduction
+from (
+    select a.bytes as before, min(v.bytes) as after
+    from core.media_assets a
+    join core.media_asset_variants v
+        on v.media_asset_id = a.id and v.variant_key = 'card' and v.superseded_at is null
+    where (:batch::text is null or a.batch_key = :batch::text)
+    group by a.id, a.bytes
+) as card;
+
+-- name: lag_seconds()$
+-- Age of the oldest photo that waits for its first variants.
+select coalesce(extract(epoch from now() - min(a.created_at)), 0)::float8
+from core.variant_generations g
+join core.media_assets a on a.id = g.media_asset_id
+where g.state = 'pending';
+
+-- name: batch_photos(batch)^
+select count(*) as photos,
+       count(*) filter (where state = 'pending') as pending,
+       count(*) filter (where state = 'mirrored') as mirrored,
+       count(*) filter (where state = 'failed') as failed,
+       coalesce(sum(bytes), 0)::bigint as bytes
+from core.media_assets where batch_key = :batch;
+
+-- name: batch_progress(batches)^
+-- Photos of these batches by how far they are: nothing open is the end.
+select count(*) as photos,
+       count(*) filter (where not is_open) as ended,
+       count(*) filter (where has_original) as originals
+from (
+    select a.id, a.hosted_key is not null as has_original, bool_or(g.state = 'pending') as is_open
+    from core.media_assets a
+    join core.variant_generations g on g.media_asset_id = a.id
+    where a.batch_key = any(:batches)
+    group by a.id
+) as photo;
+
+-- name: batch_generations(batch, kind)^
+select count(*) filter (where g.state = 'pending') as pending,
+       count(*) filter (where g.state = 'complete') as complete,
+       count(*) filter (where g.state = 'failed') as failed
+from core.variant_generations g
+join core.media_assets a on a.id = g.media_asset_id
+where a.batch_key = :batch and g.kind = :kind;
+
+-- name: batch_payloads(batch)
+-- Size of what is delivered, by rendition key: the smallest format counts, browsers take that one.
+select variant_key, count(*) as photos, sum(bytes)::bigint as bytes,
+       percentile_disc(0.5) within group (order by bytes)::bigint as p50,
+       percentile_disc(0.95) within group (order by bytes)::bigint as p95
+from (
+    select v.media_asset_id, v.variant_key, min(v.bytes) as bytes
+    from core.media_asset_variants v
+    join core.media_assets a on a.id = v.media_asset_id
+    where a.batch_key = :batch and v.superseded_at is null
+    group by v.media_asset_id, v.variant_key
+) as delivered
+group by variant_key
+order by variant_key;
+
+-- name: batch_variants(batch, is_crop)^
+select count(*) as rows, coalesce(sum(v.bytes), 0)::bigint as bytes
+from core.media_asset_variants v
+join core.media_assets a on a.id = v.media_asset_id
+where a.batch_key = :batch and v.superseded_at is null and (v.crop_signature <> '') = :is_crop;
+
+-- name: batch_worst(batch, limit)
+-- Photos whose card saves least.
+select a.id, a.source_url, a.hosted_url, a.bytes as before, min(v.bytes) as after,
+       1 - min(v.bytes)::float8 / a.bytes as reduction
+from core.media_assets a
+join core.media_asset_variants v on v.media_asset_id = a.id and v.variant_key = 'card' and v.superseded_at is null
+where a.batch_key = :batch
+group by a.id
+order by reduction, a.id
+limit :limit;
+
+-- name: batch_crops(batch)
+select c.crop_mode, c.reason, count(*) as photos
+from core.media_asset_crops c
+join core.media_assets a on a.id = c.media_asset_id
+where a.batch_key = :batch and c.is_active
+group by c.crop_mode, c.reason
+order by photos desc, c.crop_mode, c.reason;
+
+-- name: batch_thumbs(batch, variant_key, limit)
+select distinct on (v.media_asset_id) v.media_asset_id, v.hosted_key
+from core.media_asset_variants v
+join core.media_assets a on a.id = v.media_asset_id
+where a.batch_key = :batch and v.variant_key = :variant_key and v.superseded_at is null
+order by v.media_asset_id, v.bytes
+limit :limit;
+
+-- name: batches_of_photos(photo_ids)
+select distinct batch_key from core.media_assets where id = any(:photo_ids) order by batch_key;
+
+-- name: hosted_objects(bucket)
+-- Every object that a row stands for, with what the row says of it; `is_served` is false for retired ones.
+select hosted_key, bytes, true as is_served from core.media_assets
+where hosted_key is not null and hosted_bucket = :bucket
+union all
+select hosted_key, bytes, true from core.media_asset_variants where hosted_bucket = :bucket
+union all
+select hosted_key, bytes, false from core.retired_objects where hosted_bucket = :bucket;
+
+-- name: batch_objects(batch, kind)
+-- Objects of a batch as the rows describe them.
+select a.id as media_asset_id, a.hosted_key, a.bytes, a.sha256
+from core.media_assets a
+where :kind = 'original' and a.batch_key = :batch and a.hosted_key is not null
+union all
+select v.media_asset_id, v.hosted_key, v.bytes, v.sha256
+from core.media_asset_variants v
+join core.media_assets a on a.id = v.media_asset_id
+where :kind <> 'original' and a.batch_key = :batch and v.superseded_at is null
+  and (v.crop_signature <> '') = (:kind = 'crop')
+order by 1, 2;
+
+-- name: incomplete_sets(batch, is_crop, keys)
+-- Photos whose ledger says complete while keys of the set are missing, or one set mixes recipes or versions.
+select g.media_asset_id, count(v.id) as rows, count(distinct v.variant_key) as keys,
+       count(distinct (v.recipe, v.source_version)) as sets
+from core.variant_generations g
+join core.media_assets a on a.id = g.media_asset_id
+left join core.media_asset_variants v
+    on v.media_asset_id = g.media_asset_id and v.superseded_at is null and (v.crop_signature <> '') = :is_crop
+where a.batch_key = :batch and g.kind = case when :is_crop then 'crop' else 'base' end and g.state = 'complete'
+group by g.media_asset_id
+having count(distinct v.variant_key) <> :keys or count(distinct (v.recipe, v.source_version)) <> 1
+order by g.media_asset_id;
+
+-- name: crops_not_rendered(batch)
+-- Photos whose active crop is not the one that is served although nothing is open or failed.
+select c.media_asset_id, c.crop_signature, g.served
+from core.media_asset_crops c
+join core.media_assets a on a.id = c.media_asset_id
+join core.variant_generations g on g.media_asset_id = c.media_asset_id and g.kind = 'crop'
+where a.batch_key = :batch and c.is_active and g.state = 'complete' and g.served <> c.crop_signature
+order by c.media_asset_id;
+
+-- name: upscaled(batch)
+-- Variants wider or higher than what they were made from (by the pixel that rounding may add to a crop).
+select v.media_asset_id, v.variant_key, v.format, v.width, v.height, a.width as source_width, a.height as source_height
+from core.media_asset_variants v
+join core.media_assets a on a.id = v.media_asset_id
+where a.batch_key = :batch and v.superseded_at is null and (v.width > a.width or v.height > a.height + 1)
+order by v.media_asset_id, v.variant_key;
+
+-- name: count_not_current(batch, kind, recipe)$
+-- Photos of a batch that keep one of its sets from being complete at the recipe.
+select count(*)
+from core.variant_generations g
+join core.media_assets a on a.id = g.media_asset_id
+where a.batch_key = :batch and g.kind = :kind
+  and (g.state = 'pending' or (g.state = 'complete' and g.recipe <> :recipe));

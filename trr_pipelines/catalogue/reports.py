@@ -1,0 +1,136 @@
+"""What the catalogue tells people: status of everything, statistics of a batch, what invariants are broken.
+
+Reads only; every function is one or a few named queries.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from trr_pipelines.catalogue.database import Connection, load_queries
+
+_queries = load_queries("reports.sql")
+
+Row = dict[str, Any]
+
+
+def status(conn: Connection) -> Row:
+    """The whole archive in figures, as `trr status --json` prints it. Reductions are shares of 1."""
+    failures = failed_photos(conn)
+    grid = grid_bytes(conn)
+    return {
+        "assets": _by_state(_queries.assets_by_state(conn), ("pending", "mirrored", "failed")),
+        "generations": {
+            kind: _by_state(
+                (row for row in _queries.generations_by_state(conn) if row["kind"] == kind),
+                ("pending", "complete", "failed"),
+            )
+            for kind in ("base", "crop")
+        },
+        "originals": _queries.originals_total(conn),
+        "variants": _queries.variants_total(conn),
+        "grid": {name: grid[name] for name in ("median_bytes_before", "median_bytes_after", "median_reduction")},
+        "failed_by_reason": dict(Counter(row["reason"] for row in failures).most_common()),
+        "failed_by_source": dict(Counter(row["source"] for row in failures).most_common()),
+        "lag_seconds": round(_queries.lag_seconds(conn), 1),
+    }
+
+
+def _by_state(rows: Iterator[Row], states: Sequence[str]) -> dict[str, int]:
+    counts = {row["state"]: row["photos"] for row in rows}
+    return {state: counts.get(state, 0) for state in states}
+
+
+def failed_photos(conn: Connection, batch: str | None = None) -> list[Row]:
+    """Failed photos, each once, with kind, reason, detail, attempts and the time of the next attempt."""
+    return list(_queries.failed_photos(conn, batch=batch))
+
+
+def grid_bytes(conn: Connection, batch: str | None = None) -> Row:
+    """Medians of bytes per photo of a gallery grid: originals before, cards after, and the share saved (0 to 1)."""
+    row: Row = _queries.grid(conn, batch=batch)
+    return {**row, "median_reduction": round(row["median_reduction"], 4)}
+
+
+def batch_photos(conn: Connection, batch: str) -> Row:
+    """Photos of a batch by state, and the bytes of their originals."""
+    row: Row = _queries.batch_photos(conn, batch=batch)
+    return row
+
+
+def batch_progress(conn: Connection, batches: Sequence[str]) -> Row:
+    """How far the photos of some batches are: all, ended, with an original."""
+    row: Row = _queries.batch_progress(conn, batches=list(batches))
+    return row
+
+
+def batch_generations(conn: Connection, batch: str, kind: str) -> Row:
+    """Photos of a batch by the state of one kind of work."""
+    row: Row = _queries.batch_generations(conn, batch=batch, kind=kind)
+    return row
+
+
+def batch_payloads(conn: Connection, batch: str) -> dict[str, Row]:
+    """By rendition key: photos, bytes, p50 and p95 of what browsers get."""
+    return {row.pop("variant_key"): row for row in _queries.batch_payloads(conn, batch=batch)}
+
+
+def batch_variants(conn: Connection, batch: str, *, is_crop: bool) -> Row:
+    """Rows and bytes of the base or crop variants of a batch."""
+    row: Row = _queries.batch_variants(conn, batch=batch, is_crop=is_crop)
+    return row
+
+
+def batch_worst(conn: Connection, batch: str, limit: int = 12) -> list[Row]:
+    """The photos whose card saves least."""
+    return list(_queries.batch_worst(conn, batch=batch, limit=limit))
+
+
+def batch_crops(conn: Connection, batch: str) -> list[Row]:
+    """Active crops of a batch by mode and reason."""
+    return list(_queries.batch_crops(conn, batch=batch))
+
+
+def batch_thumbs(conn: Connection, batch: str, variant_key: str, limit: int) -> list[Row]:
+    """Object keys of one rendition of a batch, in the order of photo ids."""
+    return list(_queries.batch_thumbs(conn, batch=batch, variant_key=variant_key, limit=limit))
+
+
+def batches_of_photos(conn: Connection, photo_ids: Sequence[UUID]) -> list[str]:
+    """The batches that these photos are in."""
+    return [row["batch_key"] for row in _queries.batches_of_photos(conn, photo_ids=list(photo_ids))]
+
+
+def hosted_objects(conn: Connection, bucket: str) -> Iterator[Row]:
+    """Every object that a row stands for; to be read inside the transaction."""
+    rows: Iterator[Row] = _queries.hosted_objects(conn, bucket=bucket)
+    return rows
+
+
+def batch_objects(conn: Connection, batch: str, kind: str) -> list[Row]:
+    """Objects of a batch (kind original, base or crop) with the bytes and sha256 that their rows say."""
+    return list(_queries.batch_objects(conn, batch=batch, kind=kind))
+
+
+def incomplete_sets(conn: Connection, batch: str, *, is_crop: bool, keys: int) -> list[Row]:
+    """Photos called complete whose set has not all of its `keys` rendition keys, or is mixed of two."""
+    return list(_queries.incomplete_sets(conn, batch=batch, is_crop=is_crop, keys=keys))
+
+
+def crops_not_rendered(conn: Connection, batch: str) -> list[Row]:
+    """Photos called complete whose active crop is not the one that is served."""
+    return list(_queries.crops_not_rendered(conn, batch=batch))
+
+
+def upscaled(conn: Connection, batch: str) -> list[Row]:
+    """Variants larger than their source."""
+    return list(_queries.upscaled(conn, batch=batch))
+
+
+def count_not_current(conn: Connection, batch: str, kind: str, recipe: str) -> int:
+    """Photos of a batch that are open, or complete at another recipe."""
+    count: int = _queries.count_not_current(conn, batch=batch, kind=kind, recipe=recipe)
+    return count

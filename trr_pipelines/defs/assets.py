@@ -1,0 +1,102 @@
+"""The assets of a batch: originals, and the three that are made from one decode of each photo."""
+
+from collections.abc import Iterator
+
+from dagster import AssetExecutionContext, AssetKey, AssetSpec, MaterializeResult, asset, multi_asset
+
+from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.defs.metadata import contact_sheet_metadata, report_metadata
+from trr_pipelines.defs.partitions import import_batches
+from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.imaging.recipes import BASE, CROP
+from trr_pipelines.pipeline import batch_report
+from trr_pipelines.pipeline.batch_run import begin_batch, end_batch
+from trr_pipelines.pipeline.originals import mirror_originals
+from trr_pipelines.pipeline.rendering import Outputs, render_photos
+
+OWNERS = ["team:media-platform"]
+GROUP = "photos"
+PARENT_RUN_TAG = "dagster/parent_run_id"
+
+
+@asset(
+    partitions_def=import_batches,
+    group_name=GROUP,
+    kinds={"python", "s3"},
+    owners=OWNERS,
+    code_version="1",
+)
+def original_images(context: AssetExecutionContext, archive: ArchiveResource) -> MaterializeResult[None]:
+    """The photos of an import batch as their sources delivered them: fetched safely, stored untouched under their
+    hash, registered. Bytes that are known already become links on the photo that has them."""
+    batch = context.partition_key
+    begin_batch(archive.get(), batch, context.run.run_id, context.run.tags.get(PARENT_RUN_TAG))
+    tally = mirror_originals(archive.get(), Scope(batch=batch), context.run.run_id)
+    report = batch_report.originals_report(archive.get(), batch)
+    metadata = report_metadata(report, tally, rows=int(report.numbers["mirrored"]))
+    return MaterializeResult(metadata={**metadata, "run_duplicates": tally.ended["duplicate"]})
+
+
+def _spec(key: str, deps: list[AssetKey | str], code_version: str, description: str) -> AssetSpec:
+    return AssetSpec(
+        key,
+        deps=deps,
+        description=description,
+        group_name=GROUP,
+        kinds={"python", "s3"},
+        owners=OWNERS,
+        code_version=code_version,
+        skippable=True,
+    )
+
+
+@multi_asset(
+    name="derivatives",
+    partitions_def=import_batches,
+    can_subset=True,
+    specs=[
+        _spec(
+            "base_variants",
+            ["original_images"],
+            BASE.fingerprint,
+            "thumb, card and detail of each photo (320, 720, 1440 px wide) as WebP with a JPEG or PNG beside it.",
+        ),
+        _spec(
+            "auto_crops",
+            ["original_images"],
+            "upper-third-1",
+            "A proposed 4:5 crop for each photo that has none. A manual crop always beats it.",
+        ),
+        _spec(
+            "crop_variants",
+            ["original_images", "auto_crops"],
+            CROP.fingerprint,
+            "crop_card and crop_detail (720x900, 1440x1800) of the active crop, as real files at their own URLs.",
+        ),
+    ],
+)
+def derivatives(context: AssetExecutionContext, archive: ArchiveResource) -> Iterator[MaterializeResult[None]]:
+    """Decode each photo of the batch once, for every selected output that it lacks."""
+    batch, opened = context.partition_key, archive.get()
+    selected = {key.to_user_string() for key in context.selected_asset_keys}
+    outputs = Outputs(
+        base="base_variants" in selected, auto_crops="auto_crops" in selected, crops="crop_variants" in selected
+    )
+    begin_batch(opened, batch, context.run.run_id, context.run.tags.get(PARENT_RUN_TAG))
+    tally = render_photos(opened, Scope(batch=batch), context.run.run_id, outputs)
+    end_batch(opened, batch, context.run.run_id)
+    if outputs.base:
+        report = batch_report.base_report(opened, batch)
+        sheet = batch_report.make_contact_sheet(opened, batch, "thumb")
+        metadata = report_metadata(report, tally, rows=int(report.numbers["variant_rows"]))
+        yield MaterializeResult(asset_key="base_variants", metadata=metadata | contact_sheet_metadata(sheet))
+    if outputs.auto_crops:
+        report = batch_report.proposals_report(opened, batch)
+        yield MaterializeResult(
+            asset_key="auto_crops", metadata=report_metadata(report, rows=int(sum(report.numbers.values())))
+        )
+    if outputs.crops:
+        report = batch_report.crops_report(opened, batch)
+        sheet = batch_report.make_contact_sheet(opened, batch, "crop_card")
+        metadata = report_metadata(report, tally, rows=int(report.numbers["variant_rows"]))
+        yield MaterializeResult(asset_key="crop_variants", metadata=metadata | contact_sheet_metadata(sheet))

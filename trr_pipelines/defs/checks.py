@@ -1,0 +1,58 @@
+"""Asset checks: claims that must hold of every batch. ERROR stops what is downstream, WARN never does."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, asset_check
+
+from trr_pipelines.defs.metadata import finding_metadata
+from trr_pipelines.defs.partitions import import_batches
+from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.pipeline import invariants
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.invariants import Finding
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A check to be: the asset it is about, the function that looks, and whether its failure stops a run."""
+
+    asset: str
+    name: str
+    look: Callable[[Archive, str], Finding]
+    blocking: bool
+
+    @property
+    def severity(self) -> AssetCheckSeverity:
+        return AssetCheckSeverity.ERROR if self.blocking else AssetCheckSeverity.WARN
+
+
+CLAIMS = (
+    Claim("original_images", "originals_are_intact", invariants.originals_are_intact, True),
+    Claim("base_variants", "variant_sets_are_complete", invariants.variant_sets_are_complete, True),
+    Claim("base_variants", "no_row_without_object", invariants.objects_stand_for_rows, True),
+    Claim("base_variants", "nothing_was_upscaled", invariants.nothing_was_upscaled, False),
+    Claim("base_variants", "grid_bytes_fell_by_70_percent", invariants.grid_bytes_fell, False),
+    Claim("crop_variants", "active_crops_are_rendered", invariants.active_crops_are_rendered, True),
+)
+
+
+def _check_of(claim: Claim) -> AssetChecksDefinition:
+    @asset_check(
+        asset=claim.asset,
+        name=claim.name,
+        description=claim.look.__doc__,
+        blocking=claim.blocking,
+        partitions_def=import_batches,
+    )
+    def check(context: AssetCheckExecutionContext, archive: ArchiveResource) -> AssetCheckResult:
+        finding = claim.look(archive.get(), context.partition_key)
+        return AssetCheckResult(passed=finding.passed, severity=claim.severity, metadata=finding_metadata(finding))
+
+    return check
+
+
+checks = [_check_of(claim) for claim in CLAIMS]
+claims_by_asset: Mapping[str, tuple[Claim, ...]] = {
+    asset: tuple(claim for claim in CLAIMS if claim.asset == asset) for asset in {claim.asset for claim in CLAIMS}
+}

@@ -1,0 +1,87 @@
+"""Jobs: one batch from source to variants, and any number of scattered photos as one bounded run."""
+
+from uuid import UUID
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetKey,
+    AssetMaterialization,
+    AssetObservation,
+    AssetSelection,
+    Config,
+    OpExecutionContext,
+    define_asset_job,
+    job,
+    op,
+)
+
+from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.defs.checks import claims_by_asset
+from trr_pipelines.defs.metadata import finding_metadata, report_metadata, tally_metadata
+from trr_pipelines.defs.partitions import import_batches
+from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.pipeline import batch_report
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.rerender import TouchedSet, rerender_photos, touched_sets
+
+SCOPE_TAG = "trr/scope"
+LANE_TAG = "trr/lane"
+
+import_batch = define_asset_job(
+    "import_batch",
+    selection=AssetSelection.assets("original_images", "base_variants", "auto_crops", "crop_variants"),
+    partitions_def=import_batches,
+    description="One import batch: fetch its originals, render what its photos lack, check the result.",
+    tags={LANE_TAG: "live"},
+)
+
+
+class PhotoIds(Config):
+    """The photos to look after, by their ids in the catalogue."""
+
+    photo_ids: list[str]
+    scope: str = ""
+
+
+@op(description="Fetch, render and re-render whatever the given photos lack, wherever their batches are.")
+def rerender_scattered_photos(context: OpExecutionContext, config: PhotoIds, archive: ArchiveResource) -> None:
+    opened = archive.get()
+    scope = Scope(photo_ids=tuple(UUID(photo_id) for photo_id in config.photo_ids))
+    tally = rerender_photos(opened, scope, context.run_id, config.scope or None)
+    context.add_output_metadata(dict(tally_metadata(tally)))
+    for touched in touched_sets(opened, scope):
+        _report(context, opened, touched)
+
+
+def _report(context: OpExecutionContext, archive: Archive, touched: TouchedSet) -> None:
+    """A materialisation where the whole partition is complete now: one photo must not turn a stale one green."""
+    report = batch_report.base_report if touched.asset == "base_variants" else batch_report.crops_report
+    figures = report(archive, touched.batch)
+    metadata = report_metadata(figures, rows=int(figures.numbers["variant_rows"]))
+    if not touched.is_complete:
+        context.log_event(AssetObservation(touched.asset, partition=touched.batch, metadata=metadata))
+        return
+    tags = {"dagster/code_version": touched.recipe}
+    context.log_event(AssetMaterialization(touched.asset, partition=touched.batch, metadata=metadata, tags=tags))
+    for claim in claims_by_asset[touched.asset]:
+        finding = claim.look(archive, touched.batch)
+        # An op may not log evaluations of checks itself.
+        context.instance.report_runless_asset_event(
+            AssetCheckEvaluation(
+                asset_key=AssetKey(touched.asset),
+                check_name=claim.name,
+                passed=finding.passed,
+                severity=claim.severity,
+                metadata=finding_metadata(finding),
+                partition=touched.batch,
+                blocking=claim.blocking,
+            )
+        )
+
+
+@job(
+    description="Scattered photos (crop edits, retries, reprocessing) as one bounded run, whatever their batches.",
+    tags={LANE_TAG: "live"},
+)
+def rerender() -> None:
+    rerender_scattered_photos()

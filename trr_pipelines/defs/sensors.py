@@ -1,0 +1,96 @@
+"""Sensors: level-triggered, thin. What has work is `pipeline.scheduling`'s to say; here Dagster is asked for it."""
+
+from collections.abc import Callable
+
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunConfig,
+    RunFailureSensorContext,
+    RunRequest,
+    RunsFilter,
+    SensorEvaluationContext,
+    SensorResult,
+    run_failure_sensor,
+    sensor,
+)
+
+from trr_pipelines.defs.jobs import SCOPE_TAG, PhotoIds, import_batch, rerender
+from trr_pipelines.defs.partitions import import_batches
+from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.pipeline import scheduling
+from trr_pipelines.pipeline.scheduling import PhotosRequest
+
+TICK_SECONDS = 2
+HEALED = "healed"
+
+_UNFINISHED = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+
+
+@sensor(job=import_batch, minimum_interval_seconds=TICK_SECONDS, default_status=DefaultSensorStatus.RUNNING)
+def new_imports(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
+    """Tells Dagster of new batches, and asks for a run of each that has photos nobody is working on."""
+    database = archive.get().database
+    name = str(import_batches.name)
+    keys = scheduling.batches_to_announce(database, lambda key: context.instance.has_dynamic_partition(name, key))
+    if context.cursor != HEALED:  # the first tick on this storage: it may be a new one
+        known = context.instance.get_dynamic_partitions(name)
+        keys = sorted({*keys, *scheduling.batches_missing_from(database, known)})
+    requests = scheduling.request_batches(database, _has_run(context.instance))
+    return SensorResult(
+        run_requests=[
+            RunRequest(run_key=request.run_key, partition_key=request.batch, tags={SCOPE_TAG: request.scope})
+            for request in requests
+        ],
+        dynamic_partitions_requests=[import_batches.build_add_request(keys)] if keys else [],
+        cursor=HEALED,
+    )
+
+
+@sensor(job=rerender, minimum_interval_seconds=TICK_SECONDS, default_status=DefaultSensorStatus.RUNNING)
+def crop_changes(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
+    """Asks for one run of all photos whose crop signature changed."""
+    return _photos(scheduling.request_crops(archive.get().database, _has_run(context.instance)))
+
+
+@sensor(job=rerender, minimum_interval_seconds=15, default_status=DefaultSensorStatus.RUNNING)
+def retry_failed(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
+    """Asks for one run of all photos whose next attempt is due (30 s, 2, 8 and 32 min; parked after 5 attempts)."""
+    return _photos(scheduling.request_retries(archive.get().database, _has_run(context.instance)))
+
+
+@run_failure_sensor(default_status=DefaultSensorStatus.RUNNING, minimum_interval_seconds=5)
+def failed_runs(context: RunFailureSensorContext, archive: ArchiveResource) -> None:
+    """Gives back what a failed run held, and lets its work be asked for again after a backoff."""
+    run = context.dagster_run
+    scheduling.run_failed(archive.get().database, run.run_id, run.tags.get(SCOPE_TAG))
+
+
+def _photos(request: PhotosRequest | None) -> SensorResult:
+    if request is None:
+        return SensorResult(skip_reason="nothing is due")
+    config = PhotoIds(photo_ids=[str(photo_id) for photo_id in request.photo_ids], scope=request.scope)
+    return SensorResult(
+        run_requests=[
+            RunRequest(
+                run_key=request.run_key,
+                run_config=RunConfig(ops={"rerender_scattered_photos": config}),
+                tags={SCOPE_TAG: request.scope},
+            )
+        ]
+    )
+
+
+def _has_run(instance: DagsterInstance) -> Callable[[str], bool]:
+    def has_run(run_key: str) -> bool:
+        filters = RunsFilter(tags={"dagster/run_key": run_key}, statuses=_UNFINISHED)
+        return instance.get_runs_count(filters) > 0
+
+    return has_run

@@ -1,0 +1,138 @@
+"""What is said of a batch after a run: figures over all its photos, tables of the worst, a contact sheet.
+
+Plain numbers and rows; how Dagster shows them is `defs.metadata`'s.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from trr_pipelines.catalogue import reports
+from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.errors import MediaError
+from trr_pipelines.imaging.contact_sheet import contact_sheet
+from trr_pipelines.pipeline.archive import Archive
+
+INLINE_BYTES = 12_000  # 16 KB as base64: what Dagster's event log should hold of a picture at the most
+FULL_BYTES = 2_000_000
+FULL_THUMBS = 200
+INLINE_THUMBS = 32
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """Figures of a batch: `numbers` plot over partitions, `failures` and `worst` are tables."""
+
+    numbers: dict[str, int | float]
+    failures: list[dict[str, Any]]
+    worst: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class ContactSheet:
+    """A small sheet as a data URI, and where the full one is."""
+
+    data_uri: str
+    full_url: str
+    photos: int
+
+
+def originals_report(archive: Archive, batch: str) -> BatchReport:
+    """Originals of a batch: how many are mirrored, failed and open, and their bytes."""
+    with archive.database.transaction() as conn:
+        photos = reports.batch_photos(conn, batch)
+        failures = [row for row in reports.failed_photos(conn, batch) if row["kind"] == "original"]
+        originals = reports.batch_generations(conn, batch, "original")
+    return BatchReport(
+        {
+            "photos": photos["photos"],
+            "mirrored": originals["complete"],
+            "failed": originals["failed"],
+            "original_bytes": photos["bytes"],
+        },
+        failures,
+        [],
+    )
+
+
+def base_report(archive: Archive, batch: str) -> BatchReport:
+    """Base variants of a batch: bytes before and after in a gallery grid, and what it delivers by key."""
+    with archive.database.transaction() as conn:
+        payloads = _payload_numbers(conn, batch, is_crop=False)
+        before = reports.batch_photos(conn, batch)
+        card = reports.batch_payloads(conn, batch).get("card", {"bytes": 0, "photos": 0})
+        grid = reports.grid_bytes(conn, batch)
+        generations = reports.batch_generations(conn, batch, "base")
+        failures = [row for row in reports.failed_photos(conn, batch) if row["kind"] == "base"]
+        worst = reports.batch_worst(conn, batch)
+    saved = 1 - card["bytes"] / before["bytes"] if before["bytes"] else 0.0
+    return BatchReport(
+        {
+            "complete": generations["complete"],
+            "failed": generations["failed"],
+            "grid_bytes_before": before["bytes"],
+            "grid_bytes_after": card["bytes"],
+            "grid_reduction_percent": round(100 * saved, 2),
+            "median_reduction_percent": round(100 * grid["median_reduction"], 2),
+            **payloads,
+        },
+        failures,
+        worst,
+    )
+
+
+def crops_report(archive: Archive, batch: str) -> BatchReport:
+    """Crop variants of a batch: what is rendered, and what it delivers by key."""
+    with archive.database.transaction() as conn:
+        payloads = _payload_numbers(conn, batch, is_crop=True)
+        generations = reports.batch_generations(conn, batch, "crop")
+        failures = [row for row in reports.failed_photos(conn, batch) if row["kind"] == "crop"]
+    return BatchReport({"complete": generations["complete"], "failed": generations["failed"], **payloads}, failures, [])
+
+
+def proposals_report(archive: Archive, batch: str) -> BatchReport:
+    """Active crops of a batch by mode and reason."""
+    with archive.database.transaction() as conn:
+        crops = reports.batch_crops(conn, batch)
+    numbers: dict[str, int | float] = {"auto": 0, "manual": 0}
+    for row in crops:
+        numbers[row["crop_mode"]] += row["photos"]
+    return BatchReport(numbers, [], crops)
+
+
+def _payload_numbers(conn: Connection, batch: str, *, is_crop: bool) -> dict[str, int | float]:
+    variants = reports.batch_variants(conn, batch, is_crop=is_crop)
+    numbers: dict[str, int | float] = {"variant_rows": variants["rows"], "variant_bytes": variants["bytes"]}
+    for key, row in reports.batch_payloads(conn, batch).items():
+        if key.startswith("crop_") == is_crop:
+            numbers[f"{key}_p50_bytes"] = row["p50"]
+            numbers[f"{key}_p95_bytes"] = row["p95"]
+    return numbers
+
+
+def make_contact_sheet(archive: Archive, batch: str, variant_key: str) -> ContactSheet | None:
+    """The contact sheet of one rendition of a batch; None when there is no picture to show.
+
+    It is for looking only: when the store cannot give or take it just now, there is none, and nothing else suffers.
+    """
+    with archive.database.transaction() as conn:
+        rows = reports.batch_thumbs(conn, batch, variant_key, FULL_THUMBS)
+    if not rows:
+        return None
+    try:
+        thumbs = [archive.store.get(row["hosted_key"]) for row in rows]
+        full = contact_sheet(thumbs, cell=160, columns=10, max_bytes=FULL_BYTES)
+        sha256 = hashlib.sha256(full).hexdigest()
+        key = f"contact_sheets/{batch}/{variant_key}-{sha256[:16]}.webp"
+        stored = archive.store.put_if_absent(key, full, content_type="image/webp", sha256=sha256)
+    except MediaError:
+        return None
+    inline = contact_sheet(thumbs[:INLINE_THUMBS], cell=64, columns=8, max_bytes=INLINE_BYTES)
+    return ContactSheet(
+        f"data:image/webp;base64,{base64.b64encode(inline).decode()}",
+        archive.store.public_url(stored.key),
+        len(rows),
+    )
