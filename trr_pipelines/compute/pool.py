@@ -95,6 +95,11 @@ class RenderPool:
             raise rendered
         return rendered
 
+    def processes(self) -> list[int]:
+        """The ids of the processes that are alive now, for whoever watches their memory."""
+        with self._lock:
+            return [process.pid for process in self._alive]
+
     def close(self) -> None:
         """Ends every process, also those that are busy: their `render` raises `PoolClosedError`."""
         with self._lock:

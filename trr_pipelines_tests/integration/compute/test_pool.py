@@ -227,7 +227,7 @@ RUN = textwrap.dedent("""
             kwargs={"name": "bad.jpg"},
             daemon=True,
         ).start()
-    while len(pool._alive) < 2:
+    while len(pool.processes()) < 2:
         pass
     print("busy", flush=True)
     threading.Event().wait()

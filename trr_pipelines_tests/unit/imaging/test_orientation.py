@@ -1,0 +1,58 @@
+"""Where a frame lies on a picture as stored, for each of the eight ways to store it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trr_pipelines.imaging.geometry import Frame, Size
+from trr_pipelines.imaging.orientation import (
+    ORIENTATION_TAG,
+    orientation_of,
+    oriented_image,
+    oriented_size,
+    stored_frame,
+)
+
+EIGHT = range(1, 9)
+
+
+def exif(orientation: int) -> bytes:
+    tags = Image.Exif()
+    tags[ORIENTATION_TAG] = orientation
+    return tags.tobytes()
+
+
+@pytest.mark.parametrize("orientation", EIGHT)
+def test_a_frame_of_the_shown_picture_holds_the_same_pixels_on_the_stored_one(orientation: int) -> None:
+    stored = Image.fromarray(np.arange(35, dtype=np.uint8).reshape(5, 7))
+    shown = oriented_image(stored, orientation)
+    frame = Frame(1, 2, 3, 2)
+
+    at = stored_frame(frame, Size(*shown.size), orientation)
+    cut = stored.crop((int(at.left), int(at.top), int(at.left + at.width), int(at.top + at.height)))
+
+    assert oriented_image(cut, orientation).tobytes() == shown.crop((1, 2, 4, 4)).tobytes()
+
+
+@pytest.mark.parametrize("orientation", EIGHT)
+def test_a_size_turned_twice_is_itself(orientation: int) -> None:
+    size = Size(7, 5)
+    shown = oriented_image(Image.new("L", (7, 5)), orientation)
+
+    assert oriented_size(size, orientation) == Size(*shown.size)
+    assert oriented_size(oriented_size(size, orientation), orientation) == size
+
+
+@pytest.mark.parametrize("orientation", EIGHT)
+def test_the_tag_is_read(orientation: int) -> None:
+    assert orientation_of(exif(orientation)) == orientation
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", exif(0), exif(9), exif(6)[:14], b"nonsense"],
+)
+def test_a_tag_that_is_missing_broken_or_out_of_range_means_upright(data: bytes | None) -> None:
+    assert orientation_of(data) == 1
