@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     admin_port: Port = Field(8080, ge=1, le=65535)
     dagster_port: Port = Field(3000, ge=1, le=65535)
     render_processes: int = Field(0, ge=0, le=256, description="child processes that render; 0: one per core")
+    debug: bool = Field(False, description="show tracebacks of unexpected errors")
     fetch_allow_networks: tuple[str, ...] = Field(
         (), description="networks that imports may fetch from although they are not public (JSON list of CIDRs)"
     )

@@ -134,3 +134,9 @@ def count_not_current(conn: Connection, batch: str, kind: str, recipe: str) -> i
     """Photos of a batch that are open, or complete at another recipe."""
     count: int = _queries.count_not_current(conn, batch=batch, kind=kind, recipe=recipe)
     return count
+
+
+def count_links(conn: Connection) -> int:
+    """Links of photos to shows, seasons and people."""
+    count: int = _queries.count_links(conn)
+    return count

@@ -26,7 +26,7 @@ CHUNK = 500  # rows in one transaction: a killed import has kept every chunk bef
 
 @dataclass
 class ImportSummary:
-    """What an import came to; `rejected` holds the rows that could not be taken, `batches` the keys with new photos."""
+    """What an import came to: `rejected` are the rows that could not be taken, `batches` where the photos are."""
 
     import_id: UUID
     rows: int = 0
@@ -126,7 +126,7 @@ def _enter(conn: Connection, import_id: UUID, day: date, rows: list[ImportRow | 
             links += [Link(photo, target, row.kind, row.position, row.caption, row.tags) for target in targets.of(row)]
     counts.links = imports.add_links(conn, links)
     imports.add_items(conn, import_id, items)
-    counts.batches = imports.batches_of(conn, [item.media_asset_id for item in items if item.outcome == "created"])
+    counts.batches = imports.batches_of(conn, [item.media_asset_id for item in items])
     return counts
 
 

@@ -109,3 +109,8 @@ def run_failed(database: Database, run_id: str, scope: str | None) -> None:
             dispatches.fail(conn, scope, run_id)
 
     database.run(record)
+
+
+def batches_with_work(database: Database) -> list[str]:
+    """Keys of all batches with open work that nobody is doing."""
+    return database.run(lambda conn: ledger.batches_with_work(conn, KEYS_PER_TICK))

@@ -181,3 +181,6 @@ from core.variant_generations g
 join core.media_assets a on a.id = g.media_asset_id
 where a.batch_key = :batch and g.kind = :kind
   and (g.state = 'pending' or (g.state = 'complete' and g.recipe <> :recipe));
+
+-- name: count_links()$
+select count(*) from core.media_links;

@@ -1,0 +1,1 @@
+"""The backend over HTTP: routes and their wiring. Use cases are `pipeline`'s."""

@@ -1,0 +1,337 @@
+"""The command line: reads arguments, calls one use case, prints. Nothing is decided here.
+
+Modules that take long to import (Dagster 1.3 s, pandas 0.6 s) are imported by the command that needs them.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from trr_pipelines.errors import InputError, SetupError, TrrError
+from trr_pipelines.settings import load_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Photo derivatives for TRR: import, render, look after, and run it all on one machine.",
+)
+db = typer.Typer(no_args_is_help=True, help="The catalogue's database.")
+app.add_typer(db, name="db")
+
+console = Console(stderr=True, highlight=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+
+def main() -> NoReturn:
+    """Run a command; whatever goes wrong ends as one line and an exit code (1, or 2 for wrong usage)."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except TrrError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001  the last resort: no traceback reaches a user
+        _report_unexpected(error)
+    sys.exit(0)
+
+
+def _report_unexpected(error: Exception) -> NoReturn:
+    """Errors of libraries that users can mend, and everything else, in one line; the traceback on request."""
+    import click
+
+    if isinstance(error, click.exceptions.Abort):
+        sys.exit(130)
+    if isinstance(error, click.ClickException):
+        error.show()
+        sys.exit(error.exit_code)
+    with suppress(SetupError):
+        if load_settings().debug:
+            raise error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        _fail(f"disk full: {error.filename or error.strerror}")
+    first_line = next(iter(str(error).strip().splitlines()), "")
+    _fail(f"{type(error).__name__}: {first_line} (TRR_DEBUG=1 shows where)")
+
+
+def _fail(message: str) -> NoReturn:
+    console.print(f"[bold red]trr:[/] {escape(' '.join(message.split()))}", soft_wrap=True)
+    sys.exit(1)
+
+
+@contextmanager
+def _archive() -> Iterator[Any]:
+    from trr_pipelines.pipeline.archive import open_archive
+
+    with open_archive(load_settings()) as archive:
+        yield archive
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str))
+
+
+def _human_bytes(count: float) -> str:
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError("unreachable: GB ends the loop")
+
+
+@app.command(name="import", epilog="Example: trr import photos/ --source deadline --show 'The Valley' --season 2")
+def import_command(
+    path: Annotated[Path, typer.Argument(help="A folder, a photo, or a manifest (.csv, .jsonl).")],
+    source: Annotated[str, typer.Option(help="Where the photos come from, such as deadline.")],
+    show: Annotated[str, typer.Option(help="Title or slug of the show that they belong to.")] = "",
+    season: Annotated[int | None, typer.Option(help="Number of the season of that show.", min=0)] = None,
+    person: Annotated[str, typer.Option(help="Full name or slug of the person that they show.")] = "",
+    kind: Annotated[str, typer.Option(help="photo, video_still, brand, social or news.")] = "photo",
+    tag: Annotated[list[str] | None, typer.Option(help="A tag for every photo; may be given again.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Enter photos into the catalogue; the pipeline fetches and renders them. Importing again changes nothing."""
+    from trr_pipelines.pipeline.importing import import_rows
+    from trr_pipelines.pipeline.manifest import Defaults, read_rows
+
+    rows = read_rows(path, Defaults(source, show, season, person, kind, tuple(tag or ())))
+    with _archive() as archive:
+        summary = import_rows(archive.database, rows)
+    rejected = [{"line": row.line, "location": row.location, "problem": row.problem} for row in summary.rejected]
+    if as_json:
+        counts = {name: getattr(summary, name) for name in ("rows", "created", "known", "links", "batches")}
+        _print_json({"import_id": str(summary.import_id), **counts, "rejected": rejected})
+    else:
+        print(
+            f"{summary.rows} rows: {summary.created} new photos, {summary.known} known, {len(rejected)} rejected; "
+            f"{summary.links} new links; batches: {', '.join(summary.batches) or 'none'}"
+        )
+        for row in rejected:
+            print(f"  line {row['line']}: {row['problem']}", file=sys.stderr)
+    if rejected:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: trr render photo.jpg --out /tmp/variants --crop manual,50,20,1.5 --json")
+def render(
+    files: Annotated[list[Path], typer.Argument(help="Photos to render.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to; made when it is missing.")],
+    crop: Annotated[str, typer.Option(help="manual,X,Y,ZOOM with X and Y in percent; proposed when left out.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Render every derivative of some files. Needs no database and no server."""
+    from trr_pipelines.compute.pool import RenderPool
+    from trr_pipelines.pipeline.render_files import render_files
+
+    wanted = _parse_crop(crop) if crop else None
+    reports = []
+    with RenderPool(load_settings().render_processes or None) as pool:
+        for report in render_files(files, out, wanted, pool):
+            reports.append(report)
+            if not as_json:
+                outcome = f"{len(report.variants)} variants" if report.state == "complete" else f"{report.reason}"
+                print(f"{report.file}: {report.state}, {outcome}{f': {report.detail}' if report.detail else ''}")
+    if as_json:
+        _print_json([report.report() for report in reports])
+    if any(report.state == "failed" for report in reports):
+        raise typer.Exit(1)
+
+
+def _parse_crop(text: str) -> Any:
+    """`manual,X,Y,ZOOM` as a crop."""
+    from trr_pipelines.imaging.geometry import Crop
+
+    try:
+        mode, *numbers = text.split(",")
+        x, y, zoom = (float(number) for number in numbers)
+    except ValueError:
+        raise InputError(f"--crop is manual,X,Y,ZOOM such as manual,50,20,1.5, not {text!r}") from None
+    if mode not in ("manual", "auto"):
+        raise InputError(f"--crop has mode manual or auto, not {mode!r}")
+    return Crop(mode, x, y, zoom)  # type: ignore[arg-type]
+
+
+@app.command(epilog="Example: trr run --batch 20260212-deadline-00001")
+def run(
+    batch: Annotated[list[str] | None, typer.Option(help="Key of a batch; may be given again.")] = None,
+    result: Annotated[Path | None, typer.Option(help="Write the outcome of a single batch here, as JSON.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run batches as Dagster runs in this process, no daemon needed: those given, or all that have open work."""
+    from trr_pipelines.defs.running import end_killed_runs, local_instance, run_batch
+    from trr_pipelines.local.dagster_home import dagster_home
+    from trr_pipelines.pipeline.scheduling import batches_with_work
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with _archive() as archive:
+        batches = batch or batches_with_work(archive.database)
+        home = dagster_home(archive.settings)
+        with archive.database_kept_alive(), local_instance(home) as instance:
+            end_killed_runs(instance)
+            runs = [run_batch(instance, key) for key in batches]
+    if result is not None and runs:
+        temporary = result.with_suffix(".part")
+        temporary.write_text(json.dumps(runs[0].report()), encoding="utf-8")
+        temporary.rename(result)
+    if as_json:
+        _print_json([one.report() for one in runs])
+    else:
+        for one in runs:
+            outcome = "complete" if one.succeeded else "failed"
+            print(f"{one.batch}: {outcome}, {one.photos} photos rendered, run {one.run_id}")
+    if not all(one.succeeded for one in runs):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: trr status --json")
+def status(as_json: Json = False) -> None:
+    """The archive in figures: photos by state, bytes before and after, failures by reason."""
+    from trr_pipelines.catalogue import reports
+
+    with _archive() as archive, archive.database.transaction() as conn:
+        figures = reports.status(conn)
+    if as_json:
+        _print_json(figures)
+    else:
+        Console(highlight=False).print(_status_table(figures))
+
+
+def _status_table(figures: dict[str, Any]) -> Table:
+    grid = figures["grid"]
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+    assets, base, crop = figures["assets"], figures["generations"]["base"], figures["generations"]["crop"]
+    rows = {
+        "photos": f"{assets['mirrored']} mirrored, {assets['failed']} failed, {assets['pending']} pending",
+        "base variants": f"{base['complete']} complete, {base['failed']} failed, {base['pending']} pending",
+        "crop variants": f"{crop['complete']} complete, {crop['failed']} failed, {crop['pending']} pending",
+        "originals": f"{figures['originals']['count']}, {_human_bytes(figures['originals']['bytes'])}",
+        "derivatives": f"{figures['variants']['count']}, {_human_bytes(figures['variants']['bytes'])}",
+        "gallery grid": (
+            f"{_human_bytes(grid['median_bytes_before'])} → {_human_bytes(grid['median_bytes_after'])} per photo "
+            f"(median reduction {100 * grid['median_reduction']:.1f} %)"
+        ),
+        "failed": ", ".join(f"{reason} {count}" for reason, count in figures["failed_by_reason"].items()) or "none",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+@app.command(epilog="Example: trr reconcile --json")
+def reconcile(as_json: Json = False) -> None:
+    """Compare every object in the store with every row; exit code 1 when something does not match."""
+    from trr_pipelines.pipeline.reconcile import reconcile as compare
+
+    with _archive() as archive:
+        found = compare(archive)
+    if as_json:
+        _print_json(found.report())
+    else:
+        print(
+            f"{found.orphan_objects} orphan objects, {found.rows_without_objects} rows without objects "
+            f"({found.objects_checked} objects, {found.rows_checked} rows)"
+        )
+        for key in found.orphan_examples:
+            print(f"  no row: {key}")
+        for key in found.missing_examples:
+            print(f"  no object: {key}")
+    if not found.is_clean:
+        raise typer.Exit(1)
+
+
+@db.command(epilog="Example: trr db upgrade")
+def upgrade(as_json: Json = False) -> None:
+    """Bring the catalogue's schema to the newest revision."""
+    from trr_pipelines.catalogue import schema
+    from trr_pipelines.pipeline.archive import database_url
+
+    before, after = schema.upgrade(database_url(load_settings()))
+    if as_json:
+        _print_json({"before": before, "after": after})
+    else:
+        print(f"revision {after}" + ("" if before == after else f" (was {before or 'empty'})"))
+
+
+@app.command(epilog="Example: trr up")
+def up() -> None:
+    """Run everything on this machine: database, API, Dagster UI and daemon. Ctrl-C stops it all."""
+    from trr_pipelines.local.stack import running_stack
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def report(text: str) -> None:
+        console.print(f"  {text}")
+
+    try:
+        with running_stack(load_settings(), report) as stack:
+            console.print(f"Dagster UI  {stack.dagster}\nAPI         {stack.api}\nCtrl-C stops everything.")
+            stack.keep_running(report)
+    except KeyboardInterrupt:
+        console.print("stopped")
+
+
+@app.command(epilog="Example: trr demo --photos ~/Pictures")
+def demo(
+    photos: Annotated[Path | None, typer.Option(help="A folder of photos; the sample set when left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Take photos through the whole pipeline, with everything embedded, and show what was saved."""
+    from trr_pipelines.local.demo import demo as run_demo
+    from trr_pipelines.local.stack import only_one
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with only_one(load_settings().home, "demo"), _archive() as archive, archive.database_kept_alive():
+        with _progress() as progress:
+            result = run_demo(archive, photos, lambda text: console.print(f"· {text}"), progress)
+        if as_json:
+            _print_json(
+                {"objects_written": result.objects_written, "rows_written": result.rows_written}
+                | {"seconds": result.seconds, "runs": result.runs, "status": result.status}
+            )
+            return
+        table = _status_table(result.status)
+        table.add_row("links", f"{result.links} of {sum(result.status['assets'].values())} photos")
+        table.add_row("speed", f"{result.photos_per_second} photos/s fetched, rendered, stored and recorded")
+        table.add_row("this time", f"{result.objects_written} objects and {result.rows_written} variant rows written")
+        table.add_row("took", f"{result.seconds} s")
+        output = Console(highlight=False)
+        output.print(table)
+        if not result.objects_written and not result.rows_written:
+            output.print("Everything stood already: 0 objects and 0 variant rows written.")
+        for row in result.imported.rejected:
+            output.print(f"line {row.line}: {row.problem}", markup=False)
+        output.print(f"Files: {archive.settings.home / 'media'}   Dagster UI and API: make up")
+    if result.imported.rejected:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("photos", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,104 @@
+"""Running a batch's job in this process, recorded in Dagster's storage like any other run. No daemon is needed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from dagster import AssetMaterialization, DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, RunsFilter
+from dagster._core.instance import InstanceRef
+
+from trr_pipelines.catalogue import dispatches
+from trr_pipelines.defs.jobs import SCOPE_TAG
+from trr_pipelines.defs.partitions import import_batches
+
+# Which process of this machine executes a run, so that a later one can tell that it was killed.
+PROCESS_TAG = "trr/process"
+
+
+@dataclass(frozen=True)
+class BatchRun:
+    """How a run of one batch ended. Counts are what this run did, not what stands."""
+
+    batch: str
+    run_id: str
+    succeeded: bool
+    photos: int
+    objects_written: int
+    rows_written: int
+    seconds: float
+
+    def report(self) -> dict[str, Any]:
+        """The report as JSON's types."""
+        return asdict(self)
+
+
+@contextmanager
+def local_instance(home: Path) -> Iterator[DagsterInstance]:
+    """Dagster's instance as `home/dagster.yaml` configures it, without an environment variable that names it."""
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(home))) as instance:
+        yield instance
+
+
+def run_batch(instance: DagsterInstance, batch: str) -> BatchRun:
+    """Run the job `import_batch` for one batch, here and now. A failed step ends as `succeeded=False`."""
+    from trr_pipelines.definitions import defs  # here, because `definitions` assembles what this package holds
+
+    instance.add_dynamic_partitions(str(import_batches.name), [batch])
+    result = defs.resolve_job_def("import_batch").execute_in_process(
+        instance=instance,
+        partition_key=batch,
+        tags={SCOPE_TAG: dispatches.batch_scope(batch), PROCESS_TAG: _this_process()},
+        raise_on_error=False,
+    )
+    originals, variants = _did(result, "original_images"), _did(result, "base_variants")
+    return BatchRun(
+        batch,
+        result.run_id,
+        result.success,
+        variants.get("run_photos", 0),
+        originals.get("run_objects_written", 0) + variants.get("run_objects_written", 0),
+        variants.get("run_rows_written", 0),
+        originals.get("run_seconds", 0.0) + variants.get("run_seconds", 0.0),
+    )
+
+
+def _did(result: ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    """The numbers that an asset reported of this run."""
+    materializations = [
+        event.event_specific_data.materialization  # type: ignore[union-attr]
+        for event in result.get_asset_materialization_events()
+    ]
+    found: list[AssetMaterialization] = [one for one in materializations if one.asset_key.path == [asset]]
+    return {name: value.value for one in found for name, value in one.metadata.items() if name.startswith("run_")}
+
+
+def end_killed_runs(instance: DagsterInstance) -> list[str]:
+    """Mark runs of this machine as failed whose process was killed; returns their ids.
+
+    Runs under the daemon are its own business: they carry no process of ours.
+    """
+    ended = []
+    for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])):
+        process = run.tags.get(PROCESS_TAG)
+        if process is not None and not _is_alive(process):
+            instance.report_run_failed(run, "its process was killed")
+            ended.append(run.run_id)
+    return ended
+
+
+def _this_process() -> str:
+    return f"{os.uname().nodename}/{os.getpid()}/{psutil.Process().create_time():.0f}"
+
+
+def _is_alive(process: str) -> bool:
+    node, pid, created = process.split("/")
+    if node != os.uname().nodename:
+        return True
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.0f}" == created
+    except psutil.NoSuchProcess:
+        return False

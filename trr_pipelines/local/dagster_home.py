@@ -1,0 +1,37 @@
+"""Dagster's home under ours: where its instance configuration, compute logs and workspace of the local stack lie."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from trr_pipelines.errors import SetupError
+from trr_pipelines.settings import Settings
+
+PROJECT = Path(__file__).resolve().parents[2]
+CODE_LOCATION = "trr_pipelines"
+
+
+def dagster_home(settings: Settings) -> Path:
+    """The folder for `DAGSTER_HOME`, with a fresh copy of the project's `dagster.yaml` in it."""
+    source = PROJECT / "dagster.yaml"
+    if not source.is_file():
+        raise SetupError(f"{source} is missing: run this from a checkout of the project")
+    home = settings.home / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, home / "dagster.yaml")
+    return home
+
+
+def write_workspace(settings: Settings, port: int) -> Path:
+    """A workspace file that names the stack's one code server instead of starting one for each reader."""
+    path = dagster_home(settings) / "workspace.yaml"
+    path.write_text(
+        "load_from:\n"
+        "  - grpc_server:\n"
+        "      host: 127.0.0.1\n"
+        f"      port: {port}\n"
+        f"      location_name: {CODE_LOCATION}\n",
+        encoding="utf-8",
+    )
+    return path

@@ -1,0 +1,138 @@
+"""What `trr up` runs: database, API, Dagster's code server, daemon and UI; kept alive, and stopped in order."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from trr_pipelines.errors import SetupError
+from trr_pipelines.local.dagster_home import CODE_LOCATION, dagster_home, write_workspace
+from trr_pipelines.local.processes import Child, accepts, answers, free_port, last_line, require_free_port
+from trr_pipelines.pipeline.archive import dagster_url, open_archive
+from trr_pipelines.settings import Settings
+
+WATCH_SECONDS = 0.5
+# A part that dies this often within a minute will not come up by trying again.
+MAX_RESTARTS_PER_MINUTE = 3
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack: its parts, and where they answer."""
+
+    children: list[Child]
+    api: str
+    dagster: str
+
+    def keep_running(self, report: Callable[[str], None]) -> None:
+        """Start parts again that die, until interrupted. Raises SetupError when one does not stay up."""
+        restarts: dict[str, list[float]] = {}
+        while True:
+            time.sleep(WATCH_SECONDS)
+            for child in self.children:
+                if not child.has_ended():
+                    continue
+                recent = [at for at in restarts.get(child.name, []) if at > time.monotonic() - 60]
+                if len(recent) >= MAX_RESTARTS_PER_MINUTE:
+                    raise SetupError(f"{child.name} does not stay up: {last_line(child.log)}")
+                restarts[child.name] = [*recent, time.monotonic()]
+                report(f"{child.name} ended; starting it again")
+                child.start()
+
+
+@contextmanager
+def only_one(home: Path, name: str) -> Iterator[None]:
+    """Refuse a second stack of the same home, by the name and process id of the first."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / f"{name}.lock").open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise SetupError(f"trr {name} already runs for {home} (process {lock.read().strip() or '?'})") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+@contextmanager
+def running_stack(settings: Settings, report: Callable[[str], None]) -> Iterator[Stack]:
+    """Everything up for the length of the block; `report` hears of each part. Raises SetupError when one fails."""
+    with only_one(settings.home, "up"):
+        require_free_port(settings.api_port, "API", "TRR_API_PORT")
+        require_free_port(settings.dagster_port, "Dagster UI", "TRR_DAGSTER_PORT")
+        with open_archive(settings) as archive, archive.database_kept_alive():
+            dagster_url(settings)
+            report("database ready")
+            started: list[Child] = []
+            try:
+                for child in _children(settings):
+                    child.start()
+                    started.append(child)
+                for child in started:
+                    child.wait_until_ready()
+                    report(f"{child.name} ready")
+                yield Stack(
+                    started, f"http://127.0.0.1:{settings.api_port}", f"http://127.0.0.1:{settings.dagster_port}"
+                )
+            finally:
+                # The daemon first, so that nothing is launched any more; the code server takes its runs along.
+                for child in sorted(started, key=lambda child: _STOP_ORDER.index(child.name)):
+                    child.stop()
+
+
+_STOP_ORDER = ["Dagster daemon", "Dagster UI", "Dagster code server", "API"]
+
+
+def _children(settings: Settings) -> list[Child]:
+    logs, home = settings.home / "logs", dagster_home(settings)
+    port = free_port()
+    workspace = str(write_workspace(settings, port))
+    environment = {"DAGSTER_HOME": str(home), "TRR_HOME": str(settings.home), "PYTHONUNBUFFERED": "1"}
+    api = f"http://127.0.0.1:{settings.api_port}"
+    dagster = f"http://127.0.0.1:{settings.dagster_port}"
+    return [
+        Child(
+            "Dagster code server",
+            "dagster",
+            [
+                *("code-server", "start", "--host", "127.0.0.1", "--port", str(port)),
+                *("--module-name", "trr_pipelines.definitions", "--location-name", CODE_LOCATION),
+            ],
+            logs / "code-server.log",
+            accepts(port),
+            environment,
+        ),
+        Child(
+            "API",
+            "uvicorn",
+            [
+                *("trr_pipelines.api.app:create_app", "--factory", "--host", "127.0.0.1"),
+                *("--port", str(settings.api_port), "--http", "httptools", "--no-access-log"),
+            ],
+            logs / "api.log",
+            answers(f"{api}/readyz"),
+            environment,
+        ),
+        Child(
+            "Dagster UI",
+            "dagster_webserver",
+            ["-h", "127.0.0.1", "-p", str(settings.dagster_port), "-w", workspace],
+            logs / "dagster-ui.log",
+            answers(f"{dagster}/server_info"),
+            environment,
+        ),
+        Child(
+            "Dagster daemon",
+            "dagster._daemon",
+            ["run", "-w", workspace],
+            logs / "dagster-daemon.log",
+            environment=environment,
+        ),
+    ]
