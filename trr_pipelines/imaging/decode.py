@@ -1,14 +1,15 @@
 """From the bytes of a file to a picture: the door that everything untrusted comes through.
 
-Magic bytes first, then exactly one of Pillow's plugins, limits before allocation, and every way in which a decoder
-fails turned into one of our reasons. What colours mean is in `colour`, how a picture lies in `orientation`.
+Magic bytes first, then the header read by ourselves and the limits, then exactly one of Pillow's plugins, and every
+way in which a decoder fails turned into one of our reasons. What colours mean is in `colour`, how a picture lies in
+`orientation`, the structure of containers in `headers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 from PIL import (
@@ -16,6 +17,7 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
+    ImageChops,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
@@ -24,15 +26,20 @@ from PIL import (
 )
 
 from trr_pipelines.errors import MediaError, PermanentError, Reason
-from trr_pipelines.imaging import headers
 from trr_pipelines.imaging.colour import to_srgb
 from trr_pipelines.imaging.formats import sniff
 from trr_pipelines.imaging.geometry import Size
-from trr_pipelines.imaging.orientation import UPRIGHT, orientation_of, oriented_size
+from trr_pipelines.imaging.headers import HeaderError, ends_too_soon, read_header
+from trr_pipelines.imaging.headers.header import UPRIGHT
+from trr_pipelines.imaging.headers.png import without_metadata
+from trr_pipelines.imaging.orientation import oriented_size
 
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 75_000_000
 MAX_SIDE = 30_000
+
+# Pillow's TIFF plugin and libheif turn the picture themselves while they load it.
+_TURNED_BY_DECODER = {"tiff", "heic"}
 
 
 @dataclass(frozen=True)
@@ -68,22 +75,13 @@ class Picture:
         return self.image.mode == "RGBA"
 
 
-@dataclass(frozen=True)
-class _Opened:
-    image: ImageFile.ImageFile
-    info: SourceInfo
-    orientation: int
-
-
 def inspect(data: bytes) -> SourceInfo:
-    """Reads what a file's header says, without decoding or allocating pixels.
+    """Reads what a file's header says: a few microseconds, no decoder, no pixels.
 
     Raises:
         PermanentError: an empty or foreign file, one above a limit, or a header that makes no sense.
     """
-    kind = sniff(data)
-    with _reasons_for_failures(kind, data):
-        return _open(kind, data).info
+    return _inspect(data)[0]
 
 
 def decode(data: bytes, largest_reduction: Callable[[Size], int] = lambda _: 1) -> Picture:
@@ -97,30 +95,50 @@ def decode(data: bytes, largest_reduction: Callable[[Size], int] = lambda _: 1) 
     Raises:
         PermanentError: as `inspect`, and for pixels that are damaged or missing.
     """
-    kind = sniff(data)
-    with _reasons_for_failures(kind, data):
-        _verify(kind, data)
-        opened = _open(kind, data)
-        reduction = _reduce(opened.image, largest_reduction(opened.info.size)) if kind == "jpeg" else 1
-        opened.image.load()
-        profile = opened.image.info.get("icc_profile")
-        image, warnings = to_srgb(opened.image, profile)
-        image.info = {}  # else encoders copy comments and profiles from it
-        return Picture(image, opened.info, opened.orientation, reduction, warnings)
+    info, orientation = _inspect(data)
+    profile: bytes | None = None
+    problem = ""
+    if info.format == "png":
+        data, profile, problem = without_metadata(data)
+    with _reasons_for_failures(info.format, data):
+        if info.format == "png":
+            PngImagePlugin.PngImageFile(BytesIO(data)).verify()  # checksums: loading skips those of the pixels
+        file = _OPENERS[info.format](BytesIO(data))
+        # A decoder that sees another size than we did must not get around the limits.
+        _check_size(Size(*file.size))
+        reduction = _reduce(file, largest_reduction(info.size)) if info.format == "jpeg" else 1
+        file.load()
+    shown = oriented_size(Size(*file.size), orientation)
+    if reduction == 1 and shown != info.size:
+        info = replace(info, width=shown.width, height=shown.height)
+    image, warnings = to_srgb(_with_adobe_polarity(file, info.format), profile or file.info.get("icc_profile"))
+    image.info = {}  # else encoders copy comments and profiles from it
+    if problem:
+        warnings = (f"colour profile ignored: {problem}", *warnings)
+    return Picture(image, info, orientation, reduction, warnings)
 
 
-def _open(kind: str, data: bytes) -> _Opened:
+def _with_adobe_polarity(image: ImageFile.ImageFile, image_format: str) -> Image.Image:
+    """CMYK as ink. Pillow takes every JPEG's for inverted, as Adobe writes it; without Adobe's mark it is not."""
+    if image_format == "jpeg" and image.mode == "CMYK" and "adobe" not in image.info:
+        return ImageChops.invert(image)
+    return image
+
+
+def _inspect(data: bytes) -> tuple[SourceInfo, int]:
+    """What the header says, and the orientation that is left to us to apply."""
+    image_format = sniff(data)
     if len(data) > MAX_BYTES:
         raise PermanentError(Reason.TOO_MANY_BYTES, f"{len(data):,} bytes, the limit is {MAX_BYTES:,}")
-    if kind == "webp" and (canvas := headers.webp_size(data)):
-        _check_size(canvas)
-    image = _OPENERS[kind](BytesIO(data))
-    stored = Size(*image.size)
-    _check_size(stored)
-    # Pillow's TIFF plugin turns the picture itself while loading, and says the turned size at once.
-    orientation = UPRIGHT if kind == "tiff" else orientation_of(image.info.get("exif"))
-    shown = oriented_size(stored, orientation)
-    return _Opened(image, SourceInfo(kind, shown.width, shown.height, _frames(kind, data, image)), orientation)
+    try:
+        header = read_header(image_format, data)
+    except HeaderError as error:
+        reason = Reason.TRUNCATED if ends_too_soon(image_format, data) else Reason.CORRUPT
+        raise PermanentError(reason, f"{image_format}: {error}") from error
+    _check_size(header.stored)
+    shown = oriented_size(header.stored, header.orientation)
+    orientation = UPRIGHT if image_format in _TURNED_BY_DECODER else header.orientation
+    return SourceInfo(image_format, shown.width, shown.height, header.frames), orientation
 
 
 def _check_size(size: Size) -> None:
@@ -132,23 +150,9 @@ def _check_size(size: Size) -> None:
         raise PermanentError(Reason.TOO_MANY_PIXELS, f"{size.pixels:,} pixels, the limit is {MAX_PIXELS:,}")
 
 
-def _frames(kind: str, data: bytes, image: ImageFile.ImageFile) -> int:
-    if kind == "gif":
-        return headers.gif_frames(data)
-    if kind == "tiff":
-        return headers.tiff_pages(data)
-    return int(getattr(image, "n_frames", 1))
-
-
-def _verify(kind: str, data: bytes) -> None:
-    """PNG's checksums: loading skips those of the pixel data."""
-    if kind == "png":
-        PngImagePlugin.PngImageFile(BytesIO(data)).verify()
-
-
 def _reduce(image: ImageFile.ImageFile, largest: int) -> int:
     """Asks the JPEG decoder for the largest reduction up to `largest`; returns what it will do."""
-    if largest <= 1 or not isinstance(image, JpegImagePlugin.JpegImageFile):
+    if largest <= 1:
         return 1
     stored = Size(*image.size)
     if image.draft(None, (stored.width // largest or 1, stored.height // largest or 1)) is None:
@@ -157,19 +161,21 @@ def _reduce(image: ImageFile.ImageFile, largest: int) -> int:
 
 
 @contextmanager
-def _reasons_for_failures(kind: str, data: bytes) -> Iterator[None]:
+def _reasons_for_failures(image_format: str, data: bytes) -> Iterator[None]:
     """Decoders raise whatever damaged bytes lead them to: each becomes one of our reasons."""
     try:
         yield
     except MediaError:
         raise
     except MemoryError as error:
-        raise PermanentError(Reason.DECODE_OOM, f"decoding this {kind} takes more memory than allowed") from error
+        raise PermanentError(
+            Reason.DECODE_OOM, f"decoding this {image_format} takes more memory than allowed"
+        ) from error
     except Exception as error:
         text = " ".join(str(error).split())[:200] or type(error).__name__
         if "memory" in text.lower():
             raise PermanentError(Reason.DECODE_OOM, text) from error
-        is_short = isinstance(error, EOFError) or "truncated" in text.lower() or headers.ends_too_soon(data, kind)
+        is_short = isinstance(error, EOFError) or "truncated" in text.lower() or ends_too_soon(image_format, data)
         raise PermanentError(Reason.TRUNCATED if is_short else Reason.CORRUPT, text) from error
 
 

@@ -10,10 +10,6 @@ from PIL import Image
 
 from trr_pipelines.imaging.geometry import Frame, Size
 
-ORIENTATION_TAG = 0x0112
-
-UPRIGHT = 1
-
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -23,19 +19,6 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-def orientation_of(exif: bytes | None) -> int:
-    """The orientation (1 to 8) that EXIF data tells; upright when it is missing, unreadable or out of range."""
-    if not exif:
-        return UPRIGHT
-    tags = Image.Exif()
-    try:
-        tags.load(exif)
-        value = tags.get(ORIENTATION_TAG)
-    except Exception:  # noqa: BLE001  Pillow's parser raises whatever a damaged directory leads it to
-        return UPRIGHT
-    return value if isinstance(value, int) and value in _TRANSPOSE else UPRIGHT
 
 
 def swaps_sides(orientation: int) -> bool:

@@ -1,0 +1,160 @@
+"""AVIF and HEIC: boxes of ISO base media files. Source: ISO/IEC 14496-12 (boxes) and 23008-12 (items and properties).
+
+What is needed is little: the size of the primary item, how it is turned, and how many pictures there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from trr_pipelines.imaging.geometry import Size
+from trr_pipelines.imaging.headers.header import Header, HeaderError, unpack_at
+
+_IMAGE_ITEMS = {b"av01", b"hvc1", b"grid", b"iden", b"iovl"}
+_SEQUENCE_BRANDS = {b"avis"}
+
+
+@dataclass(frozen=True)
+class _Box:
+    name: bytes
+    start: int
+    """Where its content begins."""
+    end: int
+
+
+def read_header(data: bytes) -> Header:
+    """The size is that of the picture before it is turned; the orientation follows from its turns and mirrors."""
+    meta = _child(data, 0, len(data), b"meta")
+    if meta is None:
+        raise HeaderError("no description of items")
+    inside = _Box(b"meta", meta.start + 4, meta.end)
+    primary = _primary_item(data, inside)
+    size = None
+    quarters, mirror = 0, None
+    for box in _properties(data, inside, primary):
+        if box.name == b"ispe" and size is None:
+            size = Size(*unpack_at(">II", data, box.start + 4))
+        elif box.name == b"irot":
+            quarters = data[box.start] & 3
+        elif box.name == b"imir":
+            mirror = data[box.start] & 1
+    if size is None:
+        raise HeaderError("the primary picture has no size")
+    return Header(size, _orientation(quarters, mirror), _frames(data, inside))
+
+
+def ends_too_soon(data: bytes) -> bool:
+    """Whether the last box says that it ends behind the file."""
+    end = 0
+    for box in _boxes(data, 0, len(data)):
+        end = box.end
+    return end > len(data) or end < 16
+
+
+def _orientation(quarters: int, mirror: int | None) -> int:
+    """EXIF's number for quarter turns (counter-clockwise) followed by a mirror (0: top to bottom, 1: left to right)."""
+    if mirror is None:
+        return (1, 8, 3, 6)[quarters]
+    return ((4, 5, 2, 7), (2, 7, 4, 5))[mirror][quarters]
+
+
+def _primary_item(data: bytes, meta: _Box) -> int:
+    box = _child(data, meta.start, meta.end, b"pitm")
+    if box is None:
+        raise HeaderError("no primary picture")
+    return unpack_at(">I" if data[box.start] else ">H", data, box.start + 4)[0]
+
+
+def _properties(data: bytes, meta: _Box, item: int) -> Iterator[_Box]:
+    """The properties of `item`, in their order."""
+    container = _child(data, meta.start, meta.end, b"iprp")
+    store = _child(data, container.start, container.end, b"ipco") if container else None
+    links = _child(data, container.start, container.end, b"ipma") if container else None
+    if store is None or links is None:
+        raise HeaderError("no properties of pictures")
+    properties = list(_boxes(data, store.start, store.end))
+    for index in _property_indexes(data, links, item):
+        if 1 <= index <= len(properties):
+            yield properties[index - 1]
+
+
+def _property_indexes(data: bytes, links: _Box, item: int) -> list[int]:
+    version, wide = data[links.start], data[links.start + 3] & 1
+    (count,) = unpack_at(">I", data, links.start + 4)
+    at = links.start + 8
+    for _ in range(count):
+        if at >= links.end:
+            break
+        (of_item,) = unpack_at(">I" if version else ">H", data, at)
+        at += 4 if version else 2
+        (number,) = unpack_at(">B", data, at)
+        step = 2 if wide else 1
+        if of_item == item:
+            raw = [unpack_at(">H" if wide else ">B", data, at + 1 + n * step)[0] for n in range(number)]
+            return [value & (0x7FFF if wide else 0x7F) for value in raw]
+        at += 1 + number * step
+    return []
+
+
+def _frames(data: bytes, meta: _Box) -> int:
+    if data[8:12] in _SEQUENCE_BRANDS:
+        return max(1, _samples(data))
+    return max(1, len(_pictures(data, meta)))
+
+
+def _samples(data: bytes) -> int:
+    """How many pictures the first track of a sequence has."""
+    box = _Box(b"", 0, len(data))
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsz"):
+        inner = _child(data, box.start, box.end, name)
+        if inner is None:
+            return 1
+        box = inner
+    return unpack_at(">I", data, box.start + 8)[0]
+
+
+def _pictures(data: bytes, meta: _Box) -> set[int]:
+    """The items that are pictures of their own: not hidden, no thumbnail, no helper such as an alpha plane."""
+    infos = _child(data, meta.start, meta.end, b"iinf")
+    if infos is None:
+        return set()
+    found = set()
+    for box in _boxes(data, infos.start + (8 if data[infos.start] else 6), infos.end):
+        version = data[box.start] if box.start < box.end else 0
+        if box.name != b"infe" or version < 2:
+            continue
+        (item,) = unpack_at(">I" if version == 3 else ">H", data, box.start + 4)
+        kind_at = box.start + (10 if version == 3 else 8)
+        is_hidden = data[box.start + 3] & 1
+        if data[kind_at : kind_at + 4] in _IMAGE_ITEMS and not is_hidden:
+            found.add(item)
+    return found - _helpers(data, meta)
+
+
+def _helpers(data: bytes, meta: _Box) -> set[int]:
+    references = _child(data, meta.start, meta.end, b"iref")
+    if references is None:
+        return set()
+    wide = data[references.start]
+    boxes = _boxes(data, references.start + 4, references.end)
+    return {unpack_at(">I" if wide else ">H", data, box.start)[0] for box in boxes if box.name in (b"thmb", b"auxl")}
+
+
+def _child(data: bytes, start: int, end: int, name: bytes) -> _Box | None:
+    return next((box for box in _boxes(data, start, end) if box.name == name), None)
+
+
+def _boxes(data: bytes, start: int, end: int) -> Iterator[_Box]:
+    """The boxes between two offsets; the last one may say that it ends behind the file."""
+    at = start
+    while at + 8 <= min(end, len(data)):
+        size, content = int.from_bytes(data[at : at + 4], "big"), at + 8
+        if size == 1:
+            size, content = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
+        elif size == 0:
+            size = end - at
+        if size < content - at:
+            return
+        yield _Box(data[at + 4 : at + 8], content, at + size)
+        at += size

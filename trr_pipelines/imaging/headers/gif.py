@@ -1,0 +1,53 @@
+"""GIF's blocks. Source: the GIF89a specification, sections 17 to 23."""
+
+from __future__ import annotations
+
+from trr_pipelines.imaging.geometry import Size
+from trr_pipelines.imaging.headers.header import Header, HeaderError, unpack_at
+
+_IMAGE, _EXTENSION = 0x2C, 0x21
+_SCREEN_BYTES, _IMAGE_BYTES = 13, 10
+
+
+def read_header(data: bytes) -> Header:
+    width, height = unpack_at("<HH", data, 6)
+    images = _image_offsets(data)
+    if not images:
+        raise HeaderError("no picture in it")
+    # A first picture that passes the screen enlarges it: so does the decoder.
+    left, top, image_width, image_height = unpack_at("<HHHH", data, images[0] + 1)
+    return Header(Size(max(width, left + image_width), max(height, top + image_height)), frames=len(images))
+
+
+def ends_too_soon(data: bytes) -> bool:
+    return not data.rstrip(b"\0").endswith(b"\x3b")
+
+
+def _image_offsets(data: bytes) -> list[int]:
+    """Where each picture's descriptor stands; a damaged tail ends the list."""
+    found = []
+    at = _SCREEN_BYTES + _colour_table_bytes(data, 10)
+    while at < len(data):
+        if data[at] == _IMAGE and at + _IMAGE_BYTES <= len(data):
+            found.append(at)
+            at += _IMAGE_BYTES + _colour_table_bytes(data, at + 9) + 1
+        elif data[at] == _EXTENSION:
+            at += 2
+        elif data[at] == 0:  # filling between blocks, which some writers leave
+            at += 1
+            continue
+        else:
+            break
+        at = _after_blocks(data, at)
+    return found
+
+
+def _colour_table_bytes(data: bytes, flags_at: int) -> int:
+    flags = data[flags_at] if flags_at < len(data) else 0
+    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _after_blocks(data: bytes, at: int) -> int:
+    while at < len(data) and (length := data[at]):
+        at += length + 1
+    return at + 1

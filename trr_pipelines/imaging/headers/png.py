@@ -1,0 +1,101 @@
+"""PNG's chunks. Source: the PNG specification, third edition, sections 5 and 11; section 11.3.3 for colour profiles."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from trr_pipelines.imaging.geometry import Size
+from trr_pipelines.imaging.headers.header import UPRIGHT, Header, HeaderError, unpack_at
+from trr_pipelines.imaging.headers.tiff import exif_orientation
+
+_SIGNATURE_BYTES = 8
+_FRAME_BYTES = 12  # length, name and checksum around a chunk's data
+
+# Comments may unpack to gigabytes and profiles may be broken: the decoder never sees these.
+_METADATA = {b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf"}
+
+MAX_PROFILE_BYTES = 8_000_000
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    name: bytes
+    at: int
+    length: int
+
+    def data(self, file: bytes) -> bytes:
+        return file[self.at + 8 : self.at + 8 + self.length]
+
+    @property
+    def end(self) -> int:
+        return self.at + _FRAME_BYTES + self.length
+
+
+def read_header(data: bytes) -> Header:
+    if data[12:16] != b"IHDR":
+        raise HeaderError("the first chunk is not IHDR")
+    width, height = unpack_at(">II", data, 16)
+    orientation = UPRIGHT
+    animation_frames = 0
+    is_first_frame_hidden = True
+    pixels_began = False
+    for chunk in _chunks(data):
+        if chunk.name == b"eXIf":
+            orientation = exif_orientation(chunk.data(data))
+        elif chunk.name == b"acTL" and not pixels_began:
+            (animation_frames,) = unpack_at(">I", data, chunk.at + 8)
+        elif chunk.name == b"fcTL" and not pixels_began:
+            is_first_frame_hidden = False
+        elif chunk.name == b"IDAT":
+            pixels_began = True
+    # The picture for viewers that do not animate may stand outside of the animation: it is shown, and counts.
+    frames = animation_frames + is_first_frame_hidden if 0 < animation_frames <= 0x8000_0000 else 1
+    return Header(Size(width, height), orientation, frames)
+
+
+def ends_too_soon(data: bytes) -> bool:
+    """Whether the last chunk is cut, or the end mark is missing."""
+    last = None
+    for chunk in _chunks(data):
+        last = chunk
+    return last is None or last.end > len(data) or last.name != b"IEND"
+
+
+def without_metadata(data: bytes) -> tuple[bytes, bytes | None, str]:
+    """The file without texts, EXIF and profile; the profile (ICC, unpacked) or None; why it was dropped, or ''."""
+    kept: list[bytes] = []
+    profile: bytes | None = None
+    problem = ""
+    begin = 0
+    for chunk in _chunks(data):
+        if chunk.name in _METADATA and chunk.end <= len(data):
+            kept.append(data[begin : chunk.at])
+            begin = chunk.end
+            if chunk.name == b"iCCP":
+                profile, problem = _unpacked_profile(chunk.data(data))
+    return (b"".join([*kept, data[begin:]]) if kept else data), profile, problem
+
+
+def _unpacked_profile(chunk: bytes) -> tuple[bytes | None, str]:
+    _, _, packed = chunk.partition(b"\0")
+    unpacker = zlib.decompressobj()
+    try:
+        profile = unpacker.decompress(packed[1:], MAX_PROFILE_BYTES)
+    except zlib.error as error:
+        return None, str(error)
+    if not unpacker.eof:
+        return None, f"unpacks to more than {MAX_PROFILE_BYTES:,} bytes" if unpacker.unconsumed_tail else "cut short"
+    return profile, ""
+
+
+def _chunks(data: bytes) -> Iterator[_Chunk]:
+    """Every chunk whose head is there, up to the end mark; the last one may be cut."""
+    at = _SIGNATURE_BYTES
+    while at + 8 <= len(data):
+        chunk = _Chunk(data[at + 4 : at + 8], at, int.from_bytes(data[at : at + 4], "big"))
+        yield chunk
+        if chunk.name == b"IEND":
+            return
+        at = chunk.end

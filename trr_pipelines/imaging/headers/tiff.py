@@ -1,0 +1,132 @@
+"""TIFF, and the directories that EXIF and multi-picture JPEGs borrow from it.
+
+Source: TIFF 6.0, section 2; the BigTIFF proposal for 8-byte offsets.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from trr_pipelines.imaging.geometry import Size
+from trr_pipelines.imaging.headers.header import UPRIGHT, Header, HeaderError, unpack_at
+
+ORIENTATION_TAG = 0x0112
+_WIDTH_TAG, _HEIGHT_TAG = 0x0100, 0x0101
+_STRIP_TAGS = ((0x0111, 0x0117), (0x0144, 0x0145))
+
+_LETTER_OF_TYPE = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+
+
+@dataclass(frozen=True)
+class Directory:
+    """One image file directory of `data`: its tags can be asked for, and where the next one is."""
+
+    data: bytes
+    order: str
+    is_big: bool
+    at: int
+
+    @property
+    def _count_layout(self) -> str:
+        return self.order + ("Q" if self.is_big else "H")
+
+    @property
+    def _entry_bytes(self) -> int:
+        return 20 if self.is_big else 12
+
+    def _entries(self) -> range:
+        (count,) = unpack_at(self._count_layout, self.data, self.at)
+        start = self.at + struct.calcsize(self._count_layout)
+        return range(start, min(start + count * self._entry_bytes, len(self.data)), self._entry_bytes)
+
+    def next_at(self) -> int:
+        """The offset of the next directory; 0 when this is the last."""
+        (count,) = unpack_at(self._count_layout, self.data, self.at)
+        after = self.at + struct.calcsize(self._count_layout) + count * self._entry_bytes
+        return unpack_at(self.order + ("Q" if self.is_big else "I"), self.data, after)[0]
+
+    def values(self, tag: int) -> tuple[int, ...]:
+        """The whole numbers under `tag`; empty when it is missing or holds something else."""
+        for entry in self._entries():
+            if unpack_at(self.order + "H", self.data, entry)[0] == tag:
+                return self._values_at(entry)
+        return ()
+
+    def _values_at(self, entry: int) -> tuple[int, ...]:
+        (kind,) = unpack_at(self.order + "H", self.data, entry + 2)
+        (count,) = unpack_at(self.order + ("Q" if self.is_big else "I"), self.data, entry + 4)
+        letter = _LETTER_OF_TYPE.get(kind)
+        if letter is None or count * struct.calcsize("=" + letter) > len(self.data):
+            return ()
+        at = entry + (12 if self.is_big else 8)
+        if count * struct.calcsize("=" + letter) > (8 if self.is_big else 4):
+            (at,) = unpack_at(self.order + ("Q" if self.is_big else "I"), self.data, at)
+        return unpack_at(f"{self.order}{count}{letter}", self.data, at)
+
+
+def first_directory(data: bytes) -> Directory:
+    """The directory that the head of TIFF data points at.
+
+    Raises:
+        HeaderError: `data` does not start as TIFF does.
+    """
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None:
+        raise HeaderError("neither little nor big endian")
+    is_big = unpack_at(order + "H", data, 2)[0] == 43
+    at = unpack_at(order + "Q", data, 8)[0] if is_big else unpack_at(order + "I", data, 4)[0]
+    return Directory(data, order, is_big, at)
+
+
+def read_header(data: bytes) -> Header:
+    first = first_directory(data)
+    width, height = first.values(_WIDTH_TAG), first.values(_HEIGHT_TAG)
+    if not width or not height:
+        raise HeaderError("the first page has no size")
+    return Header(Size(width[0], height[0]), _orientation(first), sum(1 for _ in _pages(first)))
+
+
+def ends_too_soon(data: bytes) -> bool:
+    """Whether the first page, or a strip or tile of it, lies behind the end."""
+    try:
+        first = first_directory(data)
+        for offsets, counts in _STRIP_TAGS:
+            strips = zip(first.values(offsets), first.values(counts), strict=False)
+            if any(offset + count > len(data) for offset, count in strips):
+                return True
+        first.next_at()
+    except HeaderError:
+        return True
+    return False
+
+
+def exif_orientation(exif: bytes) -> int:
+    """The orientation (1 to 8) that EXIF data tells; upright when it is missing, unreadable or out of range."""
+    try:
+        return _orientation(first_directory(exif.removeprefix(b"Exif\0\0")))
+    except HeaderError:
+        return UPRIGHT
+
+
+def _orientation(directory: Directory) -> int:
+    values = directory.values(ORIENTATION_TAG)
+    return values[0] if values and 1 <= values[0] <= 8 else UPRIGHT
+
+
+def _pages(first: Directory) -> Iterator[Directory]:
+    """The main chain of pages; a loop or a damaged link ends it."""
+    seen: set[int] = set()
+    page = first
+    while page.at not in seen:
+        seen.add(page.at)
+        yield page
+        try:
+            next_at = page.next_at()
+            unpack_at(page.order + "H", page.data, next_at)
+        except HeaderError:
+            return
+        if next_at == 0:
+            return
+        page = Directory(page.data, page.order, page.is_big, next_at)
