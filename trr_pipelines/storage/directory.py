@@ -32,7 +32,7 @@ from trr_pipelines.storage.store import ListedObject, MissingObjectError, PutObj
 
 _INCOMING: Final = ".incoming"  # no key has a segment that starts with a dot, so no key can name it
 _LEFTOVER_SECONDS: Final = 3600.0  # a temporary file lives for milliseconds: one this old belongs to a dead process
-_PLACE_ATTEMPTS: Final = 5
+_PLACE_ATTEMPTS: Final = 10
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO in an object's place cannot hang us
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -99,7 +99,11 @@ class DirectoryStore:
     def list(self, prefix: str = "") -> Iterator[ListedObject]:
         check_prefix(prefix)
         *names, start = prefix.split("/")
-        with _storage_errors("listing", prefix), suppress(FileNotFoundError), rooted.directory(self.root, names) as top:
+        with (
+            _storage_errors("listing", prefix),
+            suppress(FileNotFoundError, NotADirectoryError),
+            rooted.directory(self.root, names) as top,
+        ):
             yield from _walk(top, "".join(f"{name}/" for name in names), start)
 
     def delete(self, keys: Iterable[str]) -> int:
@@ -131,14 +135,14 @@ class DirectoryStore:
         with _storage_errors("reading", key):
             try:
                 with rooted.directory(self.root, names) as directory:
-                    file = os.fdopen(os.open(name, _READ, dir_fd=directory), "rb")
+                    descriptor = os.open(name, _READ, dir_fd=directory)
             except FileNotFoundError:
                 return None
-            status = os.fstat(file.fileno())
+            status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                file.close()
+                os.close(descriptor)
                 raise RetryableError(Reason.STORAGE_DENIED, f"{key} is not a regular file in {self.root}")
-            return OpenObject(file, status.st_size, content_type, _modified(status))
+            return OpenObject(os.fdopen(descriptor, "rb"), status.st_size, content_type, _modified(status))
 
     def remove_leftovers(self) -> int:
         """Remove temporary files that dead processes left (older than an hour), and return how many they were."""

@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC
 from itertools import islice
 from typing import Any, Final
 
@@ -43,7 +44,6 @@ CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
 ATTEMPTS: Final = 5
 
-_DELETE_PAGE: Final = 1000  # the most that one DeleteObjects call takes
 _TIMEOUTS: Final = (ConnectTimeoutError, ReadTimeoutError)
 _NO_CREDENTIALS: Final = (
     CredentialRetrievalError,
@@ -52,10 +52,13 @@ _NO_CREDENTIALS: Final = (
     ProfileNotFound,
     TokenRetrievalError,
 )
-_DENIED_CODES: Final = frozenset({"NoSuchBucket", "InvalidBucketName", "ExpiredToken", "InvalidToken"})
+_DENIED_CODES: Final = frozenset(
+    # answered with another status than 403, or inside a 200 about many keys
+    {"AccessDenied", "ExpiredToken", "InvalidBucketName", "InvalidToken", "NoSuchBucket"}
+)
 _TRANSIENT_CODES: Final = frozenset(
-    # answered with a 4xx status, yet a second try is what they ask for
-    {"RequestTimeout", "BadDigest", "IncompleteBody", "OperationAborted", "SlowDown", "Throttling"}
+    # answered with a 4xx status or inside a 200, yet a second try is what they ask for
+    {"BadDigest", "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling"}
 )
 
 
@@ -103,6 +106,7 @@ class S3Store:
     base_url: str
     prefix: str = ""
     backoff_seconds: float = 0.2
+    page_size: int = 1000  # keys in one listing or deletion; S3 takes no more
 
     def put_if_absent(self, key: str, data: bytes, *, content_type: str, sha256: str | None = None) -> PutObject:
         expected = content_type_of(key)
@@ -143,19 +147,25 @@ class S3Store:
         check_prefix(prefix)
         more: dict[str, str] = {}
         while True:
-            page = self._call(self.client.list_objects_v2, Prefix=self._full(prefix), **more)
+            page = self._call(self.client.list_objects_v2, Prefix=self._full(prefix), MaxKeys=self.page_size, **more)
             for entry in page.get("Contents", ()):
-                yield ListedObject(entry["Key"][len(self._full("")) :], entry["Size"], entry["LastModified"])
+                key = entry["Key"][len(self._full("")) :]
+                yield ListedObject(key, entry["Size"], entry["LastModified"].astimezone(UTC))
             if not page.get("IsTruncated"):
                 return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+            token = page.get("NextContinuationToken")
+            if token in (None, more.get("ContinuationToken")):  # some servers do this, and we would list for ever
+                raise RetryableError(
+                    Reason.STORAGE_UNAVAILABLE, f"s3://{self.bucket}: the listing of {prefix!r} does not go on"
+                )
+            more = {"ContinuationToken": token}
 
     def delete(self, keys: Iterable[str]) -> int:
         wanted = sorted(set(keys))
         for key in wanted:
             check_key(key)
         remaining = iter(wanted)
-        while page := [{"Key": self._full(key)} for key in islice(remaining, _DELETE_PAGE)]:
+        while page := [{"Key": self._full(key)} for key in islice(remaining, self.page_size)]:
             self._call(self._delete_page, Delete={"Objects": page, "Quiet": True})
         return len(wanted)
 
@@ -185,7 +195,7 @@ class S3Store:
         """Run one call on the bucket, trying again where that may help, and translate what it raises at last."""
         retrying = Retrying(
             stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential_jitter(initial=self.backoff_seconds, max=5.0, jitter=self.backoff_seconds),
+            wait=wait_exponential_jitter(multiplier=self.backoff_seconds, max=5.0, jitter=self.backoff_seconds),
             retry=retry_if_exception(_is_transient),
             reraise=True,
         )
@@ -198,25 +208,28 @@ class S3Store:
 
 def _is_transient(error: BaseException) -> bool:
     if isinstance(error, ClientError):
-        return _status(error) >= 500 or _status(error) == 429 or _code(error) in _TRANSIENT_CODES | {"InternalError"}
+        return _status(error) >= 500 or _status(error) == 429 or _code(error) in _TRANSIENT_CODES
     return isinstance(error, BotoCoreError) and not isinstance(error, (*_TIMEOUTS, *_NO_CREDENTIALS))
 
 
 def _translated(error: BotoCoreError | ClientError, where: str) -> RetryableError:
+    if isinstance(error, ClientError):
+        return _refusal(error, where)
     detail = f"{where}: {' '.join(str(error).split())}"
     if isinstance(error, _TIMEOUTS):
         return RetryableError(Reason.STORAGE_TIMEOUT, detail)
     if isinstance(error, _NO_CREDENTIALS):
         return RetryableError(Reason.STORAGE_DENIED, detail)
-    if isinstance(error, ClientError):
-        if (
-            _code(error) in _DENIED_CODES
-            or _code(error).startswith("AccessDenied")
-            or _status(error) in (301, 401, 403)
-        ):
-            return RetryableError(Reason.STORAGE_DENIED, detail)
-        if _status(error) == 404:
-            return MissingObjectError(Reason.STORAGE_UNAVAILABLE, detail)
+    return RetryableError(Reason.STORAGE_UNAVAILABLE, detail)
+
+
+def _refusal(error: ClientError, where: str) -> RetryableError:
+    message = " ".join(str(error.response["Error"].get("Message", "")).split())
+    detail = f"{where}: {error.operation_name} was answered {_code(error)}, {message}"
+    if _code(error) in _DENIED_CODES or _status(error) in (301, 401, 403):
+        return RetryableError(Reason.STORAGE_DENIED, detail)
+    if _status(error) == 404:
+        return MissingObjectError(Reason.STORAGE_UNAVAILABLE, detail)
     return RetryableError(Reason.STORAGE_UNAVAILABLE, detail)
 
 

@@ -1,0 +1,35 @@
+"""The stores under test: a directory, and a bucket on each of two S3 servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from trr_pipelines.storage.directory import DirectoryStore
+from trr_pipelines.storage.store import ObjectStore
+from trr_pipelines_tests.support.s3_servers import BASE_URL, S3Server, bucket_on, moto_server, rclone_server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[S3Server]:
+    with moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with rclone_server(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
+@pytest.fixture(params=["directory", "moto", "rclone"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
+    """An empty store of each kind; the S3 ones list and delete three keys at a time, so that pages are met."""
+    if request.param == "directory":
+        yield DirectoryStore(tmp_path / "media", BASE_URL)
+    else:
+        server: S3Server = request.getfixturevalue(request.param)
+        with bucket_on(server, server.client()) as s3_store:
+            yield s3_store
