@@ -1,0 +1,45 @@
+# The two commands of a newcomer: `make demo` and `make test`. Everything lives in .venv and .trr of this folder.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+PYTEST := $(BIN)/pytest -n 4 --dist worksteal
+
+.PHONY: help setup demo up test check lint bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.synced ## Make .venv from uv.lock
+
+$(VENV)/.synced: pyproject.toml uv.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(UV) || $(BIN)/pip install --quiet --disable-pip-version-check "$$(sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/uv==\1/p}' uv.lock)"
+	@VIRTUAL_ENV= $(UV) sync --frozen --quiet
+	@touch $@
+
+demo: setup ## Photos through the whole pipeline; PHOTOS=folder takes your own
+	@$(BIN)/trr demo $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+up: setup ## Database, API, Dagster UI and daemon until Ctrl-C
+	@exec $(BIN)/trr up
+
+test: setup ## All tests, with everything they need
+	@$(BIN)/python trr_pipelines_tests/support/chromium.py
+	@$(PYTEST)
+
+lint: setup ## Format, lint, types, import layers, definitions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/dg check defs
+
+check: lint test ## What CI runs
+
+bench: setup ## Photos per second beside sharp and libvips; PHOTOS=folder takes your own
+	@$(BIN)/python benchmarks/compare.py $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+clean: ## Remove .venv and the embedded state
+	rm -rf $(VENV) .trr
