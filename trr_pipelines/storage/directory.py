@@ -32,7 +32,7 @@ from trr_pipelines.storage.store import ListedObject, MissingObjectError, PutObj
 
 _INCOMING: Final = ".incoming"  # no key has a segment that starts with a dot, so no key can name it
 _LEFTOVER_SECONDS: Final = 3600.0  # a temporary file lives for milliseconds: one this old belongs to a dead process
-_PLACE_ATTEMPTS: Final = 10
+_LINK_ATTEMPTS: Final = 10
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO in an object's place cannot hang us
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -70,14 +70,12 @@ class DirectoryStore:
         if sha256 is not None:
             check_sha256(sha256)
         with _storage_errors("storing", key):
-            for _ in range(_PLACE_ATTEMPTS):
-                with suppress(FileNotFoundError):  # a delete took the emptied directory away: it is made again
-                    if self._place(key, data):
-                        digest = sha256 or hashlib.sha256(data).hexdigest()
-                        return PutObject(key, len(data), digest, expected, created=True)
-                    if standing := self.head(key):
-                        return PutObject(key, standing.bytes, standing.sha256, expected, created=False)
-        raise RetryableError(Reason.STORAGE_UNAVAILABLE, f"{key} was removed {_PLACE_ATTEMPTS} times while it was put")
+            created = not self._stands(key) and self._place(key, data)
+            if created:
+                return PutObject(key, len(data), sha256 or hashlib.sha256(data).hexdigest(), expected, created=True)
+            if standing := self.head(key):
+                return PutObject(key, standing.bytes, standing.sha256, expected, created=False)
+        raise RetryableError(Reason.STORAGE_UNAVAILABLE, f"{key} was deleted while it was put")
 
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         opened = self.open_object(key)
@@ -160,35 +158,51 @@ class DirectoryStore:
                         removed += 1
         return removed
 
-    def _place(self, key: str, data: bytes) -> bool:
-        """Write and link; False where the name is taken. Either way the name is on the disk when this returns."""
+    def _stands(self, key: str) -> bool:
+        """Whether the name is taken; if so it is on the disk when this returns, however far its writer has come."""
         *names, name = key.split("/")
-        with rooted.directory(self.root, names, create=True) as target:
-            created = not _exists(name, target) and self._link(name, target, data)
-            os.fsync(target)  # also for a name that is taken: its writer may not have come this far
-            return created
+        with suppress(FileNotFoundError), rooted.directory(self.root, names) as target:
+            os.stat(name, dir_fd=target, follow_symlinks=False)
+            os.fsync(target)
+            return True
+        return False
 
-    def _link(self, name: str, target: int, data: bytes) -> bool:
-        with rooted.directory(self.root, [_INCOMING], create=True) as incoming:
-            temporary = uuid.uuid4().hex
-            try:
-                with os.fdopen(os.open(temporary, _CREATE, 0o644, dir_fd=incoming), "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.link(temporary, name, src_dir_fd=incoming, dst_dir_fd=target, follow_symlinks=False)
-            except FileExistsError:
-                return False
-            finally:
-                with suppress(FileNotFoundError):
-                    os.unlink(temporary, dir_fd=incoming)
-        return True
+    def _place(self, key: str, data: bytes) -> bool:
+        """Write and link; False where the name is taken by now. Either way it is on the disk when this returns."""
+        *names, name = key.split("/")
+        rooted.make(self.root, [_INCOMING])
+        with rooted.directory(self.root, [_INCOMING]) as incoming, _written(incoming, data) as temporary:
+            for _ in range(_LINK_ATTEMPTS):
+                with suppress(FileNotFoundError):  # a delete took the emptied directory away: it is made again
+                    made = rooted.make(self.root, names)
+                    with rooted.directory(self.root, names) as target:
+                        created = _linked(temporary, incoming, name, target)
+                        os.fsync(target)
+                    if made:
+                        rooted.sync_above(self.root, names)
+                    return created
+        raise RetryableError(Reason.STORAGE_UNAVAILABLE, f"the directory of {key} was removed {_LINK_ATTEMPTS} times")
 
 
-def _exists(name: str, directory: int) -> bool:
+@contextmanager
+def _written(incoming: int, data: bytes) -> Iterator[str]:
+    """The name of a temporary file that holds `data` on the disk; it is gone after the block."""
+    name = uuid.uuid4().hex
     try:
-        os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
+        with os.fdopen(os.open(name, _CREATE, 0o644, dir_fd=incoming), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield name
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=incoming)
+
+
+def _linked(temporary: str, incoming: int, name: str, target: int) -> bool:
+    try:
+        os.link(temporary, name, src_dir_fd=incoming, dst_dir_fd=target, follow_symlinks=False)
+    except FileExistsError:
         return False
     return True
 

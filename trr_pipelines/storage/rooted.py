@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,25 +17,38 @@ STEP: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
-def directory(root: Path, names: Sequence[str], *, create: bool = False) -> Iterator[int]:
+def directory(root: Path, names: Sequence[str]) -> Iterator[int]:
     """A descriptor of the directory `names` below `root`; `root` itself may be a link, since its owner chose it.
 
-    With `create`, missing directories are made, and the entry of each is synced before anything is put into it.
-    Raises `FileNotFoundError`, `NotADirectoryError`, or `OSError` (ELOOP or ENOTDIR) where a link stands in the way.
+    Raises `FileNotFoundError`, and `NotADirectoryError` where a file or a link stands in the way.
     """
-    if create:
-        root.mkdir(parents=True, exist_ok=True)
     current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in names:
-            if create:
-                _make(name, current)
             step = os.open(name, STEP, dir_fd=current)
             os.close(current)
             current = step
         yield current
     finally:
         os.close(current)
+
+
+def make(root: Path, names: Sequence[str]) -> bool:
+    """Make what is missing of the directory `names` below `root`; whether anything was. Raises like `directory`."""
+    root.mkdir(parents=True, exist_ok=True)
+    made = False
+    for depth, name in enumerate(names):
+        with directory(root, names[:depth]) as parent, suppress(FileExistsError):
+            os.mkdir(name, dir_fd=parent)
+            made = True
+    return made
+
+
+def sync_above(root: Path, names: Sequence[str]) -> None:
+    """Put the entries that lead from `root` to the directory `names` on the disk. Raises like `directory`."""
+    for depth in range(len(names)):
+        with directory(root, names[:depth]) as parent:
+            os.fsync(parent)
 
 
 def remove_empty(root: Path, names: Sequence[str]) -> None:
@@ -46,11 +59,3 @@ def remove_empty(root: Path, names: Sequence[str]) -> None:
                 os.rmdir(names[depth - 1], dir_fd=parent)
         except OSError:  # ENOTEMPTY ends it in most cases; whatever else does, an empty directory harms nobody
             return
-
-
-def _make(name: str, parent: int) -> None:
-    try:
-        os.mkdir(name, dir_fd=parent)
-    except FileExistsError:
-        return
-    os.fsync(parent)
