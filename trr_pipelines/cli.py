@@ -58,6 +58,12 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+def _stop_on_signals() -> None:
+    """SIGTERM ends us like Ctrl-C, in order; and so does SIGINT where a shell started us with it ignored."""
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, signal.default_int_handler)
+
+
 def _report_unexpected(error: Exception) -> NoReturn:
     """Errors of libraries that users can mend, and everything else, in one line; the traceback on request."""
     import click
@@ -184,7 +190,7 @@ def run(
     from trr_pipelines.local.dagster_home import dagster_home
     from trr_pipelines.pipeline.scheduling import batches_with_work
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _stop_on_signals()
     with _archive() as archive:
         batches = batch or batches_with_work(archive.database)
         home = dagster_home(archive.settings)
@@ -281,7 +287,7 @@ def up() -> None:
     """Run everything on this machine: database, API, Dagster UI and daemon. Ctrl-C stops it all."""
     from trr_pipelines.local.stack import running_stack
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _stop_on_signals()
 
     def report(text: str) -> None:
         console.print(f"  {text}")
@@ -303,7 +309,7 @@ def demo(
     from trr_pipelines.local.demo import demo as run_demo
     from trr_pipelines.local.stack import only_one
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _stop_on_signals()
     with only_one(load_settings().home, "demo"), _archive() as archive, archive.database_kept_alive():
         with _progress() as progress:
             result = run_demo(archive, photos, lambda text: console.print(f"· {text}"), progress)
@@ -315,7 +321,8 @@ def demo(
             return
         table = _status_table(result.status)
         table.add_row("links", f"{result.links} of {sum(result.status['assets'].values())} photos")
-        table.add_row("speed", f"{result.photos_per_second} photos/s fetched, rendered, stored and recorded")
+        if result.photos_per_second:
+            table.add_row("speed", f"{result.photos_per_second} photos/s fetched, rendered, stored and recorded")
         table.add_row("this time", f"{result.objects_written} objects and {result.rows_written} variant rows written")
         table.add_row("took", f"{result.seconds} s")
         output = Console(highlight=False)

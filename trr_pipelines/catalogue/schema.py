@@ -9,10 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import sqlalchemy
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from psycopg.rows import tuple_row
 
 from trr_pipelines.errors import SetupError
@@ -22,19 +18,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 UPGRADE_LOCK = 7_460_221
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.set_main_option("path_separator", "os")
-    return config
-
-
-def head_revision() -> str:
-    """The newest revision that this code knows."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
-        raise SetupError(f"no migrations found in {MIGRATIONS}")
-    return head
+def known_revisions() -> list[str]:
+    """The revisions that this code knows, oldest first: the numbers that their files begin with."""
+    return sorted(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 def current_revision(conn: psycopg.Connection[Any]) -> str | None:
@@ -58,13 +44,14 @@ def current_revision(conn: psycopg.Connection[Any]) -> str | None:
 
 def require_current(conn: psycopg.Connection[Any]) -> None:
     """Raise SetupError, with the command that mends it, unless the schema is the one this code was written for."""
-    current, head = current_revision(conn), head_revision()
+    current, known = current_revision(conn), known_revisions()
+    head = known[-1]
     if current == head:
         return
     name = conn.info.dbname
     if current is None:
         raise SetupError(f'database "{name}" holds no TRR schema; run: trr db upgrade')
-    if current not in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}:
+    if current not in known:
         raise SetupError(f'database "{name}" is at revision {current}, newer than this code ({head}); upgrade the code')
     raise SetupError(f'database "{name}" is at revision {current}, this code needs {head}; run: trr db upgrade')
 
@@ -75,6 +62,10 @@ def upgrade(url: str) -> tuple[str | None, str]:
     Two upgrades at once wait for each other. `lock_timeout` keeps a migration from queueing behind a long
     transaction and blocking every reader behind itself.
     """
+    import sqlalchemy  # here, because every command imports this module and these two take 0.5 s
+    from alembic import command
+    from alembic.config import Config
+
     engine = sqlalchemy.create_engine(
         sqlalchemy.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sqlalchemy.NullPool
     )
@@ -85,10 +76,12 @@ def upgrade(url: str) -> tuple[str | None, str]:
             raw = connection.connection.driver_connection
             assert isinstance(raw, psycopg.Connection)
             before = current_revision(raw)
-            if before != head_revision():
+            if before != known_revisions()[-1]:
                 connection.exec_driver_sql("create schema if not exists core")
                 connection.commit()
-                config = _config()
+                config = Config()
+                config.set_main_option("script_location", str(MIGRATIONS))
+                config.set_main_option("path_separator", "os")
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
                 connection.commit()

@@ -36,6 +36,11 @@ class Archive:
             yield
 
 
+def _has_current_schema(database: Database) -> bool:
+    with database.transaction() as conn:
+        return schema.current_revision(conn) == schema.known_revisions()[-1]
+
+
 def database_url(settings: Settings) -> str:
     """The catalogue's URL; starts the embedded server where none was given."""
     if settings.database_url is not None:
@@ -67,11 +72,10 @@ def open_archive(settings: Settings, *, s3_client: Any = None) -> Iterator[Archi
     The embedded database is brought to the newest schema by itself; one given by URL never is. Raises SetupError
     when it cannot be reached, holds no schema of ours or an old one.
     """
-    url = database_url(settings)
-    if settings.database_url is None:
-        schema.upgrade(url)
-    database = Database(url).open()
+    database = Database(database_url(settings)).open()
     try:
+        if settings.database_url is None and not _has_current_schema(database):
+            schema.upgrade(database_url(settings))
         with database.transaction() as conn:
             schema.require_current(conn)
         yield Archive(settings, database, open_store(settings.store_url, base_url=settings.base_url, client=s3_client))
