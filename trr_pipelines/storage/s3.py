@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC
 from itertools import islice
@@ -138,9 +139,9 @@ class S3Store:
             answer = self._call(self.client.head_object, Key=self._full(key))
         except MissingObjectError:
             return None
-        digest = answer["Metadata"].get("sha256")
-        if digest is None:  # not put by us
-            digest = hashlib.sha256(self.get(key)).hexdigest()
+        # Names of metadata are HTTP header names: rclone hands them back as `Sha256`.
+        metadata = {name.lower(): value for name, value in answer["Metadata"].items()}
+        digest = metadata.get("sha256") or hashlib.sha256(self.get(key)).hexdigest()  # not put by us: read it
         return StoredObject(key, answer["ContentLength"], digest, content_type)
 
     def list(self, prefix: str = "") -> Iterator[ListedObject]:
@@ -178,7 +179,7 @@ class S3Store:
 
     def _read(self, *, max_bytes: int | None, **where: str) -> bytes:
         answer = self.client.get_object(**where)
-        with answer["Body"] as body:
+        with closing(answer["Body"]) as body:  # its own `with` hands out what botocore wraps, errors untranslated
             if max_bytes is not None and answer["ContentLength"] > max_bytes:
                 size = answer["ContentLength"]
                 raise PermanentError(

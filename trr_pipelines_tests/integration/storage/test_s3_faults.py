@@ -1,0 +1,298 @@
+"""What the S3 store does when the server, the network or the credentials fail it, with a real server behind a proxy."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from trr_pipelines.errors import Reason, RetryableError
+from trr_pipelines.storage.s3 import ATTEMPTS, S3Store, s3_client
+from trr_pipelines.storage.store import IMMUTABLE, MissingObjectError
+from trr_pipelines_tests.support.faulty_proxy import (
+    Answer,
+    CutAnswer,
+    CutRequest,
+    FaultyProxy,
+    LoseAnswer,
+    Request,
+    Silence,
+    SlowAnswer,
+)
+from trr_pipelines_tests.support.s3_servers import S3Server, bucket_on, free_port
+
+JPEG = "image/jpeg"
+KEY = "a/photo.jpg"
+PHOTO = hashlib.shake_128(b"photo").digest(300_000)
+
+
+@pytest.fixture(params=["moto", "rclone"])
+def server(request: pytest.FixtureRequest) -> S3Server:
+    found: S3Server = request.getfixturevalue(request.param)
+    return found
+
+
+@contextmanager
+def proxied(server: S3Server, **settings: Any) -> Iterator[tuple[FaultyProxy, S3Store]]:
+    """A store whose every request goes through a proxy that does no harm yet."""
+    with FaultyProxy(server.port) as proxy, bucket_on(server, server.client(proxy.url, **settings)) as store:
+        yield proxy, store
+
+
+def put(store: S3Store, key: str = KEY, data: bytes = PHOTO) -> bool:
+    return store.put_if_absent(key, data, content_type=JPEG).created
+
+
+def first(fault: object, method: str = "") -> Callable[[Request], Any]:
+    """A plan with this fault for the first request (of this method), and none after it."""
+    pending = [fault]
+    return lambda request: pending.pop() if pending and method in ("", request.method) else None
+
+
+def test_an_object_carries_its_type_its_cache_header_and_its_hash(server: S3Server) -> None:
+    with bucket_on(server, server.client()) as store:
+        put(store)
+        answer = store.client.head_object(Bucket=store.bucket, Key=f"{store.prefix}/{KEY}")
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    assert (headers["content-type"], headers["cache-control"]) == (JPEG, IMMUTABLE)
+    assert headers["x-amz-meta-sha256"] == hashlib.sha256(PHOTO).hexdigest()
+
+
+def test_looking_at_an_object_does_not_read_it(server: S3Server) -> None:
+    with proxied(server) as (proxy, store):
+        put(store)
+        proxy.requests.clear()
+        assert store.head(KEY) is not None
+        assert not put(store)
+        assert [request.method for request in proxy.requests] == ["HEAD", "HEAD"]
+
+
+def test_a_store_stays_below_its_prefix_and_two_prefixes_share_nothing(server: S3Server) -> None:
+    with bucket_on(server, server.client()) as store:
+        whole_bucket = S3Store(store.client, store.bucket, "https://cdn.example")
+        other = S3Store(store.client, store.bucket, "https://cdn.example", prefix="archive/media2")
+        put(store)
+        assert [listed.key for listed in whole_bucket.list()] == [f"archive/media/{KEY}"]
+        assert list(other.list()) == []
+        assert other.head(KEY) is None
+
+
+def test_an_object_that_others_put_without_a_hash_is_hashed_when_asked(server: S3Server) -> None:
+    with bucket_on(server, server.client()) as store:
+        store.client.put_object(Bucket=store.bucket, Key=f"{store.prefix}/{KEY}", Body=PHOTO)
+        standing = store.put_if_absent(KEY, b"ours", content_type=JPEG)
+    assert (standing.created, standing.bytes) == (False, len(PHOTO))
+    assert standing.sha256 == hashlib.sha256(PHOTO).hexdigest()
+
+
+def test_a_store_that_answers_503_to_three_calls_in_ten_still_takes_and_gives_every_object(server: S3Server) -> None:
+    chance = random.Random(7)
+    with proxied(server) as (proxy, store):
+        proxy.plan = lambda _: Answer(503) if chance.random() < 0.3 else None
+        keys = [f"a/{number}.jpg" for number in range(30)]
+        pending = list(keys)
+        rounds = 0
+        while pending:  # what gives up after its tries is what the ledger would bring back
+            rounds += 1
+            assert rounds < 5
+            for key in list(pending):
+                with suppress(RetryableError):
+                    put(store, key, key.encode())
+                    pending.remove(key)
+        proxy.plan = lambda _: None
+        assert sorted(listed.key for listed in store.list()) == sorted(keys)
+        assert all(store.get(key) == key.encode() for key in keys)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429])
+def test_a_store_that_keeps_failing_is_asked_five_times_and_then_unavailable(moto: S3Server, status: int) -> None:
+    with proxied(moto) as (proxy, store):
+        proxy.plan = lambda _: Answer(status)
+        with pytest.raises(RetryableError, match=rf"{store.bucket}/archive/media/{KEY}.*{status}") as caught:
+            store.get(KEY)
+        assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
+        assert len(proxy.requests) == ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<Error><Code>InvalidArgument</Code><Message>no\n such thing</Message></Error>"]
+)
+def test_a_store_that_calls_the_request_wrong_is_not_asked_again(moto: S3Server, body: bytes) -> None:
+    with proxied(moto) as (proxy, store):
+        proxy.plan = lambda _: Answer(400, body)
+        with pytest.raises(RetryableError) as caught:
+            store.get(KEY)
+        assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
+        assert "\n" not in str(caught.value)
+        assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [put, lambda store: store.get(KEY), lambda store: store.head(KEY), lambda store: list(store.list())],
+    ids=["put", "get", "head", "list"],
+)
+def test_a_store_that_never_answers_costs_one_wait_and_not_five(
+    moto: S3Server, call: Callable[[S3Store], object]
+) -> None:
+    with proxied(moto, read_seconds=0.3) as (proxy, store):
+        proxy.plan = lambda _: Silence()
+        began = time.monotonic()
+        with pytest.raises(RetryableError) as caught:
+            call(store)
+        assert time.monotonic() - began < 3
+        assert caught.value.reason is Reason.STORAGE_TIMEOUT
+        assert len(proxy.requests) == 1
+
+
+def test_a_store_that_is_slow_but_answers_is_waited_for(moto: S3Server) -> None:
+    with proxied(moto, read_seconds=0.5) as (proxy, store):
+        put(store)
+        proxy.plan = lambda _: SlowAnswer(200_000)
+        began = time.monotonic()
+        assert store.get(KEY) == PHOTO
+        assert time.monotonic() - began > 1.0, "each read has its own wait; the whole may take longer"
+
+
+def test_a_store_where_nobody_listens_is_unavailable_after_its_tries() -> None:
+    client = s3_client(
+        endpoint_url=f"http://127.0.0.1:{free_port()}",
+        region="us-east-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+    )
+    store = S3Store(client, "photos", "https://cdn.example", backoff_seconds=0.001)
+    with pytest.raises(RetryableError, match="photos") as caught:
+        store.head(KEY)
+    assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
+    client.close()
+
+
+@pytest.mark.parametrize("after", [0, 1, 100_000, 299_999])
+def test_a_put_cut_on_its_way_leaves_nothing_visible_and_the_next_one_succeeds(server: S3Server, after: int) -> None:
+    with proxied(server) as (proxy, store):
+        proxy.plan = lambda request: CutRequest(after) if request.method == "PUT" else None
+        with pytest.raises(RetryableError) as caught:
+            put(store)
+        assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
+        proxy.plan = lambda _: None
+        assert store.head(KEY) is None
+        assert list(store.list()) == []
+        assert put(store)
+        assert store.get(KEY) == PHOTO
+
+
+def test_a_put_whose_answer_is_lost_is_repeated_and_changes_nothing(server: S3Server) -> None:
+    with proxied(server) as (proxy, store):
+        proxy.plan = first(LoseAnswer(), "PUT")
+        assert put(store)
+        assert [request.method for request in proxy.requests].count("PUT") == 2
+        assert store.get(KEY) == PHOTO
+        assert [(listed.key, listed.bytes) for listed in store.list()] == [(KEY, len(PHOTO))]
+        assert not put(store)
+
+
+def test_an_answer_cut_short_is_never_taken_for_the_object(server: S3Server) -> None:
+    with proxied(server) as (proxy, store):
+        put(store)
+        proxy.plan = first(CutAnswer(150_000), "GET")
+        assert store.get(KEY) == PHOTO
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store: put(store, KEY, b"x"),  # a body that the server reads although it refuses it
+        lambda store: store.get(KEY),
+        lambda store: list(store.list()),
+        lambda store: store.delete([KEY]),
+    ],
+    ids=["put", "get", "list", "delete"],
+)
+def test_a_bucket_that_is_gone_is_denied_at_once(server: S3Server, call: Callable[[S3Store], object]) -> None:
+    with proxied(server) as (proxy, store):
+        gone = S3Store(store.client, "gone-bucket", "https://cdn.example")
+        with pytest.raises(RetryableError, match="gone-bucket") as caught:
+            call(gone)
+        assert caught.value.reason is Reason.STORAGE_DENIED
+        assert len(proxy.requests) <= 2
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        put,
+        lambda store: store.get(KEY),
+        lambda store: store.head(KEY),
+        lambda store: list(store.list()),
+        lambda store: store.delete([KEY]),
+    ],
+    ids=["put", "get", "head", "list", "delete"],
+)
+def test_revoked_credentials_are_denied_at_once(rclone: S3Server, call: Callable[[S3Store], object]) -> None:
+    with proxied(rclone, secret="revoked") as (proxy, store):
+        with pytest.raises(RetryableError) as caught:
+            call(store)
+        assert caught.value.reason is Reason.STORAGE_DENIED
+        assert "revoked" not in str(caught.value)
+        assert len(proxy.requests) == 1
+
+
+def test_a_machine_without_credentials_is_denied_without_asking(
+    moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with FaultyProxy(moto.port) as proxy:
+        client = s3_client(endpoint_url=proxy.url, region="us-east-1")
+        with pytest.raises(RetryableError, match="credentials") as caught:
+            S3Store(client, "photos", "https://cdn.example").head(KEY)
+        client.close()
+        assert caught.value.reason is Reason.STORAGE_DENIED
+        assert proxy.requests == []
+
+
+def test_one_key_that_cannot_be_deleted_is_an_error_although_the_call_answered_200(moto: S3Server) -> None:
+    refusal = b"<DeleteResult><Error><Key>k</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>"
+    with proxied(moto) as (proxy, store):
+        proxy.plan = lambda _: Answer(200, refusal)
+        with pytest.raises(RetryableError, match="AccessDenied") as caught:
+            store.delete([KEY])
+        assert caught.value.reason is Reason.STORAGE_DENIED
+        assert len(proxy.requests) == 1
+
+
+def test_keys_are_deleted_a_page_at_a_time(server: S3Server) -> None:
+    with proxied(server) as (proxy, store):
+        for number in range(7):
+            put(store, f"a/{number}.jpg", b"x")
+        proxy.requests.clear()
+        assert store.delete(f"a/{number}.jpg" for number in range(7)) == 7
+        assert [request.method for request in proxy.requests] == ["POST"] * 3
+        assert list(store.list()) == []
+
+
+@pytest.mark.parametrize("token", [b"", b"<NextContinuationToken>same</NextContinuationToken>"])
+def test_a_listing_that_does_not_go_on_ends_with_an_error(moto: S3Server, token: bytes) -> None:
+    page = b"<ListBucketResult><IsTruncated>true</IsTruncated>" + token + b"</ListBucketResult>"
+    with proxied(moto) as (proxy, store):
+        proxy.plan = lambda _: Answer(200, page)
+        with pytest.raises(RetryableError, match="does not go on"):
+            list(store.list("a/"))
+        assert len(proxy.requests) <= 2
+
+
+def test_a_missing_object_is_asked_for_once(server: S3Server) -> None:
+    with proxied(server) as (proxy, store):
+        assert store.head(KEY) is None
+        with pytest.raises(MissingObjectError):
+            store.get(KEY)
+        assert len(proxy.requests) == 2
