@@ -56,19 +56,22 @@ class Child:
     def has_ended(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                self.process.terminate()
+
     def stop(self) -> None:
-        """Ask it to end, with all that it started; insist after a while."""
+        """Ask it to end, wait, and insist after a while; what it started and did not end goes with it."""
         if self.process is None:
             return
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                if self.process.poll() is None:
-                    self.process.send_signal(sign)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(STOP_SECONDS)
-                break
-        with suppress(ProcessLookupError):  # whatever it started and did not end
+        self.ask_to_stop()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOP_SECONDS)
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 def start_attached(

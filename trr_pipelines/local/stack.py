@@ -17,6 +17,7 @@ from trr_pipelines.pipeline.archive import dagster_url, open_archive
 from trr_pipelines.settings import Settings
 
 WATCH_SECONDS = 0.5
+DAEMON = "Dagster daemon"
 # A part that dies this often within a minute will not come up by trying again.
 MAX_RESTARTS_PER_MINUTE = 3
 
@@ -82,12 +83,18 @@ def running_stack(settings: Settings, report: Callable[[str], None]) -> Iterator
                     started, f"http://127.0.0.1:{settings.api_port}", f"http://127.0.0.1:{settings.dagster_port}"
                 )
             finally:
-                # The daemon first, so that nothing is launched any more; the code server takes its runs along.
-                for child in sorted(started, key=lambda child: _STOP_ORDER.index(child.name)):
-                    child.stop()
+                _stop(started)
 
 
-_STOP_ORDER = ["Dagster daemon", "Dagster UI", "Dagster code server", "API"]
+def _stop(children: list[Child]) -> None:
+    """The daemon first, so that nothing is launched any more; then all others at once, and their runs with them."""
+    for child in children:
+        if child.name == DAEMON:
+            child.stop()
+    for child in children:
+        child.ask_to_stop()
+    for child in children:
+        child.stop()
 
 
 def _children(settings: Settings) -> list[Child]:
@@ -129,7 +136,7 @@ def _children(settings: Settings) -> list[Child]:
             environment,
         ),
         Child(
-            "Dagster daemon",
+            DAEMON,
             "dagster._daemon",
             ["run", "-w", workspace],
             logs / "dagster-daemon.log",
