@@ -5,11 +5,16 @@ Nothing else in this project looks at `os.environ`. Values that are secret are `
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Annotated
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from trr_pipelines.errors import SetupError
 
@@ -19,7 +24,8 @@ Port = int
 class Settings(BaseSettings):
     """Where state lives, which database and store are used, and how much may run at once."""
 
-    model_config = SettingsConfigDict(env_prefix="TRR_", extra="ignore", frozen=True)
+    # A variable that is set to nothing is how compose files say "not set".
+    model_config = SettingsConfigDict(env_prefix="TRR_", extra="ignore", frozen=True, env_ignore_empty=True)
 
     home: Path = Field(Path(".trr"), description="state of the embedded default, relative to the working directory")
     database_url: SecretStr | None = Field(None, description="catalogue; unset: the embedded PostgreSQL")
@@ -31,21 +37,44 @@ class Settings(BaseSettings):
     dagster_port: Port = Field(3000, ge=1, le=65535)
     render_processes: int = Field(0, ge=0, le=256, description="child processes that render; 0: one per core")
     debug: bool = Field(False, description="show tracebacks of unexpected errors")
-    fetch_allow_networks: tuple[str, ...] = Field(
+    # Decoded by ourselves: pydantic-settings reports text that is no JSON on its own, before it looks at the rest.
+    fetch_allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="networks that imports may fetch from although they are not public (JSON list of CIDRs)"
     )
 
-    @field_validator("database_url", "dagster_pg_url")
+    @field_validator("database_url")
     @classmethod
-    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgresql+", "postgres:")):
-            raise ValueError("must be a PostgreSQL URL (postgresql://…)")
-        return value
+    def _is_for_libpq(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else _postgres_url(value, value.get_secret_value())
+
+    @field_validator("dagster_pg_url")
+    @classmethod
+    def _is_for_sqlalchemy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        scheme, separator, rest = value.get_secret_value().partition("://")
+        return _postgres_url(value, f"{scheme.partition('+')[0]}{separator}{rest}")
 
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError(f"{value}: {error}") from None
+
+    @field_validator("fetch_allow_networks", mode="before")
+    @classmethod
+    def _from_json(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            networks = json.loads(value)
+        except ValueError:
+            networks = None
+        if not isinstance(networks, list):
+            raise ValueError('must be a JSON list of networks, such as ["10.1.0.0/16"]')
+        return networks
 
     @cached_property
     def store_url(self) -> str:
@@ -56,6 +85,17 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """The URL under which objects are served, without a slash at its end."""
         return (self.media_base_url or f"http://127.0.0.1:{self.api_port}/media").rstrip("/")
+
+
+def _postgres_url(value: SecretStr, url: str) -> SecretStr:
+    """`value`, if `url` is one that libpq understands. The messages of libpq show it, so ours replaces them."""
+    try:
+        if url.startswith(("postgresql://", "postgres://")):
+            conninfo_to_dict(url)
+            return value
+    except psycopg.ProgrammingError:
+        pass
+    raise ValueError("must be a PostgreSQL URL (postgresql://USER:PASSWORD@HOST:PORT/DATABASE)")
 
 
 def load_settings() -> Settings:

@@ -1,0 +1,101 @@
+"""Settings: defaults, names, and that whatever is wrong is said at once, by name, without the value."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import pytest
+
+from trr_pipelines.errors import SetupError
+from trr_pipelines.settings import Settings, load_settings
+
+
+def test_without_any_setting_everything_is_embedded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings()
+    assert settings.home == tmp_path / ".trr"
+    assert settings.database_url is None
+    assert settings.dagster_pg_url is None
+    assert settings.store_url == f"file:{tmp_path / '.trr' / 'media'}"
+    assert settings.base_url == "http://127.0.0.1:8000/media"
+    assert (settings.api_port, settings.admin_port, settings.dagster_port) == (8000, 8080, 3000)
+    assert settings.fetch_allow_networks == ()
+
+
+def test_the_environment_sets_everything(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in {
+        "TRR_HOME": str(tmp_path / "state"),
+        "TRR_DATABASE_URL": "postgresql://u:p@db/trr",
+        "TRR_DAGSTER_PG_URL": "postgresql+psycopg2://u:p@db/dagster",
+        "TRR_MEDIA_STORE": "s3://photos/archive",
+        "TRR_MEDIA_BASE_URL": "https://cdn.example/media/",
+        "TRR_API_PORT": "9000",
+        "TRR_RENDER_PROCESSES": "3",
+        "TRR_FETCH_ALLOW_NETWORKS": '["10.1.0.0/16", "::1"]',
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.home == tmp_path / "state"
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == "postgresql://u:p@db/trr"
+    assert settings.store_url == "s3://photos/archive"
+    assert settings.base_url == "https://cdn.example/media"
+    assert (settings.api_port, settings.render_processes) == (9000, 3)
+    assert settings.fetch_allow_networks == (ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("::1"))
+
+
+def test_the_media_url_follows_the_port_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRR_API_PORT", "9000")
+    assert load_settings().base_url == "http://127.0.0.1:9000/media"
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("TRR_HOME", "TRR_DATABASE_URL", "TRR_API_PORT", "TRR_FETCH_ALLOW_NETWORKS"):
+        monkeypatch.setenv(name, "")
+    assert load_settings() == Settings()
+    assert load_settings().home == tmp_path / ".trr"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRR_API_PORT", "0"),
+        ("TRR_API_PORT", "65536"),
+        ("TRR_DAGSTER_PORT", "http"),
+        ("TRR_RENDER_PROCESSES", "-1"),
+        ("TRR_DEBUG", "perhaps"),
+        ("TRR_HOME", "~no-such-user-here/state"),
+        ("TRR_DATABASE_URL", "mysql://u:hunter2@db/trr"),
+        ("TRR_DATABASE_URL", "postgresql+psycopg2://u:hunter2@db/trr"),
+        ("TRR_DATABASE_URL", "postgresql://u:hunter2@[db/trr"),
+        ("TRR_DAGSTER_PG_URL", "sqlite:///x"),
+        ("TRR_FETCH_ALLOW_NETWORKS", "127.0.0.0/8"),
+        ("TRR_FETCH_ALLOW_NETWORKS", '["127.0.0.0/99"]'),
+        ("TRR_FETCH_ALLOW_NETWORKS", '{"a": 1}'),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_variable_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SetupError, match=f"settings: {name}: ") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_problems_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRR_API_PORT", "0")
+    monkeypatch.setenv("TRR_DATABASE_URL", "sqlite:///x")
+    monkeypatch.setenv("TRR_FETCH_ALLOW_NETWORKS", "not json")
+    with pytest.raises(SetupError) as caught:
+        load_settings()
+    for name in ("TRR_API_PORT", "TRR_DATABASE_URL", "TRR_FETCH_ALLOW_NETWORKS"):
+        assert f"{name}: " in str(caught.value)
+
+
+def test_secrets_do_not_show_when_settings_are_printed() -> None:
+    settings = Settings(database_url="postgresql://u:hunter2@db/trr")
+    assert "hunter2" not in repr(settings)
