@@ -2,7 +2,7 @@
 
 Magic bytes first, then the header read by ourselves and the limits, then exactly one of Pillow's plugins, and every
 way in which a decoder fails turned into one of our reasons. What colours mean is in `colour`, how a picture lies in
-`orientation`, the structure of containers in `headers`.
+`orientation`, the structure of containers in `headers`, where Pillow errs in `quirks`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
-    ImageChops,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
@@ -31,8 +30,8 @@ from trr_pipelines.imaging.formats import sniff
 from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers import HeaderError, ends_too_soon, read_header
 from trr_pipelines.imaging.headers.header import UPRIGHT
-from trr_pipelines.imaging.headers.png import without_metadata
 from trr_pipelines.imaging.orientation import oriented_size
+from trr_pipelines.imaging.quirks import as_meant, bare_file, refuse_misread
 
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 75_000_000
@@ -96,33 +95,23 @@ def decode(data: bytes, largest_reduction: Callable[[Size], int] = lambda _: 1) 
         PermanentError: as `inspect`, and for pixels that are damaged or missing.
     """
     info, orientation = _inspect(data)
-    profile: bytes | None = None
-    problem = ""
-    if info.format == "png":
-        data, profile, problem = without_metadata(data)
+    bare = bare_file(info.format, data)
     with _reasons_for_failures(info.format, data):
         if info.format == "png":
-            PngImagePlugin.PngImageFile(BytesIO(data)).verify()  # checksums: loading skips those of the pixels
-        file = _OPENERS[info.format](BytesIO(data))
+            PngImagePlugin.PngImageFile(BytesIO(bare.data)).verify()  # checksums: loading skips those of the pixels
+        file = _OPENERS[info.format](BytesIO(bare.data))
         # A decoder that sees another size than we did must not get around the limits.
         _check_size(Size(*file.size))
         reduction = _reduce(file, largest_reduction(info.size)) if info.format == "jpeg" else 1
+        refuse_misread(file)
         file.load()
-    shown = oriented_size(Size(*file.size), orientation)
+    profile = bare.profile or file.info.get("icc_profile")
+    image, warnings = to_srgb(as_meant(info.format, data, file), profile)
+    shown = oriented_size(Size(*image.size), orientation)
     if reduction == 1 and shown != info.size:
         info = replace(info, width=shown.width, height=shown.height)
-    image, warnings = to_srgb(_with_adobe_polarity(file, info.format), profile or file.info.get("icc_profile"))
     image.info = {}  # else encoders copy comments and profiles from it
-    if problem:
-        warnings = (f"colour profile ignored: {problem}", *warnings)
-    return Picture(image, info, orientation, reduction, warnings)
-
-
-def _with_adobe_polarity(image: ImageFile.ImageFile, image_format: str) -> Image.Image:
-    """CMYK as ink. Pillow takes every JPEG's for inverted, as Adobe writes it; without Adobe's mark it is not."""
-    if image_format == "jpeg" and image.mode == "CMYK" and "adobe" not in image.info:
-        return ImageChops.invert(image)
-    return image
+    return Picture(image, info, orientation, reduction, bare.warnings + warnings)
 
 
 def _inspect(data: bytes) -> tuple[SourceInfo, int]:
@@ -160,6 +149,17 @@ def _reduce(image: ImageFile.ImageFile, largest: int) -> int:
     return next(by for by in (8, 4, 2, 1) if -(-stored.width // by) == image.width)
 
 
+# How Pillow's plugins say that a file is whole but of a kind they do not read.
+_UNSUPPORTED_PHRASES = (
+    "unknown pixel mode",
+    "unknown data organization",
+    "unknown raw mode",
+    "cannot handle",
+    "Unsupported",
+    "not implemented",
+)
+
+
 @contextmanager
 def _reasons_for_failures(image_format: str, data: bytes) -> Iterator[None]:
     """Decoders raise whatever damaged bytes lead them to: each becomes one of our reasons."""
@@ -175,6 +175,8 @@ def _reasons_for_failures(image_format: str, data: bytes) -> Iterator[None]:
         text = " ".join(str(error).split())[:200] or type(error).__name__
         if "memory" in text.lower():
             raise PermanentError(Reason.DECODE_OOM, text) from error
+        if any(phrase in text for phrase in _UNSUPPORTED_PHRASES):
+            raise PermanentError(Reason.UNSUPPORTED_FORMAT, f"this kind of {image_format}: {text}") from error
         is_short = isinstance(error, EOFError) or "truncated" in text.lower() or ends_too_soon(image_format, data)
         raise PermanentError(Reason.TRUNCATED if is_short else Reason.CORRUPT, text) from error
 
@@ -187,7 +189,7 @@ def _open_heic(file: BytesIO) -> ImageFile.ImageFile:
 
 
 _OPENERS: dict[str, Callable[[BytesIO], ImageFile.ImageFile]] = {
-    "jpeg": JpegImagePlugin.jpeg_factory,
+    "jpeg": JpegImagePlugin.JpegImageFile,
     "png": PngImagePlugin.PngImageFile,
     "webp": WebPImagePlugin.WebPImageFile,
     "gif": GifImagePlugin.GifImageFile,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers.header import Header, HeaderError, unpack_at
@@ -25,14 +26,12 @@ class _Box:
 
 def read_header(data: bytes) -> Header:
     """The size is that of the picture before it is turned; the orientation follows from its turns and mirrors."""
-    meta = _child(data, 0, len(data), b"meta")
-    if meta is None:
-        raise HeaderError("no description of items")
-    inside = _Box(b"meta", meta.start + 4, meta.end)
-    primary = _primary_item(data, inside)
+    primary = _primary_properties(data)
+    if primary is None:
+        return Header(_track_size(data), frames=_frames(data))
     size = None
     quarters, mirror = 0, None
-    for box in _properties(data, inside, primary):
+    for box in primary:
         if box.name == b"ispe" and size is None:
             size = Size(*unpack_at(">II", data, box.start + 4))
         elif box.name == b"irot":
@@ -41,7 +40,36 @@ def read_header(data: bytes) -> Header:
             mirror = data[box.start] & 1
     if size is None:
         raise HeaderError("the primary picture has no size")
-    return Header(size, _orientation(quarters, mirror), _frames(data, inside))
+    left, top, right, bottom = _aperture(data, primary, size) or (0, 0, size.width, size.height)
+    return Header(Size(right - left, bottom - top), _orientation(quarters, mirror), _frames(data))
+
+
+def clean_aperture(data: bytes) -> tuple[int, int, int, int] | None:
+    """The part of the stored picture that is to be shown (left, top, right, bottom); None for all of it."""
+    primary = _primary_properties(data) or []
+    for box in primary:
+        if box.name == b"ispe":
+            return _aperture(data, primary, Size(*unpack_at(">II", data, box.start + 4)))
+    return None
+
+
+def _aperture(data: bytes, properties: list[_Box], stored: Size) -> tuple[int, int, int, int] | None:
+    """Source: ISO/IEC 14496-12, section 12.1.4. One that is not on whole pixels inside of the picture is ignored."""
+    for box in properties:
+        if box.name == b"clap":
+            width, width_by, height, height_by = unpack_at(">IIII", data, box.start)
+            right_by, right_of, down_by, down_of = unpack_at(">iIiI", data, box.start + 16)
+            if not (width_by and height_by and right_of and down_of):
+                return None
+            clean = Fraction(width, width_by), Fraction(height, height_by)
+            left = (stored.width - clean[0]) / 2 + Fraction(right_by, right_of)
+            top = (stored.height - clean[1]) / 2 + Fraction(down_by, down_of)
+            edges = (left, top, left + clean[0], top + clean[1])
+            is_inside = 0 <= left < edges[2] <= stored.width and 0 <= top < edges[3] <= stored.height
+            if not is_inside or any(edge.denominator != 1 for edge in edges):
+                return None
+            return int(edges[0]), int(edges[1]), int(edges[2]), int(edges[3])
+    return None
 
 
 def ends_too_soon(data: bytes) -> bool:
@@ -59,24 +87,26 @@ def _orientation(quarters: int, mirror: int | None) -> int:
     return ((4, 5, 2, 7), (2, 7, 4, 5))[mirror][quarters]
 
 
-def _primary_item(data: bytes, meta: _Box) -> int:
-    box = _child(data, meta.start, meta.end, b"pitm")
-    if box is None:
-        raise HeaderError("no primary picture")
-    return unpack_at(">I" if data[box.start] else ">H", data, box.start + 4)[0]
+def _items(data: bytes) -> _Box | None:
+    """The description of the items that a file holds."""
+    meta = _child(data, 0, len(data), b"meta")
+    return _Box(b"meta", meta.start + 4, meta.end) if meta else None
 
 
-def _properties(data: bytes, meta: _Box, item: int) -> Iterator[_Box]:
-    """The properties of `item`, in their order."""
+def _primary_properties(data: bytes) -> list[_Box] | None:
+    """The properties of the primary item, in their order; None when there is no such item (a bare sequence)."""
+    meta = _items(data)
+    primary = _child(data, meta.start, meta.end, b"pitm") if meta else None
+    if meta is None or primary is None:
+        return None
+    item = unpack_at(">I" if data[primary.start] else ">H", data, primary.start + 4)[0]
     container = _child(data, meta.start, meta.end, b"iprp")
     store = _child(data, container.start, container.end, b"ipco") if container else None
     links = _child(data, container.start, container.end, b"ipma") if container else None
     if store is None or links is None:
         raise HeaderError("no properties of pictures")
     properties = list(_boxes(data, store.start, store.end))
-    for index in _property_indexes(data, links, item):
-        if 1 <= index <= len(properties):
-            yield properties[index - 1]
+    return [properties[index - 1] for index in _property_indexes(data, links, item) if 1 <= index <= len(properties)]
 
 
 def _property_indexes(data: bytes, links: _Box, item: int) -> list[int]:
@@ -97,21 +127,30 @@ def _property_indexes(data: bytes, links: _Box, item: int) -> list[int]:
     return []
 
 
-def _frames(data: bytes, meta: _Box) -> int:
+def _frames(data: bytes) -> int:
     if data[8:12] in _SEQUENCE_BRANDS:
-        return max(1, _samples(data))
-    return max(1, len(_pictures(data, meta)))
+        sizes = _in_first_track(data, b"stsz")
+        return max(1, unpack_at(">I", data, sizes.start + 8)[0]) if sizes else 1
+    meta = _items(data)
+    return max(1, len(_pictures(data, meta))) if meta else 1
 
 
-def _samples(data: bytes) -> int:
-    """How many pictures the first track of a sequence has."""
+def _track_size(data: bytes) -> Size:
+    """The size that the first track's sample description tells. Source: ISO/IEC 14496-12, section 12.1.3."""
+    descriptions = _in_first_track(data, b"stsd")
+    if descriptions is None:
+        raise HeaderError("neither a primary picture nor a track")
+    return Size(*unpack_at(">HH", data, descriptions.start + 8 + 8 + 24))
+
+
+def _in_first_track(data: bytes, name: bytes) -> _Box | None:
     box = _Box(b"", 0, len(data))
-    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsz"):
-        inner = _child(data, box.start, box.end, name)
+    for step in (b"moov", b"trak", b"mdia", b"minf", b"stbl", name):
+        inner = _child(data, box.start, box.end, step)
         if inner is None:
-            return 1
+            return None
         box = inner
-    return unpack_at(">I", data, box.start + 8)[0]
+    return box
 
 
 def _pictures(data: bytes, meta: _Box) -> set[int]:

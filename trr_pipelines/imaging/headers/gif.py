@@ -14,20 +14,30 @@ def read_header(data: bytes) -> Header:
     images = _image_offsets(data)
     if not images:
         raise HeaderError("no picture in it")
+    _, _, right, bottom = _box(data, images[0])
     # A first picture that passes the screen enlarges it: so does the decoder.
-    left, top, image_width, image_height = unpack_at("<HHHH", data, images[0] + 1)
-    return Header(Size(max(width, left + image_width), max(height, top + image_height)), frames=len(images))
+    return Header(Size(max(width, right), max(height, bottom)), frames=len(images))
+
+
+def first_frame_box(data: bytes) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the first picture on the screen; the rest of the screen stays empty."""
+    return _box(data, _image_offsets(data, at_most=1)[0])
+
+
+def _box(data: bytes, at: int) -> tuple[int, int, int, int]:
+    left, top, width, height = unpack_at("<HHHH", data, at + 1)
+    return left, top, left + width, top + height
 
 
 def ends_too_soon(data: bytes) -> bool:
     return not data.rstrip(b"\0").endswith(b"\x3b")
 
 
-def _image_offsets(data: bytes) -> list[int]:
+def _image_offsets(data: bytes, at_most: int | None = None) -> list[int]:
     """Where each picture's descriptor stands; a damaged tail ends the list."""
-    found = []
+    found: list[int] = []
     at = _SCREEN_BYTES + _colour_table_bytes(data, 10)
-    while at < len(data):
+    while at < len(data) and len(found) != at_most:
         if data[at] == _IMAGE and at + _IMAGE_BYTES <= len(data):
             found.append(at)
             at += _IMAGE_BYTES + _colour_table_bytes(data, at + 9) + 1

@@ -8,10 +8,17 @@ from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers.header import UPRIGHT, Header, HeaderError, unpack_at
 from trr_pipelines.imaging.headers.tiff import exif_orientation, first_directory
 
-_START_OF_SCAN, _END_OF_IMAGE, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
+_START_OF_SCAN, _END_OF_IMAGE, _COMMENT = 0xDA, 0xD9, 0xFE
+_APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
+_METADATA = {*range(0xE0, 0xF0), _COMMENT}
 _START_OF_FRAME = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 
+# The heads of segments that say how colours are stored, with the least bytes that decoders want of them.
+_JFIF, _JFIF_BYTES = b"JFIF\0", 14
+_ADOBE, _ADOBE_BYTES = b"Adobe", 12
+
+_PROFILE, _PROFILE_HEAD_BYTES = b"ICC_PROFILE\0", 14
 _EXIF, _MULTI_PICTURE, _GAIN_MAP = b"Exif\0\0", b"MPF\0", b' hdrgm:Version="'
 _NUMBER_OF_IMAGES_TAG = 0xB001
 
@@ -23,7 +30,7 @@ def read_header(data: bytes) -> Header:
     orientation = UPRIGHT
     frames = 1
     has_exif = has_gain_map = False
-    for marker, content in _segments(data):
+    for marker, _, content in _segments(data):
         if marker in _START_OF_FRAME and size is None:
             height, width = unpack_at(">HH", content, 1)
             size = Size(width, height)
@@ -44,8 +51,35 @@ def ends_too_soon(data: bytes) -> bool:
     return b"\xff\xd9" not in data[-_TAIL_BYTES:]
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Markers and what they hold, up to the first scan; bytes between segments are passed over."""
+def bare(data: bytes) -> tuple[bytes, bytes | None]:
+    """What the decoder needs to see, and nothing else: damaged metadata is no reason to lose a picture.
+
+    Returns: the file without comments and application data, but for what says how colours are stored; and the ICC
+    profile, put together from its parts, or None.
+    """
+    kept = [data[:2]]
+    parts: dict[int, bytes] = {}
+    for marker, at, content in _segments(data):
+        if marker == _START_OF_SCAN:
+            kept.append(data[at:])
+        elif marker == _APP2 and content.startswith(_PROFILE) and len(content) > _PROFILE_HEAD_BYTES:
+            parts.setdefault(content[len(_PROFILE)], content[_PROFILE_HEAD_BYTES:])
+        elif marker not in _METADATA or _says_how_colours_are_stored(marker, content):
+            kept.append(data[at : at + 4 + len(content)])
+    return b"".join(kept), b"".join(parts[number] for number in sorted(parts)) or None
+
+
+def _says_how_colours_are_stored(marker: int, content: bytes) -> bool:
+    if marker == _APP0:
+        return content.startswith(_JFIF) and len(content) >= _JFIF_BYTES
+    return marker == _APP14 and content.startswith(_ADOBE) and len(content) >= _ADOBE_BYTES
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Marker, offset and content of each segment up to the first scan, whose marker is the last.
+
+    Bytes between segments are left out.
+    """
     at = 2
     while (at := data.find(b"\xff", at)) != -1 and at + 1 < len(data):
         marker = data[at + 1]
@@ -53,11 +87,14 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
             at += 1
         elif marker in _WITHOUT_LENGTH:
             at += 2
-        elif marker in (_START_OF_SCAN, _END_OF_IMAGE):
+        elif marker == _END_OF_IMAGE:
+            return
+        elif marker == _START_OF_SCAN:
+            yield marker, at, b""
             return
         else:
             (length,) = unpack_at(">H", data, at + 2)
-            yield marker, data[at + 4 : at + 2 + length]
+            yield marker, at, data[at + 4 : at + 2 + length]
             at += 2 + max(2, length)
 
 

@@ -13,8 +13,8 @@ from trr_pipelines.imaging.headers.tiff import exif_orientation
 _SIGNATURE_BYTES = 8
 _FRAME_BYTES = 12  # length, name and checksum around a chunk's data
 
-# Comments may unpack to gigabytes and profiles may be broken: the decoder never sees these.
-_METADATA = {b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf"}
+_TRANSPARENCY, _PROFILE = b"tRNS", b"iCCP"
+_ANCILLARY_BIT = 0x20
 
 MAX_PROFILE_BYTES = 8_000_000
 
@@ -63,19 +63,31 @@ def ends_too_soon(data: bytes) -> bool:
     return last is None or last.end > len(data) or last.name != b"IEND"
 
 
-def without_metadata(data: bytes) -> tuple[bytes, bytes | None, str]:
-    """The file without texts, EXIF and profile; the profile (ICC, unpacked) or None; why it was dropped, or ''."""
+def bare(data: bytes) -> tuple[bytes, bytes | None, str]:
+    """What the decoder needs to see, and nothing else.
+
+    Comments may unpack to gigabytes, profiles and dates may be damaged: none of them is a reason to lose the picture.
+
+    Returns: the file with no chunk that may be left out but transparency; the profile (ICC, unpacked) or None; why
+    there is none although the file has one, or "".
+    """
     kept: list[bytes] = []
     profile: bytes | None = None
     problem = ""
     begin = 0
     for chunk in _chunks(data):
-        if chunk.name in _METADATA and chunk.end <= len(data):
+        is_ancillary = chunk.name[0] & _ANCILLARY_BIT
+        if is_ancillary and chunk.name != _TRANSPARENCY and chunk.end <= len(data):
             kept.append(data[begin : chunk.at])
             begin = chunk.end
-            if chunk.name == b"iCCP":
+            if chunk.name == _PROFILE:
                 profile, problem = _unpacked_profile(chunk.data(data))
     return (b"".join([*kept, data[begin:]]) if kept else data), profile, problem
+
+
+def bit_depth(data: bytes) -> int:
+    """Bits of each sample: 1, 2, 4, 8 or 16."""
+    return data[24]
 
 
 def _unpacked_profile(chunk: bytes) -> tuple[bytes | None, str]:

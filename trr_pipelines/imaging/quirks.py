@@ -1,0 +1,90 @@
+"""Where Pillow reads a file otherwise than it is meant, or is better not shown all of it.
+
+Each function says what is wrong and for which files; what needs no mending is not here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image, ImageChops, ImageFile, TiffImagePlugin
+
+from trr_pipelines.errors import PermanentError, Reason
+from trr_pipelines.imaging.headers import base_media, gif, jpeg, png
+
+_BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL, _PLANAR_CONFIGURATION, _COLOUR_MAP = 258, 277, 284, 320
+
+
+@dataclass(frozen=True)
+class BareFile:
+    """A file without metadata; the ICC profile taken out of it; warnings for people."""
+
+    data: bytes
+    profile: bytes | None
+    warnings: tuple[str, ...] = ()
+
+
+def bare_file(image_format: str, data: bytes) -> BareFile:
+    """The file without the metadata that Pillow would parse in Python or unpack, where its container is simple."""
+    if image_format == "jpeg":
+        return BareFile(*jpeg.bare(data))
+    if image_format == "png":
+        stripped, profile, problem = png.bare(data)
+        return BareFile(stripped, profile, (f"colour profile ignored: {problem}",) if problem else ())
+    return BareFile(data, None)
+
+
+def refuse_misread(file: ImageFile.ImageFile) -> None:
+    """Pillow misreads TIFF's planes that are stored apart, but for 8-bit colour: better no picture than a wrong one.
+
+    Raises:
+        PermanentError: `unsupported_format`.
+    """
+    if not isinstance(file, TiffImagePlugin.TiffImageFile):
+        return
+    is_apart = file.tag_v2.get(_PLANAR_CONFIGURATION) == 2 and file.tag_v2.get(_SAMPLES_PER_PIXEL, 1) > 1
+    if is_apart and (max(file.tag_v2.get(_BITS_PER_SAMPLE, (1,))) != 8 or file.mode in ("LA", "La")):
+        raise PermanentError(Reason.UNSUPPORTED_FORMAT, f"this kind of tiff: {file.mode} in separate planes")
+
+
+def as_meant(image_format: str, data: bytes, file: ImageFile.ImageFile) -> Image.Image:
+    """The picture, mended where Pillow reads a file otherwise than it is meant."""
+    if image_format == "jpeg" and file.mode == "CMYK" and "adobe" not in file.info:
+        # Pillow takes every JPEG's ink for inverted, as Adobe writes it; without Adobe's mark it is not.
+        return ImageChops.invert(file)
+    if image_format == "png" and "transparency" in file.info:
+        file.info["transparency"] = _eight_bit_key(file.info["transparency"], png.bit_depth(data))
+    if isinstance(file, TiffImagePlugin.TiffImageFile) and file.mode == "P":
+        _mend_palette(file)
+    if image_format == "avif" and (aperture := base_media.clean_aperture(data)):
+        return file.crop(aperture)  # libavif leaves it to its caller
+    if image_format == "gif":
+        return _with_empty_rest(file, gif.first_frame_box(data))
+    return file
+
+
+def _eight_bit_key(key: int | bytes | tuple[int, ...], depth: int) -> int | bytes | tuple[int, ...]:
+    """PNG's transparent colour in the scale of the decoded samples, which Pillow leaves in that of the file."""
+    if isinstance(key, tuple):
+        return tuple(value >> 8 for value in key) if depth == 16 else key
+    if isinstance(key, int):
+        return key * {2: 85, 4: 17}.get(depth, 1)
+    return key
+
+
+def _mend_palette(file: TiffImagePlugin.TiffImageFile) -> None:
+    """TIFF's palettes have 16 bits a colour; some writers fill in 8, which Pillow takes for nearly black."""
+    colours = file.tag_v2.get(_COLOUR_MAP, ())
+    if colours and max(colours) < 256:
+        third = len(colours) // 3
+        channels = (colours[start : start + third] for start in (0, third, 2 * third))
+        file.putpalette(bytes(value for entry in zip(*channels, strict=True) for value in entry))
+
+
+def _with_empty_rest(file: ImageFile.ImageFile, box: tuple[int, int, int, int]) -> Image.Image:
+    """A GIF's screen around its first picture can be seen through, as browsers show it."""
+    if box == (0, 0, *file.size):
+        return file
+    screen = Image.new("RGBA", file.size)
+    screen.paste(file.convert("RGBA").crop(box), box)
+    return screen
