@@ -9,7 +9,8 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,11 @@ KINDS = ("photo", "video_still", "brand", "social", "news")
 LOCATION_COLUMNS = ("path", "url")
 COLUMNS = (*LOCATION_COLUMNS, "source", "show", "season", "person", "kind", "caption", "tags", "position")
 MAX_TEXT = 2_000
-MAX_URL = 4_000
+# These three stand in indexes, whose entries PostgreSQL limits to 2,704 bytes.
+MAX_URL = 2_000
+MAX_LOCATION_BYTES = 2_000
+MAX_NAME = 300
+_LIMITS = {"path": MAX_URL, "url": MAX_URL, "show": MAX_NAME, "person": MAX_NAME}
 MAX_SEASON = 10_000
 
 
@@ -68,17 +73,21 @@ def read_rows(path: Path, defaults: Defaults) -> Iterator[ImportRow | BadRow]:
     """The rows of a folder, of one photo, or of a manifest (`.csv`, `.jsonl`), in order.
 
     Raises InputError when there is nothing to read at all: the path is missing or unreadable, the manifest is empty,
-    is not UTF-8, or has a column that we do not know.
+    is not UTF-8, or a CSV with a column that we do not know.
     """
     _checked_defaults(defaults)
-    if path.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file or folder") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if is_folder:
         return _folder_rows(path, defaults)
     if path.suffix.lower() in (".csv", ".jsonl"):
         records = _csv_records(path) if path.suffix.lower() == ".csv" else _json_records(path)
         return _manifest_rows(records, path, defaults)
-    if path.exists():
-        return iter([_row(1, {"path": str(path)}, Path(), defaults)])
-    raise InputError(f"{path}: no such file or folder")
+    return iter([_row(1, {"path": str(path)}, Path(), defaults)])
 
 
 def source_name(text: str) -> str:
@@ -90,19 +99,19 @@ def source_name(text: str) -> str:
 
 
 def _checked_defaults(defaults: Defaults) -> None:
-    problem = _problem_of(_row(0, {"path": "."}, Path(), defaults))
-    if problem:
-        raise InputError(problem)
-
-
-def _problem_of(row: ImportRow | BadRow) -> str:
-    return row.problem if isinstance(row, BadRow) else ""
+    """What the command line says, looked at as if a row had said it."""
+    record = {"path": ".", "show": defaults.show, "person": defaults.person, "tags": list(defaults.tags)}
+    row = _row(0, record, Path(), defaults)
+    if isinstance(row, BadRow):
+        raise InputError(row.problem)
 
 
 def _folder_rows(folder: Path, defaults: Defaults) -> Iterator[ImportRow | BadRow]:
     """Every file below the folder that is not hidden, in the order of their names."""
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise InputError(f"{folder}: folder cannot be read")
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise InputError(f"{folder}: folder cannot be read ({error.strerror})") from None
     line = 0
     unreadable: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=unreadable.append):
@@ -147,7 +156,8 @@ def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
         raise InputError(f"{path}: not a CSV file ({error})") from None
     if not columns:
         raise InputError(f"{path}: the manifest holds no rows")
-    _check_columns(columns, str(path))
+    if problem := _unknown_column(columns):
+        raise InputError(f"{path}: {problem}")
     if len(set(columns)) < len(columns):
         raise InputError(f"{path}: a column stands twice: {', '.join(columns)}")
     if not set(columns) & set(LOCATION_COLUMNS):
@@ -159,7 +169,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield reader.line_num, f"not a CSV row ({error})"
+            yield reader.reader.line_num, f"not a CSV row ({error})"  # the outer count is that of the row before
             continue
         if "" in record:
             yield reader.line_num, f"{len(columns)} columns in the heading, {len(columns) + len(record[''])} here"
@@ -168,7 +178,8 @@ def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
 
 
 def _json_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    for line, text in enumerate(_read_text(path).splitlines(), start=1):
+    # Not splitlines: JSON may hold other ends of line, such as U+2028, as they are.
+    for line, text in enumerate(_read_text(path).split("\n"), start=1):
         if not text.strip():
             continue
         try:
@@ -179,14 +190,13 @@ def _json_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
         if not isinstance(record, dict):
             yield line, f"not a JSON object but {type(record).__name__}"
             continue
-        _check_columns(list(record), f"{path} line {line}")
-        yield line, record
+        yield line, _unknown_column(record) or record
 
 
-def _check_columns(columns: list[str], where: str) -> None:
-    unknown = [name for name in columns if name not in COLUMNS]
-    if unknown:
-        raise InputError(f"{where}: unknown column {unknown[0]!r}; known are {', '.join(COLUMNS)}")
+def _unknown_column(columns: Iterable[str]) -> str:
+    """What is wrong with these columns; empty when all are known."""
+    unknown = next((name for name in columns if name not in COLUMNS), None)
+    return "" if unknown is None else f"unknown column {unknown[:50]!r}; known are {', '.join(COLUMNS)}"
 
 
 def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> ImportRow | BadRow:
@@ -195,6 +205,7 @@ def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> I
     try:
         text = {name: _text(name, record.get(name)) for name in COLUMNS if name not in ("tags", "season", "position")}
         shown_by_row = text["show"] or text["person"]
+        position = _whole_number("position", record.get("position"))
         return ImportRow(
             line=line,
             location=_location(text, base),
@@ -206,7 +217,7 @@ def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> I
             kind=_kind(text["kind"] or defaults.kind),
             caption=text["caption"],
             tags=(*defaults.tags, *_tags(record.get("tags"))),
-            position=_whole_number("position", record.get("position")) or line,
+            position=line if position is None else position,
         )
     except InputError as error:
         return BadRow(line, shown, str(error))
@@ -217,11 +228,13 @@ def _text(name: str, value: Any) -> str:
         return ""
     if not isinstance(value, str):
         raise InputError(f"{name} is not text but {type(value).__name__}")
-    limit = MAX_URL if name in LOCATION_COLUMNS else MAX_TEXT
+    limit = _LIMITS.get(name, MAX_TEXT)
     if len(value) > limit:
         raise InputError(f"{name} has {len(value)} characters, at most {limit} are allowed")
     if "\0" in value:
         raise InputError(f"{name} holds a NUL character")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InputError(f"{name} is not valid Unicode: it holds half of a surrogate pair")
     return value.strip()
 
 
@@ -229,11 +242,15 @@ def _location(text: dict[str, str], base: Path) -> str:
     if text["url"] and text["path"]:
         raise InputError("both url and path are given; one is enough")
     if text["path"]:
-        return (base / text["path"]).absolute().as_uri()
-    if not text["url"]:
+        location = (base / text["path"]).absolute().as_uri()
+    elif text["url"]:
+        check_url(text["url"])
+        location = text["url"]
+    else:
         raise InputError("neither url nor path is given")
-    check_url(text["url"])
-    return text["url"]
+    if (count := len(location.encode())) > MAX_LOCATION_BYTES:
+        raise InputError(f"location has {count} bytes as a URL, at most {MAX_LOCATION_BYTES} are allowed")
+    return location
 
 
 def _season(value: Any, show: str, default: int | None) -> int | None:
