@@ -5,6 +5,7 @@ What is needed is little: the size of the primary item, how it is turned, and ho
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,7 +13,8 @@ from fractions import Fraction
 from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers.header import Header, HeaderError, unpack_at
 
-_IMAGE_ITEMS = {b"av01", b"hvc1", b"grid", b"iden", b"iovl"}
+# HEIC may hold several pictures of equal rank; of an AVIF, decoders give the primary one or a whole sequence.
+_PICTURE_ITEMS = {b"hvc1", b"grid", b"iden", b"iovl"}
 _SEQUENCE_BRANDS = {b"avis"}
 
 
@@ -166,18 +168,27 @@ def _pictures(data: bytes, meta: _Box) -> set[int]:
         (item,) = unpack_at(">I" if version == 3 else ">H", data, box.start + 4)
         kind_at = box.start + (10 if version == 3 else 8)
         is_hidden = data[box.start + 3] & 1
-        if data[kind_at : kind_at + 4] in _IMAGE_ITEMS and not is_hidden:
+        if data[kind_at : kind_at + 4] in _PICTURE_ITEMS and not is_hidden:
             found.add(item)
     return found - _helpers(data, meta)
 
 
 def _helpers(data: bytes, meta: _Box) -> set[int]:
+    """Items that only serve others: thumbnails, alpha planes, the tiles of a grid."""
     references = _child(data, meta.start, meta.end, b"iref")
     if references is None:
         return set()
-    wide = data[references.start]
-    boxes = _boxes(data, references.start + 4, references.end)
-    return {unpack_at(">I" if wide else ">H", data, box.start)[0] for box in boxes if box.name in (b"thmb", b"auxl")}
+    layout = ">I" if data[references.start] else ">H"
+    step = struct.calcsize(layout)
+    helpers: set[int] = set()
+    for box in _boxes(data, references.start + 4, references.end):
+        if box.name in (b"thmb", b"auxl"):
+            helpers.update(unpack_at(layout, data, box.start))
+        elif box.name == b"dimg":
+            (count,) = unpack_at(">H", data, box.start + step)
+            first = box.start + step + 2
+            helpers.update(unpack_at(layout, data, first + number * step)[0] for number in range(count))
+    return helpers
 
 
 def _child(data: bytes, start: int, end: int, name: bytes) -> _Box | None:
