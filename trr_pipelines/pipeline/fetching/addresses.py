@@ -80,9 +80,11 @@ def check_host(host: str) -> None:
     """
     if ":" in host:
         try:
-            IPv6Address(host)
+            zone = IPv6Address(host).scope_id
         except ValueError:
             raise InputError(f"not an IPv6 address: {host[:60]!r}") from None
+        if zone is not None:
+            raise InputError(f"an address on one of this machine's own links: {host[:60]!r}")
         return
     if len(host) > 253 or not _NAME.fullmatch(host):
         raise InputError(f"not a host name: {host[:60]!r}")
