@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dagster import AssetExecutionContext, AssetKey, AssetSpec, MaterializeResult, asset, multi_asset
 
 from trr_pipelines.catalogue.ledger import Scope
-from trr_pipelines.defs.metadata import contact_sheet_metadata, report_metadata
+from trr_pipelines.defs.metadata import report_metadata
 from trr_pipelines.defs.partitions import import_batches
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.imaging.recipes import BASE, CROP
@@ -33,7 +33,7 @@ def original_images(context: AssetExecutionContext, archive: ArchiveResource) ->
     begin_batch(archive.get(), batch, context.run.run_id, context.run.tags.get(PARENT_RUN_TAG))
     tally = mirror_originals(archive.get(), Scope(batch=batch), context.run.run_id)
     report = batch_report.originals_report(archive.get(), batch)
-    metadata = report_metadata(report, tally, rows=int(report.numbers["mirrored"]))
+    metadata = report_metadata(report, rows=int(report.numbers["mirrored"]), tally=tally)
     return MaterializeResult(metadata={**metadata, "run_duplicates": tally.ended["duplicate"]})
 
 
@@ -88,8 +88,10 @@ def derivatives(context: AssetExecutionContext, archive: ArchiveResource) -> Ite
     if outputs.base:
         report = batch_report.base_report(opened, batch)
         sheet = batch_report.make_contact_sheet(opened, batch, "thumb")
-        metadata = report_metadata(report, tally, rows=int(report.numbers["variant_rows"]))
-        yield MaterializeResult(asset_key="base_variants", metadata=metadata | contact_sheet_metadata(sheet))
+        rows = int(report.numbers["variant_rows"])
+        yield MaterializeResult(
+            asset_key="base_variants", metadata=report_metadata(report, rows=rows, tally=tally, sheet=sheet)
+        )
     if outputs.auto_crops:
         report = batch_report.proposals_report(opened, batch)
         yield MaterializeResult(
@@ -98,5 +100,7 @@ def derivatives(context: AssetExecutionContext, archive: ArchiveResource) -> Ite
     if outputs.crops:
         report = batch_report.crops_report(opened, batch)
         sheet = batch_report.make_contact_sheet(opened, batch, "crop_card")
-        metadata = report_metadata(report, tally, rows=int(report.numbers["variant_rows"]))
-        yield MaterializeResult(asset_key="crop_variants", metadata=metadata | contact_sheet_metadata(sheet))
+        rows = int(report.numbers["variant_rows"])
+        yield MaterializeResult(
+            asset_key="crop_variants", metadata=report_metadata(report, rows=rows, tally=tally, sheet=sheet)
+        )

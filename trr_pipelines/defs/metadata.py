@@ -17,27 +17,20 @@ Metadata = dict[str, RawMetadataValue]
 TABLE_ROWS = 25
 
 
-def report_metadata(report: BatchReport, tally: Tally | None = None, *, rows: int) -> Metadata:
-    """Everything of a report, what this run did for it, and the partition's row count."""
-    metadata: Metadata = {"dagster/partition_row_count": rows, **report.numbers}
-    if tally is not None:
-        metadata |= tally_metadata(tally)
+def report_metadata(
+    report: BatchReport, *, rows: int, tally: Tally | None = None, sheet: ContactSheet | None = None
+) -> Metadata:
+    """Everything of a report: the picture first, then figures of the partition, then what this run did, then tables."""
+    metadata: Metadata = {
+        **contact_sheet_metadata(sheet),
+        "dagster/partition_row_count": rows,
+        **report.numbers,
+        **({} if tally is None else tally_metadata(tally)),
+    }
     if report.failures:
-        metadata["failures"] = table(
-            [
-                {
-                    "photo": str(row["media_asset_id"]),
-                    "source": row["source"],
-                    "reason": row["reason"],
-                    "detail": row["detail"],
-                    "attempts": row["attempts"],
-                    "next_attempt": str(row["next_attempt_at"] or "none"),
-                }
-                for row in report.failures
-            ]
-        )
-    if report.worst:
-        metadata["worst"] = table(report.worst)
+        metadata["failures"] = table(report.failures)
+    if report.details:
+        metadata["details"] = table(report.details)
     return metadata
 
 

@@ -9,6 +9,7 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from trr_pipelines.catalogue import reports
 from trr_pipelines.catalogue.database import Connection
@@ -24,11 +25,11 @@ INLINE_THUMBS = 32
 
 @dataclass(frozen=True)
 class BatchReport:
-    """Figures of a batch: `numbers` plot over partitions, `failures` and `worst` are tables."""
+    """Figures of a batch: `numbers` plot over partitions; `failures` and `details` are tables."""
 
     numbers: dict[str, int | float]
     failures: list[dict[str, Any]]
-    worst: list[dict[str, Any]]
+    details: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def originals_report(archive: Archive, batch: str) -> BatchReport:
     """Originals of a batch: how many are mirrored, failed and open, and their bytes."""
     with archive.database.transaction() as conn:
         photos = reports.batch_photos(conn, batch)
-        failures = [row for row in reports.failed_photos(conn, batch) if row["kind"] == "original"]
+        failures = _failures(conn, batch, "original")
         originals = reports.batch_generations(conn, batch, "original")
     return BatchReport(
         {
@@ -66,8 +67,8 @@ def base_report(archive: Archive, batch: str) -> BatchReport:
         card = reports.batch_payloads(conn, batch).get("card", {"bytes": 0, "photos": 0})
         grid = reports.grid_bytes(conn, batch)
         generations = reports.batch_generations(conn, batch, "base")
-        failures = [row for row in reports.failed_photos(conn, batch) if row["kind"] == "base"]
-        worst = reports.batch_worst(conn, batch)
+        failures = _failures(conn, batch, "base")
+        worst = [_worst(row) for row in reports.batch_worst(conn, batch)]
     saved = 1 - card["bytes"] / before["bytes"] if before["bytes"] else 0.0
     return BatchReport(
         {
@@ -89,7 +90,7 @@ def crops_report(archive: Archive, batch: str) -> BatchReport:
     with archive.database.transaction() as conn:
         payloads = _payload_numbers(conn, batch, is_crop=True)
         generations = reports.batch_generations(conn, batch, "crop")
-        failures = [row for row in reports.failed_photos(conn, batch) if row["kind"] == "crop"]
+        failures = _failures(conn, batch, "crop")
     return BatchReport({"complete": generations["complete"], "failed": generations["failed"], **payloads}, failures, [])
 
 
@@ -101,6 +102,38 @@ def proposals_report(archive: Archive, batch: str) -> BatchReport:
     for row in crops:
         numbers[row["crop_mode"]] += row["photos"]
     return BatchReport(numbers, [], crops)
+
+
+def _failures(conn: Connection, batch: str, kind: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "file": _file_name(row["source_url"]),
+            "reason": row["reason"],
+            "detail": row["detail"],
+            "attempts": row["attempts"],
+            "next attempt": str(row["next_attempt_at"] or "none"),
+            "photo": str(row["media_asset_id"]),
+        }
+        for row in reports.failed_photos(conn, batch)
+        if row["kind"] == kind
+    ]
+
+
+def _worst(row: dict[str, Any]) -> dict[str, Any]:
+    """A photo that saves little, as a row of a table."""
+    return {
+        "file": _file_name(row["source_url"]),
+        "bytes before": row["before"],
+        "bytes after": row["after"],
+        "saved percent": round(100 * row["reduction"], 1),
+        "original": row["hosted_url"],
+        "photo": str(row["id"]),
+    }
+
+
+def _file_name(url: str) -> str:
+    """What people know a photo by."""
+    return unquote(url.rpartition("/")[2])[:80] or url[:80]
 
 
 def _payload_numbers(conn: Connection, batch: str, *, is_crop: bool) -> dict[str, int | float]:
