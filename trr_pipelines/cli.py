@@ -8,9 +8,9 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,21 +41,36 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 
 def main() -> NoReturn:
     """Run a command; whatever goes wrong ends as one line and an exit code (1, or 2 for wrong usage)."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    _quiet_unless_debugging()
     try:
-        app(standalone_mode=False)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        app()  # exits by itself, also after wrong usage and Ctrl-C
     except TrrError as error:
         _fail(str(error))
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:  # noqa: BLE001  the last resort: no traceback reaches a user
         _report_unexpected(error)
-    sys.exit(0)
+    raise AssertionError("unreachable: a command ends with SystemExit")
+
+
+class _OneLine(logging.Formatter):
+    """What libraries and use cases log, without the traceback that may come with it."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: ARG002, N802  logging's names
+        return ""
+
+
+def _quiet_unless_debugging() -> None:
+    """Users get one line of each warning and error, and nothing that libraries say to developers."""
+    handler = logging.StreamHandler()
+    handler.setFormatter((logging.Formatter if _is_debug() else _OneLine)("%(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    if not _is_debug() and not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+def _is_debug() -> bool:
+    with suppress(SetupError):  # the command that needs the settings will say what is wrong with them
+        return load_settings().debug
+    return False
 
 
 def _stop_on_signals() -> None:
@@ -66,16 +81,8 @@ def _stop_on_signals() -> None:
 
 def _report_unexpected(error: Exception) -> NoReturn:
     """Errors of libraries that users can mend, and everything else, in one line; the traceback on request."""
-    import click
-
-    if isinstance(error, click.exceptions.Abort):
-        sys.exit(130)
-    if isinstance(error, click.ClickException):
-        error.show()
-        sys.exit(error.exit_code)
-    with suppress(SetupError):
-        if load_settings().debug:
-            raise error
+    if _is_debug():
+        raise error
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         _fail(f"disk full: {error.filename or error.strerror}")
     first_line = next(iter(str(error).strip().splitlines()), "")
@@ -188,15 +195,16 @@ def run(
     """Run batches as Dagster runs in this process, no daemon needed: those given, or all that have open work."""
     from trr_pipelines.defs.running import end_killed_runs, local_instance, run_batch
     from trr_pipelines.local.dagster_home import dagster_home
-    from trr_pipelines.pipeline.scheduling import batches_with_work
+    from trr_pipelines.pipeline.scheduling import batches_with_work, require_batches
 
     _stop_on_signals()
     with _archive() as archive:
+        require_batches(archive.database, batch or ())
         batches = batch or batches_with_work(archive.database)
         home = dagster_home(archive.settings)
         with archive.database_kept_alive(), local_instance(home) as instance:
             end_killed_runs(instance)
-            runs = [run_batch(instance, key) for key in batches]
+            runs = [run_batch(instance, key, log_level="DEBUG" if _is_debug() else "CRITICAL") for key in batches]
     if result is not None and runs:
         temporary = result.with_suffix(".part")
         temporary.write_text(json.dumps(runs[0].report()), encoding="utf-8")
@@ -205,7 +213,7 @@ def run(
         _print_json([one.report() for one in runs])
     else:
         for one in runs:
-            outcome = "complete" if one.succeeded else "failed"
+            outcome = "complete" if one.succeeded else f"failed ({one.problem})"
             print(f"{one.batch}: {outcome}, {one.photos} photos rendered, run {one.run_id}")
     if not all(one.succeeded for one in runs):
         raise typer.Exit(1)

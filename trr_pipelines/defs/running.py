@@ -21,11 +21,13 @@ PROCESS_TAG = "trr/process"
 
 @dataclass(frozen=True)
 class BatchRun:
-    """How a run of one batch ended. Counts are what this run did, not what stands."""
+    """How a run of one batch ended: `problem` is one line, empty when it succeeded. Counts are what this run did, not
+    what stands."""
 
     batch: str
     run_id: str
     succeeded: bool
+    problem: str
     photos: int
     objects_written: int
     rows_written: int
@@ -43,14 +45,18 @@ def local_instance(home: Path) -> Iterator[DagsterInstance]:
         yield instance
 
 
-def run_batch(instance: DagsterInstance, batch: str) -> BatchRun:
-    """Run the job `import_batch` for one batch, here and now. A failed step ends as `succeeded=False`."""
+def run_batch(instance: DagsterInstance, batch: str, *, log_level: str = "CRITICAL") -> BatchRun:
+    """Run the job `import_batch` for one batch, here and now. A failed step ends as `succeeded=False`.
+
+    Dagster's storage gets every event; `log_level` says from which level on stderr gets them too.
+    """
     from trr_pipelines.definitions import defs  # here, because `definitions` assembles what this package holds
 
     instance.add_dynamic_partitions(str(import_batches.name), [batch])
     result = defs.resolve_job_def("import_batch").execute_in_process(
         instance=instance,
         partition_key=batch,
+        run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
         tags={SCOPE_TAG: dispatches.batch_scope(batch), PROCESS_TAG: _this_process()},
         raise_on_error=False,
     )
@@ -59,11 +65,23 @@ def run_batch(instance: DagsterInstance, batch: str) -> BatchRun:
         batch,
         result.run_id,
         result.success,
+        _problem(result),
         variants.get("run_photos", 0),
         originals.get("run_objects_written", 0) + variants.get("run_objects_written", 0),
         variants.get("run_rows_written", 0),
         originals.get("run_seconds", 0.0) + variants.get("run_seconds", 0.0),
     )
+
+
+def _problem(result: ExecuteInProcessResult) -> str:
+    """Why the first failed step failed, in one line."""
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error is not None:
+            error = event.step_failure_data.error
+            while error.cause is not None:
+                error = error.cause
+            return f"{event.step_key}: {' '.join(error.message.split())}"
+    return ""
 
 
 def _did(result: ExecuteInProcessResult, asset: str) -> dict[str, Any]:

@@ -82,7 +82,11 @@ def _run(
     logs = archive.settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     log, result = logs / f"run-{batch}.log", logs / f"run-{batch}.json"
-    environment = {"TRR_HOME": str(archive.settings.home), "DAGSTER_HOME": str(dagster_home(archive.settings))}
+    environment = {
+        "TRR_HOME": str(archive.settings.home),
+        "DAGSTER_HOME": str(dagster_home(archive.settings)),
+        "TRR_DEBUG": "1",  # the log is where somebody looks for the traceback
+    }
     for _ in range(MAX_KILLED):
         result.unlink(missing_ok=True)
         with log.open("wb") as output:
@@ -100,7 +104,7 @@ def _run(
         if result.is_file():
             run: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
             if not run["succeeded"]:
-                raise SetupError(f"the Dagster run {run['run_id']} failed; see {log}")
+                raise SetupError(f"the Dagster run {run['run_id']} failed ({run['problem']}); see {log}")
             return run
         if process.returncode >= 0:
             raise SetupError(f"the Dagster run of {batch} did not start: {last_line(log)}")

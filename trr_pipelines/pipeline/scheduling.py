@@ -11,6 +11,7 @@ from uuid import UUID
 
 from trr_pipelines.catalogue import dispatches, imports, ledger
 from trr_pipelines.catalogue.database import Connection, Database
+from trr_pipelines.errors import InputError
 
 BATCHES_PER_TICK = 10
 KEYS_PER_TICK = 1_000
@@ -114,3 +115,11 @@ def run_failed(database: Database, run_id: str, scope: str | None) -> None:
 def batches_with_work(database: Database) -> list[str]:
     """Keys of all batches with open work that nobody is doing."""
     return database.run(lambda conn: ledger.batches_with_work(conn, KEYS_PER_TICK))
+
+
+def require_batches(database: Database, keys: Sequence[str]) -> None:
+    """Raise InputError naming the first of these batches that the catalogue does not know."""
+    known = database.run(lambda conn: [imports.batch_exists(conn, key) for key in keys])
+    for key, exists in zip(keys, known, strict=True):
+        if not exists:
+            raise InputError(f"no import batch {key!r} in the catalogue")
