@@ -89,6 +89,12 @@ class Database:
         raise AssertionError("unreachable: Retrying either returns or raises")
 
 
+def storable(text: str) -> str:
+    """`text` as PostgreSQL can hold it: NUL and halves of surrogate pairs (file names that are not UTF-8, what
+    a source or a decoder said) are written out as escapes."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+
+
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

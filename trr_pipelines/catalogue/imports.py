@@ -13,10 +13,11 @@ from uuid import UUID
 
 from slugify import slugify
 
-from trr_pipelines.catalogue.database import Connection, load_queries
+from trr_pipelines.catalogue.database import Connection, load_queries, storable
 
 _queries = load_queries("imports.sql")
 
+MAX_SLUG = 100  # one character of a name may be spelt out in eighteen
 BATCH_SIZE = 500  # keeps 100 million photos near 200,000 partitions, and a run's fixed 3.5 s below a tenth of its time
 
 
@@ -113,7 +114,15 @@ def add_links(conn: Connection, links: Sequence[Link]) -> int:
 
 def add_items(conn: Connection, import_id: UUID, items: Sequence[Item]) -> None:
     """Record what became of each row of an import."""
-    rows = [{**asdict(item), "media_asset_id": item.media_asset_id and str(item.media_asset_id)} for item in items]
+    rows = [
+        {
+            **asdict(item),
+            "source_url": storable(item.source_url),
+            "detail": storable(item.detail),
+            "media_asset_id": item.media_asset_id and str(item.media_asset_id),
+        }
+        for item in items
+    ]
     _queries.add_items(conn, import_id=import_id, items=json.dumps(rows))
 
 
@@ -149,7 +158,7 @@ def _ensure_entity(conn: Connection, kind: str, name: str) -> UUID:
 
 def free_slug(conn: Connection, kind: str, name: str) -> str:
     """The slug for a new entity: python-slugify's, with `-2`, `-3`, … where it was given before."""
-    slug = slugify(name) or kind
+    slug = slugify(name, max_length=MAX_SLUG) or kind
     taken = {row["slug"] for row in _queries.taken_slugs(conn, entity_kind=kind, slug=slug)}
     candidate, number = slug, 1
     while candidate in taken:

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote_to_bytes, urlsplit
 from uuid import UUID, uuid4
 
 from trr_pipelines.catalogue import imports
@@ -88,8 +87,8 @@ def _checked(row: ImportRow | BadRow) -> ImportRow | BadRow:
 
 
 def local_path(location: str) -> Path:
-    """The path behind a file URL."""
-    return Path(url2pathname(urlsplit(location, allow_fragments=False).path))
+    """The path behind a file URL, also one whose name is not UTF-8."""
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(location, allow_fragments=False).path)))
 
 
 @dataclass

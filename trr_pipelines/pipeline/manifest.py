@@ -120,9 +120,9 @@ def _folder_rows(folder: Path, defaults: Defaults) -> Iterator[ImportRow | BadRo
             if not name.startswith("."):
                 line += 1
                 yield _row(line, {"path": str(Path(parent) / name)}, Path(), defaults)
-    for error in unreadable:
+    for closed in unreadable:
         line += 1
-        yield BadRow(line, str(error.filename), f"{error.filename}: folder cannot be read ({error.strerror})")
+        yield BadRow(line, str(closed.filename), f"{closed.filename}: folder cannot be read ({closed.strerror})")
     if line == 0:
         raise InputError(f"{folder}: the folder holds no files")
 
