@@ -74,7 +74,9 @@ def _white_of(image: Image.Image) -> float:
     lowest, largest = _extremes(image)
     if image.mode == "F":
         return next((white for white in (1.0, 255.0, 65_535.0) if largest <= white), largest)
-    return 32_767.0 if lowest >= -32_768 and largest <= 32_767 else 2.0**32 - 1
+    if lowest < -32_768:
+        return _UNSIGNED_WHITE  # unsigned samples of 32 bits, which Pillow reads as signed
+    return next(white for white in (32_767.0, 65_535.0, 2.0**31 - 1) if largest <= white)
 
 
 def _extremes(image: Image.Image) -> tuple[float, float]:
