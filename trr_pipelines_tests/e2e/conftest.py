@@ -1,0 +1,115 @@
+"""The whole stack as `trr up` starts it, and a real browser to look at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from trr_pipelines.local.processes import free_port
+
+PATIENCE_SECONDS = 120
+# Without these, Chromium asks hosts of its maker for updates; the tests must reach nothing but loopback.
+# A machine that runs other tests beside these is slow; what comes true passes at once all the same.
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
+QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A stack of the tests' own: where it answers, and how commands reach it."""
+
+    home: Path
+    dagster: str
+    api: str
+    environment: dict[str, str]
+
+    def trr(self, *arguments: str) -> str:
+        """Run a command against the stack; its output."""
+        command = [sys.executable, "-m", "trr_pipelines", *arguments]
+        return subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True).stdout
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Until `condition` holds; fails the test, naming what was waited for, when it does not come true."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {PATIENCE_SECONDS} s for {what}")
+        time.sleep(0.3)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """`trr up` on ports of its own, ended by SIGTERM; everything it started must be gone then."""
+    home = tmp_path_factory.mktemp("stack") / ".trr"
+    api, dagster = free_port(), free_port()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("TRR_", "DAGSTER_"))},
+        "TRR_HOME": str(home),
+        "TRR_API_PORT": str(api),
+        "TRR_DAGSTER_PORT": str(dagster),
+    }
+    log = home.parent / "up.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trr_pipelines", "up"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for(lambda: process.poll() is not None or b"Ctrl-C stops" in log.read_bytes(), "the stack to be up")
+        assert process.poll() is None, log.read_text()
+        yield RunningStack(home, f"http://127.0.0.1:{dagster}", f"http://127.0.0.1:{api}", environment)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_SECONDS)
+    assert process.returncode == 0, log.read_text()
+    assert not _processes_of(home)
+
+
+def _processes_of(home: Path) -> list[str]:
+    """Command lines of processes that mention the stack's home or run with it."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+            command = (folder / "cmdline").read_bytes()
+        except OSError:  # ended meanwhile, or not ours to read
+            continue
+        if str(home).encode() in command or f"TRR_HOME={home}".encode() in environment:
+            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium without a window."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        assert not os.environ.get("CI"), "CI must have a browser"
+        pytest.skip("no chromium here; as root: apt-get install chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=executable, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh page; script errors of ours would be a failure, Dagster's own are not looked at."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
+    yield context.new_page()
+    context.close()
