@@ -149,7 +149,7 @@ class RenderPool:
         return result, process if keep else None
 
     def _error_for_death(self, returncode: int) -> MediaError:
-        if returncode == -signal.SIGXCPU:
+        if returncode == -signal.SIGPROF:
             return PermanentError(Reason.DECODE_TIMEOUT, f"decoding took more than {self._cpu_seconds} s of CPU")
         if returncode == -signal.SIGKILL:
             return RetryableError(Reason.DECODE_CRASH, "the render process was killed from outside")
