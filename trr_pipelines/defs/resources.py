@@ -1,11 +1,15 @@
 """Resources: the archive that assets, checks and sensors work on, and the S3 client it may use."""
 
 import atexit
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
-from dagster import ConfigurableResource
+from dagster import ConfigurableResource, InitResourceContext
 from dagster_aws.s3 import S3Resource
 
 from trr_pipelines.pipeline.archive import Archive, open_archive
@@ -30,9 +34,31 @@ class ArchiveResource(ConfigurableResource):  # type: ignore[type-arg]
 
     s3: ArchiveS3Resource
 
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """A run must not outlive the code server that started it, whatever killed that."""
+        del context
+        _end_with_parent()
+
     def get(self) -> Archive:
         """The archive of this process, opened on first use and shared by all that runs in it."""
         return _opened_once(self.s3)
+
+
+@cache
+def _end_with_parent() -> None:
+    """Where this process was started by Dagster for a run: end at once when the one that started it is gone.
+
+    What the run held is leased, and free again half a minute later.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 @cache

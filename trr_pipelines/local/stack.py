@@ -109,7 +109,7 @@ def _children(settings: Settings) -> list[Child]:
             "Dagster code server",
             "dagster",
             [
-                *("code-server", "start", "--host", "127.0.0.1", "--port", str(port)),
+                *("api", "grpc", "--host", "127.0.0.1", "--port", str(port)),
                 *("--module-name", "trr_pipelines.definitions", "--location-name", CODE_LOCATION),
             ],
             logs / "code-server.log",
