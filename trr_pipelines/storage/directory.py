@@ -174,13 +174,11 @@ class DirectoryStore:
         with rooted.directory(self.root, [_INCOMING]) as incoming, _written(incoming, data) as temporary:
             for _ in range(_LINK_ATTEMPTS):
                 with suppress(FileNotFoundError):  # a delete took the emptied directory away: it is made again
-                    made = rooted.make(self.root, names)
+                    rooted.make(self.root, names)
                     with rooted.directory(self.root, names) as target:
                         created = _linked(temporary, incoming, name, target)
-                        os.fsync(target)
-                    if made:
-                        rooted.sync_above(self.root, names)
-                    return created
+                        os.fsync(target)  # journals keep order: directories made on the way are on the disk with it
+                        return created
         raise RetryableError(Reason.STORAGE_UNAVAILABLE, f"the directory of {key} was removed {_LINK_ATTEMPTS} times")
 
 

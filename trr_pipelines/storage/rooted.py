@@ -33,22 +33,12 @@ def directory(root: Path, names: Sequence[str]) -> Iterator[int]:
         os.close(current)
 
 
-def make(root: Path, names: Sequence[str]) -> bool:
-    """Make what is missing of the directory `names` below `root`; whether anything was. Raises like `directory`."""
+def make(root: Path, names: Sequence[str]) -> None:
+    """Make what is missing of the directory `names` below `root`. Raises like `directory`."""
     root.mkdir(parents=True, exist_ok=True)
-    made = False
     for depth, name in enumerate(names):
         with directory(root, names[:depth]) as parent, suppress(FileExistsError):
             os.mkdir(name, dir_fd=parent)
-            made = True
-    return made
-
-
-def sync_above(root: Path, names: Sequence[str]) -> None:
-    """Put the entries that lead from `root` to the directory `names` on the disk. Raises like `directory`."""
-    for depth in range(len(names)):
-        with directory(root, names[:depth]) as parent:
-            os.fsync(parent)
 
 
 def remove_empty(root: Path, names: Sequence[str]) -> None:
