@@ -83,13 +83,13 @@ def inspect(data: bytes) -> SourceInfo:
     return _inspect(data)[0]
 
 
-def decode(data: bytes, largest_reduction: Callable[[Size], int] = lambda _: 1) -> Picture:
+def decode(data: bytes, reduction: int = 1) -> Picture:
     """Decodes the first frame of `data`.
 
     Args:
         data: the whole file.
-        largest_reduction: told the size as shown, says by how much (1, 2, 4 or 8) the decoder may reduce it; only
-            JPEG does, where it saves most of the inverse cosine transform.
+        reduction: by how much (1, 2, 4 or 8) the decoder may reduce the picture; only JPEG does, where it saves most
+            of the inverse cosine transform.
 
     Raises:
         PermanentError: as `inspect`, and for pixels that are damaged or missing.
@@ -102,7 +102,7 @@ def decode(data: bytes, largest_reduction: Callable[[Size], int] = lambda _: 1) 
         file = _OPENERS[info.format](BytesIO(bare.data))
         # A decoder that sees another size than we did must not get around the limits.
         _check_size(Size(*file.size))
-        reduction = _reduce(file, largest_reduction(info.size)) if info.format == "jpeg" else 1
+        reduction = _reduce(file, reduction) if info.format == "jpeg" else 1
         refuse_misread(file)
         file.load()
     profile = bare.profile or file.info.get("icc_profile")
@@ -173,7 +173,7 @@ def _reasons_for_failures(image_format: str, data: bytes) -> Iterator[None]:
         ) from error
     except Exception as error:
         text = " ".join(str(error).split())[:200] or type(error).__name__
-        if "memory" in text.lower():
+        if "memory" in text.lower() and "limit" not in text.lower():  # a limit of libheif's is for damaged counts
             raise PermanentError(Reason.DECODE_OOM, text) from error
         if any(phrase in text for phrase in _UNSUPPORTED_PHRASES):
             raise PermanentError(Reason.UNSUPPORTED_FORMAT, f"this kind of {image_format}: {text}") from error

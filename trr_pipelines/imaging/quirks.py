@@ -12,7 +12,7 @@ from PIL import Image, ImageChops, ImageFile, TiffImagePlugin
 from trr_pipelines.errors import PermanentError, Reason
 from trr_pipelines.imaging.headers import base_media, gif, jpeg, png
 
-_BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL, _PLANAR_CONFIGURATION, _COLOUR_MAP = 258, 277, 284, 320
+_BITS_PER_SAMPLE, _COMPRESSION, _SAMPLES_PER_PIXEL, _PLANAR_CONFIGURATION, _COLOUR_MAP = 258, 259, 277, 284, 320
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ def bare_file(image_format: str, data: bytes) -> BareFile:
 
 
 def refuse_misread(file: ImageFile.ImageFile) -> None:
-    """Pillow misreads TIFF's planes that are stored apart, but for 8-bit colour: better no picture than a wrong one.
+    """Pillow misreads some TIFFs whose channels are stored apart: better no picture than a wrong one.
+
+    Those are grey with alpha, and what is not compressed and not of 8 bits; the others go through libtiff.
 
     Raises:
         PermanentError: `unsupported_format`.
@@ -43,7 +45,8 @@ def refuse_misread(file: ImageFile.ImageFile) -> None:
     if not isinstance(file, TiffImagePlugin.TiffImageFile):
         return
     is_apart = file.tag_v2.get(_PLANAR_CONFIGURATION) == 2 and file.tag_v2.get(_SAMPLES_PER_PIXEL, 1) > 1
-    if is_apart and (max(file.tag_v2.get(_BITS_PER_SAMPLE, (1,))) != 8 or file.mode in ("LA", "La")):
+    is_plain = file.tag_v2.get(_COMPRESSION, 1) == 1 and max(file.tag_v2.get(_BITS_PER_SAMPLE, (1,))) != 8
+    if is_apart and (is_plain or file.mode in ("LA", "La")):
         raise PermanentError(Reason.UNSUPPORTED_FORMAT, f"this kind of tiff: {file.mode} in separate planes")
 
 

@@ -1,4 +1,4 @@
-"""One photo to all its derivatives, from one decode: the order of the steps is visible in `render`.
+"""One photo to all its derivatives: the order of the steps is visible in `render`.
 
 The steps themselves are in modules of their own. Limits of time and memory are `compute`'s.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 from PIL import Image
 
 from trr_pipelines.imaging.autocrop import AUTO_ZOOM, propose_crop
-from trr_pipelines.imaging.decode import Picture, SourceInfo, decode
+from trr_pipelines.imaging.decode import Picture, SourceInfo, decode, inspect
 from trr_pipelines.imaging.encode import encode
 from trr_pipelines.imaging.geometry import Crop, Frame, Size, crop_frame, crop_output, fit_width
 from trr_pipelines.imaging.orientation import oriented_image, oriented_size, stored_frame
@@ -54,7 +54,7 @@ class RenderedVariant:
 
 @dataclass(frozen=True)
 class Rendered:
-    """All that one decode gave; `crop` and `crop_reason` are set where a crop was asked for."""
+    """All that was made of a photo; `crop` and `crop_reason` are set where a crop was asked for."""
 
     source: SourceInfo
     variants: tuple[RenderedVariant, ...]
@@ -66,26 +66,33 @@ class Rendered:
 
 
 def render(data: bytes, request: RenderRequest) -> Rendered:
-    """Decodes `data` once and makes every derivative that `request` asks for.
+    """Makes every derivative of `data` that `request` asks for.
+
+    A photo is decoded once; a large JPEG once for each of the two sets where they allow different reductions. That
+    costs less than scaling both down from the larger one (40 + 36 ms against 118 ms for 15 Mpx), and the bytes of a
+    set do not depend on what was rendered beside it.
 
     Raises:
         PermanentError: the photo cannot be decoded; see `decode`.
     """
-    picture = decode(data, partial(_largest_reduction, request))
+    reduction = _largest_reduction(inspect(data).size, request)
+    picture = decode(data, reduction)
     source = picture.info.size
     preview = _preview(picture)
     crop, crop_reason = _crop_of(request, source, preview)
-    scalable = premultiplied(picture.image)
 
     variants: list[RenderedVariant] = []
     if request.base is not None:
         whole = Frame(0, 0, source.width, source.height)
         sizes = [fit_width(source, target.width) for target in request.base.targets]
-        variants += _rendered_set(picture, scalable, request.base, whole, sizes)
+        variants += _rendered_set(picture, request.base, whole, sizes)
     if request.crop_recipe is not None and crop is not None:
+        crop_reduction = _crop_reduction(source, crop, request.crop_recipe)
+        if crop_reduction != reduction:
+            picture = decode(data, crop_reduction)
         frame = crop_frame(source, crop)
         sizes = [crop_output(frame, target.size) for target in request.crop_recipe.targets]
-        variants += _rendered_set(picture, scalable, request.crop_recipe, frame, sizes)
+        variants += _rendered_set(picture, request.crop_recipe, frame, sizes)
     return Rendered(
         source=picture.info,
         variants=tuple(variants),
@@ -97,15 +104,23 @@ def render(data: bytes, request: RenderRequest) -> Rendered:
     )
 
 
-def _largest_reduction(request: RenderRequest, source: Size) -> int:
-    """How far the decoder may reduce so that no output loses sharpness by it."""
-    ratios = []
+def _largest_reduction(source: Size, request: RenderRequest) -> int:
+    """How far the decoder may reduce for the first set of `request`."""
     if request.base is not None:
-        ratios += [source.width / fit_width(source, target.width).width for target in request.base.targets]
+        return _reduction(source.width, max(fit_width(source, target.width).width for target in request.base.targets))
     if request.crop_recipe is not None:
-        frame = crop_frame(source, request.crop or Crop("auto", 50, 50, AUTO_ZOOM))
-        ratios += [frame.width / target.width for target in request.crop_recipe.targets]
-    spare = min(ratios, default=1.0) / PIXELS_KEPT_PER_OUTPUT_PIXEL
+        return _crop_reduction(source, request.crop or Crop("auto", 50, 50, AUTO_ZOOM), request.crop_recipe)
+    return 1
+
+
+def _crop_reduction(source: Size, crop: Crop, recipe: Recipe) -> int:
+    frame = crop_frame(source, crop)
+    return _reduction(frame.width, max(target.width for target in recipe.targets))
+
+
+def _reduction(pixels: float, output_pixels: int) -> int:
+    """By how much the decoder may reduce `pixels` of the source that become `output_pixels`."""
+    spare = pixels / output_pixels / PIXELS_KEPT_PER_OUTPUT_PIXEL
     return next((by for by in (8, 4, 2) if by <= spare), 1)
 
 
@@ -131,14 +146,13 @@ def _preview(picture: Picture) -> Image.Image:
     return oriented_image(small, picture.orientation)
 
 
-def _rendered_set(
-    picture: Picture, scalable: Image.Image, recipe: Recipe, frame: Frame, sizes: list[Size]
-) -> Iterator[RenderedVariant]:
+def _rendered_set(picture: Picture, recipe: Recipe, frame: Frame, sizes: list[Size]) -> Iterator[RenderedVariant]:
     """The variants of one recipe, in its own order, from the part `frame` of the picture as shown."""
     stored = stored_frame(frame, picture.info.size, picture.orientation)
     reduced = Frame(*(value / picture.reduction for value in (stored.left, stored.top, stored.width, stored.height)))
     order = sorted(range(len(sizes)), key=lambda index: -sizes[index].pixels)
-    chain = scaled_chain(scalable, reduced, [oriented_size(sizes[index], picture.orientation) for index in order])
+    stored_sizes = [oriented_size(sizes[index], picture.orientation) for index in order]
+    chain = scaled_chain(premultiplied(picture.image), reduced, stored_sizes)
     shown = {
         index: oriented_image(straight(image), picture.orientation) for index, image in zip(order, chain, strict=True)
     }

@@ -13,7 +13,6 @@ from PIL import Image, ImageCms
 
 from trr_pipelines.errors import PermanentError, Reason
 from trr_pipelines.imaging.decode import decode, inspect
-from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.orientation import oriented_image
 from trr_pipelines_tests import pictures
 
@@ -432,7 +431,7 @@ def test_a_polyglot_is_the_picture_that_it_begins_as() -> None:
 def test_a_reduced_jpeg_covers_the_same_picture(mode: str, reduction: int) -> None:
     scene = pictures.photo(203, 155).convert(mode)
     data = pictures.saved(scene, "JPEG", quality=95)
-    whole, reduced = decode(data), decode(data, lambda _: reduction)
+    whole, reduced = decode(data), decode(data, reduction)
 
     assert reduced.reduction == reduction
     assert reduced.image.size == (-(-203 // reduction), -(-155 // reduction))
@@ -444,14 +443,8 @@ def test_a_reduced_jpeg_covers_the_same_picture(mode: str, reduction: int) -> No
 
 
 def test_other_formats_are_never_reduced() -> None:
-    picture = decode(pictures.saved(SCENE, "PNG"), lambda _: 8)
+    picture = decode(pictures.saved(SCENE, "PNG"), 8)
     assert (picture.reduction, picture.image.size) == (1, SCENE.size)
-
-
-def test_the_decoder_is_told_the_size_as_shown() -> None:
-    asked: list[Size] = []
-    decode(pictures.saved(SCENE, "JPEG", exif=exif(6)), lambda size: asked.append(size) or 1)
-    assert asked == [Size(64, 96)]
 
 
 # --- Refusals
