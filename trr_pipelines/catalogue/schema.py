@@ -44,23 +44,30 @@ def current_revision(conn: psycopg.Connection[Any]) -> str | None:
 
 def require_current(conn: psycopg.Connection[Any]) -> None:
     """Raise SetupError, with the command that mends it, unless the schema is the one this code was written for."""
-    current, known = current_revision(conn), known_revisions()
-    head = known[-1]
+    current, head = current_revision(conn), known_revisions()[-1]
     if current == head:
         return
     name = conn.info.dbname
     if current is None:
         raise SetupError(f'database "{name}" holds no TRR schema; run: trr db upgrade')
-    if current not in known:
-        raise SetupError(f'database "{name}" is at revision {current}, newer than this code ({head}); upgrade the code')
+    _require_known(current, name)
     raise SetupError(f'database "{name}" is at revision {current}, this code needs {head}; run: trr db upgrade')
+
+
+def _require_known(revision: str, name: str) -> None:
+    known = known_revisions()
+    if revision not in known:
+        raise SetupError(
+            f'database "{name}" is at revision {revision}, newer than this code ({known[-1]}); upgrade the code'
+        )
 
 
 def upgrade(url: str) -> tuple[str | None, str]:
     """Bring the database at `url` to the newest revision; returns the revision before and after. Idempotent.
 
     Two upgrades at once wait for each other. `lock_timeout` keeps a migration from queueing behind a long
-    transaction and blocking every reader behind itself.
+    transaction and blocking every reader behind itself. Raises SetupError when the database cannot be reached or
+    locked, holds a schema that is not ours, or one of newer code.
     """
     import sqlalchemy  # here, because every command imports this module and these two take 0.5 s
     from alembic import command
@@ -76,6 +83,8 @@ def upgrade(url: str) -> tuple[str | None, str]:
             raw = connection.connection.driver_connection
             assert isinstance(raw, psycopg.Connection)
             before = current_revision(raw)
+            if before is not None:
+                _require_known(before, raw.info.dbname)
             if before != known_revisions()[-1]:
                 connection.exec_driver_sql("create schema if not exists core")
                 connection.commit()
@@ -87,8 +96,8 @@ def upgrade(url: str) -> tuple[str | None, str]:
                 connection.commit()
             after = current_revision(raw)
             connection.commit()
-    except sqlalchemy.exc.OperationalError as error:
-        raise SetupError(f"cannot upgrade the database: {_first_line(error.orig)}") from error
+    except (sqlalchemy.exc.OperationalError, psycopg.OperationalError) as error:
+        raise SetupError(f"cannot upgrade the database: {_first_line(getattr(error, 'orig', error))}") from error
     finally:
         engine.dispose()
     assert after is not None
