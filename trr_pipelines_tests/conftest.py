@@ -35,6 +35,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
     server = EmbeddedPostgres(tmp_path_factory.mktemp("pg"))
     server.start()
     with psycopg.connect(server.url("postgres"), autocommit=True) as conn:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nothing of it has to outlive the tests
+            conn.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
+        conn.execute("select pg_reload_conf()")
         conn.execute("create database template_trr")
     schema.upgrade(server.url("template_trr"))
     yield server

@@ -1,0 +1,116 @@
+"""Photos into an archive and through the pipeline without Dagster, and what an archive came to, for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from trr_pipelines.catalogue.database import Database
+from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.importing import ImportSummary, import_rows
+from trr_pipelines.pipeline.manifest import Defaults, read_rows
+from trr_pipelines.pipeline.originals import mirror_originals
+from trr_pipelines.pipeline.rendering import Outputs, render_photos
+from trr_pipelines.pipeline.work import Tally
+
+DAY = date(2026, 2, 12)
+EVERYTHING = Outputs()
+
+
+def query(database: Database, sql: str, *parameters: object) -> list[dict[str, Any]]:
+    """The rows of any statement, in a transaction of its own."""
+    with database.transaction() as conn:
+        cursor = conn.execute(sql, parameters)  # type: ignore[arg-type]  the tests' own SQL
+        return cursor.fetchall() if cursor.description else []
+
+
+def value(database: Database, sql: str, *parameters: object) -> Any:
+    """The only value of the only row."""
+    (row,) = query(database, sql, *parameters)
+    (only,) = row.values()
+    return only
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Write files by name, and return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def import_path(archive: Archive, path: Path, *, source: str = "deadline", **defaults: Any) -> ImportSummary:
+    """Import a folder or manifest on a fixed day."""
+    return import_rows(archive.database, read_rows(path, Defaults(source, **defaults)), day=DAY)
+
+
+def import_files(archive: Archive, folder: Path, files: Mapping[str, bytes], **defaults: Any) -> str:
+    """Write files and import their folder; returns the one batch that they are in."""
+    (batch,) = import_path(archive, write_files(folder, files), **defaults).batches
+    return batch
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What the two halves of a run did."""
+
+    originals: Tally
+    derivatives: Tally
+
+
+def run(
+    archive: Archive, batch: str, run_id: str = "run-1", outputs: Outputs = EVERYTHING, pool: RenderPool | None = None
+) -> Ran:
+    """What a Dagster run of a batch does, without Dagster."""
+    scope = Scope(batch=batch)
+    return Ran(mirror_originals(archive, scope, run_id), render_photos(archive, scope, run_id, outputs, pool=pool))
+
+
+def photo_ids(archive: Archive) -> dict[str, UUID]:
+    """Photos by the name of the file they came from."""
+    rows = query(archive.database, "select id, source_url from core.media_assets order by source_url")
+    return {row["source_url"].rpartition("/")[2]: row["id"] for row in rows}
+
+
+def ledger_of(archive: Archive, name: str) -> dict[str, str]:
+    """The state, or the reason of the failure, of each kind of work on a photo."""
+    rows = query(
+        archive.database,
+        "select g.kind, coalesce(g.reason, g.state) as ended from core.variant_generations g"
+        " join core.media_assets a on a.id = g.media_asset_id where a.source_url like %s",
+        f"%/{name}",
+    )
+    return {row["kind"]: row["ended"] for row in rows}
+
+
+def final_state(database: Database) -> dict[str, Any]:
+    """All that must be the same however a run was disturbed: by source address, without ids, times and attempts."""
+    photos = query(
+        database,
+        "select source_url, state, reason, sha256, bytes, width, height, format, placeholder, dominant_color"
+        " from core.media_assets order by source_url",
+    )
+    variants = query(
+        database,
+        "select a.source_url, v.variant_key, v.format, v.width, v.height, v.bytes, v.sha256, v.crop_signature, v.recipe"
+        " from core.media_asset_variants v join core.media_assets a on a.id = v.media_asset_id"
+        " where v.superseded_at is null order by 1, 2, 3",
+    )
+    ledger = query(
+        database,
+        "select a.source_url, g.kind, g.state, g.reason, g.wanted, g.served, g.recipe, g.lease_until is null as is_free"
+        " from core.variant_generations g join core.media_assets a on a.id = g.media_asset_id order by 1, 2",
+    )
+    links = query(
+        database,
+        "select a.source_url, l.kind, l.position, s.title, p.full_name"
+        " from core.media_links l join core.media_assets a on a.id = l.media_asset_id"
+        " left join core.shows s on s.id = l.show_id left join core.people p on p.id = l.person_id order by 1, 4, 5, 2",
+    )
+    return {"photos": photos, "variants": variants, "ledger": ledger, "links": links}
