@@ -68,18 +68,31 @@ def fuzz(count: int, seed: int, folder: Path | None = None) -> Findings:
     """Renders `count` damaged files, the same for the same arguments, and looks for what is left behind."""
     seeds = [*seed_files(), *_files_of(folder)]
     findings = Findings()
-    with tempfile.TemporaryDirectory() as scratch:
-        os.environ["TMPDIR"] = scratch
+    with _scratch_folder() as scratch:
         with RenderPool() as pool, ThreadPoolExecutor(pool.workers) as threads:
             for end, fault, seconds in threads.map(lambda number: _try(number, seed, seeds, pool), range(count)):
                 findings.ends[end] += 1
                 findings.faults += [fault] if fault else []
                 findings.slowest = max(findings.slowest, seconds)
-        findings.faults += [f"a file is left: {path}" for path in Path(scratch).rglob("*")]
+        findings.faults += [f"a file is left: {path}" for path in scratch.rglob("*")]
     for process in psutil.Process().children(recursive=True):
         if "trr_pipelines.compute.child" in process.cmdline():
             findings.faults.append(f"a process is left: {process.pid}")
     return findings
+
+
+@contextlib.contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """A folder for temporary files that the render processes are told to use."""
+    before = os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["TMPDIR"] = scratch
+        try:
+            yield Path(scratch)
+        finally:
+            del os.environ["TMPDIR"]
+            if before is not None:
+                os.environ["TMPDIR"] = before
 
 
 def _try(number: int, seed: int, seeds: list[bytes], pool: RenderPool) -> tuple[str, str, float]:

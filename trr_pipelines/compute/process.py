@@ -18,7 +18,7 @@ from trr_pipelines.compute import protocol
 START_SECONDS = 30.0
 
 # What a render process needs of the environment: no secret of ours is among it.
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "TZ", "TRR_RENDER_FAILPOINT")
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR", "TZ", "TRR_RENDER_FAILPOINT")
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 _PIPE_BYTES = 1 << 20
