@@ -161,15 +161,18 @@ class EmbeddedPostgres:
     def _run(self) -> None:
         """Start the server and wait until it is ready; sessions of a killed one may keep it out for a moment."""
         server = _server(self._data)
-        options = f'-h "" -k {_socket_folder(server)}'
+        sockets = _socket_folder(server)
+        # What a killed server left. PostgreSQL takes a zombie for one that runs; shared memory still keeps two apart.
+        leftovers = (self._data / "postmaster.pid", *sockets.glob(".s.PGSQL.*.lock"))
         began = time.monotonic()
         while not self.is_running():
             is_starting = self._postmaster() is not None
             if time.monotonic() - began > (START_SECONDS if is_starting else SESSIONS_END_SECONDS):
                 raise SetupError(f"the embedded PostgreSQL does not start; see {self._data / 'log'}")
             if not is_starting:
-                # PostgreSQL takes a zombie for a server that runs. Shared memory still keeps two servers apart.
-                (self._data / "postmaster.pid").unlink(missing_ok=True)
+                for leftover in leftovers:
+                    leftover.unlink(missing_ok=True)
+                options = f'-h "" -k {sockets}'
                 arguments: list[str | Path] = [
                     "-w",
                     "-t",
