@@ -92,6 +92,11 @@ def release(conn: Connection, run_id: str) -> int:
     return int(_queries.release(conn, run_id=run_id))
 
 
+def release_photo(conn: Connection, photo_id: UUID, run_id: str) -> None:
+    """Give back whatever a run still holds of one photo."""
+    _queries.release_photo(conn, photo_id=photo_id, run_id=run_id)
+
+
 def reopen_outdated(conn: Connection, scope: Scope, kind: Kind, recipe: str) -> int:
     """Make complete sets of another recipe work again; returns how many."""
     return int(_queries.reopen_outdated(conn, **scope.parameters(), kind=kind, recipe=recipe))

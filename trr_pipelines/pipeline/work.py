@@ -166,6 +166,8 @@ class _Loop:
             return self._handle(photo, claims)
         except StaleResultError as stale:
             logger.info("%s; the result is dropped", stale)
+            # What else was claimed of the photo went with it: free at once, instead of when the lease runs out.
+            self._database.run(lambda conn: ledger.release_photo(conn, photo.id, self._work.run_id))
             return Outcome("stale")
         except (*DATABASE_ERRORS, PoolClosedError):
             raise

@@ -48,6 +48,10 @@ where media_asset_id = any(:photo_ids) and run_id = :run_id and state = 'pending
 update core.variant_generations set lease_until = null
 where run_id = :run_id and state = 'pending' and lease_until is not null;
 
+-- name: release_photo(photo_id, run_id)!
+update core.variant_generations set lease_until = null
+where media_asset_id = :photo_id and run_id = :run_id and state = 'pending' and lease_until is not null;
+
 -- name: reopen_outdated(batch, photo_ids, kind, recipe)!
 -- Complete sets of another recipe become work again. Only runs ask for this, never sensors.
 update core.variant_generations g
