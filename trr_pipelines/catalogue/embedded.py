@@ -172,20 +172,8 @@ class EmbeddedPostgres:
             if not is_starting:
                 for leftover in leftovers:
                     leftover.unlink(missing_ok=True)
-                options = f'-h "" -k {sockets}'
-                arguments: list[str | Path] = [
-                    "-w",
-                    "-t",
-                    "10",
-                    "-o",
-                    options,
-                    "-l",
-                    server.log,
-                    "-D",
-                    self._data,
-                    "start",
-                ]
-                _pg_ctl(server, arguments)
+                flags = ("-w", "-t", "10", "-o", f'-h "" -k {sockets}')
+                _pg_ctl(server, [*flags, "-l", server.log, "-D", self._data, "start"])
             time.sleep(0.05)
 
     def _create_databases(self) -> None:

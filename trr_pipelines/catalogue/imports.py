@@ -43,6 +43,14 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Added:
+    """The photos that addresses ended at, and which of the addresses are new with this call."""
+
+    ids: dict[str, UUID]
+    created: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Item:
     """What became of one row: `outcome` is created, known, duplicate or rejected, `detail` says why."""
 
@@ -60,18 +68,19 @@ def known_photos(conn: Connection, source: str, urls: Sequence[str]) -> dict[str
     return {row["source_url"]: row["media_asset_id"] for row in rows}
 
 
-def add_photos(conn: Connection, source: str, day: date, urls: Sequence[str]) -> dict[str, UUID]:
-    """Create pending photos in the open batches of the day; returns their ids by address.
+def add_photos(conn: Connection, source: str, day: date, urls: Sequence[str]) -> Added:
+    """Create pending photos in the open batches of the day.
 
     Takes the source's lock to the end of the transaction, so that two imports neither create an address twice nor
-    overfill a batch. Addresses that came in meanwhile are returned with the photo they ended at.
+    overfill a batch. Addresses that are known already come back with the photo they ended at.
     """
     _queries.lock_source(conn, source=source)
     known = known_photos(conn, source, urls)
     new = [url for url in dict.fromkeys(urls) if url not in known]
     batch_keys = _reserve(conn, source, day, len(new))
     added = _queries.add_photos(conn, source=source, urls=new, batch_keys=batch_keys)
-    return known | {row["source_url"]: row["id"] for row in added}
+    ids = {row["source_url"]: row["id"] for row in added}
+    return Added(known | ids, frozenset(ids))
 
 
 def _reserve(conn: Connection, source: str, day: date, photos: int) -> list[str]:

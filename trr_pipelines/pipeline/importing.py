@@ -112,13 +112,12 @@ def _enter(conn: Connection, import_id: UUID, day: date, rows: list[ImportRow | 
     links: list[Link] = []
     for source in sorted({row.source for row in good}):
         of_source = [row for row in good if row.source == source]
-        known_before = imports.known_photos(conn, source, [row.location for row in of_source])
         added = imports.add_photos(conn, source, day, [row.location for row in of_source])
-        fresh = set(added) - set(known_before)
+        fresh = set(added.created)
         counts.created += len(fresh)
         counts.known += len(of_source) - len(fresh)
         for row in of_source:
-            photo = added[row.location]
+            photo = added.ids[row.location]
             outcome = "created" if row.location in fresh else "known"
             fresh.discard(row.location)
             items.append(Item(row.line, source, row.location, outcome, "", photo))

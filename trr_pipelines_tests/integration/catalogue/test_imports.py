@@ -1,0 +1,212 @@
+"""Imports in the catalogue: batches that fill up, entities and slugs that are given once, rows that are recorded."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from uuid import UUID, uuid4
+
+import pytest
+
+from trr_pipelines.catalogue import imports
+from trr_pipelines.catalogue.database import Database
+from trr_pipelines.catalogue.imports import Item, Link, Target
+from trr_pipelines_tests.support.archives import DAY, query, value
+
+
+def add(
+    database: Database, count: int, *, first: int = 0, source: str = "deadline", day: date = DAY
+) -> dict[str, UUID]:
+    urls = [f"https://photos.example/{number}.jpg" for number in range(first, first + count)]
+
+    def work(conn: imports.Connection) -> dict[str, UUID]:
+        added = imports.add_photos(conn, source, day, urls).ids
+        items = [Item(line, source, url, "created", "", added[url]) for line, url in enumerate(urls)]
+        imports.add_items(conn, uuid4(), items)
+        return added
+
+    return database.run(work)
+
+
+def batches(database: Database) -> dict[str, int]:
+    """Photos by batch, as the batch counts them, which must be what there is."""
+    rows = query(
+        database,
+        "select b.key, b.photos, count(a.id) as found from core.import_batches b"
+        " left join core.media_assets a on a.batch_key = b.key group by b.key order by b.key",
+    )
+    assert all(row["photos"] == row["found"] for row in rows)
+    return {row["key"]: row["photos"] for row in rows}
+
+
+def test_a_batch_takes_five_hundred_photos_and_the_next_one_the_rest(database: Database) -> None:
+    add(database, 499)
+    add(database, 1_003, first=499)
+    assert batches(database) == {
+        "20260212-deadline-00001": 500,
+        "20260212-deadline-00002": 500,
+        "20260212-deadline-00003": 500,
+        "20260212-deadline-00004": 2,
+    }
+    assert value(database, "select count(*) from core.variant_generations where kind = 'original'") == 1_502
+
+
+def test_sources_and_days_have_batches_of_their_own(database: Database) -> None:
+    add(database, 1)
+    add(database, 1, source="bravo")
+    add(database, 1, first=1, day=date(2026, 2, 13))
+    assert list(batches(database)) == ["20260212-bravo-00001", "20260212-deadline-00001", "20260213-deadline-00001"]
+
+
+def test_addresses_that_are_known_make_neither_photos_nor_batches(database: Database) -> None:
+    first, second = add(database, 3), add(database, 4, day=date(2026, 2, 13))
+    assert {url: second[url] for url in first} == first
+    assert batches(database) == {"20260212-deadline-00001": 3, "20260213-deadline-00001": 1}
+
+
+def test_an_address_that_stands_twice_in_one_import_is_one_photo(database: Database) -> None:
+    added = database.run(lambda conn: imports.add_photos(conn, "deadline", DAY, ["u", "u"]))
+    assert list(added.ids) == ["u"]
+    assert added.created == {"u"}
+
+
+def test_imports_of_the_same_rows_at_the_same_time_make_each_photo_once(database: Database) -> None:
+    together = threading.Barrier(4)
+
+    def one(_: int) -> dict[str, UUID]:
+        together.wait(10)
+        return add(database, 600)
+
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(one, range(4)))
+    assert all(result == results[0] for result in results)
+    assert batches(database) == {"20260212-deadline-00001": 500, "20260212-deadline-00002": 100}
+
+
+def test_imports_of_different_rows_at_the_same_time_never_overfill_a_batch(database: Database) -> None:
+    together = threading.Barrier(4)
+
+    def one(number: int) -> None:
+        together.wait(10)
+        add(database, 200, first=1_000 * number)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(one, range(4)))
+    assert list(batches(database).values()) == [500, 300]
+
+
+# Entities ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ensure", "kind"), [(imports.ensure_show, "show"), (imports.ensure_person, "person")])
+def test_a_name_is_one_entity_in_whatever_letters_and_by_its_slug(database: Database, ensure: type, kind: str) -> None:
+    ids = {
+        database.run(lambda conn, name=name: ensure(conn, name)) for name in ("The Valley", "THE valley", "the-valley")
+    }  # type: ignore[misc]
+    assert len(ids) == 1
+    assert query(database, "select entity_kind, slug from core.slugs") == [{"entity_kind": kind, "slug": "the-valley"}]
+
+
+def test_a_slug_that_was_given_is_never_given_again(database: Database) -> None:
+    for name in ("The Valley", "The Valley!", "The -- Valley", "The Valley 2"):
+        database.run(lambda conn, name=name: imports.ensure_show(conn, name))  # type: ignore[misc]
+    slugs = query(
+        database,
+        'select title, slug from core.shows join core.slugs on entity_id = shows.id order by title collate "C"',
+    )
+    assert {row["title"]: row["slug"] for row in slugs} == {
+        "The -- Valley": "the-valley-3",
+        "The Valley": "the-valley",
+        "The Valley 2": "the-valley-2-2",
+        "The Valley!": "the-valley-2",
+    }
+
+
+def test_a_person_and_a_show_may_share_a_slug(database: Database) -> None:
+    show = database.run(lambda conn: imports.ensure_show(conn, "Ann Example"))
+    person = database.run(lambda conn: imports.ensure_person(conn, "Ann Example"))
+    assert show != person
+    assert value(database, "select count(*) from core.slugs where slug = 'ann-example'") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"), [("???", "show"), ("北京", "bei-jing"), ("é" * 300, "e" * 100), ("﷽" * 300, None)]
+)
+def test_any_name_that_a_manifest_may_hold_has_a_slug(database: Database, name: str, slug: str | None) -> None:
+    show = database.run(lambda conn: imports.ensure_show(conn, name))
+    found = value(database, "select slug from core.slugs where entity_id = %s", show)
+    assert len(found) <= imports.MAX_SLUG
+    assert slug is None or found == slug
+    assert database.run(lambda conn: imports.ensure_show(conn, name)) == show
+
+
+def test_entities_that_many_ask_for_at_once_are_made_once(database: Database) -> None:
+    together = threading.Barrier(4)
+
+    def one(_: int) -> UUID:
+        together.wait(10)
+        return database.run(lambda conn: imports.ensure_season(conn, imports.ensure_show(conn, "The Valley"), 2))
+
+    with ThreadPoolExecutor(4) as threads:
+        seasons = set(threads.map(one, range(4)))
+    assert len(seasons) == 1
+    assert value(database, "select count(*) from core.shows") == 1
+
+
+# Links and items ---------------------------------------------------------------------------------------------------
+
+
+def test_a_link_that_stands_is_left_as_it_is(database: Database) -> None:
+    (photo,) = add(database, 1).values()
+
+    def link(caption: str) -> int:
+        def work(conn: imports.Connection) -> int:
+            show = imports.ensure_show(conn, "The Valley")
+            return imports.add_links(conn, [Link(photo, Target(show_id=show), "photo", 3, caption, ("red", "a,b"))])
+
+        return database.run(work)
+
+    assert (link("first"), link("second")) == (1, 0)
+    (row,) = query(database, "select caption, position, tags, facebank_seed from core.media_links")
+    assert row == {"caption": "first", "position": 3, "tags": ["red", "a,b"], "facebank_seed": False}
+
+
+def test_one_photo_may_stand_in_several_galleries_and_kinds(database: Database) -> None:
+    (photo,) = add(database, 1).values()
+
+    def work(conn: imports.Connection) -> int:
+        show, person = imports.ensure_show(conn, "The Valley"), imports.ensure_person(conn, "Ann Example")
+        season = imports.ensure_season(conn, show, 1)
+        targets = [Target(show_id=show), Target(season_id=season), Target(person_id=person)]
+        links = [Link(photo, target, "photo", 1, "", ()) for target in targets]
+        return imports.add_links(conn, [*links, Link(photo, targets[0], "brand", 1, "", ())])
+
+    assert database.run(work) == 4
+
+
+def test_every_row_is_recorded_with_its_outcome_and_recording_again_adds_nothing(database: Database) -> None:
+    (photo,) = add(database, 1).values()
+    query(database, "delete from core.import_items")
+    import_id = uuid4()
+    items = [
+        Item(2, "deadline", "https://photos.example/0.jpg", "created", "", photo),
+        Item(3, "", "nul\0 in it", "rejected", "not UTF-8: caf\udce9", None),
+    ]
+    for _ in range(2):
+        database.run(lambda conn: imports.add_items(conn, import_id, items))
+    rows = query(database, "select line, outcome, detail, source_url from core.import_items order by line")
+    assert [(row["line"], row["outcome"]) for row in rows] == [(2, "created"), (3, "rejected")]
+    assert (rows[1]["source_url"], rows[1]["detail"]) == (r"nul\0 in it", r"not UTF-8: caf\udce9")
+
+
+def test_batches_are_announced_once(database: Database) -> None:
+    add(database, 1)
+    add(database, 1, source="bravo")
+    keys = database.run(lambda conn: imports.unannounced_batches(conn, 10))
+    assert Counter(keys) == Counter(database.run(imports.all_batches))
+    database.run(lambda conn: imports.announce_batches(conn, keys[:1]))
+    assert database.run(lambda conn: imports.unannounced_batches(conn, 10)) == keys[1:]
+    assert database.run(lambda conn: imports.batch_exists(conn, keys[0])) is True
+    assert database.run(lambda conn: imports.batch_exists(conn, "20260212-nobody-00001")) is False
