@@ -1,6 +1,7 @@
 """`python -m trr_pipelines.local.attached PARENT MODULE ARG…`: runs a module that ends when its parent does.
 
-The kernel sends SIGTERM when the parent thread ends, however it ends, so a killed `trr up` leaves no process behind.
+The kernel kills it when the parent thread ends, however that ends, so a killed `trr up` leaves no process behind. Asked
+politely, a code server would first wait for its runs. An orderly end is the parent's business: see `stack`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Ask for the signal, then become the module."""
     parent, module, *arguments = sys.argv[1:]
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):  # it ended before we could ask
         sys.exit(1)
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606  the setting survives exec

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import IO
 
 import httpx
+import psutil
 
 from trr_pipelines.errors import SetupError
 
 READY_SECONDS = 90
 STOP_SECONDS = 15
+RUN_STOP_SECONDS = 12
 
 
 @dataclass
@@ -62,6 +64,17 @@ class Child:
             with suppress(ProcessLookupError):
                 self.process.terminate()
 
+    def interrupt_children(self) -> None:
+        """Ask what it started to end, and wait for that: a run gives its photos back within seconds."""
+        if self.process is None or self.has_ended():
+            return
+        with suppress(psutil.NoSuchProcess):
+            children = psutil.Process(self.process.pid).children()
+            for child in children:
+                with suppress(psutil.NoSuchProcess):
+                    child.terminate()
+            psutil.wait_procs([child for child in children if "spawn_main" in _command(child)], RUN_STOP_SECONDS)
+
     def stop(self) -> None:
         """Ask it to end, wait, and insist after a while; what it started and did not end goes with it."""
         if self.process is None:
@@ -72,6 +85,13 @@ class Child:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def start_attached(

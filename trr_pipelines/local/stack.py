@@ -18,6 +18,7 @@ from trr_pipelines.settings import Settings
 
 WATCH_SECONDS = 0.5
 DAEMON = "Dagster daemon"
+CODE_SERVER = "Dagster code server"
 # A part that dies this often within a minute will not come up by trying again.
 MAX_RESTARTS_PER_MINUTE = 3
 
@@ -87,10 +88,12 @@ def running_stack(settings: Settings, report: Callable[[str], None]) -> Iterator
 
 
 def _stop(children: list[Child]) -> None:
-    """The daemon first, so that nothing is launched any more; then all others at once, and their runs with them."""
-    for child in children:
-        if child.name == DAEMON:
-            child.stop()
+    """The daemon first, so that nothing is launched any more; then runs; then all others at once."""
+    by_name = {child.name: child for child in children}
+    if DAEMON in by_name:
+        by_name[DAEMON].stop()
+    if CODE_SERVER in by_name:
+        by_name[CODE_SERVER].interrupt_children()
     for child in children:
         child.ask_to_stop()
     for child in children:
@@ -106,7 +109,7 @@ def _children(settings: Settings) -> list[Child]:
     dagster = f"http://127.0.0.1:{settings.dagster_port}"
     return [
         Child(
-            "Dagster code server",
+            CODE_SERVER,
             "dagster",
             [
                 *("api", "grpc", "--host", "127.0.0.1", "--port", str(port)),
