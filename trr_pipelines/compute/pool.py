@@ -16,6 +16,7 @@ from typing import Self
 from trr_pipelines.compute import protocol
 from trr_pipelines.compute.process import ProcessDiedError, ProcessTimeoutError, RenderProcess
 from trr_pipelines.errors import MediaError, PermanentError, Reason, RetryableError, TrrError
+from trr_pipelines.imaging.decode import MAX_BYTES
 from trr_pipelines.imaging.render import Rendered, RenderRequest
 
 CPU_SECONDS = 10
@@ -82,6 +83,8 @@ class RenderPool:
             RetryableError: the process was killed from outside, did not start, or got no CPU in time.
             PoolClosedError: the pool was closed meanwhile.
         """
+        if len(data) > MAX_BYTES:  # before it is copied into a process
+            raise PermanentError(Reason.TOO_MANY_BYTES, f"{len(data):,} bytes, the limit is {MAX_BYTES:,}")
         place = self._places.get()
         try:
             if self._is_closed:

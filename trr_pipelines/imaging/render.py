@@ -75,7 +75,7 @@ def render(data: bytes, request: RenderRequest) -> Rendered:
     Raises:
         PermanentError: the photo cannot be decoded; see `decode`.
     """
-    reduction = _largest_reduction(inspect(data).size, request)
+    reduction = _first_reduction(inspect(data), request)
     picture = decode(data, reduction)
     source = picture.info.size
     preview = _preview(picture)
@@ -87,7 +87,7 @@ def render(data: bytes, request: RenderRequest) -> Rendered:
         sizes = [fit_width(source, target.width) for target in request.base.targets]
         variants += _rendered_set(picture, request.base, whole, sizes)
     if request.crop_recipe is not None and crop is not None:
-        crop_reduction = _crop_reduction(source, crop, request.crop_recipe)
+        crop_reduction = _crop_reduction(picture.info, crop, request.crop_recipe)
         if crop_reduction != reduction:
             picture = decode(data, crop_reduction)
         frame = crop_frame(source, crop)
@@ -104,22 +104,25 @@ def render(data: bytes, request: RenderRequest) -> Rendered:
     )
 
 
-def _largest_reduction(source: Size, request: RenderRequest) -> int:
+def _first_reduction(source: SourceInfo, request: RenderRequest) -> int:
     """How far the decoder may reduce for the first set of `request`."""
     if request.base is not None:
-        return _reduction(source.width, max(fit_width(source, target.width).width for target in request.base.targets))
+        widest = max(fit_width(source.size, target.width).width for target in request.base.targets)
+        return _reduction(source, source.width, widest)
     if request.crop_recipe is not None:
         return _crop_reduction(source, request.crop or Crop("auto", 50, 50, AUTO_ZOOM), request.crop_recipe)
     return 1
 
 
-def _crop_reduction(source: Size, crop: Crop, recipe: Recipe) -> int:
-    frame = crop_frame(source, crop)
-    return _reduction(frame.width, max(target.width for target in recipe.targets))
+def _crop_reduction(source: SourceInfo, crop: Crop, recipe: Recipe) -> int:
+    frame = crop_frame(source.size, crop)
+    return _reduction(source, frame.width, max(target.width for target in recipe.targets))
 
 
-def _reduction(pixels: float, output_pixels: int) -> int:
-    """By how much the decoder may reduce `pixels` of the source that become `output_pixels`."""
+def _reduction(source: SourceInfo, pixels: float, output_pixels: int) -> int:
+    """By how much the decoder may reduce `pixels` of the source that become `output_pixels`; only JPEG's can."""
+    if source.format != "jpeg":
+        return 1
     spare = pixels / output_pixels / PIXELS_KEPT_PER_OUTPUT_PIXEL
     return next((by for by in (8, 4, 2) if by <= spare), 1)
 
