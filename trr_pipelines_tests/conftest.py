@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,18 +33,42 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """One server for all tests of this worker; `template_trr` holds the newest schema."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("pg"))
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """One server for the tests of all workers; `template_trr` holds the newest schema."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"{os.getpid()}")
+    home = Path(tempfile.gettempdir()) / f"trr-tests-{run}"
+    server = EmbeddedPostgres(home)
     server.start()
+    with (home / "template.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _ensure_template(server)
+    yield server
+    server.release()
+    if not server.is_running():  # we were the last
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def server_home() -> Iterator[Path]:
+    """A home for an embedded server of the module's own.
+
+    Not below pytest's folder: each session of pytest that starts closes that to everyone but its owner, and a server
+    started by root runs as somebody else.
+    """
+    with tempfile.TemporaryDirectory(prefix="trr-tests-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / "home"
+
+
+def _ensure_template(server: EmbeddedPostgres) -> None:
     with psycopg.connect(server.url("postgres"), autocommit=True) as conn:
+        if conn.execute("select from pg_database where datname = 'template_trr'").fetchone() is not None:
+            return
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nothing of it has to outlive the tests
             conn.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
         conn.execute("select pg_reload_conf()")
-        conn.execute("create database template_trr")
-    schema.upgrade(server.url("template_trr"))
-    yield server
-    server.release()
+        conn.execute("create database unfinished")
+        schema.upgrade(server.url("unfinished"))
+        conn.execute("alter database unfinished rename to template_trr")
 
 
 @pytest.fixture
@@ -57,7 +84,7 @@ def database_url(postgres: EmbeddedPostgres) -> str:
 
 
 def _new_database(postgres: EmbeddedPostgres, template: str) -> str:
-    name = f"test_{next(_numbers)}"
+    name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{next(_numbers)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as conn:
         conn.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
     return postgres.url(name)

@@ -51,10 +51,10 @@ def answers(server: EmbeddedPostgres) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def home(server_home: Path) -> Path:
     """One data directory for all tests of this file: making it is what takes time."""
-    return tmp_path_factory.mktemp("embedded")
+    return server_home
 
 
 @pytest.fixture
@@ -173,8 +173,8 @@ def test_leaving_never_raises_not_even_when_the_home_is_gone(server: EmbeddedPos
     assert answers(server)
 
 
-def test_a_data_directory_whose_making_was_killed_is_made_anew(tmp_path: Path) -> None:
-    home = tmp_path / "home"
+def test_a_data_directory_whose_making_was_killed_is_made_anew(server_home: Path) -> None:
+    home = server_home.with_name("another")
     with subprocess.Popen([sys.executable, "-c", USER, str(home)], start_new_session=True) as process:
         wait_for(lambda: any(home.glob("postgres*/PG_VERSION")), "the data directory is half made")
         os.killpg(process.pid, signal.SIGKILL)
