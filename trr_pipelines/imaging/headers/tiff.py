@@ -16,6 +16,7 @@ ORIENTATION_TAG = 0x0112
 _WIDTH_TAG, _HEIGHT_TAG = 0x0100, 0x0101
 _STRIP_TAGS = ((0x0111, 0x0117), (0x0144, 0x0145))
 
+_BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _LETTER_OF_TYPE = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
 
@@ -36,6 +37,10 @@ class Directory:
     def _entry_bytes(self) -> int:
         return 20 if self.is_big else 12
 
+    @property
+    def _value_offset(self) -> int:
+        return 12 if self.is_big else 8
+
     def _entries(self) -> range:
         (count,) = unpack_at(self._count_layout, self.data, self.at)
         start = self.at + struct.calcsize(self._count_layout)
@@ -54,13 +59,25 @@ class Directory:
                 return self._values_at(entry)
         return ()
 
+    def end(self) -> int:
+        """Where the last byte that its tags point at ends."""
+        end = 0
+        for entry in self._entries():
+            (kind,) = unpack_at(self.order + "H", self.data, entry + 2)
+            (count,) = unpack_at(self.order + ("Q" if self.is_big else "I"), self.data, entry + 4)
+            length = count * _BYTES_OF_TYPE.get(kind, 1)
+            if length > (8 if self.is_big else 4):
+                (at,) = unpack_at(self.order + ("Q" if self.is_big else "I"), self.data, entry + self._value_offset)
+                end = max(end, at + length)
+        return end
+
     def _values_at(self, entry: int) -> tuple[int, ...]:
         (kind,) = unpack_at(self.order + "H", self.data, entry + 2)
         (count,) = unpack_at(self.order + ("Q" if self.is_big else "I"), self.data, entry + 4)
         letter = _LETTER_OF_TYPE.get(kind)
         if letter is None or count * struct.calcsize("=" + letter) > len(self.data):
             return ()
-        at = entry + (12 if self.is_big else 8)
+        at = entry + self._value_offset
         if count * struct.calcsize("=" + letter) > (8 if self.is_big else 4):
             (at,) = unpack_at(self.order + ("Q" if self.is_big else "I"), self.data, at)
         return unpack_at(f"{self.order}{count}{letter}", self.data, at)
@@ -89,9 +106,11 @@ def read_header(data: bytes) -> Header:
 
 
 def ends_too_soon(data: bytes) -> bool:
-    """Whether the first page, or a strip or tile of it, lies behind the end."""
+    """Whether the first page, what its tags point at, or a strip or tile of it lies behind the end."""
     try:
         first = first_directory(data)
+        if first.end() > len(data):
+            return True
         for offsets, counts in _STRIP_TAGS:
             strips = zip(first.values(offsets), first.values(counts), strict=False)
             if any(offset + count > len(data) for offset, count in strips):
