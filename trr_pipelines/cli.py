@@ -6,6 +6,7 @@ Modules that take long to import (Dagster 1.3 s, pandas 0.6 s) are imported by t
 from __future__ import annotations
 
 import errno
+import getpass
 import json
 import logging
 import signal
@@ -13,8 +14,10 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
+from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -253,6 +256,59 @@ def _status_table(figures: dict[str, Any]) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+@app.command(epilog="Example: trr crop 1b4e28ba-2fa1-11d2-883f-0016d3cca427 --set manual,50,20,1.5")
+def crop(
+    photo: Annotated[str, typer.Argument(help="Id of the photo.")],
+    set_to: Annotated[str, typer.Option("--set", help="manual,X,Y,ZOOM with X and Y in percent.")] = "",
+    activate: Annotated[str, typer.Option(help="Signature of an earlier crop to go back to.")] = "",
+    auto: Annotated[bool, typer.Option("--auto", help="Go back to the proposal.")] = False,
+    author: Annotated[str, typer.Option(help="Who edits; the user of this shell when left out.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Change the crop of a photo, or show its history. The new crop is served once the pipeline has rendered it."""
+    from trr_pipelines.pipeline import crops
+
+    if sum(map(bool, (set_to, activate, auto))) > 1:
+        raise InputError("--set, --activate and --auto exclude each other")
+    photo_id, who = _photo_id(photo), author or f"cli:{getpass.getuser()}"
+    with _archive() as archive:
+        database = archive.database
+        if set_to:
+            edit = crops.set_crop(database, photo_id, _parse_crop(set_to), author=who)
+        elif activate:
+            edit = crops.activate_crop(database, photo_id, activate, author=who)
+        elif auto:
+            edit = crops.return_to_auto(database, photo_id, author=who)
+        else:
+            _print_history(crops.crop_history(database, photo_id), as_json)
+            return
+    if as_json:
+        _print_json(asdict(edit))
+    else:
+        state = "served" if edit.served else "waits to be rendered"
+        print(f"{edit.signature or 'to be proposed'}: {'changed' if edit.changed else 'unchanged'}, {state}")
+
+
+def _photo_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InputError(f"the id of a photo is a UUID, not {text[:80]!r}") from None
+
+
+def _print_history(entries: list[Any], as_json: bool) -> None:
+    if as_json:
+        _print_json([asdict(entry) for entry in entries])
+        return
+    for entry in entries:
+        crop, mark = entry.crop, "*" if entry.is_active else " "
+        when = entry.created_at.isoformat(sep=" ", timespec="seconds")
+        print(
+            f"{mark} {when}  {crop.mode:6} x {crop.x:g} y {crop.y:g} zoom {crop.zoom:g}  "
+            f"{entry.author} ({entry.reason or 'no reason'})  {crop.signature}"
+        )
 
 
 @app.command(epilog="Example: trr reconcile --json")

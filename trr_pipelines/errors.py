@@ -2,6 +2,8 @@
 
     TrrError
      ├── InputError        what a user gave cannot be used: a path, a manifest, a URL, an option
+     │    ├── NotFoundError     it names something that is not there
+     │    └── ConflictError     it was made for a state that has changed meanwhile
      ├── SetupError        the surroundings are not ready: no database, an old schema, a port in use
      └── MediaError        one photo could not be fetched, decoded or stored; carries a `Reason`
           ├── PermanentError   the same bytes will fail again
@@ -47,6 +49,14 @@ class TrrError(Exception):
 
 class InputError(TrrError):
     """What the user gave cannot be used."""
+
+
+class NotFoundError(InputError):
+    """What the user named is not there."""
+
+
+class ConflictError(InputError):
+    """What the user saw has changed meanwhile; nothing was written."""
 
 
 class SetupError(TrrError):

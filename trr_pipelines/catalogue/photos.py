@@ -186,6 +186,12 @@ def replace_set(
     return written
 
 
+def supersede_other_crops(conn: Connection, photo_id: UUID, signature: str) -> None:
+    """Crop sets of other signatures are no longer served; retention may remove them after its grace period."""
+    _queries.supersede_other_crops(conn, photo_id=photo_id, crop_signature=signature)
+    _queries.refresh_variant_cache(conn, photo_id=photo_id)
+
+
 def _crop_parameters(crop: CropRow) -> dict[str, object]:
     return {
         "crop_mode": crop.mode,

@@ -1,0 +1,72 @@
+-- name: lock_photo(photo_id)^
+-- Edits of one photo follow each other, and none crosses the commit of a render.
+select id, state, reason, sha256, batch_key from core.media_assets where id = :photo_id for no key update;
+
+-- name: active(photo_id)^
+select crop_mode, crop_x, crop_y, crop_zoom, crop_signature, source_version, reason, author, created_at
+from core.media_asset_crops where media_asset_id = :photo_id and is_active;
+
+-- name: newest_with_signature(photo_id, crop_signature)^
+select crop_mode, crop_x, crop_y, crop_zoom, crop_signature, source_version, reason, author, created_at
+from core.media_asset_crops
+where media_asset_id = :photo_id and crop_signature = :crop_signature
+order by id desc
+limit 1;
+
+-- name: newest_proposal(photo_id, source_version)^
+select crop_mode, crop_x, crop_y, crop_zoom, crop_signature, source_version, reason, author, created_at
+from core.media_asset_crops
+where media_asset_id = :photo_id and crop_mode = 'auto' and source_version = :source_version
+order by id desc
+limit 1;
+
+-- name: history(photo_id)
+select crop_mode, crop_x, crop_y, crop_zoom, crop_signature, source_version, reason, author, is_active, created_at
+from core.media_asset_crops where media_asset_id = :photo_id
+order by id desc;
+
+-- name: deactivate(photo_id)!
+update core.media_asset_crops set is_active = false where media_asset_id = :photo_id and is_active;
+
+-- name: lock_set(photo_id, crop_signature, recipe, source_version)
+-- The rows of a set that stands, locked: retention cannot take them away any more.
+select variant_key from core.media_asset_variants
+where media_asset_id = :photo_id and crop_signature = :crop_signature
+  and recipe = :recipe and source_version = :source_version
+order by id
+for update;
+
+-- name: want(photo_id, crop_signature)!
+-- Make a crop work: what is being rendered for an earlier wish is dropped by its version.
+update core.variant_generations
+set state = 'pending', wanted = :crop_signature, version = version + 1, lease_until = null, run_id = null,
+    attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now()
+where media_asset_id = :photo_id and kind = 'crop';
+
+-- name: serve(photo_id, crop_signature, recipe)!
+-- Its files stand already: served from now on.
+update core.variant_generations
+set state = 'complete', wanted = :crop_signature, served = :crop_signature, recipe = :recipe,
+    version = version + 1, lease_until = null, run_id = null,
+    attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now()
+where media_asset_id = :photo_id and kind = 'crop';
+
+-- name: restore_set(photo_id, crop_signature)!
+update core.media_asset_variants set superseded_at = null
+where media_asset_id = :photo_id and crop_signature = :crop_signature;
+
+-- name: churn(days)^
+-- Edits by people within :days days, and how many proposals they corrected in all.
+select (select count(*) from core.media_asset_crops
+        where crop_mode = 'manual' and created_at > now() - make_interval(days => :days)) as edits,
+       (select count(distinct crop_signature) from core.media_asset_crops) as signatures,
+       (select count(distinct media_asset_id) from core.media_asset_crops) as photos,
+       (select count(distinct media_asset_id) from core.media_asset_crops where crop_mode = 'auto') as proposed,
+       (select count(distinct proposal.media_asset_id)
+        from core.media_asset_crops proposal
+        join core.media_asset_crops edit
+            on edit.media_asset_id = proposal.media_asset_id and edit.crop_mode = 'manual' and edit.id > proposal.id
+        where proposal.crop_mode = 'auto') as corrected;
+
+-- name: served(photo_id)$
+select served from core.variant_generations where media_asset_id = :photo_id and kind = 'crop';
