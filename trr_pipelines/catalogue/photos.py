@@ -179,7 +179,6 @@ def replace_set(
         recipe=recipe,
         source_version=source_version,
     )
-    _queries.adopt_retired_objects(conn, hosted_keys=keys)
     if crop.signature:
         _queries.supersede_other_crops(conn, **identity)
     _queries.refresh_variant_cache(conn, photo_id=photo_id)

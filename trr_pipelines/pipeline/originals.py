@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from trr_pipelines.catalogue import ledger, photos
+from trr_pipelines.catalogue import ledger, photos, retention
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Claim, Scope
 from trr_pipelines.catalogue.photos import Original, Photo
@@ -79,6 +79,7 @@ class _Mirror:
         file_type = FILE_TYPES[image_format]
         sha256 = hashlib.sha256(data).hexdigest()
         key = original_key(sha256, file_type.extension)
+        self._archive.database.run(lambda conn: retention.revive(conn, self._archive.store.bucket, [key]))
         stored = self._archive.store.put_if_absent(key, data, content_type=file_type.content_type, sha256=sha256)
         if stored.sha256 != sha256:
             raise RetryableError(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from trr_pipelines.catalogue import ledger, photos
+from trr_pipelines.catalogue import ledger, photos, retention
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Claim, Kind, Scope
 from trr_pipelines.catalogue.photos import NO_CROP, CropRow, Looks, Photo, Variant
@@ -114,12 +114,13 @@ class _Renderer:
                 rendered.crop.zoom,
                 crop_signature(rendered.crop, photo.sha256),
             )
+        keys = [self._key(photo, variant, crop) for variant in rendered.variants]
+        self._archive.database.run(lambda conn: retention.revive(conn, self._archive.store.bucket, keys))
         sets: dict[str, list[Variant]] = {"base": [], "crop": []}
         created: list[Variant] = []
-        for variant in rendered.variants:
-            kind = "crop" if variant.variant_key in CROP_KEYS else "base"
-            stored, is_new = self._store(photo, variant, crop if kind == "crop" else None)
-            sets[kind].append(stored)
+        for variant, key in zip(rendered.variants, keys, strict=True):
+            stored, is_new = self._store(variant, key)
+            sets["crop" if variant.variant_key in CROP_KEYS else "base"].append(stored)
             created += [stored] * is_new
 
         def record(conn: Connection) -> int:
@@ -166,14 +167,17 @@ class _Renderer:
             conn, photo.id, variants, recipe=CROP.fingerprint, source_version=photo.sha256, crop=crop
         )
 
-    def _store(self, photo: Photo, variant: RenderedVariant, crop: CropRow | None) -> tuple[Variant, bool]:
-        """The row for a variant, and whether its object was new. An object that stood there says what it is."""
+    def _key(self, photo: Photo, variant: RenderedVariant, crop: CropRow | None) -> str:
         assert photo.sha256 is not None
+        extension = FILE_TYPES[variant.format].extension
+        if variant.variant_key not in CROP_KEYS:
+            return variant_key(photo.id, photo.sha256, BASE.fingerprint, variant.variant_key, extension)
+        assert crop is not None
+        return crop_key(photo.id, crop.signature, CROP.fingerprint, variant.variant_key, extension)
+
+    def _store(self, variant: RenderedVariant, key: str) -> tuple[Variant, bool]:
+        """The row for a variant, and whether its object was new. An object that stood there says what it is."""
         file_type = FILE_TYPES[variant.format]
-        if crop is None:
-            key = variant_key(photo.id, photo.sha256, BASE.fingerprint, variant.variant_key, file_type.extension)
-        else:
-            key = crop_key(photo.id, crop.signature, CROP.fingerprint, variant.variant_key, file_type.extension)
         stored = self._archive.store.put_if_absent(
             key, variant.data, content_type=file_type.content_type, sha256=variant.sha256
         )

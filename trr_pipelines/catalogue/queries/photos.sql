@@ -88,10 +88,6 @@ on conflict on constraint media_asset_variants_identity_key do update
           is distinct from (excluded.hosted_key, excluded.sha256, excluded.recipe)
        or media_asset_variants.superseded_at is not null;
 
--- name: adopt_retired_objects(hosted_keys)!
--- A set that comes back (an older recipe, say) takes its objects back from retirement.
-delete from core.retired_objects where hosted_key = any(:hosted_keys);
-
 -- name: supersede_other_crops(photo_id, crop_signature)!
 update core.media_asset_variants set superseded_at = now()
 where media_asset_id = :photo_id and crop_signature not in ('', :crop_signature) and superseded_at is null;

@@ -1,0 +1,82 @@
+"""Retention in Dagster: the list of what nothing serves any more, a check that it is right, and the deletion."""
+
+from dagster import (
+    AssetCheckResult,
+    AssetExecutionContext,
+    AssetSelection,
+    DefaultScheduleStatus,
+    MaterializeResult,
+    ScheduleDefinition,
+    asset,
+    asset_check,
+    define_asset_job,
+)
+
+from trr_pipelines.defs.assets import OWNERS
+from trr_pipelines.defs.metadata import Metadata, table
+from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.pipeline import retention
+
+GROUP = "retention"
+
+
+@asset(group_name=GROUP, kinds={"postgres", "s3"}, owners=OWNERS)
+def superseded_variants(context: AssetExecutionContext, archive: ArchiveResource) -> MaterializeResult[None]:
+    """What may be deleted: crop sets, older recipes and orphan objects that nothing has been served from for 30 days.
+    A dry run by itself; what is listed can be taken off again with `trr gc --undo` for a day."""
+    del context
+    opened = archive.get()
+    totals = retention.list_removable(opened)
+    metadata: Metadata = {}
+    for why in ("superseded", "retired", "orphan", "dropped"):
+        metadata[f"{why}_objects"] = totals[why].objects if why in totals else 0
+        metadata[f"{why}_bytes"] = totals[why].bytes if why in totals else 0
+    examples = retention.removal_list(opened)
+    if examples:
+        metadata["listed"] = table(
+            [
+                {"key": one.hosted_key, "why": one.why, "bytes": one.bytes, "listed": str(one.listed_at)}
+                for one in examples
+            ]
+        )
+    return MaterializeResult(metadata=metadata)
+
+
+@asset_check(asset=superseded_variants, blocking=True)
+def nothing_listed_is_referenced(archive: ArchiveResource) -> AssetCheckResult:
+    """No object on the removal list is served, or wanted back."""
+    referenced = retention.referenced(archive.get())
+    metadata: Metadata = {"referenced": len(referenced)}
+    if referenced:
+        metadata["where"] = table([{"key": key} for key in referenced])
+    return AssetCheckResult(passed=not referenced, metadata=metadata)
+
+
+@asset(deps=[superseded_variants], group_name=GROUP, kinds={"postgres", "s3"}, owners=OWNERS)
+def removed_objects(archive: ArchiveResource) -> MaterializeResult[None]:
+    """Deletes what was listed a day ago or longer (orphans: 30 days), looking at each once more in the same
+    transaction. What something refers to by then is refused and stays."""
+    removal = retention.remove_listed(archive.get())
+    metadata: Metadata = {
+        "removed_objects": removal.removed,
+        "removed_bytes": removal.removed_bytes,
+        "refused_objects": len(removal.refused),
+    }
+    if removal.refused:
+        metadata["refused"] = table([{"key": key} for key in removal.refused])
+    return MaterializeResult(metadata=metadata)
+
+
+retention_job = define_asset_job(
+    "retention",
+    selection=AssetSelection.groups(GROUP),
+    description="List what nothing serves any more, check the list, delete what was listed long enough ago.",
+)
+
+nightly_retention = ScheduleDefinition(
+    name="nightly_retention",
+    job=retention_job,
+    cron_schedule="30 3 * * *",
+    default_status=DefaultScheduleStatus.STOPPED,
+    description="Off until somebody who knows the CDN's longest cache life switches it on.",
+)
