@@ -1,0 +1,92 @@
+"""Our side of the benchmark: the product's render processes, as the pipeline uses them.
+
+Reads commands from stdin and answers each with one line of JSON; see `compare.py`. With `--profile`, one process does
+the same work under a profiler of CPU time, to tell decoding, resizing and encoding apart.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import json
+import pstats
+import resource
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.imaging.recipes import BASE
+from trr_pipelines.imaging.render import Rendered, RenderRequest, render
+
+PROCESSES = 2
+REQUEST = RenderRequest(base=BASE, crop_recipe=None)
+
+
+def main() -> None:
+    photos = [Path(line) for line in Path(sys.argv[1]).read_text().splitlines()]
+    if sys.argv[2:] == ["--profile"]:
+        print(json.dumps(profile(photos)))
+        return
+    with RenderPool(PROCESSES) as pool, ThreadPoolExecutor(PROCESSES) as threads:
+
+        def one(photo: Path) -> Rendered:
+            return pool.render(photo.read_bytes(), REQUEST, name=photo.name)
+
+        list(threads.map(one, photos[: 2 * PROCESSES]))  # processes start at their first photo
+        for line in sys.stdin:
+            folder = line.strip()
+            began, cpu = time.perf_counter(), cpu_seconds(pool)
+            rendered = list(threads.map(one, photos))
+            seconds = time.perf_counter() - began
+            print(
+                json.dumps(
+                    {
+                        "seconds": seconds,
+                        "cpu_seconds": cpu_seconds(pool) - cpu,
+                        "bytes": sum(len(variant.data) for photo in rendered for variant in photo.variants),
+                    }
+                ),
+                flush=True,
+            )
+            if folder:
+                for photo, result in zip(photos, rendered, strict=True):
+                    keep(result, Path(folder), photo.name)
+
+
+def cpu_seconds(pool: RenderPool) -> float:
+    """CPU time so far of this process and of the render processes that are alive."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    total = own.ru_utime + own.ru_stime
+    for process in pool.processes():
+        total += int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
+    return total
+
+
+def keep(rendered: Rendered, folder: Path, name: str) -> None:
+    for variant in rendered.variants:
+        (folder / f"{name}.{variant.variant_key}.{variant.format}").write_bytes(variant.data)
+
+
+def profile(photos: list[Path]) -> dict[str, float]:
+    """CPU seconds by step over all photos, in one process."""
+    profiler = cProfile.Profile(time.process_time)
+    for photo in photos:
+        profiler.runcall(render, photo.read_bytes(), REQUEST)
+    stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+    seconds = {"total": 0.0, "decode": 0.0, "resize": 0.0, "encode": 0.0}
+    for (file, _, function), (_, _, _, cumulative, _) in stats.items():
+        step = (Path(file).stem, function)
+        if step == ("render", "render"):
+            seconds["total"] += cumulative
+        elif step == ("decode", "decode"):
+            seconds["decode"] += cumulative
+        elif step == ("encode", "encode"):
+            seconds["encode"] += cumulative
+        elif step in {("resize", "premultiplied"), ("resize", "scaled_chain"), ("resize", "straight")}:
+            seconds["resize"] += cumulative
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
