@@ -70,9 +70,9 @@ class MediaError(TrrError):
     """
 
     def __init__(self, reason: Reason, detail: str, *, retry_after: float | None = None) -> None:
-        super().__init__(f"{reason}: {detail}")
         self.reason = reason
-        self.detail = detail
+        self.detail = printable(detail)
+        super().__init__(f"{reason}: {self.detail}")
         self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -85,6 +85,14 @@ class PermanentError(MediaError):
 
 class RetryableError(MediaError):
     """The same photo may succeed later: a source, a store or a disk was not ready."""
+
+
+def printable(text: str) -> str:
+    """`text` as logs, JSON and PostgreSQL can hold it: NUL and halves of surrogate pairs are written out as escapes.
+
+    Names of files need not be UTF-8, and a source or a decoder may say anything.
+    """
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
 
 
 def _rebuild(cls: type[MediaError], reason: Reason, detail: str, retry_after: float | None) -> MediaError:

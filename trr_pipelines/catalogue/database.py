@@ -14,7 +14,7 @@ import aiosql
 import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from trr_pipelines.errors import SetupError
 
@@ -79,7 +79,7 @@ class Database:
         `work` must be idempotent: when the connection breaks during the commit, nobody knows whether it counted.
         """
         for attempt in Retrying(
-            retry=retry_if_exception_type(RETRYABLE),
+            retry=retry_if_exception(_may_succeed_later),
             stop=stop_after_delay(RETRY_SECONDS),
             wait=wait_exponential_jitter(multiplier=0.05, max=2),
             reraise=True,
@@ -89,10 +89,9 @@ class Database:
         raise AssertionError("unreachable: Retrying either returns or raises")
 
 
-def storable(text: str) -> str:
-    """`text` as PostgreSQL can hold it: NUL and halves of surrogate pairs (file names that are not UTF-8, what
-    a source or a decoder said) are written out as escapes."""
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+def _may_succeed_later(error: BaseException) -> bool:
+    """Class 54 is the statement's own fault (a value too long for an index), although psycopg calls it operational."""
+    return isinstance(error, RETRYABLE) and not (getattr(error, "sqlstate", None) or "").startswith("54")
 
 
 def _first_line(error: BaseException) -> str:

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from slugify import slugify
 
-from trr_pipelines.catalogue.database import Connection, load_queries, storable
+from trr_pipelines.catalogue.database import Connection, load_queries
+from trr_pipelines.errors import printable
 
 _queries = load_queries("imports.sql")
 
@@ -126,8 +127,8 @@ def add_items(conn: Connection, import_id: UUID, items: Sequence[Item]) -> None:
     rows = [
         {
             **asdict(item),
-            "source_url": storable(item.source_url),
-            "detail": storable(item.detail),
+            "source_url": printable(item.source_url),
+            "detail": printable(item.detail),
             "media_asset_id": item.media_asset_id and str(item.media_asset_id),
         }
         for item in items

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from trr_pipelines.catalogue.database import Connection, load_queries, storable
+from trr_pipelines.catalogue.database import Connection, load_queries
 from trr_pipelines.errors import MediaError, PermanentError, Reason, TrrError
 
 _queries = load_queries("ledger.sql")
@@ -133,7 +133,7 @@ def fail(conn: Connection, claim: Claim, run_id: str, error: MediaError) -> bool
             version=claim.version,
             run_id=run_id,
             reason=str(error.reason),
-            detail=storable(error.detail[:1000]),
+            detail=error.detail[:1000],
             retryable=not isinstance(error, PermanentError),
             max_attempts=MAX_ATTEMPTS_NOT_FOUND if not_found else MAX_ATTEMPTS,
             retry_after=float(error.retry_after or 0),

@@ -233,8 +233,10 @@ def _text(name: str, value: Any) -> str:
         raise InputError(f"{name} has {len(value)} characters, at most {limit} are allowed")
     if "\0" in value:
         raise InputError(f"{name} holds a NUL character")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise InputError(f"{name} is not valid Unicode: it holds half of a surrogate pair")
+    try:  # names of files need not be UTF-8: Python writes such bytes as halves of surrogate pairs
+        value.encode("utf-8", "surrogateescape" if name == "path" else "strict")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name} is not valid Unicode: {error.reason}") from None
     return value.strip()
 
 

@@ -14,6 +14,7 @@ from trr_pipelines.errors import (
     RetryableError,
     SetupError,
     TrrError,
+    printable,
 )
 from trr_pipelines.storage.store import MissingObjectError
 
@@ -81,3 +82,12 @@ def test_an_error_comes_whole_out_of_a_pickle(kind: type[MediaError]) -> None:
         12.5,
         "fetch_failed: answered 503",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("plain é 北", "plain é 北"), ("a\0b", r"a\0b"), ("caf\udce9.jpg", r"caf\udce9.jpg"), ("", "")],
+)
+def test_whatever_an_error_says_can_be_logged_and_stored(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert PermanentError(Reason.CORRUPT, text).detail == shown
