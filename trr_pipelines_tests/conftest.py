@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -17,6 +18,7 @@ from psycopg import sql
 from trr_pipelines.catalogue import schema
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.embedded import EmbeddedPostgres
+from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.opening import open_store
@@ -36,7 +38,9 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def postgres() -> Iterator[EmbeddedPostgres]:
     """One server for the tests of all workers; `template_trr` holds the newest schema."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"{os.getpid()}")
-    home = Path(tempfile.gettempdir()) / f"trr-tests-{run}"
+    memory = Path("/dev/shm")  # noqa: S108  a database in memory does not wait for a busy disk
+    has_memory = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2_000_000_000
+    home = (memory if has_memory else Path(tempfile.gettempdir())) / f"trr-tests-{run}"
     server = EmbeddedPostgres(home)
     server.start()
     with (home / "template.lock").open("ab") as lock:
@@ -72,22 +76,26 @@ def _ensure_template(server: EmbeddedPostgres) -> None:
 
 
 @pytest.fixture
-def empty_database_url(postgres: EmbeddedPostgres) -> str:
+def empty_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A database of the test's own, with nothing in it."""
-    return _new_database(postgres, "template1")
+    with _new_database(postgres, "template1") as url:
+        yield url
 
 
 @pytest.fixture
-def database_url(postgres: EmbeddedPostgres) -> str:
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A database of the test's own, with the newest schema."""
-    return _new_database(postgres, "template_trr")
+    with _new_database(postgres, "template_trr") as url:
+        yield url
 
 
-def _new_database(postgres: EmbeddedPostgres, template: str) -> str:
-    name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{next(_numbers)}"
+@contextmanager
+def _new_database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
+    name = sql.Identifier(f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{next(_numbers)}")
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as conn:
-        conn.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
-    return postgres.url(name)
+        conn.execute(sql.SQL("create database {} template {}").format(name, sql.Identifier(template)))
+        yield postgres.url(name.as_string().strip('"'))
+        conn.execute(sql.SQL("drop database {} with (force)").format(name))
 
 
 @pytest.fixture
@@ -96,6 +104,13 @@ def database(database_url: str) -> Iterator[Database]:
     opened = Database(database_url).open()
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def render_pool() -> Iterator[RenderPool]:
+    """One render process for all tests of this worker that do not care about processes."""
+    with RenderPool(1) as pool:
+        yield pool
 
 
 @pytest.fixture
