@@ -1,0 +1,91 @@
+"""Scaling: sharp and without shifts, as Pillow's Lanczos would do it; alpha without halos; sizes chained."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from trr_pipelines.imaging.geometry import Frame, Size
+from trr_pipelines.imaging.resize import premultiplied, scaled_chain, straight
+
+
+def textured(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    """Waves of several lengths over a gradient: what blur, ringing and shifts show on."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    waves = [np.sin(columns / length + rows / (length * 1.7)) * 30 for length in (3.0, 9.0, 31.0)]
+    base = np.clip(128 + sum(waves) + (columns - width / 2) / width * 40, 0, 255).astype(np.uint8)
+    return Image.fromarray(np.stack([base, base[::-1], 255 - base], -1)).convert(mode)
+
+
+def whole(image: Image.Image) -> Frame:
+    return Frame(0, 0, image.width, image.height)
+
+
+def pixels(image: Image.Image) -> NDArray[np.float64]:
+    return np.asarray(image, np.float64)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [((640, 400), (320, 200)), ((641, 399), (300, 187)), ((640, 400), (61, 38)), ((100, 80), (104, 83))],
+)
+def test_it_is_lanczos_as_pillow_has_it(mode: str, source: tuple[int, int], target: tuple[int, int]) -> None:
+    image = textured(*source, mode)
+    (scaled,) = scaled_chain(image, whole(image), [Size(*target)])
+    expected = pixels(image.resize(target, Image.Resampling.LANCZOS))
+    assert np.abs(pixels(scaled) - expected).mean() < 0.3
+
+
+def test_a_part_whose_edges_lie_between_pixels_is_cut_there() -> None:
+    image = textured(600, 400)
+    frame = Frame(100.25, 50.5, 300.5, 200.75)
+    (scaled,) = scaled_chain(image, frame, [Size(150, 100)])
+    box = (frame.left, frame.top, frame.left + frame.width, frame.top + frame.height)
+    expected = pixels(image.resize((150, 100), Image.Resampling.LANCZOS, box=box))
+    inside = np.s_[3:-3, 3:-3]  # at the cut itself Pillow looks at what lies beyond
+    assert np.abs(pixels(scaled) - expected)[inside].mean() < 0.3
+
+
+def test_a_frame_past_the_last_bit_of_floating_point_is_kept_inside() -> None:
+    image = textured(997, 613)
+    left = math.nextafter(100.1, 101)
+    frame = Frame(left, -1e-13, 997 - 100.1, 613 + 1e-13)
+    (scaled,) = scaled_chain(image, frame, [Size(90, 60)])
+    assert scaled.size == (90, 60)
+
+
+def test_each_size_of_a_chain_is_as_good_as_one_made_alone() -> None:
+    image = textured(1600, 1000)
+    chain = scaled_chain(image, whole(image), [Size(800, 500), Size(400, 250), Size(160, 100)])
+    for scaled in chain:
+        (alone,) = scaled_chain(image, whole(image), [Size(*scaled.size)])
+        assert np.abs(pixels(scaled) - pixels(alone)).mean() < 1.0
+
+
+def test_a_size_that_is_already_there_is_not_scaled_again() -> None:
+    image = textured(320, 200)
+    assert scaled_chain(image, whole(image), [Size(320, 200)]) == [image]
+
+
+def test_invisible_colour_does_not_bleed_into_the_edge() -> None:
+    image = Image.new("RGBA", (200, 200), (255, 0, 0, 0))  # invisible red around
+    image.paste((0, 0, 255, 255), (60, 60, 140, 140))  # a blue square
+    (scaled,) = (straight(one) for one in scaled_chain(premultiplied(image), whole(image), [Size(73, 73)]))
+    red, _, blue, alpha = np.moveaxis(np.asarray(scaled).astype(int), -1, 0)
+    visible = alpha > 8
+    assert visible.any()
+    assert red[visible].max() <= 8
+    assert blue[visible].min() >= 240
+
+
+@pytest.mark.parametrize(("source", "target"), [((1, 1), (1, 1)), ((1, 5000), (1, 50)), ((5000, 1), (320, 1))])
+def test_slivers_keep_their_colour(source: tuple[int, int], target: tuple[int, int]) -> None:
+    image = Image.new("RGB", source, (90, 120, 200))
+    (scaled,) = scaled_chain(image, whole(image), [Size(*target)])
+    assert scaled.size == target
+    assert scaled.getcolors() == [(target[0] * target[1], (90, 120, 200))]
