@@ -63,11 +63,11 @@ def _answer(head: dict[str, Any], data: bytes, answers: BinaryIO) -> list[bytes]
         failpoint.hit(head["name"], answers)
         return protocol.answer(render(data, protocol.parse_request(head)), _resident_bytes())
     except MediaError as error:
-        return protocol.failure(error)
+        return protocol.failure(error, _resident_bytes())
     except MemoryError:
-        return protocol.failure(_out_of_memory())
+        return protocol.failure(_out_of_memory(), _resident_bytes())
     except Exception as error:  # noqa: BLE001  a fault of ours must cost one photo, not the process and its reason
-        return protocol.failure(_internal(error))
+        return protocol.failure(_internal(error), _resident_bytes())
 
 
 def _out_of_memory() -> MediaError:

@@ -35,8 +35,7 @@ class PoolClosedError(TrrError):
 class RenderPool:
     """Renders photos in child processes under limits of time and memory; use it in a `with` statement.
 
-    Processes start when they are first needed, and end with the pool, with the thread that opened it, or with the
-    run, however that ends.
+    Processes start when they are first needed, and end with the pool or with the run, however that ends.
     """
 
     def __init__(
@@ -89,6 +88,9 @@ class RenderPool:
         try:
             if self._is_closed:
                 raise PoolClosedError("the render pool is closed")
+            if place is not None and not place.is_alive():  # killed from outside while it had nothing to do
+                self._discard(place)
+                place = None
             place = place or self._start()
             process, place = place, None
             rendered, place = self._exchange(process, data, request, name)

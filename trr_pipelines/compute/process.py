@@ -74,6 +74,9 @@ class RenderProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
     def exchange(self, pieces: Sequence[bytes], seconds: float) -> tuple[bytes, bytes]:
         """Sends a message and waits at most `seconds` for the answer: its head and its body.
 

@@ -11,7 +11,7 @@ import struct
 from dataclasses import asdict
 from typing import Any
 
-from trr_pipelines.errors import MediaError, PermanentError, Reason, RetryableError
+from trr_pipelines.errors import InputError, MediaError, PermanentError, Reason, RetryableError
 from trr_pipelines.imaging.decode import SourceInfo
 from trr_pipelines.imaging.geometry import Crop
 from trr_pipelines.imaging.recipes import EncoderOptions, Recipe, Target
@@ -98,11 +98,10 @@ def answer(rendered: Rendered, resident_bytes: int) -> list[bytes]:
     return frame(head, *(variant.data for variant in rendered.variants))
 
 
-def failure(error: MediaError) -> list[bytes]:
+def failure(error: MediaError, resident_bytes: int) -> list[bytes]:
     """What a render process says when the photo cannot be rendered."""
-    return frame(
-        {"reason": error.reason, "detail": error.detail[:1000], "is_retryable": isinstance(error, RetryableError)}
-    )
+    head = {"reason": error.reason, "detail": error.detail[:1000], "is_retryable": isinstance(error, RetryableError)}
+    return frame({"resident_bytes": resident_bytes, **head})
 
 
 def parse_answer(head: bytes, body: bytes) -> tuple[Rendered | MediaError, int]:
@@ -113,11 +112,12 @@ def parse_answer(head: bytes, body: bytes) -> tuple[Rendered | MediaError, int]:
     """
     try:
         fields = json.loads(head)
+        resident_bytes = int(fields["resident_bytes"])
         if "reason" in fields:
             kind = RetryableError if fields["is_retryable"] else PermanentError
-            return kind(Reason(fields["reason"]), str(fields["detail"])), 0
-        return _rendered(fields, body), int(fields["resident_bytes"])
-    except (ValueError, KeyError, TypeError) as error:
+            return kind(Reason(fields["reason"]), str(fields["detail"])), resident_bytes
+        return _rendered(fields, body), resident_bytes
+    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
         raise ProtocolError(f"an answer that is not one: {error!r}") from error
 
 

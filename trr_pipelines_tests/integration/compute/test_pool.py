@@ -162,6 +162,14 @@ def test_a_process_that_holds_much_memory_after_a_photo_is_replaced(
     assert pool.render(pictures.jpeg(), EVERYTHING, name="photo.jpg").variants
 
 
+def test_a_process_that_was_killed_while_idle_costs_no_photo(pool: RenderPool) -> None:
+    pool.render(pictures.jpeg(), THUMB_ONLY, name="photo.jpg")
+    (process,) = children()
+    process.kill()
+    process.wait(timeout=5)
+    assert pool.render(pictures.jpeg(), THUMB_ONLY, name="photo.jpg").variants
+
+
 def test_threads_share_the_processes_and_each_gets_its_own_photo() -> None:
     photos = [pictures.jpeg(200 + 2 * number, 150, seed=number) for number in range(24)]
     with RenderPool(2) as pool, ThreadPoolExecutor(8) as threads:
