@@ -87,6 +87,15 @@ class Work:
     threads: int
     propose_crops: bool = False
 
+    @property
+    def claim_limit(self) -> int:
+        """Photos to lease at a time: a few of a batch, whose dispatch keeps other runs away from the rest of it.
+
+        Scattered photos are leased all at once: what is leased is left out of the next request, so an edit that comes
+        in meanwhile gets a run of its own instead of waiting for this one.
+        """
+        return self.threads if self.scope.photo_ids is None else max(1, len(self.scope.photo_ids))
+
 
 Handle = Callable[[Photo, Sequence[Claim]], Outcome]
 """Does the claimed work of one photo and commits it; runs in a thread. Raises MediaError when the photo fails."""
@@ -144,7 +153,7 @@ class _Loop:
                 work.scope,
                 work.kinds,
                 work.run_id,
-                limit=work.threads,
+                limit=work.claim_limit,
                 propose_crops=work.propose_crops,
             )
         )

@@ -10,11 +10,15 @@ import pytest
 
 from trr_pipelines.catalogue import ledger
 from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.errors import ConflictError, InputError, NotFoundError
 from trr_pipelines.imaging.geometry import Crop
+from trr_pipelines.imaging.render import Rendered, RenderRequest
 from trr_pipelines.imaging.signature import crop_signature
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.crops import CropEdit, activate_crop, crop_history, return_to_auto, set_crop
+from trr_pipelines.pipeline.originals import mirror_originals
+from trr_pipelines.pipeline.rendering import render_photos
 from trr_pipelines.pipeline.rerender import rerender_photos
 from trr_pipelines_tests.pictures import photo, saved
 from trr_pipelines_tests.support.archives import import_files, photo_ids, query, run, value
@@ -113,9 +117,6 @@ def test_returning_to_the_proposal_serves_it_at_once(archive: Archive, photo_id:
 
 
 def test_a_manual_crop_set_before_the_first_render_beats_the_proposal(archive: Archive, tmp_path: Path) -> None:
-    from trr_pipelines.pipeline.originals import mirror_originals
-    from trr_pipelines.pipeline.rendering import render_photos
-
     batch = import_files(archive, tmp_path / "photos", {"a.jpg": saved(photo(600, 500), "JPEG")})
     mirror_originals(archive, Scope(batch=batch), "run")
     photo_id = photo_ids(archive)["a.jpg"]
@@ -187,3 +188,26 @@ def test_a_signature_of_another_photo_is_refused(archive: Archive, tmp_path: Pat
     other = set_crop(archive.database, ids["b.jpg"], TIGHT, author=AUTHOR)
     with pytest.raises(NotFoundError, match=str(ids["a.jpg"])):
         activate_crop(archive.database, ids["a.jpg"], other.signature, author=AUTHOR)
+
+
+def test_photos_that_a_run_holds_are_not_asked_for_again_while_it_works(archive: Archive, tmp_path: Path) -> None:
+    names = [f"{number}.jpg" for number in range(12)]
+    files = {name: saved(photo(80, 60, seed=number), "JPEG") for number, name in enumerate(names)}
+    run(archive, import_files(archive, tmp_path / "photos", files))
+    ids = photo_ids(archive)
+    for name in names:
+        set_crop(archive.database, ids[name], TIGHT, author=AUTHOR)
+    seen: list[int] = []
+    rendered: list[object] = []
+
+    class WatchingPool(RenderPool):
+        def render(self, data: bytes, request: RenderRequest, *, name: str) -> Rendered:
+            seen.append(len(archive.database.run(lambda conn: ledger.crops_with_work(conn, 100))))
+            rendered.append(name)
+            return super().render(data, request, name=name)
+
+    scope = Scope(photo_ids=tuple(ids.values()))
+    with WatchingPool(1) as pool:
+        render_photos(archive, scope, "edits", pool=pool)
+    assert len(rendered) == len(names)
+    assert set(seen) == {0}
