@@ -38,9 +38,11 @@ def main() -> None:
 
     from PIL import AvifImagePlugin  # after the limits
 
+    import trr_pipelines.imaging.render  # noqa: F401  now, so that what keeps it from starting is still heard
     from trr_pipelines.compute import protocol
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    _silence(2)
     _write(answers, protocol.frame({"ready": True}))
     while prefix := requests.read(protocol.LENGTHS.size):
         head_bytes, body_bytes = protocol.lengths(prefix)
@@ -105,11 +107,15 @@ def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Moves the two pipes away from stdin and stdout, which become /dev/null: a library that prints harms nothing."""
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nothing, standard)
-    os.close(nothing)
+    _silence(0, 1)
     return requests, answers
+
+
+def _silence(*standard: int) -> None:
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in standard:
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
 
 
 def _limit_resources() -> None:

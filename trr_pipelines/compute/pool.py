@@ -122,7 +122,9 @@ class RenderPool:
         try:
             process = self._starter.submit(RenderProcess, self._cpu_seconds).result()
         except (OSError, ProcessDiedError, ProcessTimeoutError, protocol.ProtocolError) as error:
-            raise RetryableError(Reason.INTERNAL, f"the render process did not start: {error!r}") from error
+            raise RetryableError(
+                Reason.INTERNAL, f"the render process did not start: {error or type(error).__name__}"
+            ) from error
         with self._lock:
             if not self._is_closed:
                 self._alive.add(process)

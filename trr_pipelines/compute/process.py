@@ -22,13 +22,14 @@ _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "TMPD
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 _PIPE_BYTES = 1 << 20
+_MAX_LAST_WORDS = 10_000
 
 
 class ProcessDiedError(Exception):
     """The process ended before it answered; `returncode` as in `subprocess`."""
 
-    def __init__(self, returncode: int) -> None:
-        super().__init__(f"ended with {returncode}")
+    def __init__(self, returncode: int, last_words: str = "") -> None:
+        super().__init__(f"ended with {returncode}" + (f": {last_words}" if last_words else ""))
         self.returncode = returncode
 
 
@@ -55,20 +56,26 @@ class RenderProcess:
             [sys.executable, "-P", "-m", "trr_pipelines.compute.child", str(os.getpid()), str(cpu_seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,  # until it is ready: then it goes to /dev/null
             env={**environment, "PYTHONPATH": search_path},
             bufsize=0,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        assert self._process.stderr is not None
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._to, False)
         os.set_blocking(self._from, False)
         try:
             self._receive(time.monotonic() + START_SECONDS)
+        except ProcessDiedError as death:
+            last_words = self._process.stderr.read(_MAX_LAST_WORDS).decode(errors="replace").split("\n")
+            self.kill()
+            raise ProcessDiedError(death.returncode, "".join(last_words[-2:])) from None
         except BaseException:
             self.kill()
             raise
+        self._process.stderr.close()
 
     @property
     def pid(self) -> int:
@@ -97,7 +104,7 @@ class RenderProcess:
         """Kills the process and frees all that it held."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
 
@@ -135,4 +142,4 @@ class RenderProcess:
         poll.register(descriptor, event)
         left = deadline - time.monotonic()
         if left <= 0 or not poll.poll(left * 1000):
-            raise ProcessTimeoutError
+            raise ProcessTimeoutError("no answer in time")

@@ -170,6 +170,18 @@ def test_a_process_that_was_killed_while_idle_costs_no_photo(pool: RenderPool) -
     assert pool.render(pictures.jpeg(), THUMB_ONLY, name="photo.jpg").variants
 
 
+def test_a_process_that_cannot_start_says_why_and_the_photo_may_be_tried_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['numpy'] = None")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with RenderPool(1) as pool:
+        error = failure_of(pool, pictures.jpeg(), "photo.jpg")
+    assert (type(error), error.reason) == (RetryableError, Reason.INTERNAL)
+    assert "the render process did not start: ended with 1: ModuleNotFoundError" in error.detail
+    assert children() == []
+
+
 def test_threads_share_the_processes_and_each_gets_its_own_photo() -> None:
     photos = [pictures.jpeg(200 + 2 * number, 150, seed=number) for number in range(24)]
     with RenderPool(2) as pool, ThreadPoolExecutor(8) as threads:
