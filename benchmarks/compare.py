@@ -100,6 +100,8 @@ def main() -> None:
 
 def usable(folder: Path) -> list[Path]:
     """The photos of `folder` that are photos: the sample archive has faulty files on purpose."""
+    if not folder.is_dir():
+        sys.exit(f"{folder} is not a folder")
     photos = []
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         try:

@@ -1,58 +1,101 @@
-"""Makes many byte-distinct photos out of a few, for load tests: same pictures, another comment in each file.
+"""Makes N photos that all differ in their bytes out of a folder of real ones, for load tests.
 
-    .venv/bin/python -m benchmarks.multiply_photos FOLDER OUT COUNT
+    python benchmarks/multiply_photos.py SRC DST N
 
-JPEG and PNG files of FOLDER are used in turn; what is neither is left out. The pixels are not touched.
+Pixels stay what they are: copy number n of a photo carries its number in a place that no decoder shows (a JPEG or GIF
+comment, a PNG text chunk, a WebP chunk of its own), so that its hash, and with it the photo's identity, is new at the
+price of a copy. Photos of other formats, and files that are no photos, are left out. A second call writes only what is
+missing.
 """
 
 from __future__ import annotations
 
 import argparse
 import struct
+import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
-_PNG_SIGNATURE_AND_HEADER = 8 + 25  # the IHDR chunk is always 25 bytes long
+
+def numbered_jpeg(data: bytes, number: int) -> bytes:
+    """With a comment segment right after the start of the image."""
+    text = _label(number)
+    return data[:2] + b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text + data[2:]
 
 
-def main() -> None:
-    """Write the files, and say how many."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("count", type=int)
-    arguments = parser.parse_args()
-    files = multiply(arguments.folder, arguments.out, arguments.count)
-    print(f"{len(files)} files, {sum(file.stat().st_size for file in files) / 1e6:.0f} MB, in {arguments.out}")
+def numbered_png(data: bytes, number: int) -> bytes:
+    """With a text chunk right after the header chunk, which is always 25 bytes behind the signature."""
+    body = b"tEXt" + b"Comment\0" + _label(number)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return data[:33] + chunk + data[33:]
 
 
-def multiply(folder: Path, out: Path, count: int) -> list[Path]:
-    """Write `count` byte-distinct copies of the folder's photos into `out`. Raises SystemExit when there are none."""
-    sources = [file for file in sorted(folder.iterdir()) if file.is_file() and _can_carry_a_comment(file)]
-    if not sources:
-        raise SystemExit(f"{folder} holds no JPEG or PNG file")
-    out.mkdir(parents=True, exist_ok=True)
-    written = []
-    for number in range(count):
-        source = sources[number % len(sources)]
-        target = out / f"{number:06d}{source.suffix.lower()}"
-        target.write_bytes(with_comment(source.read_bytes(), f"copy {number}".encode()))
-        written.append(target)
+def numbered_webp(data: bytes, number: int) -> bytes:
+    """With an unknown chunk at the end, which readers have to skip."""
+    text = _label(number)
+    chunk = b"trrn" + struct.pack("<I", len(text)) + text + bytes(len(text) % 2)
+    size = struct.unpack("<I", data[4:8])[0]
+    whole = data[8 : 8 + size] + bytes(size % 2)
+    return b"RIFF" + struct.pack("<I", len(whole) + len(chunk)) + whole + chunk
+
+
+def numbered_gif(data: bytes, number: int) -> bytes:
+    """With a comment block before the trailer."""
+    text = _label(number)
+    end = data.rindex(b";")
+    return data[:end] + b"\x21\xfe" + bytes([len(text)]) + text + b"\0" + data[end:]
+
+
+NUMBERED: dict[bytes, Callable[[bytes, int], bytes]] = {
+    b"\xff\xd8\xff": numbered_jpeg,
+    b"\x89PNG\r\n\x1a\n": numbered_png,
+    b"RIFF": numbered_webp,
+    b"GIF8": numbered_gif,
+}
+
+
+def multiply(source: Path, destination: Path, count: int) -> int:
+    """Makes sure of `count` photos in `destination`, going round those of `source`; returns how many it wrote."""
+    if not source.is_dir():
+        sys.exit(f"{source} is not a folder")
+    photos = [path for path in sorted(source.iterdir()) if path.is_file() and _numbering(path) is not None]
+    if not photos:
+        sys.exit(f"no JPEG, PNG, WebP or GIF in {source}")
+    destination.mkdir(parents=True, exist_ok=True)
+    written = 0
+    for index, photo in enumerate(photos):
+        numbering = _numbering(photo)
+        assert numbering is not None
+        data = photo.read_bytes()
+        for number in range(index, count, len(photos)):
+            copy = destination / f"{number:07d}-{photo.name}"
+            if not copy.exists():
+                unfinished = copy.with_name(f".{copy.name}.part")
+                unfinished.write_bytes(numbering(data, number))
+                unfinished.replace(copy)
+                written += 1
     return written
 
 
-def with_comment(data: bytes, comment: bytes) -> bytes:
-    """The same picture with a comment: a COM segment of JPEG, a tEXt chunk of PNG."""
-    if data.startswith(b"\xff\xd8"):
-        return data[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + data[2:]
-    body = b"tEXtComment\0" + comment
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    return data[:_PNG_SIGNATURE_AND_HEADER] + chunk + data[_PNG_SIGNATURE_AND_HEADER:]
+def _numbering(photo: Path) -> Callable[[bytes, int], bytes] | None:
+    with photo.open("rb") as file:
+        head = file.read(16)
+    return next((numbering for magic, numbering in NUMBERED.items() if head.startswith(magic)), None)
 
 
-def _can_carry_a_comment(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(8).startswith((b"\xff\xd8", b"\x89PNG\r\n\x1a\n"))
+def _label(number: int) -> bytes:
+    return f"copy {number}".encode()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="N byte-distinct photos out of a folder of real ones.")
+    parser.add_argument("source", type=Path)
+    parser.add_argument("destination", type=Path)
+    parser.add_argument("count", type=int)
+    arguments = parser.parse_args()
+    written = multiply(arguments.source, arguments.destination, arguments.count)
+    print(f"{arguments.count} photos in {arguments.destination}, {written} of them new")
 
 
 if __name__ == "__main__":
