@@ -44,14 +44,13 @@ def originals_are_intact(archive: Archive, batch: str) -> Finding:
 
 def objects_stand_for_rows(archive: Archive, batch: str) -> Finding:
     """Every sampled variant row has its object, with the size and hash that the row says."""
-    found = [_objects_match(archive, batch, kind) for kind in ("base", "crop")]
-    return _finding(sum(finding.looked_at for finding in found), [row for finding in found for row in finding.broken])
+    return _objects_match(archive, batch, "base", "crop")
 
 
-def _objects_match(archive: Archive, batch: str, kind: Kind) -> Finding:
+def _objects_match(archive: Archive, batch: str, *kinds: Kind) -> Finding:
     with archive.database.transaction() as conn:
-        rows = reports.batch_objects(conn, batch, kind)
-    sample = rows[:: max(1, -(-len(rows) // SAMPLE))]
+        rows_by_kind = [reports.batch_objects(conn, batch, kind) for kind in kinds]
+    sample = [row for rows in rows_by_kind for row in rows[:: max(1, -(-len(rows) // SAMPLE))]]
     with ThreadPoolExecutor(LOOK_THREADS) as threads:
         objects = list(threads.map(lambda row: archive.store.head(row["hosted_key"]), sample))
     broken = [
@@ -87,7 +86,7 @@ def active_crops_are_rendered(archive: Archive, batch: str) -> Finding:
 def nothing_was_upscaled(archive: Archive, batch: str) -> Finding:
     """No variant is larger than what it was made from."""
     with archive.database.transaction() as conn:
-        looked_at = reports.batch_variants(conn, batch, is_crop=False)["rows"]
+        looked_at = sum(reports.batch_variants(conn, batch, is_crop=is_crop)["rows"] for is_crop in (False, True))
         rows = reports.upscaled(conn, batch)
     return _finding(looked_at, [_with_photo(row) for row in rows])
 

@@ -145,16 +145,20 @@ where :kind <> 'original' and a.batch_key = :batch and v.superseded_at is null
 order by 1, 2;
 
 -- name: incomplete_sets(batch, is_crop, keys)
--- Photos whose ledger says complete while keys of the set are missing, or one set mixes recipes or versions.
+-- Photos whose ledger says complete while keys or formats of the set are missing, or one set mixes recipes, versions
+-- or crops, or is not the set of the crop that the ledger calls served.
 select g.media_asset_id, count(v.id) as rows, count(distinct v.variant_key) as keys,
-       count(distinct (v.recipe, v.source_version)) as sets
+       count(distinct (v.recipe, v.source_version, v.crop_signature)) as sets
 from core.variant_generations g
 join core.media_assets a on a.id = g.media_asset_id
 left join core.media_asset_variants v
     on v.media_asset_id = g.media_asset_id and v.superseded_at is null and (v.crop_signature <> '') = :is_crop
 where a.batch_key = :batch and g.kind = case when :is_crop then 'crop' else 'base' end and g.state = 'complete'
-group by g.media_asset_id
-having count(distinct v.variant_key) <> :keys or count(distinct (v.recipe, v.source_version)) <> 1
+group by g.media_asset_id, g.served
+having count(distinct v.variant_key) <> :keys
+    or count(v.id) <> count(distinct v.variant_key) * count(distinct v.format)
+    or count(distinct (v.recipe, v.source_version, v.crop_signature)) <> 1
+    or (:is_crop and min(v.crop_signature) <> g.served)
 order by g.media_asset_id;
 
 -- name: crops_not_rendered(batch)
@@ -167,11 +171,14 @@ where a.batch_key = :batch and c.is_active and g.state = 'complete' and g.served
 order by c.media_asset_id;
 
 -- name: upscaled(batch)
--- Variants wider or higher than what they were made from (by the pixel that rounding may add to a crop).
+-- Variants wider or higher than what they were made from (by the pixel that rounding may add to a crop): the photo, or
+-- the 4:5 frame of its crop.
 select v.media_asset_id, v.variant_key, v.format, v.width, v.height, a.width as source_width, a.height as source_height
 from core.media_asset_variants v
 join core.media_assets a on a.id = v.media_asset_id
-where a.batch_key = :batch and v.superseded_at is null and (v.width > a.width or v.height > a.height + 1)
+where a.batch_key = :batch and v.superseded_at is null
+  and (v.width > a.width or v.height > a.height + 1
+       or (v.crop_signature <> '' and v.width > greatest(1, least(a.width, a.height * 0.8) / v.crop_zoom)))
 order by v.media_asset_id, v.variant_key;
 
 -- name: count_not_current(batch, kind, recipe)$
