@@ -1,0 +1,212 @@
+"""What the sensors ask for: level-triggered, one key until a run has it, nothing lost when keys, runs or ticks are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from trr_pipelines.catalogue import dispatches, ledger
+from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.errors import InputError
+from trr_pipelines.imaging.geometry import Crop
+from trr_pipelines.pipeline import scheduling
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.batch_run import begin_batch, end_batch
+from trr_pipelines.pipeline.crops import set_crop
+from trr_pipelines.pipeline.rerender import rerender_photos, touched_sets
+from trr_pipelines_tests import pictures
+from trr_pipelines_tests.support.archives import import_files, photo_ids, query, run, value
+
+
+def nowhere(_: str) -> bool:
+    return False
+
+
+def everywhere(_: str) -> bool:
+    return True
+
+
+@pytest.fixture
+def batch(archive: Archive, tmp_path: Path) -> str:
+    return import_files(archive, tmp_path / "in", {"a.jpg": pictures.jpeg(), "b.jpg": pictures.jpeg(seed=1)})
+
+
+@pytest.fixture
+def rendered(archive: Archive, batch: str, render_pool: RenderPool) -> dict[str, UUID]:
+    run(archive, batch, pool=render_pool)
+    return photo_ids(archive)
+
+
+def batch_keys(archive: Archive) -> list[str]:
+    return [request.run_key for request in scheduling.request_batches(archive.database, nowhere)]
+
+
+def make_stale(archive: Archive) -> None:
+    query(archive.database, "update core.dispatches set requested_at = now() - interval '1 hour'")
+
+
+def end_backoff(archive: Archive) -> None:
+    query(archive.database, "update core.dispatches set not_before = null, lease_until = null")
+
+
+# Batches -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_asked_for_under_one_key_until_its_run_begins(archive: Archive, batch: str) -> None:
+    assert [batch_keys(archive) for _ in range(3)] == [[f"batch:{batch}:1"]] * 3
+    begin_batch(archive, batch, "run-1")
+    assert batch_keys(archive) == []
+
+
+def test_photos_that_come_in_while_a_run_is_at_work_are_asked_for_when_it_ends(archive: Archive, batch: str) -> None:
+    batch_keys(archive)
+    begin_batch(archive, batch, "run-1")
+    end_batch(archive, batch, "run-1")
+    assert batch_keys(archive) == [f"batch:{batch}:2"]
+
+
+def test_a_finished_batch_is_not_asked_for(archive: Archive, rendered: dict[str, UUID]) -> None:
+    assert batch_keys(archive) == []
+
+
+def test_a_killed_runs_batch_is_asked_for_again_when_its_lease_runs_out(archive: Archive, batch: str) -> None:
+    begin_batch(archive, batch, "run-1")
+    query(archive.database, "update core.dispatches set lease_until = now() - interval '1 second'")
+    assert batch_keys(archive) == [f"batch:{batch}:2"]
+
+
+def test_a_failed_run_gives_everything_back_and_is_asked_for_under_a_new_key(archive: Archive, batch: str) -> None:
+    begin_batch(archive, batch, "run-1")
+    archive.database.run(lambda conn: ledger.claim(conn, Scope(batch=batch), ("original",), "run-1", limit=10))
+    scheduling.run_failed(archive.database, "run-1", dispatches.batch_scope(batch))
+    assert value(archive.database, "select count(*) from core.variant_generations where lease_until is not null") == 0
+    assert batch_keys(archive) == []
+    end_backoff(archive)
+    assert batch_keys(archive) == [f"batch:{batch}:3"]
+
+
+def test_a_failed_run_without_a_scope_gives_its_leases_back(archive: Archive, batch: str) -> None:
+    archive.database.run(lambda conn: ledger.claim(conn, Scope(batch=batch), ("original",), "run-1", limit=10))
+    scheduling.run_failed(archive.database, "run-1", None)
+    assert batch_keys(archive) == [f"batch:{batch}:1"]
+
+
+def test_a_retried_run_takes_over_from_the_one_before_it(archive: Archive, batch: str) -> None:
+    begin_batch(archive, batch, "run-1")
+    archive.database.run(lambda conn: ledger.claim(conn, Scope(batch=batch), ("original",), "run-1", limit=10))
+    begin_batch(archive, batch, "run-2", parent_run_id="run-1")
+    claims = archive.database.run(lambda conn: ledger.claim(conn, Scope(batch=batch), ("original",), "run-2", limit=10))
+    assert len(claims) == 2
+
+
+def test_a_request_that_dagster_lost_is_asked_for_under_a_new_key(archive: Archive, batch: str) -> None:
+    batch_keys(archive)
+    make_stale(archive)
+    assert [one.run_key for one in scheduling.request_batches(archive.database, everywhere)] == [f"batch:{batch}:1"]
+    assert batch_keys(archive) == [f"batch:{batch}:2"]
+    assert batch_keys(archive) == [f"batch:{batch}:2"]
+
+
+def test_a_batch_whose_runs_keep_failing_is_parked(archive: Archive, batch: str) -> None:
+    for attempt in range(ledger.MAX_RUN_FAILURES):
+        begin_batch(archive, batch, f"run-{attempt}")
+        scheduling.run_failed(archive.database, f"run-{attempt}", dispatches.batch_scope(batch))
+        end_backoff(archive)
+    assert batch_keys(archive) == []
+    begin_batch(archive, batch, "by-hand")
+    end_batch(archive, batch, "by-hand")
+    assert len(batch_keys(archive)) == 1
+
+
+def test_a_tick_asks_for_a_bounded_number_of_batches(archive: Archive, tmp_path: Path) -> None:
+    for number in range(scheduling.BATCHES_PER_TICK + 3):
+        import_files(archive, tmp_path / f"in{number}", {"a.jpg": b"x"}, source=f"source{number:02}")
+    assert len(batch_keys(archive)) == scheduling.BATCHES_PER_TICK
+    assert len(scheduling.batches_with_work(archive.database)) == scheduling.BATCHES_PER_TICK + 3
+
+
+def test_a_batch_that_nobody_knows_cannot_be_begun(archive: Archive) -> None:
+    with pytest.raises(InputError, match="no import batch '20260212-nobody-00001' in the catalogue"):
+        begin_batch(archive, "20260212-nobody-00001", "run-1")
+    with pytest.raises(InputError, match="no import batch 'x' in the catalogue"):
+        scheduling.require_batches(archive.database, ["x"])
+
+
+def test_keys_are_announced_until_dagster_knows_them(archive: Archive, batch: str) -> None:
+    assert scheduling.batches_to_announce(archive.database, nowhere) == [batch]
+    assert scheduling.batches_to_announce(archive.database, nowhere) == [batch]
+    assert scheduling.batches_to_announce(archive.database, everywhere) == []
+    assert scheduling.batches_to_announce(archive.database, nowhere) == []
+    assert scheduling.batches_missing_from(archive.database, ["another"]) == [batch]
+    assert scheduling.batches_missing_from(archive.database, [batch]) == []
+
+
+# Scattered photos --------------------------------------------------------------------------------------------------
+
+
+def test_an_edited_crop_is_asked_for_until_its_run_begins_and_not_afterwards(
+    archive: Archive, rendered: dict[str, UUID]
+) -> None:
+    assert scheduling.request_crops(archive.database, nowhere) is None
+    set_crop(archive.database, rendered["a.jpg"], Crop("manual", 10, 10, 2), author="ann@example.org")
+    first = scheduling.request_crops(archive.database, nowhere)
+    assert first is not None
+    assert (first.photo_ids, first.run_key) == ((rendered["a.jpg"],), "crops:1")
+    assert scheduling.request_crops(archive.database, nowhere) == first
+    rerender_photos(archive, Scope(photo_ids=first.photo_ids), "run-1", first.scope)
+    assert scheduling.request_crops(archive.database, nowhere) is None
+
+
+def test_edits_are_asked_for_oldest_first_all_as_one_run(archive: Archive, rendered: dict[str, UUID]) -> None:
+    for name in ("b.jpg", "a.jpg"):
+        set_crop(archive.database, rendered[name], Crop("manual", 10, 10, 2), author="ann@example.org")
+    request = scheduling.request_crops(archive.database, nowhere)
+    assert request is not None
+    assert request.photo_ids == (rendered["b.jpg"], rendered["a.jpg"])
+
+
+def test_a_failed_rerender_is_asked_for_again_after_a_backoff(archive: Archive, rendered: dict[str, UUID]) -> None:
+    set_crop(archive.database, rendered["a.jpg"], Crop("manual", 10, 10, 2), author="ann@example.org")
+    scheduling.request_crops(archive.database, nowhere)
+    archive.database.run(lambda conn: dispatches.claim(conn, "crops", "run-1"))
+    scheduling.run_failed(archive.database, "run-1", "crops")
+    assert scheduling.request_crops(archive.database, nowhere) is None
+    end_backoff(archive)
+    again = scheduling.request_crops(archive.database, nowhere)
+    assert again is not None
+    assert again.run_key == "crops:3"
+
+
+def test_retries_are_asked_for_when_they_are_due(archive: Archive, batch: str, tmp_path: Path) -> None:
+    (tmp_path / "in" / "a.jpg").unlink()
+    run(archive, batch)
+    assert scheduling.request_retries(archive.database, nowhere) is None
+    query(archive.database, "update core.variant_generations set next_attempt_at = now() where state = 'failed'")
+    request = scheduling.request_retries(archive.database, nowhere)
+    assert request is not None
+    assert (request.photo_ids, request.run_key) == ((photo_ids(archive)["a.jpg"],), "retries:1")
+    (tmp_path / "in" / "a.jpg").write_bytes(pictures.jpeg())
+    tally = rerender_photos(archive, Scope(photo_ids=request.photo_ids), "run-2", request.scope)
+    assert tally.complete == 1
+    assert scheduling.request_retries(archive.database, nowhere) is None
+
+
+def test_a_partition_is_complete_only_when_all_of_its_photos_are(archive: Archive, rendered: dict[str, UUID]) -> None:
+    scope = Scope(photo_ids=(rendered["a.jpg"],))
+    assert {one.asset: one.is_complete for one in touched_sets(archive, scope)} == {
+        "base_variants": True,
+        "crop_variants": True,
+    }
+    query(
+        archive.database,
+        "update core.variant_generations set recipe = 'old' where kind = 'base' and media_asset_id = %s",
+        rendered["b.jpg"],
+    )
+    assert {one.asset: one.is_complete for one in touched_sets(archive, scope)} == {
+        "base_variants": False,
+        "crop_variants": True,
+    }
+    assert list(touched_sets(archive, Scope(photo_ids=(uuid4(),)))) == []
