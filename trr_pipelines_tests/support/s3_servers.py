@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from trr_pipelines.storage.s3 import S3Store, s3_client
+from trr_pipelines_tests.support.ports import free_port
 
 ACCESS_KEY = "testing-access-key"
 SECRET_KEY = "testing-secret-key"
@@ -92,13 +93,6 @@ def _server(command: Callable[[int], list[str]]) -> Iterator[S3Server]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

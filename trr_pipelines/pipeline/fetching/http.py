@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -139,8 +139,19 @@ class Fetcher:
             headers.append(("If-Modified-Since", last_modified))
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         waits = {"connect": deadline, "read": deadline, "write": deadline}
-        with self._pool.stream("GET", target, headers=headers, extensions={"timeout": waits}) as response:
+        request = httpcore.Request("GET", target, headers=headers, extensions={"timeout": waits})
+        with closing(self._answer(request)) as response:
             yield response
+
+    def _answer(self, request: httpcore.Request) -> httpcore.Response:
+        """The answer's head. Asks once more when the connection breaks before it comes.
+
+        A server may close a kept connection at the very moment it is used again: a new one shows whether it was that.
+        """
+        try:
+            return self._pool.handle_request(request)
+        except (httpcore.ReadError, httpcore.WriteError, httpcore.RemoteProtocolError):
+            return self._pool.handle_request(request)
 
     def _body(self, response: httpcore.Response, headers: httpx.Headers, source: str) -> bytes:
         announced = headers.get("content-length")

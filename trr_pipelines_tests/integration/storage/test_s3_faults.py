@@ -24,7 +24,8 @@ from trr_pipelines_tests.support.faulty_proxy import (
     Silence,
     SlowAnswer,
 )
-from trr_pipelines_tests.support.s3_servers import S3Server, bucket_on, free_port
+from trr_pipelines_tests.support.ports import refusing_port
+from trr_pipelines_tests.support.s3_servers import S3Server, bucket_on
 
 JPEG = "image/jpeg"
 KEY = "a/photo.jpg"
@@ -160,17 +161,13 @@ def test_a_store_that_is_slow_but_answers_is_waited_for(moto: S3Server) -> None:
 
 
 def test_a_store_where_nobody_listens_is_unavailable_after_its_tries() -> None:
-    client = s3_client(
-        endpoint_url=f"http://127.0.0.1:{free_port()}",
-        region="us-east-1",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-    )
-    store = S3Store(client, "photos", "https://cdn.example", backoff_seconds=0.001)
-    with pytest.raises(RetryableError, match="photos") as caught:
-        store.head(KEY)
+    with refusing_port() as port:
+        client = S3Server(port).client()
+        store = S3Store(client, "photos", "https://cdn.example", backoff_seconds=0.001)
+        with pytest.raises(RetryableError, match="photos") as caught:
+            store.head(KEY)
+        client.close()
     assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
-    client.close()
 
 
 @pytest.mark.parametrize("after", [0, 1, 100_000, 299_999])

@@ -23,7 +23,7 @@ from trr_pipelines.errors import InputError, MediaError, PermanentError, Reason,
 from trr_pipelines.pipeline.fetching import Fetcher, check_url
 from trr_pipelines.pipeline.fetching.http import MAX_RETRY_AFTER
 from trr_pipelines_tests.support.certificates import certificate_for
-from trr_pipelines_tests.support.s3_servers import free_port
+from trr_pipelines_tests.support.ports import refusing_port
 from trr_pipelines_tests.support.scripted_server import HangUpError, Received, Script, ScriptedServer, answer
 
 LOOPBACK = ("127.0.0.0/8",)
@@ -108,10 +108,11 @@ def test_a_photo_comes_with_what_the_ledger_and_the_next_fetch_need() -> None:
 
 
 def test_the_request_says_who_asks_and_carries_nothing_else_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
-    with serving(photo=answer(200, PHOTO)) as server, fetcher() as fetch:
-        fetch.fetch(f"{server.url}/photo")
+    with refusing_port() as proxy, serving(photo=answer(200, PHOTO)) as server:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy}")
+        with fetcher() as fetch:
+            fetch.fetch(f"{server.url}/photo")
     headers = server.received[0].headers
     assert headers["host"] == f"127.0.0.1:{server.port}"
     assert headers["user-agent"].startswith("trr-pipelines/")
@@ -149,7 +150,22 @@ def test_a_connection_serves_many_fetches_and_many_threads_share_a_fetcher() -> 
             got = list(threads.map(lambda number: fetch.fetch(f"{server.url}/photo?{number}"), range(100)))
         assert [photo.final_url for photo in got] == [f"{server.url}/photo?{number}" for number in range(100)]
         assert all(photo.data == PHOTO for photo in got)
-        assert server.connections <= 9
+        assert server.connections < 30, "a hundred fetches, and far fewer connections"
+
+
+def test_a_kept_connection_that_the_server_closes_without_a_word_costs_no_photo() -> None:
+    with (
+        serving(photo=then_hang_up(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")) as server,
+        fetcher() as fetch,
+    ):
+        for _ in range(50):
+            assert fetch.fetch(f"{server.url}/photo").data == b"hello"
+
+
+def test_a_server_that_always_hangs_up_is_asked_twice() -> None:
+    with serving(photo=then_hang_up(b"")) as server, fetcher() as fetch:
+        assert fails(fetch, f"{server.url}/photo").reason is Reason.FETCH_FAILED
+        assert len(server.received) == 2
 
 
 def test_a_photo_that_has_not_changed_is_not_sent_again() -> None:
@@ -527,8 +543,8 @@ def test_a_source_says_when_to_come_back(status: int, headers: Iterable[str], se
 
 
 def test_nobody_listening_is_a_failure_and_worth_another_try() -> None:
-    with fetcher() as fetch:
-        failure = fails(fetch, f"http://127.0.0.1:{free_port()}/photo.jpg")
+    with refusing_port() as port, fetcher() as fetch:
+        failure = fails(fetch, f"http://127.0.0.1:{port}/photo.jpg")
     assert isinstance(failure, RetryableError)
     assert failure.reason is Reason.FETCH_FAILED
 
