@@ -291,6 +291,27 @@ def crop(
         print(f"{edit.signature or 'to be proposed'}: {'changed' if edit.changed else 'unchanged'}, {state}")
 
 
+@app.command(epilog="Example: trr replace 1b4e28ba-2fa1-11d2-883f-0016d3cca427 better.jpg")
+def replace(
+    photo: Annotated[str, typer.Argument(help="Id of the photo.")],
+    file: Annotated[Path, typer.Argument(help="The better file.")],
+    author: Annotated[str, typer.Option(help="Who replaces; the user of this shell when left out.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Put a better file in place of a photo's original; the earlier one is kept, derivatives are made anew."""
+    from trr_pipelines.pipeline.fetching import read_local
+    from trr_pipelines.pipeline.replacing import replace_original
+
+    photo_id, who = _photo_id(photo), author or f"cli:{getpass.getuser()}"
+    with _archive() as archive:
+        replaced = replace_original(archive, photo_id, read_local(file), author=who)
+    if as_json:
+        _print_json(asdict(replaced))
+    else:
+        outcome = "replaced, waits to be rendered" if replaced.changed else "has these bytes already"
+        print(f"{replaced.photo_id}: {outcome}")
+
+
 def _photo_id(text: str) -> UUID:
     try:
         return UUID(text)

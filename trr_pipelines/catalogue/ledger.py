@@ -107,6 +107,16 @@ def open_derivatives(conn: Connection, photo_id: UUID) -> None:
     _queries.open_derivatives(conn, photo_id=photo_id)
 
 
+def reopen(conn: Connection, photo_id: UUID, kind: Kind) -> None:
+    """Make a kind of work due again, whatever became of it before."""
+    _queries.reopen(conn, photo_id=photo_id, kind=kind)
+
+
+def settle(conn: Connection, photo_id: UUID, kind: Kind) -> None:
+    """Nothing is left to do of a kind of work: it was done by other means."""
+    _queries.settle(conn, photo_id=photo_id, kind=kind)
+
+
 def complete(conn: Connection, claim: Claim, run_id: str, *, recipe: str = "", signature: str = "") -> None:
     """Mark a piece of work complete. Raises StaleResultError, which must roll the transaction back."""
     done = _queries.complete(

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from trr_pipelines.catalogue.database import Connection, load_queries
@@ -119,15 +120,34 @@ def register_original(conn: Connection, photo_id: UUID, original: Original) -> U
     the duplicate is gone. An advisory lock on the hash, held to the end of the transaction, keeps two arrivals of
     the same bytes apart.
     """
-    _queries.lock_bytes(conn, sha256=original.sha256)
-    kept: UUID | None = _queries.photo_with_bytes(conn, sha256=original.sha256)
+    kept = photo_with_bytes(conn, original.sha256)
     if kept is None or kept == photo_id:
-        _queries.register_original(conn, photo_id=photo_id, **asdict(original))
+        set_original(conn, photo_id, original, author="import")
         return photo_id
     _queries.move_links(conn, kept_id=kept, duplicate_id=photo_id)
     _queries.move_items(conn, kept_id=kept, duplicate_id=photo_id)
     _queries.remove_photo(conn, photo_id=photo_id)
     return kept
+
+
+def photo_with_bytes(conn: Connection, sha256: str) -> UUID | None:
+    """The photo that has these bytes, or had them once. Holds the hash to the end of the transaction."""
+    _queries.lock_bytes(conn, sha256=sha256)
+    photo_id: UUID | None = _queries.photo_with_bytes(conn, sha256=sha256)
+    return photo_id
+
+
+def set_original(conn: Connection, photo_id: UUID, original: Original, *, author: str) -> None:
+    """Make this the photo's original, and a version of its history."""
+    values = asdict(original)
+    _queries.register_original(conn, photo_id=photo_id, **values)
+    version = {name: value for name, value in values.items() if name not in ("frames", "hosted_url")}
+    _queries.add_version(conn, photo_id=photo_id, author=author, **version)
+
+
+def versions(conn: Connection, photo_id: UUID) -> list[dict[str, Any]]:
+    """Every original that the photo ever had, newest first."""
+    return list(_queries.versions(conn, photo_id=photo_id))
 
 
 def mark_failed(conn: Connection, photo_id: UUID, reason: Reason) -> None:

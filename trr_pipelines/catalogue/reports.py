@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
+from trr_pipelines.catalogue import crops
 from trr_pipelines.catalogue.database import Connection, load_queries
 
 _queries = load_queries("reports.sql")
 
 Row = dict[str, Any]
+CHURN_DAYS = 30
 
 
 def status(conn: Connection) -> Row:
@@ -33,9 +35,20 @@ def status(conn: Connection) -> Row:
         "originals": _queries.originals_total(conn),
         "variants": _queries.variants_total(conn),
         "grid": {name: grid[name] for name in ("median_bytes_before", "median_bytes_after", "median_reduction")},
+        "crops": _crops(conn),
         "failed_by_reason": dict(Counter(row["reason"] for row in failures).most_common()),
         "failed_by_source": dict(Counter(row["source"] for row in failures).most_common()),
         "lag_seconds": round(_queries.lag_seconds(conn), 1),
+    }
+
+
+def _crops(conn: Connection) -> Row:
+    """Edits a day over the last 30, signatures per photo, and the share (0 to 1) of proposals that were corrected."""
+    churn = crops.churn(conn, CHURN_DAYS)
+    return {
+        "edits_per_day": round(churn.edits / CHURN_DAYS, 2),
+        "signatures_per_photo": round(churn.signatures / churn.photos, 2) if churn.photos else 0.0,
+        "proposals_corrected": round(churn.corrected / churn.proposed, 4) if churn.proposed else 0.0,
     }
 
 
@@ -140,3 +153,9 @@ def count_links(conn: Connection) -> int:
     """Links of photos to shows, seasons and people."""
     count: int = _queries.count_links(conn)
     return count
+
+
+def batch_corrections(conn: Connection, batch: str) -> Row:
+    """Crop edits of a batch, its signatures, photos with a proposal, and proposals that were corrected."""
+    row: Row = _queries.batch_corrections(conn, batch=batch)
+    return row

@@ -95,7 +95,8 @@ def derivatives(context: AssetExecutionContext, archive: ArchiveResource) -> Ite
     if outputs.auto_crops:
         report = batch_report.proposals_report(opened, batch)
         yield MaterializeResult(
-            asset_key="auto_crops", metadata=report_metadata(report, rows=int(sum(report.numbers.values())))
+            asset_key="auto_crops",
+            metadata=report_metadata(report, rows=int(report.numbers["auto"] + report.numbers["manual"])),
         )
     if outputs.crops:
         report = batch_report.crops_report(opened, batch)

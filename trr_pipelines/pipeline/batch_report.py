@@ -95,10 +95,13 @@ def crops_report(archive: Archive, batch: str) -> BatchReport:
 
 
 def proposals_report(archive: Archive, batch: str) -> BatchReport:
-    """Active crops of a batch by mode and reason."""
+    """Active crops of a batch by mode and reason, and how many proposals people corrected."""
     with archive.database.transaction() as conn:
         crops = reports.batch_crops(conn, batch)
-    numbers: dict[str, int | float] = {"auto": 0, "manual": 0}
+        corrected = reports.batch_corrections(conn, batch)
+    numbers: dict[str, int | float] = {"auto": 0, "manual": 0, **corrected}
+    share = corrected["proposals_corrected"] / corrected["proposed"] if corrected["proposed"] else 0.0
+    numbers["corrected_percent"] = round(100 * share, 1)
     for row in crops:
         numbers[row["crop_mode"]] += row["photos"]
     return BatchReport(numbers, [], crops)

@@ -21,7 +21,6 @@ from trr_pipelines.pipeline.fetching import Fetcher, read_local
 from trr_pipelines.pipeline.importing import local_path
 from trr_pipelines.pipeline.work import Outcome, Tally, Work, work_through
 from trr_pipelines.storage.keys import original_key
-from trr_pipelines.storage.store import PutObject
 
 # Fetching waits more than it works; each thread may hold one original of 50 MB, and a run has 600 MB.
 FETCH_THREADS = 4
@@ -37,6 +36,36 @@ def mirror_originals(archive: Archive, scope: Scope, run_id: str) -> Tally:
         return work_through(work, _Mirror(archive, fetcher, run_id))
 
 
+def store_original(archive: Archive, data: bytes) -> tuple[Original, bool]:
+    """Store an original, untouched, under its hash: what to register, and whether the object is new.
+
+    Raises PermanentError for bytes that are no picture we take, and RetryableError where other bytes stand at its key,
+    which is damage.
+    """
+    info = inspect(data)
+    file_type = FILE_TYPES[info.format]
+    sha256 = hashlib.sha256(data).hexdigest()
+    key = original_key(sha256, file_type.extension)
+    archive.database.run(lambda conn: retention.revive(conn, archive.store.bucket, [key]))
+    stored = archive.store.put_if_absent(key, data, content_type=file_type.content_type, sha256=sha256)
+    if stored.sha256 != sha256:
+        raise RetryableError(
+            Reason.STORAGE_UNAVAILABLE, f"{key} holds other bytes (sha256 {stored.sha256}); remove it and retry"
+        )
+    original = Original(
+        sha256=sha256,
+        bytes=stored.bytes,
+        width=info.width,
+        height=info.height,
+        format=info.format,
+        frames=info.frames,
+        hosted_bucket=archive.store.bucket,
+        hosted_key=key,
+        hosted_url=archive.store.public_url(key),
+    )
+    return original, stored.created
+
+
 class _Mirror:
     """One photo's original, from its source to its row."""
 
@@ -48,44 +77,19 @@ class _Mirror:
     def __call__(self, photo: Photo, claims: Sequence[Claim]) -> Outcome:
         (claim,) = claims
         data = self._read(photo.source_url)
-        info = inspect(data)
-        stored = self._store(data, info.format)
-        original = Original(
-            sha256=stored.sha256,
-            bytes=stored.bytes,
-            width=info.width,
-            height=info.height,
-            format=info.format,
-            frames=info.frames,
-            hosted_bucket=self._archive.store.bucket,
-            hosted_key=stored.key,
-            hosted_url=self._archive.store.public_url(stored.key),
-        )
+        original, is_new = store_original(self._archive, data)
         kept = self._archive.database.run(lambda conn: self._register(conn, claim, original))
         return Outcome(
             "complete" if kept else "duplicate",
-            objects_written=int(stored.created),
+            objects_written=int(is_new),
             bytes_read=len(data),
-            bytes_written=stored.bytes if stored.created else 0,
+            bytes_written=original.bytes if is_new else 0,
         )
 
     def _read(self, location: str) -> bytes:
         if location.startswith("file:"):
             return read_local(local_path(location))
         return self._fetcher.fetch(location).data
-
-    def _store(self, data: bytes, image_format: str) -> PutObject:
-        """Store the original, untouched. Raises RetryableError where other bytes stand at its key: damage."""
-        file_type = FILE_TYPES[image_format]
-        sha256 = hashlib.sha256(data).hexdigest()
-        key = original_key(sha256, file_type.extension)
-        self._archive.database.run(lambda conn: retention.revive(conn, self._archive.store.bucket, [key]))
-        stored = self._archive.store.put_if_absent(key, data, content_type=file_type.content_type, sha256=sha256)
-        if stored.sha256 != sha256:
-            raise RetryableError(
-                Reason.STORAGE_UNAVAILABLE, f"{key} holds other bytes (sha256 {stored.sha256}); remove it and retry"
-            )
-        return stored
 
     def _register(self, conn: Connection, claim: Claim, original: Original) -> bool:
         """Whether the photo itself was kept; False when it was a duplicate."""

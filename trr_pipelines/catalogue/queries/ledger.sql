@@ -66,6 +66,20 @@ where a.id = g.media_asset_id
 insert into core.variant_generations (media_asset_id, kind) values (:photo_id, 'base'), (:photo_id, 'crop')
 on conflict on constraint variant_generations_pkey do nothing;
 
+-- name: reopen(photo_id, kind)!
+-- Make a kind of work due again whatever it was; what is under way is dropped by its version.
+insert into core.variant_generations (media_asset_id, kind) values (:photo_id, :kind)
+on conflict on constraint variant_generations_pkey do update
+    set state = 'pending', version = variant_generations.version + 1, lease_until = null, run_id = null,
+        attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now();
+
+-- name: settle(photo_id, kind)!
+-- Nothing is left to do of a kind of work, whoever holds it.
+update core.variant_generations
+set state = 'complete', version = version + 1, lease_until = null, run_id = null,
+    attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now()
+where media_asset_id = :photo_id and kind = :kind;
+
 -- name: complete(recipe, signature, photo_id, kind, version, run_id)$
 -- Null when the result is stale: the photo was edited, or another run has taken it over.
 update core.variant_generations

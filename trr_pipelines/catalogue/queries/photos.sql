@@ -9,7 +9,8 @@ where a.id = any(:photo_ids);
 select true from (select pg_advisory_xact_lock(hashtextextended(:sha256, 0))) as locked;
 
 -- name: photo_with_bytes(sha256)$
-select id from core.media_assets where sha256 = :sha256;
+-- The photo that has these bytes, or had them once.
+select media_asset_id from core.media_asset_versions where sha256 = :sha256;
 
 -- name: register_original(sha256, bytes, width, height, format, frames, hosted_bucket, hosted_key, hosted_url, photo_id)!
 update core.media_assets
@@ -17,6 +18,17 @@ set state = 'mirrored', reason = null, sha256 = :sha256, bytes = :bytes, width =
     format = :format, frames = :frames, hosted_bucket = :hosted_bucket, hosted_key = :hosted_key,
     hosted_url = :hosted_url, updated_at = now()
 where id = :photo_id;
+
+-- name: add_version(photo_id, sha256, bytes, width, height, format, hosted_bucket, hosted_key, author)!
+insert into core.media_asset_versions
+    (media_asset_id, sha256, bytes, width, height, format, hosted_bucket, hosted_key, author)
+values (:photo_id, :sha256, :bytes, :width, :height, :format, :hosted_bucket, :hosted_key, :author)
+on conflict on constraint media_asset_versions_pkey do nothing;
+
+-- name: versions(photo_id)
+select sha256, bytes, width, height, format, hosted_key, author, created_at
+from core.media_asset_versions where media_asset_id = :photo_id
+order by created_at desc, sha256;
 
 -- name: move_links(kept_id, duplicate_id)!
 -- Links of a duplicate go over to the photo that has the same bytes; where one stands already, it stays.

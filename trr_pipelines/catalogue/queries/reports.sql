@@ -124,8 +124,7 @@ select distinct batch_key from core.media_assets where id = any(:photo_ids) orde
 
 -- name: hosted_objects(bucket)
 -- Every object that a row stands for, with what the row says of it; `is_served` is false for retired ones.
-select hosted_key, bytes, true as is_served from core.media_assets
-where hosted_key is not null and hosted_bucket = :bucket
+select hosted_key, bytes, true as is_served from core.media_asset_versions where hosted_bucket = :bucket
 union all
 select hosted_key, bytes, true from core.media_asset_variants where hosted_bucket = :bucket
 union all
@@ -191,3 +190,17 @@ where a.batch_key = :batch and g.kind = :kind
 
 -- name: count_links()$
 select count(*) from core.media_links;
+
+-- name: batch_corrections(batch)^
+-- Edits by people, photos that ever had a proposal, and those of them that somebody corrected.
+select count(*) filter (where c.crop_mode = 'manual') as edits,
+       count(distinct c.crop_signature) as signatures,
+       count(distinct c.media_asset_id) filter (where c.crop_mode = 'auto') as proposed,
+       count(distinct c.media_asset_id) filter (
+           where c.crop_mode = 'manual' and exists (
+               select from core.media_asset_crops proposal
+               where proposal.media_asset_id = c.media_asset_id and proposal.crop_mode = 'auto' and proposal.id < c.id)
+       ) as proposals_corrected
+from core.media_asset_crops c
+join core.media_assets a on a.id = c.media_asset_id
+where a.batch_key = :batch;

@@ -20,7 +20,7 @@ on conflict on constraint removal_list_pkey do nothing;
 insert into core.removal_list (hosted_bucket, hosted_key, why, bytes)
 select :bucket, object.hosted_key, 'orphan', object.bytes
 from jsonb_to_recordset(:objects::jsonb) as object (hosted_key text, bytes bigint)
-where not exists (select from core.media_assets a where a.hosted_key = object.hosted_key and a.hosted_bucket = :bucket)
+where not exists (select from core.media_asset_versions a where a.hosted_key = object.hosted_key and a.hosted_bucket = :bucket)
   and not exists (select from core.media_asset_variants v where v.hosted_key = object.hosted_key)
   and not exists (select from core.retired_objects r
                   where r.hosted_bucket = :bucket and r.hosted_key = object.hosted_key)
@@ -30,7 +30,7 @@ on conflict on constraint removal_list_pkey do nothing;
 -- What has come back into use since it was listed.
 delete from core.removal_list l
 where l.hosted_bucket = :bucket and (
-    exists (select from core.media_assets a where a.hosted_key = l.hosted_key and a.hosted_bucket = l.hosted_bucket)
+    exists (select from core.media_asset_versions a where a.hosted_key = l.hosted_key and a.hosted_bucket = l.hosted_bucket)
     or exists (
         select from core.media_asset_variants v
         left join core.variant_generations g on g.media_asset_id = v.media_asset_id and g.kind = 'crop'
@@ -55,7 +55,7 @@ where hosted_bucket = :bucket group by why;
 -- Listed objects that something is served from, or is to be served from. There should be none.
 select l.hosted_key, l.why from core.removal_list l
 where l.hosted_bucket = :bucket and (
-    exists (select from core.media_assets a where a.hosted_key = l.hosted_key and a.hosted_bucket = l.hosted_bucket)
+    exists (select from core.media_asset_versions a where a.hosted_key = l.hosted_key and a.hosted_bucket = l.hosted_bucket)
     or exists (
         select from core.media_asset_variants v
         left join core.variant_generations g on g.media_asset_id = v.media_asset_id and g.kind = 'crop'
@@ -99,7 +99,7 @@ returning hosted_key;
 
 -- name: still_referenced(bucket, hosted_keys)
 -- Of these keys, those that some row stands for.
-select hosted_key from core.media_assets where hosted_bucket = :bucket and hosted_key = any(:hosted_keys)
+select hosted_key from core.media_asset_versions where hosted_bucket = :bucket and hosted_key = any(:hosted_keys)
 union
 select hosted_key from core.media_asset_variants where hosted_key = any(:hosted_keys)
 union
