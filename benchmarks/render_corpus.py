@@ -29,7 +29,7 @@ from trr_pipelines.imaging.render import RenderRequest
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one file ended; `peak_mb` is the largest resident size of its process, in megabytes."""
+    """How one file ended; CPU seconds and largest resident size (MB) of its process, 0 when that did not outlive it."""
 
     file: str
     format: str
@@ -85,19 +85,24 @@ def _render(file: Path, pool: RenderPool) -> Outcome:
     data = file.read_bytes()
     for process in pool.processes():
         _forget_peak(process)
-    began = time.monotonic()
+    before = {process: _cpu_seconds(process) for process in pool.processes()}
     try:
         rendered = pool.render(data, RenderRequest(BASE, CROP), name=file.name)
         image_format, state, detail, warnings = rendered.source.format, "complete", "", rendered.warnings
     except MediaError as error:
         image_format, state, detail, warnings = "", str(error.reason), error.detail, ()
-    seconds = time.monotonic() - began
+    seconds = sum(_cpu_seconds(process) - before.get(process, 0.0) for process in pool.processes())
     peak = max((_peak_mb(process) for process in pool.processes()), default=0.0)
     return Outcome(str(file), image_format, state, detail, warnings, round(seconds, 3), peak)
 
 
 def _forget_peak(pid: int) -> None:
     Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _cpu_seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def _peak_mb(pid: int) -> float:
@@ -113,7 +118,7 @@ def _print_report(outcomes: list[Outcome], seconds: float) -> None:
     print("failed, by reason")
     for state, count in Counter(o.state for o in outcomes if o.state != "complete").most_common():
         print(f"  {count:>7,}  {state}")
-    print("slowest (s)")
+    print("most CPU (s)")
     for outcome in sorted(outcomes, key=lambda o: -o.seconds)[:5]:
         print(f"  {outcome.seconds:>7.2f}  {outcome.state}  {outcome.file}")
     print("largest resident size (MB)")

@@ -21,8 +21,8 @@ from trr_pipelines.imaging.render import Rendered, RenderRequest
 
 CPU_SECONDS = 10
 
-# The difference to the CPU seconds is for a machine that has other things to do.
-WALL_SECONDS = 45.0
+# How long a process may take without using any CPU before it counts as hung.
+QUIET_SECONDS = 30.0
 
 # A process that keeps more than this after a photo is replaced: it takes 0.3 s, once in a great many photos.
 MAX_IDLE_BYTES = 400_000_000
@@ -39,17 +39,17 @@ class RenderPool:
     """
 
     def __init__(
-        self, workers: int | None = None, *, cpu_seconds: int = CPU_SECONDS, wall_seconds: float = WALL_SECONDS
+        self, workers: int | None = None, *, cpu_seconds: int = CPU_SECONDS, quiet_seconds: float = QUIET_SECONDS
     ) -> None:
         """
         Args:
             workers: how many processes, and so how many photos at a time; by default one for each CPU.
             cpu_seconds: how much CPU one photo may use before its process is killed.
-            wall_seconds: how long one photo may take before its process is killed.
+            quiet_seconds: how long a process may do nothing with a photo before it is killed.
         """
         self.workers = workers or len(os.sched_getaffinity(0))
         self._cpu_seconds = cpu_seconds
-        self._wall_seconds = wall_seconds
+        self._quiet_seconds = quiet_seconds
         # Last in, first out: a process that is warm is used before another one is started.
         self._places: queue.LifoQueue[RenderProcess | None] = queue.LifoQueue()
         for _ in range(self.workers):
@@ -140,14 +140,14 @@ class RenderPool:
         result: Rendered | MediaError
         keep = False
         try:
-            result, resident_bytes = protocol.parse_answer(*process.exchange(message, self._wall_seconds))
+            result, resident_bytes = protocol.parse_answer(*process.exchange(message, self._quiet_seconds))
             keep = resident_bytes <= MAX_IDLE_BYTES and not _is_out_of_memory(result)
         except ProcessDiedError as death:
             if self._is_closed:
                 raise PoolClosedError("the render pool was closed while it rendered") from death
             result = self._error_for_death(death.returncode)
         except ProcessTimeoutError:
-            result = RetryableError(Reason.DECODE_TIMEOUT, f"no answer after {self._wall_seconds:g} s")
+            result = RetryableError(Reason.DECODE_TIMEOUT, f"no answer and no work for {self._quiet_seconds:g} s")
         except protocol.ProtocolError as error:
             result = PermanentError(Reason.DECODE_CRASH, f"the render process sent {error}")
         finally:

@@ -112,10 +112,18 @@ def test_a_process_that_misbehaves_costs_only_its_photo(
 @pytest.mark.parametrize("failpoint", ["sleep"], indirect=True)
 @pytest.mark.usefixtures("failpoint")
 def test_a_process_that_hangs_is_killed_in_time() -> None:
-    with RenderPool(1, wall_seconds=2) as pool:
+    with RenderPool(1, quiet_seconds=2) as pool:
         error = failure_of(pool, pictures.jpeg(), "bad.jpg")
         assert (type(error), error.reason) == (RetryableError, Reason.DECODE_TIMEOUT)
         assert pool.render(pictures.jpeg(), EVERYTHING, name="good.jpg").variants
+
+
+def test_a_process_that_works_slowly_is_waited_for() -> None:
+    slow = pictures.progressive_scan_bomb(6_000, 150)
+    with RenderPool(1, quiet_seconds=0.5) as pool:
+        began = time.monotonic()
+        assert pool.render(slow, THUMB_ONLY, name="slow.jpg").variants
+        assert time.monotonic() - began > 0.5
 
 
 @pytest.mark.parametrize("failpoint", ["babble"], indirect=True)
