@@ -75,9 +75,12 @@ def bare(data: bytes) -> tuple[bytes, bytes | None, str]:
     profile: bytes | None = None
     problem = ""
     begin = 0
+    pixels_at = [chunk.at for chunk in _chunks(data) if chunk.name == b"IDAT"] or [0]
     for chunk in _chunks(data):
         is_ancillary = chunk.name[0] & _ANCILLARY_BIT
-        if is_ancillary and chunk.name != _TRANSPARENCY and chunk.end <= len(data):
+        # One between two parts of the pixels breaks them: taking it out would join what does not belong together.
+        is_among_pixels = pixels_at[0] < chunk.at < pixels_at[-1]
+        if is_ancillary and not is_among_pixels and chunk.name != _TRANSPARENCY and chunk.end <= len(data):
             kept.append(data[begin : chunk.at])
             begin = chunk.end
             if chunk.name == _PROFILE:

@@ -487,6 +487,18 @@ def test_a_damaged_checksum_of_pixels_is_corrupt() -> None:
     assert refusal(bytes(data)).reason is Reason.CORRUPT
 
 
+def test_pixels_of_a_png_that_something_interrupts_are_refused() -> None:
+    data = pictures.png(samples(SCENE), colour_type=2)
+    at = data.index(b"IDAT") - 4
+    packed = data[at + 8 : at + 8 + int.from_bytes(data[at : at + 4], "big")]
+    parts = [pictures.png_chunk(b"IDAT", packed[:500]), pictures.png_chunk(b"IDAT", packed[500:])]
+    rest = data[at + 12 + len(packed) :]
+
+    assert shown(data[:at] + parts[0] + parts[1] + rest).tobytes() == SCENE.tobytes()
+    interrupted = parts[0] + pictures.png_chunk(b"tEXt", b"a\0b") + parts[1]
+    assert refusal(data[:at] + interrupted + rest).reason in (Reason.TRUNCATED, Reason.CORRUPT)
+
+
 def test_planes_that_would_be_misread_are_refused() -> None:
     planes = np.zeros((8, 8, 3), np.uint16)
     assert refusal(pictures.tiff(planes, photometric=2, planar=True)).reason is Reason.UNSUPPORTED_FORMAT
