@@ -18,7 +18,6 @@ from dagster import (
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.defs.checks import claims_by_asset
 from trr_pipelines.defs.metadata import finding_metadata, report_metadata, tally_metadata
-from trr_pipelines.defs.partitions import import_batches
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.pipeline import batch_report
 from trr_pipelines.pipeline.archive import Archive
@@ -30,7 +29,6 @@ LANE_TAG = "trr/lane"
 import_batch = define_asset_job(
     "import_batch",
     selection=AssetSelection.assets("original_images", "base_variants", "auto_crops", "crop_variants"),
-    partitions_def=import_batches,
     description="One import batch: fetch its originals, render what its photos lack, check the result.",
     tags={LANE_TAG: "live"},
 )

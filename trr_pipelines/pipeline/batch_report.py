@@ -152,7 +152,8 @@ def _payload_numbers(conn: Connection, batch: str, *, is_crop: bool) -> dict[str
 def make_contact_sheet(archive: Archive, batch: str, variant_key: str) -> ContactSheet | None:
     """The contact sheet of one rendition of a batch; None when there is no picture to show.
 
-    It is for looking only: when the store cannot give or take it just now, there is none, and nothing else suffers.
+    It is for looking only: when the store cannot give or take it just now, or a thumb in it was damaged (which a
+    check tells), there is none, and nothing else suffers.
     """
     with archive.database.transaction() as conn:
         rows = reports.batch_thumbs(conn, batch, variant_key, FULL_THUMBS)
@@ -164,9 +165,9 @@ def make_contact_sheet(archive: Archive, batch: str, variant_key: str) -> Contac
         sha256 = hashlib.sha256(full).hexdigest()
         key = f"contact_sheets/{batch}/{variant_key}-{sha256[:16]}.webp"
         stored = archive.store.put_if_absent(key, full, content_type="image/webp", sha256=sha256)
-    except MediaError:
+        inline = contact_sheet(thumbs[:INLINE_THUMBS], cell=64, columns=8, max_bytes=INLINE_BYTES)
+    except (MediaError, OSError, SyntaxError, ValueError):  # the last three are how Pillow refuses a damaged file
         return None
-    inline = contact_sheet(thumbs[:INLINE_THUMBS], cell=64, columns=8, max_bytes=INLINE_BYTES)
     return ContactSheet(
         f"data:image/webp;base64,{base64.b64encode(inline).decode()}",
         archive.store.public_url(stored.key),

@@ -1,0 +1,51 @@
+"""Dagster over a real archive: the definitions, an instance of the test's own, and the archive they open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance, Definitions
+
+from trr_pipelines.pipeline.archive import Archive
+
+# Partitions of checks are in preview in the version that we pin, and Dagster uses what it calls deprecated itself.
+DAGSTERS_OWN_WARNINGS = (
+    "ignore::dagster.PreviewWarning",
+    "ignore::dagster.BetaWarning",
+    "ignore:InitResourceContext.dagster_run:DeprecationWarning",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            for warning in DAGSTERS_OWN_WARNINGS:
+                item.add_marker(pytest.mark.filterwarnings(warning))
+
+
+@pytest.fixture
+def defs(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> Iterator[Definitions]:
+    """The definitions as Dagster loads them; their resource opens the test's archive."""
+    from trr_pipelines.definitions import defs as loaded
+    from trr_pipelines.defs import resources
+
+    assert archive.settings.database_url is not None
+    monkeypatch.setenv("TRR_HOME", str(archive.settings.home))
+    monkeypatch.setenv("TRR_DATABASE_URL", archive.settings.database_url.get_secret_value())
+    monkeypatch.setenv("TRR_MEDIA_STORE", archive.settings.media_store)
+    monkeypatch.setenv("TRR_RENDER_PROCESSES", "1")
+    resources._opened_once.cache_clear()
+    yield loaded
+    resources._opened_once.cache_clear()
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    """Dagster's storage, as files of the test's own."""
+    home = tmp_path / "dagster"
+    home.mkdir()
+    with DagsterInstance.local_temp(str(home)) as one:
+        yield one

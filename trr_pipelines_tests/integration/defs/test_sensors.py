@@ -1,0 +1,162 @@
+"""Sensors against a real catalogue: what they ask Dagster for, and that nothing is lost when Dagster forgets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from dagster import (
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRunStatus,
+    Definitions,
+    RunRequest,
+    SensorResult,
+    build_run_status_sensor_context,
+    build_sensor_context,
+)
+from dagster._core.test_utils import create_run_for_test
+
+from trr_pipelines.catalogue import dispatches, ledger
+from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.imaging.geometry import Crop
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.batch_run import begin_batch
+from trr_pipelines.pipeline.crops import set_crop
+from trr_pipelines_tests import pictures
+from trr_pipelines_tests.support.archives import import_files, photo_ids, query, run, value
+
+
+@pytest.fixture
+def batch(archive: Archive, tmp_path: Path) -> str:
+    return import_files(archive, tmp_path / "in", {"a.jpg": pictures.jpeg()})
+
+
+@pytest.fixture
+def rendered(archive: Archive, batch: str, render_pool: RenderPool) -> UUID:
+    run(archive, batch, pool=render_pool)
+    return photo_ids(archive)["a.jpg"]
+
+
+def tick(defs: Definitions, instance: DagsterInstance, name: str, cursor: str | None = None) -> SensorResult:
+    assert defs.resources is not None
+    archive = defs.resources["archive"]
+    context = build_sensor_context(instance=instance, definitions=defs, cursor=cursor, resources={"archive": archive})
+    with context:
+        result = defs.resolve_sensor_def(name)(context)
+    assert isinstance(result, SensorResult)
+    return result
+
+
+def requests(result: SensorResult) -> list[RunRequest]:
+    return list(result.run_requests or ())
+
+
+def added(result: SensorResult) -> list[str]:
+    return [key for one in result.dynamic_partitions_requests or () for key in one.partition_keys]
+
+
+def test_a_new_batch_is_announced_and_asked_for_in_the_same_tick(
+    defs: Definitions, instance: DagsterInstance, batch: str
+) -> None:
+    result = tick(defs, instance, "new_imports")
+    assert added(result) == [batch]
+    (request,) = requests(result)
+    assert (request.run_key, request.partition_key) == (f"batch:{batch}:1", batch)
+    assert request.tags["trr/scope"] == f"batch:{batch}"
+
+
+def test_ticks_ask_under_the_same_key_until_the_run_has_begun(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, batch: str
+) -> None:
+    keys = [[one.run_key for one in requests(tick(defs, instance, "new_imports", "healed"))] for _ in range(3)]
+    assert keys == [[f"batch:{batch}:1"]] * 3
+    begin_batch(archive, batch, "run-1")
+    assert requests(tick(defs, instance, "new_imports", "healed")) == []
+
+
+def test_a_batch_is_announced_until_dagster_has_it(defs: Definitions, instance: DagsterInstance, batch: str) -> None:
+    assert [added(tick(defs, instance, "new_imports", "healed")) for _ in range(2)] == [[batch]] * 2
+    instance.add_dynamic_partitions("import_batches", [batch])
+    assert [added(tick(defs, instance, "new_imports", "healed")) for _ in range(2)] == [[], []]
+
+
+def test_a_new_storage_of_dagster_learns_of_every_batch_at_its_first_tick(
+    defs: Definitions, instance: DagsterInstance, batch: str
+) -> None:
+    instance.add_dynamic_partitions("import_batches", [batch])
+    tick(defs, instance, "new_imports")
+    with DagsterInstance.ephemeral() as new:
+        assert added(tick(defs, new, "new_imports")) == [batch]
+
+
+def test_a_run_that_dagster_lost_is_asked_for_anew_and_one_that_waits_is_not(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, batch: str
+) -> None:
+    tick(defs, instance, "new_imports")
+    create_run_for_test(
+        instance,
+        status=DagsterRunStatus.NOT_STARTED,
+        tags={"dagster/run_key": f"batch:{batch}:1"},
+        job_name="import_batch",
+    )
+    query(archive.database, "update core.dispatches set requested_at = now() - interval '1 hour'")
+    assert [one.run_key for one in requests(tick(defs, instance, "new_imports"))] == [f"batch:{batch}:1"]
+    with DagsterInstance.ephemeral() as forgetful:
+        assert [one.run_key for one in requests(tick(defs, forgetful, "new_imports"))] == [f"batch:{batch}:2"]
+
+
+@pytest.mark.parametrize("name", ["crop_changes", "retry_failed"])
+def test_a_tick_without_work_says_so(defs: Definitions, instance: DagsterInstance, rendered: UUID, name: str) -> None:
+    result = tick(defs, instance, name)
+    assert requests(result) == []
+    assert str(result.skip_reason.skip_message if result.skip_reason else "") == "nothing is due"
+
+
+def photos_of(request: RunRequest) -> Any:
+    config = request.run_config
+    return config["ops"]["rerender_scattered_photos"]["config"]["photo_ids"]
+
+
+def test_an_edited_crop_becomes_one_run_of_that_photo(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, rendered: UUID
+) -> None:
+    set_crop(archive.database, rendered, Crop("manual", 10, 10, 2), author="ann@example.org")
+    (request,) = requests(tick(defs, instance, "crop_changes"))
+    assert (request.run_key, photos_of(request)) == ("crops:1", [str(rendered)])
+    assert request.tags["trr/scope"] == "crops"
+
+
+def test_a_failed_photo_becomes_one_run_when_it_is_due(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, rendered: UUID
+) -> None:
+    query(
+        archive.database,
+        "update core.variant_generations set state = 'failed', reason = 'storage_timeout', next_attempt_at = now()"
+        " where kind = 'base'",
+    )
+    (request,) = requests(tick(defs, instance, "retry_failed"))
+    assert (request.run_key, photos_of(request)) == ("retries:1", [str(rendered)])
+
+
+def test_a_failed_run_frees_what_it_held_and_moves_its_key_on(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, batch: str
+) -> None:
+    instance.add_dynamic_partitions("import_batches", ["nobody"])
+    failed = defs.resolve_job_def("import_batch").execute_in_process(
+        instance=instance, tags={"trr/scope": f"batch:{batch}"}, partition_key="nobody", raise_on_error=False
+    )
+    begin_batch(archive, batch, failed.run_id)
+    archive.database.run(lambda conn: ledger.claim(conn, Scope(batch=batch), ("original",), failed.run_id, limit=1))
+    (event,) = [one for one in failed.all_events if one.event_type is DagsterEventType.RUN_FAILURE]
+    assert defs.resources is not None
+    with build_run_status_sensor_context(
+        "failed_runs", event, instance, failed.dagster_run, resources={"archive": defs.resources["archive"]}
+    ) as context:
+        defs.resolve_sensor_def("failed_runs")(context.for_run_failure())
+    assert value(archive.database, "select count(*) from core.variant_generations where lease_until is not null") == 0
+    dispatch = archive.database.run(lambda conn: dispatches.request(conn, f"batch:{batch}"))
+    assert dispatch.epoch == 3
