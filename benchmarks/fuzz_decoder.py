@@ -68,6 +68,7 @@ def fuzz(count: int, seed: int, folder: Path | None = None) -> Findings:
     """Renders `count` damaged files, the same for the same arguments, and looks for what is left behind."""
     seeds = [*seed_files(), *_files_of(folder)]
     findings = Findings()
+    others = set(psutil.Process().children(recursive=True))
     with _scratch_folder() as scratch:
         with RenderPool() as pool, ThreadPoolExecutor(pool.workers) as threads:
             for end, fault, seconds in threads.map(lambda number: _try(number, seed, seeds, pool), range(count)):
@@ -75,7 +76,7 @@ def fuzz(count: int, seed: int, folder: Path | None = None) -> Findings:
                 findings.faults += [fault] if fault else []
                 findings.slowest = max(findings.slowest, seconds)
         findings.faults += [f"a file is left: {path}" for path in scratch.rglob("*")]
-    for process in psutil.Process().children(recursive=True):
+    for process in set(psutil.Process().children(recursive=True)) - others:
         if "trr_pipelines.compute.child" in process.cmdline():
             findings.faults.append(f"a process is left: {process.pid}")
     return findings

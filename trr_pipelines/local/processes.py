@@ -84,7 +84,16 @@ class Child:
             self.process.wait(STOP_SECONDS)
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+            self._wait_for_group(time.monotonic() + STOP_SECONDS)
         self.process.wait()
+
+    def _wait_for_group(self, deadline: float) -> None:
+        """Until nobody of its process group is left: who still dies may still hold the embedded database."""
+        assert self.process is not None
+        while time.monotonic() < deadline:
+            self.process.poll()
+            os.killpg(self.process.pid, 0)
+            time.sleep(0.02)
 
 
 def _command(process: psutil.Process) -> str:

@@ -49,9 +49,10 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def stack(server_home: Path) -> Iterator[RunningStack]:
     """`trr up` on ports of its own, ended by SIGTERM; everything it started must be gone then."""
-    home = tmp_path_factory.mktemp("stack") / ".trr"
+    server_home.mkdir()
+    home = server_home / ".trr"
     api, dagster = free_port(), free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("TRR_", "DAGSTER_"))},

@@ -57,7 +57,7 @@ def test_files_dropped_in_are_rendered_by_the_sensor(stack: RunningStack, batch:
 
 
 def test_the_asset_graph_shows_four_assets_that_are_filled(stack: RunningStack, batch: str, page: Page) -> None:
-    page.goto(f"{stack.dagster}/asset-groups")
+    page.goto(f"{stack.dagster}/locations/trr_pipelines/asset-groups/photos")
     for asset in ("original_images", "base_variants", "auto_crops", "crop_variants"):
         expect(page.get_by_text(asset).first).to_be_visible()
     expect(page.get_by_text("100% filled")).to_have_count(4)
@@ -68,7 +68,7 @@ def test_a_partition_shows_its_numbers_and_its_contact_sheet(stack: RunningStack
     for name in ("grid_bytes_before", "grid_bytes_after", "grid_reduction_percent", "card_p95_bytes"):
         expect(page.get_by_text(name, exact=True)).to_be_visible()
     page.get_by_text("Show Markdown").first.click()
-    picture = page.get_by_role("dialog").get_by_role("img")
+    picture = page.get_by_role("dialog").get_by_role("img", name="photos")
     expect(picture).to_be_visible()
     assert (picture.get_attribute("src") or "").startswith("data:image/webp;base64,")
     assert picture.evaluate("image => image.complete && image.naturalWidth > 0")

@@ -27,10 +27,20 @@ EVERYTHING = RenderRequest(BASE, CROP)
 THUMB_ONLY = RenderRequest(BASE, None)
 
 
+_of_others: set[psutil.Process] = set()
+
+
+@pytest.fixture(autouse=True)
+def others_first() -> None:
+    """Pools of other modules may be open in this worker: their processes are not this test's."""
+    _of_others.clear()
+    _of_others.update(psutil.Process().children())
+
+
 def children() -> list[psutil.Process]:
-    """The render processes of this test process."""
+    """The render processes that this test's pools started."""
     found = []
-    for process in psutil.Process().children():
+    for process in set(psutil.Process().children()) - _of_others:
         try:
             if "trr_pipelines.compute.child" in process.cmdline():
                 found.append(process)
