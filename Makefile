@@ -38,8 +38,9 @@ lint: setup ## Format, lint, types, import layers, definitions
 
 check: lint test ## What CI runs
 
-bench: setup ## Photos per second beside sharp and libvips; PHOTOS=folder takes your own
+bench: setup ## Photos per second beside sharp and libvips, and what the pipeline costs; PHOTOS=folder takes your own
 	@$(BIN)/python benchmarks/compare.py $(if $(PHOTOS),--photos "$(PHOTOS)")
+	@$(BIN)/python -m benchmarks.pipeline $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 clean: ## Remove .venv and the embedded state
 	rm -rf $(VENV) .trr

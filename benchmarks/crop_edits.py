@@ -62,7 +62,8 @@ def _import(archive: Archive, photos: Path | None, partitions: int) -> list[UUID
     stamp = f"{datetime.now(UTC):%H%M%S}"
     with tempfile.TemporaryDirectory() as scratch:
         source = photos or write_samples(Path(scratch) / "samples").parent
-        files = multiply(source, Path(scratch) / "photos", partitions * PHOTOS_PER_PARTITION)
+        multiply(source, Path(scratch) / "photos", partitions * PHOTOS_PER_PARTITION)
+        files = sorted((Path(scratch) / "photos").iterdir())
         batches: list[str] = []
         for number in range(partitions):
             folder = Path(scratch) / f"batch-{number}"
