@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import itertools
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -22,8 +20,7 @@ from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.opening import open_store
-
-_numbers = itertools.count()
+from trr_pipelines_tests.support.databases import new_database
 
 
 @pytest.fixture(autouse=True)
@@ -78,24 +75,15 @@ def _ensure_template(server: EmbeddedPostgres) -> None:
 @pytest.fixture
 def empty_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A database of the test's own, with nothing in it."""
-    with _new_database(postgres, "template1") as url:
+    with new_database(postgres, "template1") as url:
         yield url
 
 
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A database of the test's own, with the newest schema."""
-    with _new_database(postgres, "template_trr") as url:
+    with new_database(postgres, "template_trr") as url:
         yield url
-
-
-@contextmanager
-def _new_database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
-    name = sql.Identifier(f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{next(_numbers)}")
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as conn:
-        conn.execute(sql.SQL("create database {} template {}").format(name, sql.Identifier(template)))
-        yield postgres.url(name.as_string().strip('"'))
-        conn.execute(sql.SQL("drop database {} with (force)").format(name))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from trr_pipelines.catalogue.database import Database
+from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
@@ -24,10 +24,13 @@ EVERYTHING = Outputs()
 
 
 def query(database: Database, sql: str, *parameters: object) -> list[dict[str, Any]]:
-    """The rows of any statement, in a transaction of its own."""
-    with database.transaction() as conn:
+    """The rows of any statement, in a transaction of its own; patient with a server that was just killed."""
+
+    def work(conn: Connection) -> list[dict[str, Any]]:
         cursor = conn.execute(sql, parameters)  # type: ignore[arg-type]  the tests' own SQL
         return cursor.fetchall() if cursor.description else []
+
+    return database.run(work)
 
 
 def value(database: Database, sql: str, *parameters: object) -> Any:
@@ -90,27 +93,32 @@ def ledger_of(archive: Archive, name: str) -> dict[str, str]:
 
 
 def final_state(database: Database) -> dict[str, Any]:
-    """All that must be the same however a run was disturbed: by source address, without ids, times and attempts."""
+    """All that must be the same however a run was disturbed, without ids, times and attempts.
+
+    Photos go by the hash of their bytes: which of two arrivals of the same bytes is kept is chance.
+    """
     photos = query(
         database,
-        "select source_url, state, reason, sha256, bytes, width, height, format, placeholder, dominant_color"
-        " from core.media_assets order by source_url",
+        "select coalesce(sha256, source_url) as photo, state, reason, bytes, width, height, format, placeholder,"
+        " dominant_color from core.media_assets order by 1",
     )
     variants = query(
         database,
-        "select a.source_url, v.variant_key, v.format, v.width, v.height, v.bytes, v.sha256, v.crop_signature, v.recipe"
-        " from core.media_asset_variants v join core.media_assets a on a.id = v.media_asset_id"
+        "select a.sha256 as photo, v.variant_key, v.format, v.width, v.height, v.bytes, v.sha256, v.crop_signature,"
+        " v.recipe from core.media_asset_variants v join core.media_assets a on a.id = v.media_asset_id"
         " where v.superseded_at is null order by 1, 2, 3",
     )
     ledger = query(
         database,
-        "select a.source_url, g.kind, g.state, g.reason, g.wanted, g.served, g.recipe, g.lease_until is null as is_free"
+        "select coalesce(a.sha256, a.source_url) as photo, g.kind, g.state, g.reason, g.wanted, g.served, g.recipe,"
+        " g.lease_until is null as is_free"
         " from core.variant_generations g join core.media_assets a on a.id = g.media_asset_id order by 1, 2",
     )
     links = query(
         database,
-        "select a.source_url, l.kind, l.position, s.title, p.full_name"
+        "select coalesce(a.sha256, a.source_url) as photo, l.kind, s.title, p.full_name"
         " from core.media_links l join core.media_assets a on a.id = l.media_asset_id"
-        " left join core.shows s on s.id = l.show_id left join core.people p on p.id = l.person_id order by 1, 4, 5, 2",
+        " left join core.shows s on s.id = l.show_id left join core.people p on p.id = l.person_id"
+        " order by 1, 3, 4, 2",
     )
     return {"photos": photos, "variants": variants, "ledger": ledger, "links": links}

@@ -1,0 +1,25 @@
+"""Databases of a test's own on the server that all tests share."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+
+from trr_pipelines.catalogue.embedded import EmbeddedPostgres
+
+_numbers = itertools.count()
+
+
+@contextmanager
+def new_database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
+    """The URL of a new database; it is dropped after the block, whoever is still connected."""
+    name = sql.Identifier(f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{next(_numbers)}")
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as conn:
+        conn.execute(sql.SQL("create database {} template {}").format(name, sql.Identifier(template)))
+        yield postgres.url(name.as_string().strip('"'))
+        conn.execute(sql.SQL("drop database {} with (force)").format(name))
