@@ -1,0 +1,156 @@
+"""Processes of the local stack: attached to us, one of a kind, told apart when they fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from trr_pipelines.errors import SetupError
+from trr_pipelines.local.dagster_home import PROJECT, dagster_home, write_workspace
+from trr_pipelines.local.processes import Child, accepts, answers, free_port, last_line, require_free_port
+from trr_pipelines.local.stack import Stack, only_one
+from trr_pipelines.settings import Settings
+
+PARENT = """
+import sys, time
+from trr_pipelines.local.processes import start_attached
+child = start_attached("http.server", ["--bind", "127.0.0.1", sys.argv[1]], {}, None)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def wait_for_end(process: psutil.Process, seconds: float = 10) -> None:
+    _, alive = psutil.wait_procs([process], timeout=seconds)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
+def test_a_part_ends_when_its_starter_does_however_that_ends(sign: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(free_port())], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.send_signal(sign)
+    wait_for_end(child)
+
+
+def child(folder: Path, module: str, *arguments: str) -> Child:
+    return Child("part", module, list(arguments), folder / "part.log")
+
+
+def test_a_part_that_is_ready_can_be_stopped_and_is_gone(tmp_path: Path) -> None:
+    port = free_port()
+    part = Child(
+        "part",
+        "http.server",
+        ["--bind", "127.0.0.1", str(port)],
+        tmp_path / "part.log",
+        answers(f"http://127.0.0.1:{port}/"),
+    )
+    part.start()
+    part.wait_until_ready()
+    assert accepts(port)()
+    assert not part.has_ended()
+    part.stop()
+    assert part.has_ended()
+    assert not accepts(port)()
+
+
+def test_a_part_that_ends_while_starting_is_told_with_the_last_line_of_its_log(tmp_path: Path) -> None:
+    part = child(tmp_path, "no_such_module_here")
+    part.is_ready = lambda: False
+    part.start()
+    with pytest.raises(SetupError, match=r"part ended while starting: .*No module named no_such_module_here"):
+        part.wait_until_ready()
+    part.stop()
+
+
+def test_a_part_that_does_not_stay_up_ends_the_stack_by_name(tmp_path: Path) -> None:
+    part = child(tmp_path, "no_such_module_here")
+    part.start()
+    told: list[str] = []
+    with pytest.raises(SetupError, match=r"part does not stay up: .*no_such_module_here"):
+        Stack([part], "", "").keep_running(told.append)
+    assert told == ["part ended; starting it again"] * 3
+    part.stop()
+
+
+def test_a_port_in_use_is_refused_with_the_setting_that_changes_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SetupError, match=rf"port {port} for the API is in use .*; give another in TRR_API_PORT"):
+            require_free_port(port, "API", "TRR_API_PORT")
+    require_free_port(port, "API", "TRR_API_PORT")
+
+
+def test_a_second_stack_of_a_home_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with only_one(home, "up"):
+        with (
+            pytest.raises(SetupError, match=rf"trr up already runs for {home} \(process {os.getpid()}\)"),
+            only_one(home, "up"),
+        ):
+            pass
+        with only_one(home, "demo"), only_one(tmp_path / "another", "up"):
+            pass
+    with only_one(home, "up"):
+        pass
+
+
+def test_a_stack_that_was_killed_does_not_keep_its_successor_out(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from trr_pipelines.local.stack import only_one\n"
+        "with only_one(Path(sys.argv[1]), 'up'): print('in', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "in\n"
+        with pytest.raises(SetupError, match=f"process {first.pid}"), only_one(tmp_path, "up"):
+            pass
+        first.kill()
+    with only_one(tmp_path, "up"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("one\ntwo\n\n", "two"),
+        ("  spaced  \n", "spaced"),
+        ("x" * 500, "x" * 300),
+        ("\n\n", "see {log}"),
+        (None, "see {log}"),
+    ],
+)
+def test_the_last_line_of_a_log_is_the_last_that_says_something(tmp_path: Path, text: str | None, line: str) -> None:
+    log = tmp_path / "a.log"
+    if text is not None:
+        log.write_text(text, encoding="utf-8")
+    assert last_line(log) == line.format(log=log)
+
+
+def test_dagsters_home_has_the_projects_configuration_each_time_it_is_asked_for(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    home = dagster_home(settings)
+    (home / "dagster.yaml").write_text("edited: true", encoding="utf-8")
+    assert dagster_home(settings) == home
+    assert (home / "dagster.yaml").read_text(encoding="utf-8") == (PROJECT / "dagster.yaml").read_text(encoding="utf-8")
+    assert "port: 4321" in write_workspace(settings, 4321).read_text(encoding="utf-8")
+
+
+def test_nobody_answers_where_nobody_listens() -> None:
+    port = free_port()
+    began = time.monotonic()
+    assert not accepts(port)()
+    assert not answers(f"http://127.0.0.1:{port}/")()
+    assert time.monotonic() - began < 4
