@@ -14,7 +14,7 @@ from typing import Any
 from trr_pipelines.errors import InputError, MediaError, PermanentError, Reason, RetryableError
 from trr_pipelines.imaging.decode import SourceInfo
 from trr_pipelines.imaging.geometry import Crop
-from trr_pipelines.imaging.recipes import EncoderOptions, Recipe, Target
+from trr_pipelines.imaging.recipes import EncoderOptions, QuantCurve, Recipe, Target
 from trr_pipelines.imaging.render import Rendered, RenderedVariant, RenderRequest
 
 LENGTHS = struct.Struct(">IQ")
@@ -68,9 +68,14 @@ def _recipe(fields: dict[str, Any] | None) -> Recipe | None:
         targets=tuple(Target(**target) for target in fields["targets"]),
         formats=tuple(fields["formats"]),
         transparent_formats=tuple(fields["transparent_formats"]),
-        encoder=EncoderOptions(**fields["encoder"]),
+        encoder=_encoder(fields["encoder"]),
         codec_epoch=fields["codec_epoch"],
     )
+
+
+def _encoder(fields: dict[str, Any]) -> EncoderOptions:
+    curves = {name: QuantCurve(**fields[name]) for name in ("jpeg_luma", "jpeg_chroma")}
+    return EncoderOptions(**{**fields, **curves})
 
 
 def answer(rendered: Rendered, resident_bytes: int) -> list[bytes]:

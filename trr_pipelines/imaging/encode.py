@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import math
+import zlib
+from functools import cache
 from io import BytesIO
 from typing import Any
 
 from PIL import Image
 
-from trr_pipelines.imaging.recipes import EncoderOptions
+from trr_pipelines.imaging.recipes import EncoderOptions, QuantCurve
+
+_BLOCK = 8
 
 
 def encode(image: Image.Image, image_format: str, quality: int, options: EncoderOptions) -> bytes:
-    """`image` (L, RGB or RGBA, without info) as a file of `image_format`; `quality` from 0 to 100, not for PNG."""
+    """`image` (L, RGB or RGBA, without info) as a file of `image_format`; `quality` from 1 to 100, not for PNG."""
     buffer = BytesIO()
     image.save(buffer, image_format, **_ARGUMENTS[image_format](quality, options))
     return buffer.getvalue()
 
 
+@cache
+def quantisation_table(curve: QuantCurve, quality: int) -> tuple[int, ...]:
+    """The 64 steps of `curve`, row by row, at `quality` (1 to 100) as libjpeg scales the tables of the standard."""
+    scale = 50 / quality if quality < 50 else 2 - quality / 50
+    steps = []
+    for row in range(_BLOCK):
+        for column in range(_BLOCK):
+            length = min(1.0, math.hypot(row, column) / (_BLOCK - 1))
+            step = curve.finest + (curve.coarsest - curve.finest) * length**curve.bend
+            steps.append(min(255, max(1, round(step * scale))))
+    return tuple(steps)
+
+
 def _webp(quality: int, options: EncoderOptions) -> dict[str, Any]:
-    return {"quality": quality, "method": options.webp_method}
+    return {"quality": quality, "method": options.webp_method, "alpha_quality": options.webp_alpha_quality}
 
 
 def _jpeg(quality: int, options: EncoderOptions) -> dict[str, Any]:
     return {
-        "quality": quality,
+        "qtables": [quantisation_table(curve, quality) for curve in (options.jpeg_luma, options.jpeg_chroma)],
         "subsampling": options.jpeg_subsampling,
         "progressive": options.jpeg_progressive,
         "optimize": True,
@@ -31,12 +49,14 @@ def _jpeg(quality: int, options: EncoderOptions) -> dict[str, Any]:
 
 
 def _png(_: int, options: EncoderOptions) -> dict[str, Any]:
-    return {"compress_level": options.png_compress_level}
+    return {"compress_level": options.png_compress_level, "compress_type": _STRATEGIES[options.png_strategy]}
 
 
 def _avif(quality: int, options: EncoderOptions) -> dict[str, Any]:
     # One thread: the worker processes already fill the cores, and the bytes must not depend on their number.
-    return {"quality": quality, "speed": options.avif_speed, "max_threads": 1}
+    return {"quality": max(1, quality + options.avif_quality_offset), "speed": options.avif_speed, "max_threads": 1}
 
+
+_STRATEGIES = {"default": zlib.Z_DEFAULT_STRATEGY, "rle": zlib.Z_RLE}
 
 _ARGUMENTS = {"webp": _webp, "jpeg": _jpeg, "png": _png, "avif": _avif}
