@@ -127,6 +127,7 @@ def register_original(conn: Connection, photo_id: UUID, original: Original) -> U
     _queries.move_links(conn, kept_id=kept, duplicate_id=photo_id)
     _queries.move_items(conn, kept_id=kept, duplicate_id=photo_id)
     _queries.remove_photo(conn, photo_id=photo_id)
+    _queries.take_first_address(conn, photo_id=kept)
     return kept
 
 

@@ -47,6 +47,15 @@ where media_asset_id = :duplicate_id;
 -- name: remove_photo(photo_id)!
 delete from core.media_assets where id = :photo_id;
 
+-- name: take_first_address(photo_id)!
+-- Which of two twins arrives first is chance; the address that a photo is known by is that of its first import.
+update core.media_assets a
+set source = first.source, source_url = first.source_url
+from (select source, source_url from core.import_items where media_asset_id = :photo_id order by id limit 1) as first
+where a.id = :photo_id and (a.source, a.source_url) is distinct from (first.source, first.source_url)
+  and not exists (
+      select from core.media_assets other where (other.source, other.source_url) = (first.source, first.source_url));
+
 -- name: mark_failed(reason, photo_id)!
 -- A photo whose earlier set still stands can be shown, whatever became of the new one.
 update core.media_assets a set state = 'failed', reason = :reason, updated_at = now()

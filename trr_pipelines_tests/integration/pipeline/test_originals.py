@@ -252,3 +252,18 @@ def test_a_stored_original_that_was_damaged_is_never_taken_for_the_photo(archive
     archive.store.delete([key])
     query(archive.database, "update core.variant_generations set next_attempt_at = now() where state = 'failed'")
     assert mirror_originals(archive, Scope(batch=batch), "run-2").complete == 1
+
+
+@pytest.mark.parametrize("order", [("a.jpg", "b.jpg"), ("b.jpg", "a.jpg")])
+def test_whichever_twin_arrives_first_the_photo_is_known_by_its_first_import(
+    archive: Archive, tmp_path: Path, order: tuple[str, str]
+) -> None:
+    data = pictures.jpeg(60, 40)
+    import_files(archive, tmp_path / "in", {"a.jpg": data, "b.jpg": data})
+    ids = photo_ids(archive)
+    for name in order:
+        mirror_originals(archive, Scope(photo_ids=(ids[name],)), "run")
+    assert list(photo_ids(archive)) == ["a.jpg"]
+    again = import_files(archive, tmp_path / "in", {})
+    assert again
+    assert list(photo_ids(archive)) == ["a.jpg"]
