@@ -48,11 +48,18 @@ class Outputs:
 
 
 def render_photos(
-    archive: Archive, scope: Scope, run_id: str, outputs: Outputs = Outputs(), *, pool: RenderPool | None = None
+    archive: Archive,
+    scope: Scope,
+    run_id: str,
+    outputs: Outputs = Outputs(),
+    *,
+    pool: RenderPool | None = None,
+    claimed: Sequence[Claim] = (),
 ) -> Tally:
     """Render whatever the photos of the scope lack, and sets of an older recipe anew.
 
-    Each photo is decoded once for all its outputs. Returns when every photo has its sets or has failed.
+    Each photo is decoded once for all its outputs. `claimed` is work that the run holds already. Returns when every
+    photo has its sets or has failed.
     """
     if outputs.base:
         archive.database.run(lambda conn: ledger.reopen_outdated(conn, scope, "base", BASE.fingerprint))
@@ -60,7 +67,7 @@ def render_photos(
         archive.database.run(lambda conn: ledger.reopen_outdated(conn, scope, "crop", CROP.fingerprint))
     if pool is None:
         with RenderPool(archive.settings.render_processes or None) as own:
-            return render_photos(archive, scope, run_id, outputs, pool=own)
+            return render_photos(archive, scope, run_id, outputs, pool=own, claimed=claimed)
     work = Work(
         archive.database,
         scope,
@@ -69,7 +76,7 @@ def render_photos(
         pool.workers + IO_THREADS,
         propose_crops=outputs.auto_crops,
     )
-    return work_through(work, _Renderer(archive, pool, run_id))
+    return work_through(work, _Renderer(archive, pool, run_id), claimed=claimed)
 
 
 class _Renderer:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trr_pipelines.catalogue import dispatches, reports
-from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.catalogue import dispatches, ledger, reports
+from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.catalogue.ledger import Claim, Scope
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.originals import mirror_originals
-from trr_pipelines.pipeline.rendering import render_photos
+from trr_pipelines.pipeline.rendering import Outputs, render_photos
 from trr_pipelines.pipeline.work import Tally
 
 
@@ -25,14 +26,22 @@ class TouchedSet:
 
 
 def rerender_photos(archive: Archive, scope: Scope, run_id: str, dispatch: str | None) -> Tally:
-    """Fetch what is missing of these photos and render what they lack. `dispatch` is what a sensor asked under."""
-    if dispatch is not None:
-        archive.database.run(lambda conn: dispatches.claim(conn, dispatch, run_id))
-    mirror_originals(archive, scope, run_id)
-    tally = render_photos(archive, scope, run_id)
+    """Render what these photos lack and fetch what is missing of them. `dispatch` is what a sensor asked under."""
+    claimed = archive.database.run(lambda conn: _begin(conn, scope, run_id, dispatch))
+    tally = render_photos(archive, scope, run_id, claimed=claimed)
+    if mirror_originals(archive, scope, run_id).complete:
+        tally.include(render_photos(archive, scope, run_id))
     if dispatch is not None:
         archive.database.run(lambda conn: dispatches.succeed(conn, dispatch, run_id))
     return tally
+
+
+def _begin(conn: Connection, scope: Scope, run_id: str, dispatch: str | None) -> list[Claim]:
+    """Take the photos and the dispatch at once: in between, a sensor would ask for a run that finds nothing to do."""
+    if dispatch is not None:
+        dispatches.claim(conn, dispatch, run_id)
+    limit = max(1, len(scope.photo_ids or ()))
+    return ledger.claim(conn, scope, Outputs().kinds, run_id, limit=limit, propose_crops=True)
 
 
 def touched_sets(archive: Archive, scope: Scope) -> Iterator[TouchedSet]:

@@ -63,6 +63,15 @@ class Tally:
         self.bytes_read += outcome.bytes_read
         self.bytes_written += outcome.bytes_written
 
+    def include(self, other: Tally) -> None:
+        """Count what another part of the same run did."""
+        self.ended += other.ended
+        self.objects_written += other.objects_written
+        self.rows_written += other.rows_written
+        self.bytes_read += other.bytes_read
+        self.bytes_written += other.bytes_written
+        self.seconds = round(self.seconds + other.seconds, 3)
+
     @property
     def complete(self) -> int:
         return self.ended["complete"] + self.ended["duplicate"]
@@ -101,13 +110,15 @@ Handle = Callable[[Photo, Sequence[Claim]], Outcome]
 """Does the claimed work of one photo and commits it; runs in a thread. Raises MediaError when the photo fails."""
 
 
-def work_through(work: Work, handle: Handle) -> Tally:
+def work_through(work: Work, handle: Handle, *, claimed: Sequence[Claim] = ()) -> Tally:
     """Do all open work of the scope; returns when every photo is complete or failed, by us or by another run.
+
+    `claimed` is work that the run holds already; it is done first.
 
     A MediaError, and any error that is not the database's, ends as a failed row of that photo. Database errors that
     outlast their retries are raised: then nothing more can be recorded. However it ends, no lease stays behind.
     """
-    return _Loop(work, handle).run()
+    return _Loop(work, handle).run(claimed)
 
 
 class _Loop:
@@ -118,11 +129,12 @@ class _Loop:
         self._in_flight: dict[Future[Outcome], UUID] = {}
         self._executor = ThreadPoolExecutor(work.threads, thread_name_prefix="photo")
 
-    def run(self) -> Tally:
+    def run(self, claimed: Sequence[Claim]) -> Tally:
         started = time.monotonic()
         tally = Tally()
         try:
             with self._heartbeat():
+                self._submit(claimed)
                 while self._fill():
                     finished, _ = wait(list(self._in_flight), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
                     for future in finished:

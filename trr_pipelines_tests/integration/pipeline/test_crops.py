@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from trr_pipelines.catalogue import ledger
+from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.errors import ConflictError, InputError, NotFoundError
@@ -20,6 +23,7 @@ from trr_pipelines.pipeline.crops import CropEdit, activate_crop, crop_history, 
 from trr_pipelines.pipeline.originals import mirror_originals
 from trr_pipelines.pipeline.rendering import render_photos
 from trr_pipelines.pipeline.rerender import rerender_photos
+from trr_pipelines.pipeline.scheduling import request_crops
 from trr_pipelines_tests.pictures import photo, saved
 from trr_pipelines_tests.support.archives import import_files, photo_ids, query, run, value
 
@@ -211,3 +215,27 @@ def test_photos_that_a_run_holds_are_not_asked_for_again_while_it_works(archive:
         render_photos(archive, scope, "edits", pool=pool)
     assert len(rendered) == len(names)
     assert set(seen) == {0}
+
+
+def test_a_run_that_has_begun_leaves_nothing_to_ask_for(archive: Archive, photo_id: UUID) -> None:
+    set_crop(archive.database, photo_id, TIGHT, author=AUTHOR)
+    asked = request_crops(archive.database, lambda _: True)
+    assert asked is not None
+    assert asked.photo_ids == (photo_id,)
+    seen: list[object] = []
+
+    class LookingDatabase(Database):
+        """Asks, as a sensor may, right after each transaction of the run."""
+
+        def run(self, work: Any) -> Any:
+            result = super().run(work)
+            if not seen:
+                seen.append(request_crops(archive.database, lambda _: True))
+            return result
+
+    looking = LookingDatabase(archive.settings.database_url.get_secret_value()).open()  # type: ignore[union-attr]
+    try:
+        rerender_photos(replace(archive, database=looking), Scope(photo_ids=asked.photo_ids), "run", asked.scope)
+    finally:
+        looking.close()
+    assert seen == [None]
