@@ -16,7 +16,8 @@ setup: $(VENV)/.synced ## Make .venv from uv.lock
 $(VENV)/.synced: pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(UV) || $(BIN)/pip install --quiet --disable-pip-version-check "$$(sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/uv==\1/p}' uv.lock)"
-	@VIRTUAL_ENV= $(UV) sync --frozen --quiet
+	@# Where the registry is behind a proxy with a certificate of its own, only the system's store knows it.
+	@VIRTUAL_ENV= $(UV) sync --frozen --quiet 2>/dev/null || VIRTUAL_ENV= $(UV) sync --frozen --quiet --system-certs
 	@touch $@
 
 demo: setup ## Photos through the whole pipeline; PHOTOS=folder takes your own
