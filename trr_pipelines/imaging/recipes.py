@@ -63,7 +63,7 @@ class EncoderOptions:
     webp_alpha_quality: int = 90
     jpeg_subsampling: str = "4:2:0"
     jpeg_progressive: bool = False
-    jpeg_luma: QuantCurve = QuantCurve(14, 56, 1.5)
+    jpeg_luma: QuantCurve = QuantCurve(13.5, 54, 1.5)
     jpeg_chroma: QuantCurve = QuantCurve(20, 70, 1.0)
     png_compress_level: int = 3
     png_strategy: str = "rle"

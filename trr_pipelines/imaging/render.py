@@ -23,7 +23,7 @@ from trr_pipelines.imaging.resize import premultiplied, scaled_chain, straight
 
 # A JPEG may be decoded at a fraction of its size as long as this many of its pixels are left for each of the largest
 # output's: the rest of the way is Lanczos, which keeps the sharpness that the reduced transform alone would lose.
-PIXELS_KEPT_PER_OUTPUT_PIXEL = 1.5
+PIXELS_KEPT_PER_OUTPUT_PIXEL = 1.25
 
 _PREVIEW_WIDTH = 320
 

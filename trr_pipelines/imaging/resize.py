@@ -39,7 +39,7 @@ def scaled_chain(image: Image.Image, frame: Frame, sizes: Sequence[Size]) -> lis
         if (size.width, size.height) == source.size and (box.width, box.height) == source.size:
             result = source
         else:
-            result = Image.new(source.mode, (size.width, size.height))
+            result = Image.new(source.mode, (size.width, size.height), None)  # not filled: every pixel is written
             resizer.resize_pil(source, result, ResizeOptions(resize_alg=_LANCZOS, use_alpha=False, crop_box=box))
         results.append(result)
         source, box = result, CropBox(0.0, 0.0, float(size.width), float(size.height))
