@@ -8,6 +8,7 @@ from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.defs.metadata import report_metadata
 from trr_pipelines.defs.partitions import import_batches
 from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.imaging.autocrop import PROPOSAL_VERSION
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline import batch_report
 from trr_pipelines.pipeline.batch_run import begin_batch, end_batch
@@ -64,7 +65,7 @@ def _spec(key: str, deps: list[AssetKey | str], code_version: str, description: 
         _spec(
             "auto_crops",
             ["original_images"],
-            "upper-third-1",
+            PROPOSAL_VERSION,
             "A proposed 4:5 crop for each photo that has none. A manual crop always beats it.",
         ),
         _spec(

@@ -1,21 +1,184 @@
-"""Proposing a crop for a photo that has none.
+"""Proposing a crop for a photo that has none: around its faces, else around what stands out, else the upper third.
 
-The seam for anything cleverer: a function from the picture as shown to a crop and the reason for it.
+Where faces are is found in `faces`, what stands out in `saliency`. A proposal never zooms, so its frame is as wide or
+as high as the photo, and can only be moved along the other side: everything here is arithmetic on that one side.
+Positions and lengths are parts of a side of the photo, from 0 to 1.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 from PIL import Image
 
-from trr_pipelines.imaging.geometry import Crop, Size
+from trr_pipelines.imaging.faces import Face, find_faces
+from trr_pipelines.imaging.geometry import Crop, Frame, Size, crop_frame
+from trr_pipelines.imaging.saliency import Map, salience
 
-# A proposal never zooms: so the decoder may reduce a JPEG before the proposal is known.
+# To be raised with every change of what is proposed: it is the version of the asset `auto_crops`.
+PROPOSAL_VERSION = "faces-saliency-1"
+
+# So the decoder may reduce a JPEG before the proposal is known.
 AUTO_ZOOM = 1.0
 
-# People look out of the upper third of a photo: a taller picture than 4:5 loses twice as much below as above.
-_UPPER_THIRD = Crop("auto", 50.0, 33.3333, AUTO_ZOOM)
+# Faces are looked for in this many pixels: enough for one that is a fifteenth of the height of a 3:2 photo.
+_LOOK_PIXELS = 640 * 480
+
+# How far a head stands out of its face box, in sides of the box: hair above, chin below, ears.
+_ABOVE, _BELOW, _BESIDE = 0.4, 0.15, 0.1
+
+# Where in the frame the middle of faces, and of what stands out, belongs: upright pictures are looked at above their
+# middle. A picture that is all the same loses twice as much below as above.
+_MIDDLE = 0.5
+_FACES_DOWN = 0.42
+_UPPER_THIRD = 1 / 3
+
+# What stands out counts this much less at the far end of the photo than at its middle (or upper third), and must be
+# worth so much more than what is there to move the frame away from it.
+_FAR_DISCOUNT = 0.25
+_WORTH_MOVING = 1.05
 
 
-def propose_crop(source: Size, picture: Image.Image) -> tuple[Crop, str]:  # noqa: ARG001  the seam for looking at it
-    """The crop to use for a photo of size `source`, shown in `picture` (small, oriented, sRGB), and why."""
-    return _UPPER_THIRD, "upper third"
+def look_size(source: Size) -> Size:
+    """The size of the picture that `propose_crop` wants to see of a photo of size `source`."""
+    scale = min(1.0, math.sqrt(_LOOK_PIXELS / source.pixels))
+    return Size(max(1, round(source.width * scale)), max(1, round(source.height * scale)))
+
+
+def propose_crop(source: Size, picture: Image.Image) -> tuple[Crop, str]:
+    """The crop to use for a photo of size `source` and why.
+
+    Args:
+        source: the size of the photo as shown.
+        picture: all of it as shown, of `look_size`, sRGB in mode L, RGB or RGBA.
+
+    Returns:
+        The crop, and its reason: `1 face`, `2 faces`, `2 of 5 faces` where not all fit, `saliency`, `upper third`.
+    """
+    faces = find_faces(_grey(picture))
+    if faces:
+        return crop_around_faces(source, faces, Size(*picture.size))
+    return crop_by_salience(source, salience(picture))
+
+
+def crop_around_faces(source: Size, faces: Sequence[Face], picture: Size) -> tuple[Crop, str]:
+    """The crop that shows as many of `faces` as fit, largest first and at least one, and its reason.
+
+    Heads stay whole, and hair belongs to them; of a head that is higher than the frame the top is kept. Large faces
+    pull the frame more than small ones.
+
+    Args:
+        source: the size of the photo as shown.
+        faces: at least one, largest first, in pixels of `picture`.
+        picture: the size of the picture that they were found in.
+    """
+    frame = _frame(source)
+    heads = [_Head.of(face, picture) for face in faces]
+    kept = heads[:1]
+    for head in heads[1:]:
+        across, down = _union([*kept, head])
+        if across.length <= frame.width and down.length <= frame.height:
+            kept.append(head)
+    across, down = _union(kept)
+    x, y = (float(part) for part in np.average([head.middle for head in kept], axis=0, weights=[h.area for h in kept]))
+    left = _holding(across, frame.width, x - _MIDDLE * frame.width)
+    top = min(_holding(down, frame.height, y - _FACES_DOWN * frame.height), down.start)
+    crop = Crop("auto", _percent(left, frame.width, x), _percent(top, frame.height, y), AUTO_ZOOM)
+    if len(kept) < len(faces):
+        return crop, f"{len(kept)} of {len(faces)} faces"
+    return crop, "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+
+
+def crop_by_salience(source: Size, stands_out: Map) -> tuple[Crop, str]:
+    """The crop that shows most of what stands out, and its reason: `saliency`, or `upper third` when nothing does."""
+    frame = _frame(source)
+    x = _most_salient(stands_out.sum(axis=0), frame.width, _MIDDLE)
+    y = _most_salient(stands_out.sum(axis=1), frame.height, _UPPER_THIRD)
+    crop = Crop("auto", 100 * x, 100 * y, AUTO_ZOOM)
+    return crop, "upper third" if (x, y) == (_MIDDLE, _UPPER_THIRD) else "saliency"
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A stretch of one side of the photo."""
+
+    start: float
+    end: float
+
+    @property
+    def length(self) -> float:
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class _Head:
+    """A head and the middle of its face."""
+
+    across: _Span
+    down: _Span
+    middle: tuple[float, float]
+    area: float
+
+    @classmethod
+    def of(cls, face: Face, picture: Size) -> _Head:
+        left, right = face.left - _BESIDE * face.side, face.left + (1 + _BESIDE) * face.side
+        top, bottom = face.top - _ABOVE * face.side, face.top + (1 + _BELOW) * face.side
+        return cls(
+            across=_Span(max(0.0, left / picture.width), min(1.0, right / picture.width)),
+            down=_Span(max(0.0, top / picture.height), min(1.0, bottom / picture.height)),
+            middle=((face.left + face.side / 2) / picture.width, (face.top + face.side / 2) / picture.height),
+            area=face.side**2,
+        )
+
+
+def _union(heads: Sequence[_Head]) -> tuple[_Span, _Span]:
+    """What all `heads` together take of the width and of the height."""
+    return (
+        _Span(min(head.across.start for head in heads), max(head.across.end for head in heads)),
+        _Span(min(head.down.start for head in heads), max(head.down.end for head in heads)),
+    )
+
+
+def _frame(source: Size) -> Frame:
+    """The size of an auto crop's frame, as parts of the photo's sides: at least one of them is 1."""
+    frame = crop_frame(source, Crop("auto", 0, 0, AUTO_ZOOM))
+    return Frame(0, 0, frame.width / source.width, frame.height / source.height)
+
+
+def _holding(heads: _Span, length: float, start: float) -> float:
+    """The start nearest to `start` at which a frame of `length` holds all `heads`; `start` where none does."""
+    return min(max(start, heads.end - length), heads.start) if heads.length <= length else start
+
+
+def _percent(start: float, length: float, focus: float) -> float:
+    """The position of a crop whose frame is to begin at `start`, as near as it can.
+
+    Where the frame takes the whole side the position changes nothing until someone zooms in: then `focus` stays in it.
+    """
+    room = 1 - length
+    return 100 * min(max(start / room if room > 1e-9 else focus, 0.0), 1.0)
+
+
+def _most_salient(values: Map, length: float, usual: float) -> float:
+    """Where along its way (from 0 to 1) a frame of `length` shows most of `values`; `usual` when it hardly matters."""
+    window = min(len(values), max(1, round(length * len(values))))
+    if window == len(values):
+        return usual
+    # What lies in the middle of the frame counts most, so that it comes to lie there.
+    weights = np.sin(np.pi * (np.arange(window) + 0.5) / window)
+    shown = np.convolve(values, weights, mode="valid")
+    ways = np.arange(len(shown)) / (len(shown) - 1)
+    worth = shown * (1 - _FAR_DISCOUNT * np.abs(ways - usual) / max(usual, 1 - usual))
+    best = int(worth.argmax())
+    return float(ways[best]) if worth[best] > _WORTH_MOVING * np.interp(usual, ways, shown) else usual
+
+
+def _grey(picture: Image.Image) -> Image.Image:
+    """The picture in mode L; transparent parts become the grey in the middle."""
+    if picture.mode != "RGBA":
+        return picture.convert("L")
+    ground = Image.new("RGBA", picture.size, (128, 128, 128, 255))
+    return Image.alpha_composite(ground, picture).convert("L")

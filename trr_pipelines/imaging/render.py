@@ -12,7 +12,7 @@ from functools import cached_property
 
 from PIL import Image
 
-from trr_pipelines.imaging.autocrop import AUTO_ZOOM, propose_crop
+from trr_pipelines.imaging.autocrop import AUTO_ZOOM, look_size, propose_crop
 from trr_pipelines.imaging.decode import Picture, SourceInfo, decode, inspect
 from trr_pipelines.imaging.encode import encode
 from trr_pipelines.imaging.geometry import Crop, Frame, Size, crop_frame, crop_output, fit_width
@@ -26,6 +26,9 @@ from trr_pipelines.imaging.resize import premultiplied, scaled_chain, straight
 PIXELS_KEPT_PER_OUTPUT_PIXEL = 1.25
 
 _PREVIEW_WIDTH = 320
+
+# Proposals differ in their position only, which does not matter for how far the decoder may reduce.
+_ANY_PROPOSAL = Crop("auto", 50, 50, AUTO_ZOOM)
 
 
 @dataclass(frozen=True)
@@ -78,18 +81,21 @@ def render(data: bytes, request: RenderRequest) -> Rendered:
     reduction = _first_reduction(inspect(data), request)
     picture = decode(data, reduction)
     source = picture.info.size
-    preview = _preview(picture)
-    crop, crop_reason = _crop_of(request, source, preview)
+    preview = _shown(picture, fit_width(source, _PREVIEW_WIDTH))
 
+    crop: Crop | None = None
+    crop_reason = ""
     variants: list[RenderedVariant] = []
     if request.base is not None:
         whole = Frame(0, 0, source.width, source.height)
         sizes = [fit_width(source, target.width) for target in request.base.targets]
         variants += _rendered_set(picture, request.base, whole, sizes)
-    if request.crop_recipe is not None and crop is not None:
-        crop_reduction = _crop_reduction(picture.info, crop, request.crop_recipe)
+    if request.crop_recipe is not None:
+        crop_reduction = _crop_reduction(picture.info, request.crop or _ANY_PROPOSAL, request.crop_recipe)
         if crop_reduction != reduction:
             picture = decode(data, crop_reduction)
+        # From this picture and no other, so that a proposal does not depend on what else is rendered.
+        crop, crop_reason = _crop_of(request, source, picture)
         frame = crop_frame(source, crop)
         sizes = [crop_output(frame, target.size) for target in request.crop_recipe.targets]
         variants += _rendered_set(picture, request.crop_recipe, frame, sizes)
@@ -110,7 +116,7 @@ def _first_reduction(source: SourceInfo, request: RenderRequest) -> int:
         widest = max(fit_width(source.size, target.width).width for target in request.base.targets)
         return _reduction(source, source.width, widest)
     if request.crop_recipe is not None:
-        return _crop_reduction(source, request.crop or Crop("auto", 50, 50, AUTO_ZOOM), request.crop_recipe)
+        return _crop_reduction(source, request.crop or _ANY_PROPOSAL, request.crop_recipe)
     return 1
 
 
@@ -127,18 +133,15 @@ def _reduction(source: SourceInfo, pixels: float, output_pixels: int) -> int:
     return next((by for by in (8, 4, 2) if by <= spare), 1)
 
 
-def _crop_of(request: RenderRequest, source: Size, preview: Image.Image) -> tuple[Crop | None, str]:
-    if request.crop_recipe is None:
-        return None, ""
+def _crop_of(request: RenderRequest, source: Size, picture: Picture) -> tuple[Crop, str]:
     if request.crop is not None:
         return request.crop, "given"
-    return propose_crop(source, preview)
+    return propose_crop(source, _shown(picture, look_size(source)))
 
 
-def _preview(picture: Picture) -> Image.Image:
-    """A small picture as shown, for the placeholder and for proposing a crop."""
+def _shown(picture: Picture, shown: Size) -> Image.Image:
+    """A small picture of size `shown`, as shown, for the placeholder and for proposing a crop."""
     stored = oriented_size(picture.info.size, picture.orientation)
-    shown = fit_width(picture.info.size, _PREVIEW_WIDTH)
     size = oriented_size(shown, picture.orientation)
     small = picture.image.resize(
         (size.width, size.height),

@@ -1,0 +1,110 @@
+"""Where faces are in a picture, by the Haar cascades that ship inside OpenCV.
+
+What a crop makes of them is `autocrop`'s. The answer is the same in every process: one thread, no OpenCL, and pictures
+scaled by Pillow, whose integer arithmetic does not depend on the processor.
+
+The numbers here are measured (docs/crops.md) on 312 faces of 223 pictures and on 78 pictures without a face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    import cv2
+
+# Finer steps (1.1) find one face in a hundred more, for a third more time.
+_SCALE_STEP = 1.15
+_SMALLEST_FACE = 24
+
+# A frontal face is what one cascade hits three times and another, on the place alone and in finer steps, five times.
+# One of them alone finds as many faces, and three to five times as many that are none.
+_CANDIDATE, _CANDIDATE_HITS = "frontalface_alt2", 3
+_CONFIRMING, _CONFIRMING_HITS, _CONFIRMING_STEP = "frontalface_alt", 5, 1.08
+_CONFIRMING_MARGIN = 0.25
+_CONFIRMING_SIDES = (0.7, 1.4)
+_CONFIRMING_PIXELS = 80
+
+# Profiles are looked for at half the size, where there is no frontal face: small ones are not worth the time.
+_PROFILE, _PROFILE_HITS, _PROFILE_REDUCTION = "profileface", 4, 2
+
+
+@dataclass(frozen=True)
+class Face:
+    """A square from forehead to chin, in pixels of the picture it was found in; hair, ears and neck stand out of it."""
+
+    left: float
+    top: float
+    side: float
+
+
+def find_faces(picture: Image.Image) -> list[Face]:
+    """The faces of a picture as shown, largest first: frontal ones, or else profiles to either side.
+
+    Args:
+        picture: mode L, upright, and small: time goes with its pixels, about 0.1 µs for each. Faces below 24 pixels
+            are not looked for.
+    """
+    if min(picture.size) < _SMALLEST_FACE:
+        return []
+    found = _frontal(picture) or _profiles(picture)
+    return sorted(found, key=lambda face: (-face.side, face.top, face.left))
+
+
+def _frontal(picture: Image.Image) -> list[Face]:
+    candidates = _hits(_CANDIDATE, picture, _CANDIDATE_HITS, (_SMALLEST_FACE, max(picture.size)), _SCALE_STEP)
+    return [face for face in candidates if _is_confirmed(face, picture)]
+
+
+def _is_confirmed(face: Face, picture: Image.Image) -> bool:
+    margin = face.side * _CONFIRMING_MARGIN
+    box = (
+        max(0.0, face.left - margin),
+        max(0.0, face.top - margin),
+        min(float(picture.width), face.left + face.side + margin),
+        min(float(picture.height), face.top + face.side + margin),
+    )
+    scale = min(1.0, _CONFIRMING_PIXELS / face.side)
+    size = (max(1, round((box[2] - box[0]) * scale)), max(1, round((box[3] - box[1]) * scale)))
+    place = picture.resize(size, Image.Resampling.BOX, box=box)
+    least, most = (round(face.side * scale * part) for part in _CONFIRMING_SIDES)
+    return any(_hits(_CONFIRMING, place, _CONFIRMING_HITS, (least, most), _CONFIRMING_STEP))
+
+
+def _profiles(picture: Image.Image) -> Iterator[Face]:
+    """Faces that look to the left, which the cascade knows, and to the right, by turning the picture over."""
+    small = picture.reduce(_PROFILE_REDUCTION)
+    sides = (_SMALLEST_FACE, max(small.size))
+    for face in _hits(_PROFILE, small, _PROFILE_HITS, sides, _SCALE_STEP):
+        yield _enlarged(face)
+    turned = small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    for face in _hits(_PROFILE, turned, _PROFILE_HITS, sides, _SCALE_STEP):
+        yield _enlarged(Face(small.width - face.left - face.side, face.top, face.side))
+
+
+def _enlarged(face: Face) -> Face:
+    return Face(face.left * _PROFILE_REDUCTION, face.top * _PROFILE_REDUCTION, face.side * _PROFILE_REDUCTION)
+
+
+def _hits(name: str, picture: Image.Image, neighbours: int, sides: Sequence[int], step: float) -> list[Face]:
+    """What the cascade `name` hits at least `neighbours` times, with sides in pixels from the first to the second."""
+    least, most = sides
+    boxes = _cascade(name).detectMultiScale(
+        np.asarray(picture), scaleFactor=step, minNeighbors=neighbours, minSize=(least, least), maxSize=(most, most)
+    )
+    return [Face(float(left), float(top), float(side)) for left, top, side, _ in boxes]
+
+
+@cache
+def _cascade(name: str) -> cv2.CascadeClassifier:
+    import cv2.data  # 0.04 to 0.08 s and 20 MB that only a process which proposes crops should pay
+
+    cv2.setNumThreads(1)
+    cv2.ocl.setUseOpenCL(False)
+    return cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_{name}.xml")
