@@ -24,8 +24,9 @@ PROPOSAL_VERSION = "faces-saliency-1"
 # So the decoder may reduce a JPEG before the proposal is known.
 AUTO_ZOOM = 1.0
 
-# Faces are looked for in this many pixels: enough for one that is a fifteenth of the height of a 3:2 photo.
-_LOOK_PIXELS = 640 * 480
+# Faces are looked for in this many pixels: enough for one that is a fourteenth of the height of a 3:2 photo. 640 × 480
+# keep no more faces (tried) and take a third more time.
+_LOOK_PIXELS = 512 * 384
 
 # How far a head stands out of its face box, in sides of the box: hair above, chin below, ears.
 _ABOVE, _BELOW, _BESIDE = 0.4, 0.15, 0.1

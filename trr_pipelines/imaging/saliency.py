@@ -19,8 +19,9 @@ _PIXELS = 96 * 96
 def salience(picture: Image.Image) -> Map:
     """How much each place of a picture as shown (L, RGB or RGBA) stands out: rows by columns, 0 or more.
 
-    A place stands out by how far its colour is from the average of the picture, and by how much it changes there. What
-    is transparent does not stand out. The map has at most 9,216 places, in the shape of the picture.
+    A place stands out by how far its colour is from the average of the picture, by how much the colour changes there,
+    and by being there at all where other places are transparent. The map has about 9,216 places at most (a picture of
+    one pixel by 30,000 has twice that), in the shape of the picture.
     """
     scale = min(1.0, math.sqrt(_PIXELS / (picture.width * picture.height)))
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
@@ -33,7 +34,8 @@ def salience(picture: Image.Image) -> Map:
     colour = (pixels[..., :3] - average) * alpha[..., None]
     rarity = (colour**2).sum(axis=2)
     change = sum((np.diff(colour, axis=axis, append=_last(colour, axis)) ** 2).sum(axis=2) for axis in (0, 1))
-    result: Map = _share(rarity) + _share(change)
+    presence = alpha if visible < alpha.size else np.zeros_like(alpha)
+    result: Map = _share(rarity) + _share(change) + _share(presence)
     return result
 
 

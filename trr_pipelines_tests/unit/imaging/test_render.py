@@ -13,6 +13,7 @@ from trr_pipelines.imaging.orientation import oriented_image
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.imaging.render import Rendered, RenderedVariant, RenderRequest, render
 from trr_pipelines_tests import pictures
+from trr_pipelines_tests.drawn_faces import crowd
 
 EVERYTHING = RenderRequest(BASE, CROP)
 METADATA_SIGNS = (b"Exif", b"EXIF", b"ICC_PROFILE", b"ICCP", b"iCCP", b"XMP ", b"xmpmeta", b"made for a test", b"tEXt")
@@ -107,8 +108,24 @@ def test_a_photo_without_a_crop_gets_one_proposed_and_rendered() -> None:
     assert sizes(rendered)["crop_card"] == (400, 500)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_proposal_is_made_for_the_photo_as_shown(orientation: int) -> None:
+    stored = oriented_image(crowd(1600, 900, [(1000, 200, 500)]), INVERSE[orientation])
+    rendered = render(pictures.saved(stored, "JPEG", exif=with_exif(stored, orientation)), RenderRequest(None, CROP))
+    assert rendered.crop is not None
+    assert (rendered.crop.x, rendered.crop_reason) == (pytest.approx(100, abs=6), "1 face")
+
+
+def test_a_proposal_does_not_depend_on_what_is_rendered_beside_it() -> None:
+    """A wide photo is decoded at a quarter for the base set, and at half for its crop."""
+    photo = pictures.saved(crowd(9000, 3000, [(1000, 500, 1500), (2900, 900, 400)]), "JPEG")
+    beside, alone = render(photo, EVERYTHING), render(photo, RenderRequest(None, CROP))
+    assert (beside.crop, beside.crop_reason) == (alone.crop, alone.crop_reason)
+    assert beside.crop_reason == "2 faces"
+
+
 def test_without_a_crop_recipe_no_crop_is_made() -> None:
-    rendered = render(pictures.jpeg(), RenderRequest(BASE, None))
+    rendered = render(pictures.jpeg(), RenderRequest(BASE, None, Crop("manual", 50, 50, 1)))
     assert (rendered.crop, rendered.crop_reason) == (None, "")
 
 

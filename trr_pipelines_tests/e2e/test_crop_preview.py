@@ -1,0 +1,127 @@
+"""The preview of a crop in a browser, made by CSS alone, shows what the rendered file shows.
+
+Chromium moves the picture inside its box to whole pixels before it applies the zoom (measured: with that, its frames
+are explained to 0.1 pixel). So a preview is exact where the picture lies on whole pixels, and else off by up to half a
+pixel times the zoom. Both are tested: the first with fine waves, the second with waves as soft as shapes of a photo.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+from playwright.sync_api import Page
+
+from trr_pipelines.imaging.geometry import Crop, Size, crop_frame
+from trr_pipelines.imaging.recipes import CROP, Recipe
+from trr_pipelines.imaging.render import RenderRequest, render
+
+MOST_DIFFERENCE = 2.0
+"""Of 255 levels, on average over a crop: the file is lossy, and the browser scales with another filter."""
+
+CARD = replace(CROP, targets=tuple(target for target in CROP.targets if target.key == "crop_card"))
+# What is lost to compression would hide a frame that is a little off.
+FINE_CARD = replace(CARD, targets=tuple(replace(target, quality=95) for target in CARD.targets))
+BOX = Size(720, 900)
+# Each covers the box in whole pixels.
+SHAPES = [Size(2400, 1600), Size(1600, 2400), Size(2000, 2000), Size(1600, 2000), Size(4000, 1000), Size(900, 3600)]
+
+Pixels = npt.NDArray[np.float64]
+
+
+def random_crops(*, on_whole_pixels: bool) -> Iterator[tuple[Size, Crop]]:
+    """24 crops: zooms from 1 to 8, evenly by their ratio, on every shape, some in a corner, where errors show first."""
+    chance = random.Random(2026)
+    for number in range(24):
+        size = SHAPES[number % len(SHAPES)]
+        zoom = 1.0 if number % 6 == 0 else 8 ** chance.random()
+        x, y = (chance.uniform(0, 100) for _ in range(2))
+        if number % 4 == 1:
+            x, y = chance.choice([0, 100]), chance.choice([0, 100])
+        if on_whole_pixels:
+            cover = max(BOX.width / size.width, BOX.height / size.height)
+            x, y = _whole(x, size.width * cover - BOX.width), _whole(y, size.height * cover - BOX.height)
+        yield size, Crop("manual", x, y, zoom)
+
+
+def _whole(percent: float, room: float) -> float:
+    """The percent next to `percent` that are whole pixels of `room`."""
+    return 100 * round(room * percent / 100) / room if room else percent
+
+
+def waves(size: Size, length: float) -> Image.Image:
+    """A picture whose colours change smoothly, over `length` pixels, and that is different everywhere."""
+    across, down = (
+        np.arange(side, dtype=np.float32) * np.float32(2 * np.pi / length) for side in (size.width, size.height)
+    )
+    light = np.outer(np.cos(down * 0.8) * 70, np.sin(across)) + 128
+    drift = np.outer(np.cos(down / 17) * 40, np.sin(across / 13 + 1))
+    return Image.fromarray(np.stack([light + drift, light - drift, light], axis=2).astype(np.uint8))
+
+
+def shown_by_browser(page: Page, source: Path, crop: Crop) -> Pixels:
+    """A screenshot of the box that shows `source` as an admin sees it while cropping."""
+    place = f"{crop.x}% {crop.y}%"
+    html = source.with_name("preview.html")
+    html.write_text(
+        f"""<!doctype html><style>
+        body {{ margin: 0 }}
+        #box {{ width: {BOX.width}px; height: {BOX.height}px; overflow: hidden }}
+        img {{ display: block; width: 100%; height: 100%; object-fit: cover; object-position: {place};
+              transform: scale({crop.zoom}); transform-origin: {place} }}
+        </style><div id="box"><img src="{source.name}"></div>"""
+    )
+    page.goto(html.as_uri())
+    page.evaluate("document.querySelector('img').decode()")
+    return pixels(page.locator("#box").screenshot())
+
+
+def pixels(data: bytes) -> Pixels:
+    """A picture as it fills the box; crops of few pixels are enlarged to it, as a browser does."""
+    image = Image.open(BytesIO(data)).convert("RGB").resize((BOX.width, BOX.height), Image.Resampling.BICUBIC)
+    return np.asarray(image, dtype=np.float64)
+
+
+def differences(
+    page: Page, folder: Path, size: Size, crop: Crop, *, shown: Crop, recipe: Recipe, wave: float
+) -> dict[str, float]:
+    """By format: the mean difference between the files of `crop` and the browser's preview of `shown`."""
+    source = folder / "source.png"
+    waves(size, wave).save(source, compress_level=1)
+    preview = shown_by_browser(page, source, shown)
+    rendered = render(source.read_bytes(), RenderRequest(None, recipe, crop))
+    return {variant.format: float(np.abs(pixels(variant.data) - preview).mean()) for variant in rendered.variants}
+
+
+@pytest.mark.parametrize(("size", "crop"), [*random_crops(on_whole_pixels=True)][:12])
+def test_the_file_shows_what_the_browser_previews(page: Page, tmp_path: Path, size: Size, crop: Crop) -> None:
+    found = differences(
+        page, tmp_path, size, crop, shown=crop, recipe=FINE_CARD, wave=crop_frame(size, crop).width / 10
+    )
+    assert set(found) == {"webp", "jpeg"}
+    assert max(found.values()) <= MOST_DIFFERENCE, found
+
+
+@pytest.mark.parametrize(("size", "crop"), [*random_crops(on_whole_pixels=False)])
+def test_between_two_pixels_the_difference_stays_as_small(page: Page, tmp_path: Path, size: Size, crop: Crop) -> None:
+    found = differences(
+        page, tmp_path, size, crop, shown=crop, recipe=CARD, wave=crop_frame(size, replace(crop, zoom=1)).width / 8
+    )
+    assert max(found.values()) <= MOST_DIFFERENCE, found
+
+
+@pytest.mark.parametrize("zoom", [1, 3, 8])
+def test_a_frame_one_pixel_away_would_be_told_apart(page: Page, tmp_path: Path, zoom: float) -> None:
+    size, crop = Size(2400, 1600), Crop("manual", 100 * 252 / 630, 60, zoom)
+    frame = crop_frame(size, crop)
+    one_pixel = 100 * frame.width / BOX.width / (size.width - frame.width)
+    away = replace(crop, x=crop.x + one_pixel)
+    found = differences(page, tmp_path, size, away, shown=crop, recipe=FINE_CARD, wave=frame.width / 10)
+    assert min(found.values()) > MOST_DIFFERENCE
