@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -33,6 +33,7 @@ from trr_pipelines.samples import write_samples
 
 SIDES = HERE / "sides"
 LOSSY = (".webp", ".jpeg")
+OURS = {target.key: target.quality for target in BASE.targets}
 
 
 @dataclass
@@ -114,8 +115,12 @@ def usable(folder: Path) -> list[Path]:
     return photos
 
 
-def started(listing: Path, effort: int) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    targets = json.dumps([(t.key, t.width, t.quality) for t in sorted(BASE.targets, key=lambda target: -target.width)])
+def started(
+    listing: Path, effort: int, qualities: Mapping[str, int] = OURS
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Starts every side; the competitors with these qualities and this WebP effort."""
+    by_width = sorted(BASE.targets, key=lambda target: -target.width)
+    targets = json.dumps([(target.key, target.width, qualities[target.key]) for target in by_width])
 
     def start(*command: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -171,6 +176,11 @@ def report(
             f"{like.ssim:9.4f}{like.ms_ssim:9.4f}{like.chroma_psnr:11.2f}"
         )
     print(f"\nratio to the faster ({fastest.name}): {statistics.median(ratios):.2f}×")
+    cheapest = min(others, key=lambda side: statistics.median(side.cpu_seconds))
+    cpu_ratio = statistics.median(cheapest.cpu_seconds) / cpu
+    print(
+        f"photos per second of CPU, to the cheaper ({cheapest.name}): {cpu_ratio:.2f}×, whatever else the machine does"
+    )
     print(
         "CPU of rendering: "
         + ", ".join(f"{name} {steps[name] / steps['total']:.0%}" for name in ("decode", "resize", "encode"))
@@ -184,6 +194,7 @@ def report(
         "ssim": {name: like.ssim for name, like in likeness.items()},
         "ms_ssim": {name: like.ms_ssim for name, like in likeness.items()},
         "ratio_to_fastest": statistics.median(ratios),
+        "cpu_ratio_to_cheapest": cpu_ratio,
         "codec_floor_share": share,
         "cpu_by_step": steps,
     }

@@ -52,6 +52,12 @@ class Reference:
         self._image = _on_white(oriented_image(picture.image, picture.orientation))
         self._scaled: dict[tuple[int, int], _Measured] = {}
 
+    def scaled(self, width: int) -> Image.Image:
+        """The photo at `width` pixels, or as it is where it is narrower."""
+        width = min(width, self._image.width)
+        size = (width, max(1, round(self._image.height * width / self._image.width)))
+        return self._image.resize(size, Image.Resampling.LANCZOS)
+
     def likeness(self, derivative: bytes) -> Likeness:
         """Compares at the derivative's own size."""
         got = _on_white(Image.open(io.BytesIO(derivative)))

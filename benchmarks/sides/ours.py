@@ -17,7 +17,7 @@ from pathlib import Path
 
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.imaging.recipes import BASE
-from trr_pipelines.imaging.render import Rendered, RenderRequest, render
+from trr_pipelines.imaging.render import RenderRequest, render
 
 PROCESSES = 2
 REQUEST = RenderRequest(base=BASE, crop_recipe=None)
@@ -30,42 +30,34 @@ def main() -> None:
         return
     with RenderPool(PROCESSES) as pool, ThreadPoolExecutor(PROCESSES) as threads:
 
-        def one(photo: Path) -> Rendered:
-            return pool.render(photo.read_bytes(), REQUEST, name=photo.name)
+        def one(photo: Path, folder: str = "") -> int:
+            rendered = pool.render(photo.read_bytes(), REQUEST, name=photo.name)
+            for variant in rendered.variants if folder else ():
+                (Path(folder) / f"{photo.name}.{variant.variant_key}.{variant.format}").write_bytes(variant.data)
+            return sum(len(variant.data) for variant in rendered.variants)
 
         list(threads.map(one, photos[: 2 * PROCESSES]))  # processes start at their first photo
         for line in sys.stdin:
             folder = line.strip()
             began, cpu = time.perf_counter(), cpu_seconds(pool)
-            rendered = list(threads.map(one, photos))
-            seconds = time.perf_counter() - began
-            print(
-                json.dumps(
-                    {
-                        "seconds": seconds,
-                        "cpu_seconds": cpu_seconds(pool) - cpu,
-                        "bytes": sum(len(variant.data) for photo in rendered for variant in photo.variants),
-                    }
-                ),
-                flush=True,
-            )
-            if folder:
-                for photo, result in zip(photos, rendered, strict=True):
-                    keep(result, Path(folder), photo.name)
+            total = sum(threads.map(one, photos, [folder] * len(photos)))
+            answer = {
+                "seconds": time.perf_counter() - began,
+                "cpu_seconds": cpu_seconds(pool) - cpu,
+                "bytes": total,
+            }
+            print(json.dumps(answer), flush=True)
 
 
 def cpu_seconds(pool: RenderPool) -> float:
-    """CPU time so far of this process and of the render processes that are alive."""
-    own = resource.getrusage(resource.RUSAGE_SELF)
-    total = own.ru_utime + own.ru_stime
+    """CPU time so far of this process and of its render processes, those that were replaced too."""
+    total = 0.0
+    for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        used = resource.getrusage(whose)
+        total += used.ru_utime + used.ru_stime
     for process in pool.processes():
         total += int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
     return total
-
-
-def keep(rendered: Rendered, folder: Path, name: str) -> None:
-    for variant in rendered.variants:
-        (folder / f"{name}.{variant.variant_key}.{variant.format}").write_bytes(variant.data)
 
 
 def profile(photos: list[Path]) -> dict[str, float]:

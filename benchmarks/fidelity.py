@@ -1,0 +1,237 @@
+"""Bytes against likeness: what we deliver beside sharp at its defaults, and every encoder setting beside its others.
+
+    python benchmarks/fidelity.py [--photos FOLDER] [--width 720] [--skip-settings]
+
+Prints the tables of docs/fidelity.md. Only photos without alpha count. The first table compares the files that both
+sides make of the same photos; the second one encodes the same scaled pictures with each setting at several qualities
+and tells bytes and CPU at the SSIM that our recipe has, and bytes at its MS-SSIM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from compare import OURS, Side, started, usable
+from competitors import BENCH
+from PIL import Image
+from quality import Likeness, Reference
+
+from trr_pipelines.imaging.decode import decode
+from trr_pipelines.imaging.encode import encode
+from trr_pipelines.imaging.recipes import BASE, EncoderOptions
+from trr_pipelines.samples import write_samples
+
+# What plain use of sharp gives: its WebP effort, and the qualities that are usual for these sizes.
+SHARP_EFFORT = 4
+USUAL = {"thumb": 70, "card": 75, "detail": 80}
+
+Encoder = Callable[[Image.Image, int], bytes]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to encode, at qualities that lead to likenesses around ours."""
+
+    family: str
+    name: str
+    encoder: Encoder
+    qualities: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One encoded picture; CPU in seconds."""
+
+    bytes: int
+    cpu: float
+    likeness: Likeness
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The tables of docs/fidelity.md.")
+    parser.add_argument("--photos", type=Path, help="folder of photos; without it, the sample archive")
+    parser.add_argument("--width", type=int, default=720, help="pixels in width for the table of settings")
+    parser.add_argument("--skip-settings", action="store_true", help="only the table of what is delivered")
+    arguments = parser.parse_args()
+    folder = arguments.photos or write_samples(BENCH / "samples").parent
+    with ProcessPoolExecutor() as processes:
+        photos = usable(folder)
+        opaque = [
+            photo
+            for photo, see_through in zip(photos, processes.map(_is_transparent, photos), strict=True)
+            if not see_through
+        ]
+        print(f"{len(opaque)} photos without alpha\n")
+        print_delivered(opaque, processes)
+        if not arguments.skip_settings:
+            print_settings(opaque, arguments.width, processes)
+
+
+def print_delivered(photos: list[Path], processes: ProcessPoolExecutor) -> None:
+    """Sizes and likenesses of the six files of every photo, as both sides make them."""
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trr-fidelity-")))
+        listing = scratch / "photos.txt"
+        listing.write_text("".join(f"{photo}\n" for photo in photos))
+        kept = {}
+        for name, popen in started(listing, SHARP_EFFORT, USUAL):
+            side = Side(name, stack.enter_context(popen))
+            if name != "pyvips":
+                kept[name] = scratch / name
+                kept[name].mkdir()
+                side.round(kept[name])
+            side.process.kill()
+        rows = list(processes.map(_delivered, photos, [kept] * len(photos)))
+
+    print("| output | MB ours | MB sharp | SSIM ours | SSIM sharp | MS-SSIM | MS-SSIM | chroma dB | chroma dB |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    outputs = [f"{key}.{image_format}" for key in OURS for image_format in BASE.formats]
+    for output in [*outputs, "all"]:
+        measured = {
+            name: [row[name][one] for row in rows for one in (outputs if output == "all" else [output])]
+            for name in kept
+        }
+        bytes_of = {name: sum(one.bytes for one in ones) for name, ones in measured.items()}
+        like = {name: Likeness.mean(one.likeness for one in ones) for name, ones in measured.items()}
+        cells = [f"{size / 1e6:.2f}" for size in bytes_of.values()]
+        cells += [f"{one.ssim:.4f}" for one in like.values()] + [f"{one.ms_ssim:.4f}" for one in like.values()]
+        cells += [f"{one.chroma_psnr:.2f}" for one in like.values()]
+        print(f"| {output} | {' | '.join(cells)} |")
+    ours, theirs = bytes_of.values()
+    print(f"\nOurs are {ours / theirs:.3f} of sharp's bytes.\n")
+
+
+def print_settings(photos: list[Path], width: int, processes: ProcessPoolExecutor) -> None:
+    """Every setting at the likeness of ours."""
+    rows = list(processes.map(_with_all_settings, photos, [width] * len(photos)))
+    print(f"At {width} pixels; ratios to the setting of the recipe (first of each format).\n")
+    print("| setting | bytes at equal SSIM | bytes at equal MS-SSIM | CPU at equal SSIM |")
+    print("|---|---|---|---|")
+    for family in ("jpeg", "webp", "avif"):
+        settings = [setting for setting in SETTINGS if setting.family == family]
+        curves = {setting.name: _curve(setting, rows) for setting in settings}
+        own = curves[settings[0].name]
+        middle = own.qualities.index(OURS["card"])
+        for setting in settings:
+            curve = curves[setting.name]
+            cells = [
+                curve.bytes_at_ssim(own.ssim[middle]) / own.bytes[middle],
+                curve.bytes_at_ms_ssim(own.ms_ssim[middle]) / own.bytes[middle],
+                curve.cpu_at_ssim(own.ssim[middle]) / own.cpu[middle],
+            ]
+            print(f"| {setting.name} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
+        if family != "jpeg":
+            base = _curve(SETTINGS[0], rows)
+            ratio = own.bytes_at_ssim(base.ssim[middle]) / base.bytes[middle]
+            cpu = own.cpu_at_ssim(base.ssim[middle]) / base.cpu[middle]
+            print(f"| {settings[0].name}, beside our JPEG | {ratio:.2f} | | {cpu:.1f} |")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Totals over all pictures by quality."""
+
+    qualities: list[int]
+    bytes: list[float]
+    cpu: list[float]
+    ssim: list[float]
+    ms_ssim: list[float]
+
+    def bytes_at_ssim(self, ssim: float) -> float:
+        return float(np.exp(np.interp(ssim, self.ssim, np.log(self.bytes))))
+
+    def bytes_at_ms_ssim(self, ms_ssim: float) -> float:
+        return float(np.exp(np.interp(ms_ssim, self.ms_ssim, np.log(self.bytes))))
+
+    def cpu_at_ssim(self, ssim: float) -> float:
+        return float(np.interp(ssim, self.ssim, self.cpu))
+
+
+def _curve(setting: Setting, rows: list[dict[tuple[str, int], Measured]]) -> Curve:
+    columns = [[row[setting.name, quality] for row in rows] for quality in setting.qualities]
+    likeness = [Likeness.mean(one.likeness for one in column) for column in columns]
+    return Curve(
+        list(setting.qualities),
+        [float(sum(one.bytes for one in column)) for column in columns],
+        [sum(one.cpu for one in column) for column in columns],
+        [one.ssim for one in likeness],
+        [one.ms_ssim for one in likeness],
+    )
+
+
+def _delivered(photo: Path, kept: dict[str, Path]) -> dict[str, dict[str, Measured]]:
+    reference = Reference(photo)
+    result: dict[str, dict[str, Measured]] = {}
+    for name, folder in kept.items():
+        result[name] = {}
+        for file in folder.glob(f"{photo.name}.*"):
+            data = file.read_bytes()
+            output = file.name.removeprefix(f"{photo.name}.")
+            result[name][output] = Measured(len(data), 0.0, reference.likeness(data))
+    return result
+
+
+def _with_all_settings(photo: Path, width: int) -> dict[tuple[str, int], Measured]:
+    reference = Reference(photo)
+    picture = reference.scaled(width)
+    return {
+        (setting.name, quality): _measured(reference, setting.encoder, picture, quality)
+        for setting in SETTINGS
+        for quality in setting.qualities
+    }
+
+
+def _measured(reference: Reference, encoder: Encoder, picture: Image.Image, quality: int) -> Measured:
+    began = time.process_time()
+    data = encoder(picture, quality)
+    return Measured(len(data), time.process_time() - began, reference.likeness(data))
+
+
+def _is_transparent(photo: Path) -> bool:
+    return decode(photo.read_bytes()).is_transparent
+
+
+def _ours(image_format: str, **changed: object) -> Encoder:
+    options = replace(EncoderOptions(), **changed)  # type: ignore[arg-type]
+    return lambda image, quality: encode(image, image_format, quality, options)
+
+
+def _plain_jpeg(**arguments: object) -> Encoder:
+    def encoder(image: Image.Image, quality: int) -> bytes:
+        buffer = BytesIO()
+        image.save(buffer, "JPEG", quality=quality, **arguments)
+        return buffer.getvalue()
+
+    return encoder
+
+
+def _settings() -> Iterator[Setting]:
+    around = (61, 69, 77, 83, 89)
+    yield Setting("jpeg", "JPEG, our tables", _ours("jpeg"), around)
+    yield Setting("jpeg", "our tables, progressive", _ours("jpeg", jpeg_progressive=True), around)
+    yield Setting("jpeg", "our tables, 4:4:4", _ours("jpeg", jpeg_subsampling="4:4:4"), around)
+    yield Setting("jpeg", "tables of the standard", _plain_jpeg(optimize=True), around)
+    yield Setting("jpeg", "tables of the standard, progressive", _plain_jpeg(progressive=True), around)
+    yield Setting("jpeg", "tables and Huffman codes of the standard", _plain_jpeg(), around)
+    for method in (2, 0, 1, 3, 4, 6):
+        yield Setting("webp", f"WebP, method {method}", _ours("webp", webp_method=method), around)
+    for speed in (6, 7, 8, 9):
+        yield Setting("avif", f"AVIF, speed {speed}", _ours("avif", avif_speed=speed), around)
+
+
+SETTINGS = tuple(_settings())
+
+
+if __name__ == "__main__":
+    os.nice(5)  # minutes of both cores
+    main()
