@@ -9,7 +9,7 @@ import json
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -25,7 +25,9 @@ class Settings(BaseSettings):
     """Where state lives, which database and store are used, and how much may run at once."""
 
     # A variable that is set to nothing is how compose files say "not set".
-    model_config = SettingsConfigDict(env_prefix="TRR_", extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TRR_", extra="ignore", frozen=True, env_ignore_empty=True, populate_by_name=True
+    )
 
     home: Path = Field(Path(".trr"), description="state of the embedded default, relative to the working directory")
     database_url: SecretStr | None = Field(None, description="catalogue; unset: the embedded PostgreSQL")
@@ -38,6 +40,18 @@ class Settings(BaseSettings):
     render_processes: int = Field(0, ge=0, le=256, description="child processes that render; 0: one per core")
     debug: bool = Field(False, description="show tracebacks of unexpected errors")
     # Decoded by ourselves: pydantic-settings reports text that is no JSON on its own, before it looks at the rest.
+    service_role_key: SecretStr | None = Field(None, description="shared with the admin app, which sends it as bearer")
+    internal_admin_shared_secret: SecretStr | None = Field(None, description="second secret of the admin app")
+    screenalytics_service_token: SecretStr | None = Field(
+        None, validation_alias="SCREENALYTICS_SERVICE_TOKEN", description="bearer of Screenalytics"
+    )
+    jwt_secret: SecretStr | None = Field(None, description="HS256 secret that the sign-in's tokens are signed with")
+    jwks_url: str = Field("", description="public keys of the sign-in (RS256 or ES256), in place of jwt_secret")
+    jwt_audience: str = Field("authenticated", min_length=1, description="the `aud` that tokens must carry")
+    jwt_issuer: str = Field("", description="the `iss` that tokens must carry; unset: any")
+    admin_allowlist: str = Field("", description="e-mails of admins, separated by commas; or file:PATH, one a line")
+    metrics_token: SecretStr | None = Field(None, description="bearer for /metrics; unset: only loopback may read it")
+    originals: Literal["public", "signed"] = Field("public", description="plain or expiring URLs of originals")
     fetch_allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="networks that imports may fetch from although they are not public (JSON list of CIDRs)"
     )
@@ -104,7 +118,13 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = "; ".join(
-            f"TRR_{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: {problem['msg']}"
+            f"{_variable(problem['loc'])}: {problem['msg']}"
             for problem in error.errors(include_input=False, include_url=False)
         )
         raise SetupError(f"settings: {problems}") from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    """The variable that a problem is about; a field with a name of its own is reported under that."""
+    name = str(location[0]) if location else ""
+    return name if name.isupper() else f"TRR_{name.upper()}"

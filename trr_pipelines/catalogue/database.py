@@ -38,10 +38,17 @@ def load_queries(file_name: str) -> Any:
 
 
 class Database:
-    """A pool of connections to one database; safe to share between threads."""
+    """A pool of connections to one database; safe to share between threads.
 
-    def __init__(self, url: str, *, max_size: int = 10) -> None:
+    `retry_seconds` is how long `run` goes on trying, and `statement_seconds` how long a statement may take (0: as long
+    as it needs): a pipeline can wait for a server that restarts, whoever waits for an answer over HTTP cannot.
+    """
+
+    def __init__(
+        self, url: str, *, max_size: int = 10, retry_seconds: float = RETRY_SECONDS, statement_seconds: float = 0
+    ) -> None:
         self._url = url
+        self._retry_seconds = retry_seconds
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             url,
             min_size=0,
@@ -50,7 +57,12 @@ class Database:
             open=False,
             check=ConnectionPool.check_connection,
             # Plans of prepared statements are kept for all values alike; our scopes differ in size by 10,000.
-            kwargs={"row_factory": dict_row, "prepare_threshold": None, "connect_timeout": 5},
+            kwargs={
+                "row_factory": dict_row,
+                "prepare_threshold": None,
+                "connect_timeout": 5,
+                "options": _limits(statement_seconds),
+            },
         )
 
     def open(self) -> Database:
@@ -73,6 +85,15 @@ class Database:
         with self._pool.connection() as conn:
             yield conn
 
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` in one snapshot (REPEATABLE READ, read only), and again as `run` does."""
+
+        def in_snapshot(conn: Connection) -> T:
+            conn.execute("set transaction isolation level repeatable read, read only")
+            return work(conn)
+
+        return self.run(in_snapshot)
+
     def run(self, work: Callable[[Connection], T]) -> T:
         """Do `work` in one transaction, and the whole of it again when the database was not able to.
 
@@ -80,13 +101,20 @@ class Database:
         """
         for attempt in Retrying(
             retry=retry_if_exception(_may_succeed_later),
-            stop=stop_after_delay(RETRY_SECONDS),
+            stop=stop_after_delay(self._retry_seconds),
             wait=wait_exponential_jitter(multiplier=0.05, max=2),
             reraise=True,
         ):
             with attempt, self.transaction() as conn:
                 return work(conn)
         raise AssertionError("unreachable: Retrying either returns or raises")
+
+
+def _limits(statement_seconds: float) -> str:
+    """Libpq options: nobody waits for a lock or a statement longer than for an answer."""
+    if not statement_seconds:
+        return ""
+    return f"-c statement_timeout={round(statement_seconds * 1000)} -c lock_timeout={LOCK_TIMEOUT_MS}"
 
 
 def _may_succeed_later(error: BaseException) -> bool:

@@ -121,11 +121,8 @@ def _children(settings: Settings) -> list[Child]:
         ),
         Child(
             "API",
-            "uvicorn",
-            [
-                *("trr_pipelines.api.app:create_app", "--factory", "--host", "127.0.0.1"),
-                *("--port", str(settings.api_port), "--http", "httptools", "--no-access-log"),
-            ],
+            "trr_pipelines.api",
+            ["--host", "127.0.0.1", "--port", str(settings.api_port)],
             logs / "api.log",
             answers(f"{api}/readyz"),
             environment,

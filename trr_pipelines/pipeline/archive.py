@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from trr_pipelines.catalogue import schema
 from trr_pipelines.catalogue.database import Database
@@ -16,6 +16,10 @@ from trr_pipelines.catalogue.embedded import embedded_postgres
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.opening import open_store
 from trr_pipelines.storage.store import ObjectStore
+
+# A request is answered, or refused with 503, within about five seconds; 16 connections for 40 threads, which hold one
+# for a few milliseconds each.
+ANSWERING: Final[dict[str, Any]] = {"max_size": 16, "retry_seconds": 3.0, "statement_seconds": 10.0}
 
 
 @dataclass(frozen=True)
@@ -66,13 +70,14 @@ def _embedded_url(settings: Settings, database: str) -> str:
 
 
 @contextmanager
-def open_archive(settings: Settings, *, s3_client: Any = None) -> Iterator[Archive]:
-    """Open catalogue and store for the length of the block.
+def open_archive(settings: Settings, *, s3_client: Any = None, for_answers: bool = False) -> Iterator[Archive]:
+    """Open catalogue and store for the length of the block; `for_answers`, with the patience of a server of requests.
 
     The embedded database is brought to the newest schema by itself; one given by URL never is. Raises SetupError
     when it cannot be reached, holds no schema of ours or an old one.
     """
-    database = Database(database_url(settings)).open()
+    url = database_url(settings)
+    database = (Database(url, **ANSWERING) if for_answers else Database(url)).open()
     try:
         if settings.database_url is None and not _has_current_schema(database):
             schema.upgrade(database_url(settings))

@@ -24,10 +24,14 @@ EVERYTHING = Outputs()
 
 
 def query(database: Database, sql: str, *parameters: object) -> list[dict[str, Any]]:
-    """The rows of any statement, in a transaction of its own; patient with a server that was just killed."""
+    """The rows of any statement, in a transaction of its own; patient with a server that was just killed.
+
+    Parameters are positional, or one mapping.
+    """
+    values = parameters[0] if len(parameters) == 1 and isinstance(parameters[0], Mapping) else parameters
 
     def work(conn: Connection) -> list[dict[str, Any]]:
-        cursor = conn.execute(sql, parameters)  # type: ignore[arg-type]  the tests' own SQL
+        cursor = conn.execute(sql, values)  # type: ignore[arg-type]  the tests' own SQL
         return cursor.fetchall() if cursor.description else []
 
     return database.run(work)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
-import uvicorn
 
 from trr_pipelines.api.app import create_app
 from trr_pipelines.compute.pool import RenderPool
@@ -22,34 +18,6 @@ from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import import_files, query, run
 
 PHOTO = pictures.jpeg()
-
-
-@pytest.fixture
-def environment(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The application's settings; returns the database's URL."""
-    assert archive.settings.database_url is not None
-    url = archive.settings.database_url.get_secret_value()
-    monkeypatch.setenv("TRR_HOME", str(archive.settings.home))
-    monkeypatch.setenv("TRR_DATABASE_URL", url)
-    monkeypatch.setenv("TRR_MEDIA_STORE", archive.settings.media_store)
-    return url
-
-
-@pytest.fixture
-def client(environment: str) -> Iterator[httpx.Client]:
-    """A client of the application behind the server that production uses."""
-    config = uvicorn.Config(create_app, factory=True, port=0, http="httptools", log_level="error")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as one:
-        yield one
-    server.should_exit = True
-    thread.join()
 
 
 @pytest.fixture

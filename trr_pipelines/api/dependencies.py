@@ -1,0 +1,24 @@
+"""What routes ask for: the archive, the author of a change."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from trr_pipelines.api.auth import CurrentCaller
+from trr_pipelines.catalogue.audit import Author
+from trr_pipelines.pipeline.archive import Archive
+
+
+def _archive(request: Request) -> Archive:
+    archive: Archive = request.app.state.archive
+    return archive
+
+
+def _author(request: Request, caller: CurrentCaller) -> Author:
+    return Author(caller.author, caller.kind.value, request.scope.get("request_id", ""))
+
+
+CurrentArchive = Annotated[Archive, Depends(_archive)]
+CurrentAuthor = Annotated[Author, Depends(_author)]

@@ -1,0 +1,112 @@
+"""The media files of a directory store, as a CDN in front would get them: ranges, validators, a year of caching."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from trr_pipelines.api.auth import ANYONE, GuardedRoute, open_to
+from trr_pipelines.api.dependencies import CurrentArchive
+from trr_pipelines.api.problems import Refusal
+from trr_pipelines.errors import InputError
+from trr_pipelines.storage.directory import DirectoryStore, OpenObject
+from trr_pipelines.storage.store import IMMUTABLE
+
+router = APIRouter(route_class=GuardedRoute, tags=["media"])
+
+CHUNK_BYTES = 256 * 1024
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+@dataclass(frozen=True)
+class ByteRange:
+    """The bytes from `start` up to and without `end`."""
+
+    start: int
+    end: int
+
+
+@router.api_route("/media/{key:path}", methods=["GET", "HEAD"], include_in_schema=False, **open_to(ANYONE))
+def media(key: str, request: Request, archive: CurrentArchive) -> Response:
+    """An object of the directory store. Its type follows from its key, never from a guess."""
+    try:
+        found = archive.store.open_object(key) if isinstance(archive.store, DirectoryStore) else None
+    except InputError:
+        found = None
+    if found is None:
+        raise Refusal(404, "no such object")
+    headers = {
+        "Cache-Control": IMMUTABLE,
+        "ETag": f'"{found.bytes:x}-{round(found.last_modified.timestamp() * 1e6):x}"',
+        "Accept-Ranges": "bytes",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+    if key.startswith("originals/"):
+        headers["Content-Disposition"] = f'inline; filename="{Path(key).name}"'
+    try:
+        return _answer(request, found, headers)
+    except Refusal:
+        found.file.close()
+        raise
+
+
+def _answer(request: Request, found: OpenObject, headers: dict[str, str]) -> Response:
+    if _is_known(request, headers["ETag"]):
+        found.file.close()
+        return Response(status_code=304, headers=headers)
+    part = _asked_range(request, headers["ETag"], found.bytes)
+    status = 200
+    if part is not None:
+        status = 206
+        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{found.bytes}"
+    sent = part or ByteRange(0, found.bytes)
+    headers["Content-Length"] = str(sent.end - sent.start)
+    if request.method == "HEAD":
+        found.file.close()
+        return Response(status_code=status, headers=headers, media_type=found.content_type)
+    return StreamingResponse(_chunks(found.file, sent), status, headers, found.content_type)
+
+
+def _is_known(request: Request, etag: str) -> bool:
+    """Whether the caller has this object already (RFC 9110, 13.1.2)."""
+    known = request.headers.get("if-none-match", "")
+    return known.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in known.split(",")}
+
+
+def _asked_range(request: Request, etag: str, size: int) -> ByteRange | None:
+    """The one range that is asked for (RFC 9110, 14.2); several at once, or a form we do not know, count as none.
+
+    Raises Refusal with 416 for a range beyond the end.
+    """
+    match = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
+    if match is None or match.group(1) == match.group(2) == "":
+        return None
+    if request.headers.get("if-range", etag) != etag:
+        return None
+    first, last = match.group(1), match.group(2)
+    if first:
+        start, end = int(first), min(int(last) + 1 if last else size, size)
+        if last and int(last) < start:
+            return None
+    else:
+        start, end = max(0, size - int(last)), size
+    if start >= size or end <= start:
+        raise Refusal(416, f"the object has {size} bytes", {"Content-Range": f"bytes */{size}"})
+    return ByteRange(start, end)
+
+
+def _chunks(file: BufferedReader, part: ByteRange) -> Iterator[bytes]:
+    with file:
+        file.seek(part.start)
+        left = part.end - part.start
+        while left > 0 and (chunk := file.read(min(CHUNK_BYTES, left))):
+            left -= len(chunk)
+            yield chunk

@@ -1,0 +1,30 @@
+-- name: lock_link(person_id, link_id)^
+select facebank_seed, media_asset_id from core.media_links
+where id = :link_id and person_id = :person_id
+for no key update;
+
+-- name: set_seed(link_id, facebank_seed, author)!
+update core.media_links
+set facebank_seed = :facebank_seed, facebank_seed_changed_by = :author, facebank_seed_changed_at = now(),
+    updated_at = now()
+where id = :link_id;
+
+-- name: person_exists(person_id)$
+select exists (select from core.people where id = :person_id);
+
+-- name: served_photos(person_id, seed_only, after, limit)
+-- Photos of a person that this system serves, by link. A page of all of them where no limit is given.
+select link_id, media_asset_id, hosted_key, hosted_url, sha256, width, height, source, facebank_seed, caption,
+       updated_at
+from core.v_person_gallery
+where person_id = :person_id
+  and (facebank_seed or not :seed_only)
+  and hosted_url is not null
+  and (:after::uuid is null or link_id > :after)
+order by link_id
+limit :limit;
+
+-- name: unserved(person_id, seed_only)$
+-- How many of them are linked but cannot be served (yet).
+select count(*) from core.v_person_gallery
+where person_id = :person_id and (facebank_seed or not :seed_only) and hosted_url is null;

@@ -1,0 +1,110 @@
+"""The secrets of each deployment: which it needs, whether they are fit to use, and those of the embedded default.
+
+No request is looked at here; who may call what is `api.auth`'s.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from trr_pipelines.errors import SetupError
+from trr_pipelines.settings import Settings
+
+FILE = "secrets.json"
+ALLOWLIST_FILE = "admins.txt"
+DEVELOPMENT_ADMIN = "admin@example.com"
+MIN_LENGTH = 12
+
+# Setting → the variable that a deployment sets it with.
+SECRETS = {
+    "service_role_key": "TRR_SERVICE_ROLE_KEY",
+    "internal_admin_shared_secret": "TRR_INTERNAL_ADMIN_SHARED_SECRET",
+    "screenalytics_service_token": "SCREENALYTICS_SERVICE_TOKEN",
+    "jwt_secret": "TRR_JWT_SECRET",
+}
+BACKEND = tuple(SECRETS)
+
+_PLACEHOLDER = re.compile(
+    r"(change|replace|fill|insert)[-_ ]?(me|this|it|in)?|to-?do|x+|\*+|<.*>|\$?\{.*\}|your[-_ ].*"
+    r"|(my[-_ ]?)?(secret|password|token|key|service[-_ ]?role[-_ ]?key)|example|placeholder|none|null",
+    re.IGNORECASE,
+)
+
+
+def with_credentials(settings: Settings) -> Settings:
+    """The settings with the secrets of the embedded default filled in, where nothing else was given.
+
+    With a database given by URL nothing is filled in: a real deployment brings its own. They stand in the home, in a
+    file that only its owner can read, so that every process of the embedded default has the same.
+    """
+    if settings.database_url is not None:
+        return settings
+    own = _embedded_secrets(settings.home)
+    filled: dict[str, object] = {name: SecretStr(own[name]) for name in SECRETS if getattr(settings, name) is None}
+    if settings.jwks_url:
+        filled.pop("jwt_secret", None)
+    if not settings.admin_allowlist:
+        filled["admin_allowlist"] = f"file:{settings.home / ALLOWLIST_FILE}"
+    return settings.model_copy(update=filled)
+
+
+def require_credentials(settings: Settings, names: Iterable[str] = BACKEND) -> None:
+    """Raise SetupError, naming every secret at once, where one is missing or not fit to use. No value is shown."""
+    problems: list[str] = []
+    seen: dict[str, str] = {}
+    for name in names:
+        variable = SECRETS[name]
+        if name == "jwt_secret" and settings.jwks_url:
+            if settings.jwt_secret is not None:
+                problems.append("TRR_JWT_SECRET and TRR_JWKS_URL are both set: give one")
+            continue
+        secret: SecretStr | None = getattr(settings, name)
+        value = "" if secret is None else secret.get_secret_value().strip()
+        if not value:
+            problems.append(f"{variable} is not set" + (" (nor TRR_JWKS_URL)" if name == "jwt_secret" else ""))
+        elif _PLACEHOLDER.fullmatch(value):
+            problems.append(f"{variable} is a placeholder")
+        elif len(value) < MIN_LENGTH:
+            problems.append(f"{variable} has {len(value)} characters, at least {MIN_LENGTH} are needed")
+        elif value in seen:
+            problems.append(f"{variable} is the same as {seen[value]}")
+        seen.setdefault(value, variable)
+    if not settings.admin_allowlist:
+        problems.append("TRR_ADMIN_ALLOWLIST is not set")
+    if problems:
+        raise SetupError("; ".join(problems))
+
+
+def _embedded_secrets(home: Path) -> dict[str, str]:
+    """The secrets of this home, made once; two processes that start together end up with the same."""
+    home.mkdir(parents=True, exist_ok=True)
+    path = home / FILE
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        os.fchmod(file.fileno(), 0o600)
+        text = file.read()
+        try:
+            known = json.loads(text) if text else {}
+        except ValueError:
+            raise SetupError(f"{path} is damaged; remove it, and new secrets are made") from None
+        missing = [name for name in SECRETS if not known.get(name)]
+        if missing:
+            known |= {name: secrets.token_urlsafe(32) for name in missing}
+            file.seek(0)
+            file.truncate()
+            json.dump(known, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        allowlist = home / ALLOWLIST_FILE
+        if not allowlist.exists():
+            allowlist.write_text(f"# E-mails that may sign in as admins, one a line.\n{DEVELOPMENT_ADMIN}\n")
+    return dict(known)

@@ -1,0 +1,256 @@
+"""Who may call what: every route with every credential, and what a token or header may not get away with."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from trr_pipelines.api.app import create_app
+from trr_pipelines_tests.support import backends
+from trr_pipelines_tests.support.backends import (
+    ADMIN_APP,
+    ADMIN_SECRET,
+    SCREENALYTICS,
+    SERVICE_ROLE,
+    admin,
+    token,
+)
+
+TOGGLE = f"/api/v1/admin/person/{uuid4()}/gallery/{uuid4()}/facebank-seed"
+
+
+def bearer(value: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {value}"}
+
+
+# Credential → the kind of caller that it proves, or the status it earns on every route that is not open to anyone.
+CREDENTIALS: dict[str, tuple[dict[str, str], str | int]] = {
+    "none": ({}, 401),
+    "bad signature": (bearer(token(key="another-secret-that-is-long-enough-too")), 401),
+    "expired": (bearer(token(exp=int(time.time()) - 1)), 401),
+    "malformed": (bearer("not.a.token"), 401),
+    "basic": ({"Authorization": "Basic c2VydmljZTpyb2xl"}, 401),
+    "valid but not allowed": (admin("somebody.else@example.com"), 403),
+    "allowed": (admin(), "admin"),
+    "service role only": (bearer(SERVICE_ROLE), 403),
+    "service role and wrong secret": ({**bearer(SERVICE_ROLE), "X-TRR-Internal-Admin-Secret": "wrong"}, 403),
+    "secret only": ({"X-TRR-Internal-Admin-Secret": ADMIN_SECRET}, 401),
+    "both": (ADMIN_APP, "admin_app"),
+    "both, for an admin": ({**ADMIN_APP, "X-TRR-Acting-Admin": backends.OTHER_ADMIN}, "admin_app"),
+    "both, for a stranger": ({**ADMIN_APP, "X-TRR-Acting-Admin": "stranger@example.com"}, 403),
+    "screenalytics": (SCREENALYTICS, "screenalytics"),
+}
+
+
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    """Every method and path of the OpenAPI document, with what it declares."""
+    document = _document()
+    return [
+        (method.upper(), path, operation)
+        for path, methods in sorted(document["paths"].items())
+        for method, operation in methods.items()
+    ]
+
+
+def _document() -> dict[str, Any]:
+    from fastapi.openapi.utils import get_openapi
+
+    from trr_pipelines.api.app import ROUTERS
+
+    return get_openapi(title="-", version="-", routes=[route for router in ROUTERS for route in router.routes])
+
+
+def filled(path: str) -> str:
+    """The path with ids that exist nowhere."""
+    while "{" in path:
+        before, _, rest = path.partition("{")
+        _, _, after = rest.partition("}")
+        path = f"{before}{uuid4()}{after}"
+    return path
+
+
+@pytest.mark.parametrize("credential", CREDENTIALS)
+def test_each_route_is_open_to_the_callers_that_it_names_and_to_no_other(client: httpx.Client, credential: str) -> None:
+    headers, proves = CREDENTIALS[credential]
+    cells = 0
+    for method, path, operation in operations():
+        answer = client.request(method, filled(path), headers=headers)
+        allowed = operation["x-callers"]
+        cells += 1
+        if "anyone" in allowed or proves in allowed:
+            assert answer.status_code not in (401, 403), (method, path, answer.text)
+        else:
+            expected = proves if isinstance(proves, int) else 403
+            assert answer.status_code == expected, (method, path, answer.text)
+            assert answer.headers["content-type"] == "application/problem+json"
+    assert cells == len(operations()) > 0
+
+
+def test_every_route_says_who_may_call_it_and_how_it_refuses() -> None:
+    for method, path, operation in operations():
+        assert operation["x-callers"], (method, path)
+        if "anyone" not in operation["x-callers"]:
+            assert {"400", "401", "403", "422", "503"} <= set(operation["responses"]), (method, path)
+            assert operation["security"], (method, path)
+
+
+def test_a_refusal_comes_before_the_body_is_looked_at(client: httpx.Client) -> None:
+    answer = client.patch(TOGGLE, content=b"{not json", headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("what", "value"),
+    [
+        ("no algorithm", jwt.encode({"email": backends.ADMIN_EMAIL, "aud": "authenticated", "exp": 9e9}, None, "none")),
+        ("another audience", token(aud="anon")),
+        ("no audience", token(aud=None)),
+        ("no expiry", token(exp=None)),
+        ("not yet valid", token(nbf=int(time.time()) + 60)),
+        ("a longer hash", token(algorithm="HS512")),
+        ("100 KB", token(padding="x" * 100_000)),
+        ("a bearer that is no ASCII", "töken"),
+    ],
+)
+def test_a_token_that_cannot_be_verified_is_401(client: httpx.Client, what: str, value: str) -> None:
+    header = b"Bearer " + value.encode()
+    assert client.patch(TOGGLE, json={}, headers={b"Authorization": header}).status_code == 401, what
+
+
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        ({"email": "ADMIN@Example.COM"}, 404),
+        ({"email": " admin@example.com "}, 404),
+        ({"email": "admin+gallery@example.com"}, 403),
+        ({"email": "admın@example.com"}, 403),
+        ({"email": "admin@example.com.attacker.example"}, 403),
+        ({"email": "admin@example.com", "email_verified": False}, 403),
+        ({"email": "admin@example.com", "user_metadata": {"email_verified": False}}, 403),
+        ({"email": "admin@example.com", "user_metadata": {"email_verified": True}}, 404),
+        ({"email": ["admin@example.com"]}, 403),
+        ({"email": None}, 403),
+    ],
+)
+def test_the_allowlist_takes_an_address_and_none_that_looks_like_it(
+    client: httpx.Client, claims: dict[str, Any], status: int
+) -> None:
+    headers = bearer(token(**claims))
+    answer = client.patch(TOGGLE, json={"facebank_seed": True}, headers=headers)
+    assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("letter", ["\u212a", "\u017f"])
+def test_case_folding_makes_no_foreign_letter_into_one_of_ours(letter: str) -> None:
+    from trr_pipelines.allowlist import Allowlist
+
+    allowed = Allowlist("kiss@example.com")
+    assert "KISS@example.com" in allowed
+    assert f"{letter}iss@example.com" not in allowed
+    assert f"ki{letter}s@example.com" not in allowed
+
+
+def test_an_admin_who_is_taken_off_the_list_is_refused(
+    environment: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    listed = tmp_path / "admins.txt"
+    listed.write_text(f"# admins\n{backends.ADMIN_EMAIL}\n")
+    monkeypatch.setenv("TRR_ADMIN_ALLOWLIST", f"file:{listed}")
+    with backends.serving(create_app(), admin()) as client:
+        assert client.patch(TOGGLE, json={"facebank_seed": True}).status_code == 404
+        listed.write_text("# nobody\n")
+        deadline = time.monotonic() + 20
+        while client.patch(TOGGLE, json={"facebank_seed": True}).status_code != 403:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+@pytest.mark.parametrize("value", ["sécret", "\xff\xfe", ""])
+def test_a_secret_of_any_bytes_is_refused_and_breaks_nothing(client: httpx.Client, value: str) -> None:
+    headers = {b"Authorization": f"Bearer {SERVICE_ROLE}".encode(), SECRET_NAME: value.encode("latin-1")}
+    assert client.patch(TOGGLE, json={}, headers=headers).status_code == 403
+
+
+SECRET_NAME = b"X-TRR-Internal-Admin-Secret"
+
+
+@pytest.mark.parametrize("name", [b"Authorization", SECRET_NAME])
+def test_a_header_that_is_sent_twice_is_400(client: httpx.Client, name: bytes) -> None:
+    headers = [(known.encode(), value.encode()) for known, value in ADMIN_APP.items()]
+    headers.append((name, b"another"))
+    assert client.patch(TOGGLE, json={}, headers=headers).status_code == 400
+
+
+class TestPublicKeys:
+    """Tokens signed by a sign-in whose keys are fetched from its address."""
+
+    @pytest.fixture
+    def key(self) -> rsa.RSAPrivateKey:
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    @pytest.fixture
+    def signed_in(
+        self, key: rsa.RSAPrivateKey, environment: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> Any:
+        import functools
+        import http.server
+        import threading
+
+        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
+        (tmp_path / "jwks.json").write_text(json.dumps({"keys": [{**public, "kid": "one", "use": "sig"}]}))
+        handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as keys:
+            thread = threading.Thread(target=keys.serve_forever)
+            thread.start()
+            monkeypatch.delenv("TRR_JWT_SECRET")
+            monkeypatch.setenv("TRR_JWKS_URL", f"http://127.0.0.1:{keys.server_port}/jwks.json")
+            try:
+                with backends.serving(create_app()) as client:
+                    yield client
+            finally:
+                keys.shutdown()
+                thread.join()
+
+    def test_a_token_of_that_key_is_good_and_no_other(self, signed_in: httpx.Client, key: rsa.RSAPrivateKey) -> None:
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        claims = {"email": backends.ADMIN_EMAIL, "aud": "authenticated", "exp": int(time.time()) + 600}
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        good = jwt.encode(claims, pem, "RS256", headers={"kid": "one"})
+        other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        cases = {
+            good: 404,
+            jwt.encode(claims, pem, "RS256", headers={"kid": "../../one"}): 401,
+            jwt.encode(claims, other, "RS256", headers={"kid": "one"}): 401,
+            jwt.encode(claims, other, "RS256", headers={"kid": "one", "jku": "http://127.0.0.1:9/jwks"}): 401,
+            _hs256_with(public, claims): 401,
+        }
+        for value, status in cases.items():
+            answer = signed_in.patch(TOGGLE, json={"facebank_seed": True}, headers=bearer(value))
+            assert answer.status_code == status, answer.text
+
+
+def _hs256_with(public_key: bytes, claims: dict[str, Any]) -> str:
+    """A token signed with the public key as if it were a shared secret, which libraries refuse to make."""
+    import hashlib
+    import hmac
+
+    def encoded(data: bytes) -> bytes:
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+    head = encoded(json.dumps({"alg": "HS256", "typ": "JWT", "kid": "one"}).encode())
+    signed = head + b"." + encoded(json.dumps(claims).encode())
+    return (signed + b"." + encoded(hmac.new(public_key, signed, hashlib.sha256).digest())).decode()

@@ -1,0 +1,200 @@
+"""The face-bank toggle and the photos for Screenalytics, over real HTTP."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines_tests.support.archives import query, value
+from trr_pipelines_tests.support.backends import ADMIN_APP, OTHER_ADMIN, SCREENALYTICS, admin
+
+Link = Callable[..., UUID]
+
+
+def toggle(client: httpx.Client, person: UUID | str, link: UUID | str, body: object, **headers: str) -> httpx.Response:
+    return client.patch(
+        f"/api/v1/admin/person/{person}/gallery/{link}/facebank-seed", json=body, headers={**ADMIN_APP, **headers}
+    )
+
+
+def photos(client: httpx.Client, person: UUID | str, **params: str | int) -> httpx.Response:
+    return client.get(f"/api/v1/screenalytics/people/{person}/photos", params=params, headers=SCREENALYTICS)
+
+
+def test_a_photo_is_flagged_and_unflagged(client: httpx.Client, archive: Archive, person: UUID, link: Link) -> None:
+    photo = link(person)
+    for flag in (True, False):
+        answer = toggle(client, person, photo, {"facebank_seed": flag})
+        assert answer.status_code == 200
+        assert answer.json() == {"link_id": str(photo), "person_id": str(person), "facebank_seed": flag}
+        assert value(archive.database, "select facebank_seed from core.media_links where id = %s", photo) is flag
+
+
+def test_a_change_is_audited_with_the_admin_behind_it_and_a_repetition_is_not(
+    client: httpx.Client, archive: Archive, person: UUID, link: Link
+) -> None:
+    photo = link(person)
+    toggle(client, person, photo, {"facebank_seed": True}, **{"X-TRR-Acting-Admin": OTHER_ADMIN.upper()})
+    toggle(client, person, photo, {"facebank_seed": True})
+    client.patch(
+        f"/api/v1/admin/person/{person}/gallery/{photo}/facebank-seed", json={"facebank_seed": False}, headers=admin()
+    )
+    rows = query(archive.database, "select actor, caller, action, entity_id, old, new from core.audit_log order by id")
+    assert [(row["actor"], row["caller"], row["action"], row["entity_id"]) for row in rows] == [
+        (OTHER_ADMIN.upper(), "admin_app", "facebank_seed", str(photo)),
+        ("admin@example.com", "admin", "facebank_seed", str(photo)),
+    ]
+    assert [(row["old"]["facebank_seed"], row["new"]["facebank_seed"]) for row in rows] == [
+        (False, True),
+        (True, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"facebank_seed": "true"},
+        {"facebank_seed": 1},
+        {"facebank_seed": None},
+        {},
+        {"facebank_seed": True, "note": "x"},
+        [],
+        None,
+        True,
+    ],
+)
+def test_a_body_of_another_shape_is_422_and_changes_nothing(
+    client: httpx.Client, archive: Archive, person: UUID, link: Link, body: object
+) -> None:
+    photo = link(person)
+    answer = toggle(client, person, photo, body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"]
+    assert value(archive.database, "select facebank_seed from core.media_links") is False
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_a_body_that_is_not_json_is_415(client: httpx.Client, person: UUID, link: Link, content_type: str) -> None:
+    answer = client.patch(
+        f"/api/v1/admin/person/{person}/gallery/{link(person)}/facebank-seed",
+        content=b'{"facebank_seed": true}',
+        headers={**ADMIN_APP, "Content-Type": content_type},
+    )
+    assert answer.status_code == 415
+
+
+def test_a_body_that_is_too_large_is_413_also_without_a_length(client: httpx.Client, person: UUID, link: Link) -> None:
+    path = f"/api/v1/admin/person/{person}/gallery/{link(person)}/facebank-seed"
+    headers = {**ADMIN_APP, "Content-Type": "application/json"}
+    large = b" " * 1_000_001
+    assert client.patch(path, content=large, headers=headers).status_code == 413
+    assert client.patch(path, content=iter([large[:600_000], large[:600_000]]), headers=headers).status_code == 413
+
+
+def test_malformed_ids_are_422_naming_the_field(client: httpx.Client, person: UUID) -> None:
+    for where, answer in {
+        "person_id": toggle(client, "nobody", uuid4(), {"facebank_seed": True}),
+        "link_id": toggle(client, person, "nothing", {"facebank_seed": True}),
+    }.items():
+        assert answer.status_code == 422
+        assert [error["field"] for error in answer.json()["errors"]] == [where]
+
+
+def test_a_link_of_another_person_is_404_and_stays_as_it_is(
+    client: httpx.Client, archive: Archive, person: UUID, link: Link
+) -> None:
+    photo = link(person)
+    (other,) = query(archive.database, "insert into core.people (full_name) values ('Person Two') returning id")
+    for somebody, something in [(other["id"], photo), (uuid4(), photo), (person, uuid4())]:
+        answer = toggle(client, somebody, something, {"facebank_seed": True})
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert value(archive.database, "select count(*) from core.media_links where facebank_seed") == 0
+    assert value(archive.database, "select count(*) from core.audit_log") == 0
+
+
+def test_screenalytics_reads_all_photos_or_the_seeds(client: httpx.Client, person: UUID, link: Link) -> None:
+    links = sorted([link(person, seed=True), link(person), link(person, seed=True)])
+    everything = photos(client, person).json()
+    assert [photo["link_id"] for photo in everything["photos"]] == [str(one) for one in links]
+    assert (everything["count"], everything["unserved"], everything["next_cursor"]) == (3, 0, None)
+    seeds = photos(client, person, seed_only="true").json()
+    assert seeds["photos"] == [photo for photo in everything["photos"] if photo["facebank_seed"]]
+    assert (seeds["count"], seeds["seed_only"]) == (2, True)
+    assert set(seeds["photos"][0]) == {
+        "link_id", "media_asset_id", "served_url", "sha256", "width", "height", "source", "facebank_seed", "caption",
+        "updated_at",
+    }  # fmt: skip
+
+
+def test_photos_that_are_not_served_are_counted_and_left_out(client: httpx.Client, person: UUID, link: Link) -> None:
+    link(person, seed=True, served=False)
+    answer = photos(client, person, seed_only="true").json()
+    assert (answer["count"], answer["photos"], answer["unserved"]) == (0, [], 1)
+
+
+def test_pages_hold_every_photo_once(client: httpx.Client, person: UUID, link: Link) -> None:
+    links = sorted(str(link(person)) for _ in range(7))
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = photos(client, person, limit=3, **({"cursor": cursor} if cursor else {})).json()
+        assert len(page["photos"]) == page["count"] <= 3
+        seen += [photo["link_id"] for photo in page["photos"]]
+        cursor = page["next_cursor"]
+    assert seen == links
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"seed_only": "1"},
+        {"seed_only": "yes"},
+        {"seed_only": ""},
+        {"limit": "0"},
+        {"limit": "501"},
+        {"limit": "ten"},
+        {"cursor": "x"},
+        {"cursor": "WzFd"},
+        {"cursor": "é"},
+    ],
+)
+def test_a_parameter_that_makes_no_sense_is_422(client: httpx.Client, person: UUID, params: dict[str, str]) -> None:
+    assert photos(client, person, **params).status_code == 422
+
+
+def test_an_unknown_person_is_404(client: httpx.Client) -> None:
+    assert photos(client, uuid4()).status_code == 404
+
+
+def test_seeds_are_the_flagged_subset_whatever_is_toggled_meanwhile(
+    client: httpx.Client, archive: Archive, person: UUID, link: Link
+) -> None:
+    links = [link(person) for _ in range(6)]
+    stop = threading.Event()
+
+    def toggling() -> None:
+        flags = dict.fromkeys(links, False)
+        while not stop.is_set():
+            for one in links:
+                flags[one] = not flags[one]
+                assert toggle(client, person, one, {"facebank_seed": flags[one]}).status_code == 200
+
+    thread = threading.Thread(target=toggling)
+    thread.start()
+    try:
+        for _ in range(40):
+            everything = photos(client, person).json()["photos"]
+            seeds = photos(client, person, seed_only="true").json()["photos"]
+            assert {photo["link_id"] for photo in seeds} <= {photo["link_id"] for photo in everything}
+            assert all(photo["facebank_seed"] for photo in seeds)
+    finally:
+        stop.set()
+        thread.join()
+    everything = photos(client, person).json()["photos"]
+    assert photos(client, person, seed_only="true").json()["photos"] == [p for p in everything if p["facebank_seed"]]

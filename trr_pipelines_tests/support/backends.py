@@ -1,0 +1,63 @@
+"""The backend behind the server that production uses, its secrets in tests, and tokens for every kind of caller."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import jwt
+import uvicorn
+from fastapi import FastAPI
+
+SERVICE_ROLE = "service-role-of-the-tests"
+ADMIN_SECRET = "internal-admin-of-the-tests"
+SCREENALYTICS_TOKEN = "screenalytics-of-the-tests"
+JWT_SECRET = "a-secret-of-the-tests-that-is-long-enough-for-HS512-as-well-in-64"
+ADMIN_EMAIL = "admin@example.com"
+OTHER_ADMIN = "second.admin@example.com"
+
+ENVIRONMENT = {
+    "TRR_SERVICE_ROLE_KEY": SERVICE_ROLE,
+    "TRR_INTERNAL_ADMIN_SHARED_SECRET": ADMIN_SECRET,
+    "SCREENALYTICS_SERVICE_TOKEN": SCREENALYTICS_TOKEN,
+    "TRR_JWT_SECRET": JWT_SECRET,
+    "TRR_ADMIN_ALLOWLIST": f"{ADMIN_EMAIL}, {OTHER_ADMIN}",
+}
+
+ADMIN_APP = {"Authorization": f"Bearer {SERVICE_ROLE}", "X-TRR-Internal-Admin-Secret": ADMIN_SECRET}
+SCREENALYTICS = {"Authorization": f"Bearer {SCREENALYTICS_TOKEN}"}
+
+
+def token(email: str = ADMIN_EMAIL, *, key: str = JWT_SECRET, algorithm: str = "HS256", **claims: Any) -> str:
+    """A sign-in's token as Supabase makes it; a claim given as None is left out."""
+    now = int(time.time())
+    values = {"email": email, "aud": "authenticated", "role": "authenticated", "iat": now, "exp": now + 600, **claims}
+    return jwt.encode({name: value for name, value in values.items() if value is not None}, key, algorithm)
+
+
+def admin(email: str = ADMIN_EMAIL) -> dict[str, str]:
+    """The headers of a signed-in admin."""
+    return {"Authorization": f"Bearer {token(email)}"}
+
+
+@contextmanager
+def serving(app: FastAPI, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Client]:
+    """A client of `app` behind uvicorn on a free port."""
+    config = uvicorn.Config(app, port=0, http="httptools", log_config=None, proxy_headers=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, headers=headers, timeout=30) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
