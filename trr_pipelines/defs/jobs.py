@@ -9,6 +9,8 @@ from dagster import (
     AssetObservation,
     AssetSelection,
     Config,
+    DagsterEvent,
+    DagsterEventType,
     OpExecutionContext,
     define_asset_job,
     job,
@@ -45,9 +47,9 @@ class PhotoIds(Config):
 def rerender_scattered_photos(context: OpExecutionContext, config: PhotoIds, archive: ArchiveResource) -> None:
     opened = archive.get()
     scope = Scope(photo_ids=tuple(UUID(photo_id) for photo_id in config.photo_ids))
-    tally = rerender_photos(opened, scope, context.run_id, config.scope or None)
-    context.add_output_metadata(dict(tally_metadata(tally)))
-    for touched in touched_sets(opened, scope):
+    done = rerender_photos(opened, scope, context.run_id, config.scope or None)
+    context.add_output_metadata(dict(tally_metadata(done.tally)))
+    for touched in touched_sets(opened, done.scope):
         _report(context, opened, touched)
 
 
@@ -63,18 +65,21 @@ def _report(context: OpExecutionContext, archive: Archive, touched: TouchedSet) 
     context.log_event(AssetMaterialization(touched.asset, partition=touched.batch, metadata=metadata, tags=tags))
     for claim in claims_by_asset[touched.asset]:
         finding = claim.look(archive, touched.batch)
-        # An op may not log evaluations of checks itself.
-        context.instance.report_runless_asset_event(
-            AssetCheckEvaluation(
-                asset_key=AssetKey(touched.asset),
-                check_name=claim.name,
-                passed=finding.passed,
-                severity=claim.severity,
-                metadata=finding_metadata(finding),
-                partition=touched.batch,
-                blocking=claim.blocking,
-            )
+        evaluation = AssetCheckEvaluation(
+            asset_key=AssetKey(touched.asset),
+            check_name=claim.name,
+            passed=finding.passed,
+            severity=claim.severity,
+            metadata=finding_metadata(finding),
+            partition=touched.batch,
+            blocking=claim.blocking,
         )
+        # An op may not log evaluations itself. Under the run's id: a second one without a run for the same partition
+        # violates a unique index of Dagster's (1.13.27).
+        event = DagsterEvent(
+            DagsterEventType.ASSET_CHECK_EVALUATION.value, context.job_name, event_specific_data=evaluation
+        )
+        context.instance.report_dagster_event(event, context.run_id)
 
 
 @job(

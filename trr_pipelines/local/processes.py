@@ -64,16 +64,17 @@ class Child:
             with suppress(ProcessLookupError):
                 self.process.terminate()
 
-    def interrupt_children(self) -> None:
-        """Ask what it started to end, and wait for that: a run gives its photos back within seconds."""
+    def interrupt_runs(self) -> None:
+        """Ask the runs of this code server to end, and wait for that: a run gives its photos back within seconds."""
         if self.process is None or self.has_ended():
             return
         with suppress(psutil.NoSuchProcess):
-            children = psutil.Process(self.process.pid).children()
-            for child in children:
+            servers = [child for child in psutil.Process(self.process.pid).children() if _forks_runs(child)]
+            runs = [run for server in servers for run in server.children()]
+            for run in runs:
                 with suppress(psutil.NoSuchProcess):
-                    child.terminate()
-            psutil.wait_procs([child for child in children if "spawn_main" in _command(child)], RUN_STOP_SECONDS)
+                    run.terminate()
+            psutil.wait_procs(runs, RUN_STOP_SECONDS)
 
     def stop(self) -> None:
         """Ask it to end, wait, and insist after a while; what it started and did not end goes with it."""
@@ -96,11 +97,12 @@ class Child:
             time.sleep(0.02)
 
 
-def _command(process: psutil.Process) -> str:
+def _forks_runs(process: psutil.Process) -> bool:
+    """Whether this is the process that a code server forks its runs from."""
     try:
-        return " ".join(process.cmdline())
+        return any("multiprocessing.forkserver" in part for part in process.cmdline())
     except psutil.Error:
-        return ""
+        return False
 
 
 def start_attached(

@@ -93,7 +93,7 @@ def _stop(children: list[Child]) -> None:
     if DAEMON in by_name:
         by_name[DAEMON].stop()
     if CODE_SERVER in by_name:
-        by_name[CODE_SERVER].interrupt_children()
+        by_name[CODE_SERVER].interrupt_runs()
     for child in children:
         child.ask_to_stop()
     for child in children:
@@ -110,9 +110,9 @@ def _children(settings: Settings) -> list[Child]:
     return [
         Child(
             CODE_SERVER,
-            "dagster",
+            "trr_pipelines.local.code_server",
             [
-                *("api", "grpc", "--host", "127.0.0.1", "--port", str(port)),
+                *("--host", "127.0.0.1", "--port", str(port)),
                 *("--module-name", "trr_pipelines.definitions", "--location-name", CODE_LOCATION),
             ],
             logs / "code-server.log",

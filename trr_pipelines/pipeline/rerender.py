@@ -12,6 +12,7 @@ from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.originals import mirror_originals
 from trr_pipelines.pipeline.rendering import Outputs, render_photos
+from trr_pipelines.pipeline.scheduling import CROPS_SCOPE, PHOTOS_PER_RUN
 from trr_pipelines.pipeline.work import Tally
 
 
@@ -25,23 +26,38 @@ class TouchedSet:
     is_complete: bool
 
 
-def rerender_photos(archive: Archive, scope: Scope, run_id: str, dispatch: str | None) -> Tally:
+@dataclass(frozen=True)
+class Rerendered:
+    """What a run did, and with which photos: those it was asked for, and edits that came in until it began."""
+
+    tally: Tally
+    scope: Scope
+
+
+def rerender_photos(archive: Archive, asked: Scope, run_id: str, dispatch: str | None) -> Rerendered:
     """Render what these photos lack and fetch what is missing of them. `dispatch` is what a sensor asked under."""
-    claimed = archive.database.run(lambda conn: _begin(conn, scope, run_id, dispatch))
+    scope, claimed = archive.database.run(lambda conn: _begin(conn, asked, run_id, dispatch))
     tally = render_photos(archive, scope, run_id, claimed=claimed)
     if mirror_originals(archive, scope, run_id).complete:
         tally.include(render_photos(archive, scope, run_id))
     if dispatch is not None:
         archive.database.run(lambda conn: dispatches.succeed(conn, dispatch, run_id))
-    return tally
+    return Rerendered(tally, scope)
 
 
-def _begin(conn: Connection, scope: Scope, run_id: str, dispatch: str | None) -> list[Claim]:
-    """Take the photos and the dispatch at once: in between, a sensor would ask for a run that finds nothing to do."""
+def _begin(conn: Connection, asked: Scope, run_id: str, dispatch: str | None) -> tuple[Scope, list[Claim]]:
+    """Take the photos and the dispatch at once: in between, a sensor would ask for a run that finds nothing to do.
+
+    A run of crop edits takes those along that came in between the request and now: they need not wait for a tick.
+    """
+    photo_ids = set(asked.photo_ids or ())
     if dispatch is not None:
         dispatches.claim(conn, dispatch, run_id)
-    limit = max(1, len(scope.photo_ids or ()))
-    return ledger.claim(conn, scope, Outputs().kinds, run_id, limit=limit, propose_crops=True)
+    if dispatch == CROPS_SCOPE:
+        photo_ids |= set(ledger.crops_with_work(conn, PHOTOS_PER_RUN))
+    scope = Scope(photo_ids=tuple(sorted(photo_ids)))
+    limit = max(1, len(photo_ids))
+    return scope, ledger.claim(conn, scope, Outputs().kinds, run_id, limit=limit, propose_crops=True)
 
 
 def touched_sets(archive: Archive, scope: Scope) -> Iterator[TouchedSet]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from dagster import AssetKey, DagsterInstance, Definitions, ExecuteInProcessResult
+from dagster import AssetCheckKey, AssetKey, DagsterInstance, Definitions, ExecuteInProcessResult
 
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.imaging.geometry import Crop
@@ -135,3 +135,28 @@ def test_photos_without_work_are_left_alone(
     assert rerender(defs, instance, *photos.values(), scope="").success
     assert value(archive.database, "select max(updated_at) from core.variant_generations") == before
     assert ledger_of(archive, "bravo-0.jpg") == {"original": "complete", "base": "complete", "crop": "complete"}
+
+
+def test_a_partition_that_is_edited_again_is_checked_again(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, photos: dict[str, UUID]
+) -> None:
+    photo = photos["bravo-0.jpg"]
+    for zoom in (2.0, 3.0):
+        set_crop(archive.database, photo, Crop("manual", 10, 10, zoom), author="ann@example.org")
+        result = rerender(defs, instance, photo)
+        assert result.success
+        checks = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+            [AssetCheckKey(AssetKey("crop_variants"), "active_crops_are_rendered")]
+        )
+        (latest,) = checks.values()
+        assert latest.run_id == result.run_id
+
+
+def test_a_run_takes_edits_along_that_came_after_it_was_asked_for(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, photos: dict[str, UUID]
+) -> None:
+    edited = {photo: edit(archive, photo) for photo in (photos["bravo-0.jpg"], photos["deadline-1.jpg"])}
+    assert rerender(defs, instance, photos["bravo-0.jpg"]).success
+    for photo, signature in edited.items():
+        served = "select served from core.variant_generations where kind = 'crop' and media_asset_id = %s"
+        assert value(archive.database, served, photo) == signature

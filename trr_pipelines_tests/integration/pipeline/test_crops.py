@@ -41,7 +41,7 @@ def photo_id(archive: Archive, tmp_path: Path) -> UUID:
 
 def render_what_is_due(archive: Archive, photo_id: UUID, run_id: str = "edit") -> int:
     """What the crop_changes sensor's run does; returns how many photos were rendered."""
-    return rerender_photos(archive, Scope(photo_ids=(photo_id,)), run_id, None).complete
+    return rerender_photos(archive, Scope(photo_ids=(photo_id,)), run_id, None).tally.complete
 
 
 def served(archive: Archive, photo_id: UUID) -> set[str]:

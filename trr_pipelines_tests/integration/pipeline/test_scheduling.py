@@ -189,7 +189,7 @@ def test_retries_are_asked_for_when_they_are_due(archive: Archive, batch: str, t
     assert request is not None
     assert (request.photo_ids, request.run_key) == ((photo_ids(archive)["a.jpg"],), "retries:1")
     (tmp_path / "in" / "a.jpg").write_bytes(pictures.jpeg())
-    tally = rerender_photos(archive, Scope(photo_ids=request.photo_ids), "run-2", request.scope)
+    tally = rerender_photos(archive, Scope(photo_ids=request.photo_ids), "run-2", request.scope).tally
     assert tally.complete == 1
     assert scheduling.request_retries(archive.database, nowhere) is None
 
