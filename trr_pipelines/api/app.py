@@ -12,6 +12,8 @@ from fastapi.openapi.utils import get_openapi
 from trr_pipelines.api import problems
 from trr_pipelines.api.auth import SECURITY_SCHEMES, Gate
 from trr_pipelines.api.logs import RequestLog
+from trr_pipelines.api.metrics import Metrics
+from trr_pipelines.api.originals import OriginalUrls
 from trr_pipelines.api.routes import health, media, seeds
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive
@@ -24,6 +26,7 @@ ROUTERS = (health.router, media.router, seeds.router)
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with open_archive(app.state.settings, for_answers=True) as archive:
         app.state.archive = archive
+        app.state.metrics.watch(archive)
         yield
 
 
@@ -45,9 +48,11 @@ def create_app() -> FastAPI:
     )
     app.state.settings = settings
     app.state.gate = Gate(settings)
+    app.state.originals = OriginalUrls(settings)
+    app.state.metrics = Metrics()
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(RequestLog)
+    app.add_middleware(RequestLog, metrics=app.state.metrics)
     problems.handle_problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

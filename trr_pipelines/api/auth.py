@@ -10,6 +10,7 @@ import hmac
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
@@ -33,11 +34,12 @@ class CallerKind(StrEnum):
     ADMIN = "admin"
     ADMIN_APP = "admin_app"
     SCREENALYTICS = "screenalytics"
+    METRICS = "metrics"
     ANYONE = "anyone"
 
 
 ADMIN, ADMIN_APP = CallerKind.ADMIN, CallerKind.ADMIN_APP
-SCREENALYTICS, ANYONE = CallerKind.SCREENALYTICS, CallerKind.ANYONE
+SCREENALYTICS, METRICS, ANYONE = CallerKind.SCREENALYTICS, CallerKind.METRICS, CallerKind.ANYONE
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Gate:
         self._service_role = _bytes(settings.service_role_key)
         self._admin_secret = _bytes(settings.internal_admin_shared_secret)
         self._screenalytics = _bytes(settings.screenalytics_service_token)
+        self._metrics = settings.metrics_token.get_secret_value().encode() if settings.metrics_token else b""
         self._tokens = TokenVerifier(settings)
         self._allowlist = Allowlist(settings.admin_allowlist)
 
@@ -70,6 +73,10 @@ class Gate:
         """The caller, if one of `allowed`. Raises Refusal with 400, 401, 403 or 503."""
         if ANYONE in allowed:
             return _NOBODY
+        if METRICS in allowed and not self._metrics:
+            if not _is_local(request):
+                raise Refusal(403, "metrics are for this machine only; set TRR_METRICS_TOKEN for others")
+            return Caller(METRICS)
         caller = self._identify(request)
         if caller.kind not in allowed:
             raise Refusal(403, "this caller may not use this route")
@@ -81,6 +88,8 @@ class Gate:
             return self._admin_app(request)
         if hmac.compare_digest(bearer, self._screenalytics):
             return Caller(SCREENALYTICS)
+        if self._metrics and hmac.compare_digest(bearer, self._metrics):
+            return Caller(METRICS)
         try:
             claims = self._tokens.verify(bearer)
         except InvalidTokenError as error:
@@ -144,6 +153,7 @@ _SECURITY: dict[CallerKind, dict[str, list[str]]] = {
     ADMIN: {"admin": []},
     ADMIN_APP: {"service_role": [], "internal_admin_secret": []},
     SCREENALYTICS: {"screenalytics": []},
+    METRICS: {"metrics": []},
 }
 SECURITY_SCHEMES = {
     "admin": {
@@ -160,6 +170,11 @@ SECURITY_SCHEMES = {
         "description": "the admin app's second secret; with X-TRR-Acting-Admin it names the admin it acts for",
     },
     "screenalytics": {"type": "http", "scheme": "bearer", "description": "SCREENALYTICS_SERVICE_TOKEN"},
+    "metrics": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "TRR_METRICS_TOKEN; where that is not set, callers on this machine need nothing",
+    },
 }
 
 
@@ -175,6 +190,16 @@ def _bytes(secret: SecretStr | None) -> bytes:
     """A secret for comparing. `require_credentials` has refused unset ones; an empty one must still match nothing."""
     value = secret.get_secret_value().encode() if secret is not None else b""
     return value or b"\0"
+
+
+def _is_local(request: Request) -> bool:
+    """Whether the caller sits on this machine; what a proxy on this machine passes on does not count."""
+    host = request.client.host if request.client else ""
+    is_passed_on = any(name.startswith(b"x-forwarded") or name == b"forwarded" for name, _ in request.scope["headers"])
+    try:
+        return ip_address(host).is_loopback and not is_passed_on
+    except ValueError:
+        return False
 
 
 def _bearer(request: Request) -> bytes:

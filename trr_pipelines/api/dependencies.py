@@ -1,4 +1,4 @@
-"""What routes ask for: the archive, the author of a change."""
+"""What routes ask for: the archive, the author of a change, where originals are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from trr_pipelines.api.auth import CurrentCaller
+from trr_pipelines.api.originals import OriginalUrls
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.pipeline.archive import Archive
 
@@ -20,5 +21,11 @@ def _author(request: Request, caller: CurrentCaller) -> Author:
     return Author(caller.author, caller.kind.value, request.scope.get("request_id", ""))
 
 
+def _originals(request: Request) -> OriginalUrls:
+    originals: OriginalUrls = request.app.state.originals
+    return originals
+
+
 CurrentArchive = Annotated[Archive, Depends(_archive)]
 CurrentAuthor = Annotated[Author, Depends(_author)]
+CurrentOriginals = Annotated[OriginalUrls, Depends(_originals)]

@@ -16,6 +16,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from trr_pipelines.api.metrics import Metrics
+
 _requests = logging.getLogger("trr.requests")
 _ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _QUIET = ("/healthz", "/readyz", "/metrics")
@@ -51,10 +53,11 @@ def log_as_json(level: int = logging.INFO) -> None:
 
 
 class RequestLog:
-    """Middleware: gives every request its id, answers with it, and logs the request when it has ended."""
+    """Middleware: gives every request its id, answers with it, and logs and counts the request when it has ended."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,21 +78,25 @@ class RequestLog:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            route = getattr(scope.get("route"), "path", "")
-            level = logging.ERROR if status >= 500 and status != 503 else logging.INFO
-            if not (route in _QUIET and status < 400) and not (route.startswith("/media") and status < 500):
-                _requests.log(
-                    level,
-                    "request",
-                    extra={
-                        "request_id": request_id,
-                        "method": scope["method"],
-                        "route": route or "unknown",
-                        "status": status,
-                        "ms": round((time.perf_counter() - began) * 1000, 1),
-                        "caller": scope.get("caller"),
-                    },
-                )
+            seconds = time.perf_counter() - began
+            route = getattr(scope.get("route"), "path", "") or "unknown"
+            self._metrics.answered(scope["method"] if route != "unknown" else "any", route, status, seconds)
+            is_quiet = route in _QUIET or route.startswith("/media")
+            if not is_quiet or status >= 500:
+                _log(scope, route, status, seconds)
+
+
+def _log(scope: Scope, route: str, status: int, seconds: float) -> None:
+    line = {
+        "request_id": scope["request_id"],
+        "method": scope["method"],
+        "route": route,
+        "status": status,
+        "ms": round(seconds * 1000, 1),
+        "caller": scope.get("caller"),
+    }
+    level = logging.ERROR if status >= 500 and status != 503 else logging.INFO
+    _requests.log(level, "request", extra=line)
 
 
 def _request_id(scope: Scope) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,24 @@ _queries = load_queries("reports.sql")
 
 Row = dict[str, Any]
 CHURN_DAYS = 30
+
+
+@dataclass(frozen=True)
+class OpenWork:
+    """Photos by kind of work and state (pending, waiting_for_retry), failed ones by reason, age of the oldest."""
+
+    photos: dict[tuple[str, str], int]
+    failed_by_reason: dict[str, int]
+    lag_seconds: float
+
+
+def open_work(conn: Connection) -> OpenWork:
+    """What waits and what failed; costs what is open, not what exists."""
+    return OpenWork(
+        {(row["kind"], row["state"]): row["photos"] for row in _queries.open_work(conn)},
+        {row["reason"]: row["photos"] for row in _queries.failed_by_reason(conn)},
+        _queries.lag_seconds(conn),
+    )
 
 
 def status(conn: Connection) -> Row:

@@ -170,6 +170,12 @@ class S3Store:
             self._call(self._delete_page, Delete={"Objects": page, "Quiet": True})
         return len(wanted)
 
+    def signed_url(self, key: str, seconds: int) -> str:
+        """Where the object can be read for so many seconds by whoever has the URL; the server is not asked."""
+        parameters = {"Bucket": self.bucket, "Key": self._full(key)}
+        url: str = self.client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
+        return url
+
     def public_url(self, key: str) -> str:
         check_key(key)
         return public_url(self.base_url, key)

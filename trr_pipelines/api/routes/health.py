@@ -1,15 +1,17 @@
-"""Whether the process lives, and whether it can serve."""
+"""Whether the process lives, whether it can serve, and what Prometheus reads of it."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import psycopg
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel
 
-from trr_pipelines.api.auth import ANYONE, GuardedRoute, open_to
+from trr_pipelines.api.auth import ANYONE, METRICS, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive
 from trr_pipelines.api.problems import Refusal
 from trr_pipelines.catalogue import schema
@@ -47,3 +49,10 @@ def readyz(archive: CurrentArchive) -> Ready:
     except (psycopg.OperationalError, PoolTimeout):
         raise Refusal(503, "the catalogue cannot be reached") from None
     return Ready(status="ready")
+
+
+@router.get("/metrics", response_class=PlainTextResponse, **open_to(METRICS))
+def metrics(request: Request) -> Response:
+    """Requests, open work, failures and lag, in Prometheus' text format. Answers even when the catalogue does not."""
+    page: bytes = request.app.state.metrics.page()
+    return Response(page, media_type=CONTENT_TYPE_LATEST)

@@ -12,7 +12,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from trr_pipelines.api.auth import ANYONE, GuardedRoute, open_to
-from trr_pipelines.api.dependencies import CurrentArchive
+from trr_pipelines.api.dependencies import CurrentArchive, CurrentOriginals
+from trr_pipelines.api.originals import PREFIX, WINDOW_SECONDS
 from trr_pipelines.api.problems import Refusal
 from trr_pipelines.errors import InputError
 from trr_pipelines.storage.directory import DirectoryStore, OpenObject
@@ -33,8 +34,10 @@ class ByteRange:
 
 
 @router.api_route("/media/{key:path}", methods=["GET", "HEAD"], include_in_schema=False, **open_to(ANYONE))
-def media(key: str, request: Request, archive: CurrentArchive) -> Response:
+def media(key: str, request: Request, archive: CurrentArchive, originals: CurrentOriginals) -> Response:
     """An object of the directory store. Its type follows from its key, never from a guess."""
+    if not originals.may_read(key, request):
+        raise Refusal(403, "this original needs a signed URL that has not expired")
     try:
         found = archive.store.open_object(key) if isinstance(archive.store, DirectoryStore) else None
     except InputError:
@@ -49,7 +52,9 @@ def media(key: str, request: Request, archive: CurrentArchive) -> Response:
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Cross-Origin-Resource-Policy": "cross-origin",
     }
-    if key.startswith("originals/"):
+    if key.startswith(PREFIX):
+        if originals.is_signed:
+            headers["Cache-Control"] = f"private, max-age={WINDOW_SECONDS}"
         headers["Content-Disposition"] = f'inline; filename="{Path(key).name}"'
     try:
         return _answer(request, found, headers)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, StrictBool
 
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, SCREENALYTICS, GuardedRoute, open_to
 from trr_pipelines.api.cursors import decode_cursor, encode_cursor
-from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor
+from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor, CurrentOriginals
 from trr_pipelines.errors import InputError
 from trr_pipelines.pipeline.seeds import person_photos, set_facebank_seed
 
@@ -76,6 +76,7 @@ def toggle_facebank_seed(
 def photos_of_person(
     person_id: UUID,
     archive: CurrentArchive,
+    originals: CurrentOriginals,
     seed_only: Annotated[Literal["true", "false"], Query(description="the flagged photos only")] = "false",
     limit: Annotated[int | None, Query(ge=1, le=500, description="pages of this size; whole without")] = None,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
@@ -85,7 +86,11 @@ def photos_of_person(
     is_seed_only = seed_only == "true"
     page = person_photos(archive.database, person_id, seed_only=is_seed_only, after=after, limit=limit)
     photos = [
-        PersonPhoto(served_url=photo["hosted_url"], **{name: photo[name] for name in _COPIED}) for photo in page.photos
+        PersonPhoto(
+            served_url=originals.url(archive, photo["hosted_key"], photo["hosted_url"]),
+            **{name: photo[name] for name in _COPIED},
+        )
+        for photo in page.photos
     ]
     return PersonPhotos(
         person_id=person_id,

@@ -1,0 +1,129 @@
+"""Media files over real HTTP: ranges, validators, and originals that need a signed URL."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+import httpx
+import pytest
+
+from trr_pipelines.api.app import create_app
+from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines_tests import pictures
+from trr_pipelines_tests.support import backends
+from trr_pipelines_tests.support.archives import import_files, query, run, value
+
+PHOTO = pictures.jpeg()
+
+
+@pytest.fixture
+def keys(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> dict[str, str]:
+    """Keys of one photo: its original and one derivative."""
+    run(archive, import_files(archive, tmp_path / "in", {"a.jpg": PHOTO}, person="Person One"), pool=render_pool)
+    return {
+        "original": value(archive.database, "select hosted_key from core.media_assets"),
+        "variant": value(
+            archive.database,
+            "select hosted_key from core.media_asset_variants where variant_key = 'card' and format = 'webp'",
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [
+        ("bytes=0-99", 0, 99),
+        ("bytes=100-", 100, None),
+        ("bytes=-50", -50, None),
+        ("bytes=0-999999999", 0, None),
+        ("bytes=7-7", 7, 7),
+    ],
+)
+def test_a_range_is_answered_with_its_bytes(
+    client: httpx.Client, archive: Archive, keys: dict[str, str], asked: str, first: int, last: int | None
+) -> None:
+    whole = archive.store.get(keys["variant"])
+    expected = whole[first:] if last is None else whole[first : last + 1]
+    answer = client.get(f"/media/{keys['variant']}", headers={"Range": asked})
+    assert (answer.status_code, answer.content) == (206, expected)
+    start = len(whole) + first if first < 0 else first
+    assert answer.headers["content-range"] == f"bytes {start}-{start + len(expected) - 1}/{len(whole)}"
+    assert answer.headers["content-length"] == str(len(expected))
+
+
+@pytest.mark.parametrize("asked", ["bytes=5-2", "bytes=-", "items=0-5", "bytes=0-1,5-6", "bytes=a-b"])
+def test_a_range_that_we_do_not_know_gets_everything(client: httpx.Client, keys: dict[str, str], asked: str) -> None:
+    answer = client.get(f"/media/{keys['original']}", headers={"Range": asked})
+    assert (answer.status_code, answer.content) == (200, PHOTO)
+
+
+def test_a_range_beyond_the_end_is_416(client: httpx.Client, keys: dict[str, str]) -> None:
+    for asked in (f"bytes={len(PHOTO)}-", "bytes=-0"):
+        answer = client.get(f"/media/{keys['original']}", headers={"Range": asked})
+        assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{len(PHOTO)}")
+
+
+def test_what_the_caller_has_is_not_sent_again(client: httpx.Client, keys: dict[str, str]) -> None:
+    url = f"/media/{keys['original']}"
+    etag = client.get(url).headers["etag"]
+    for known in (etag, f'"other", W/{etag}', "*"):
+        answer = client.get(url, headers={"If-None-Match": known})
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", etag)
+    assert client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
+    assert client.get(url, headers={"If-Range": '"other"', "Range": "bytes=0-9"}).status_code == 200
+    assert client.get(url, headers={"If-Range": etag, "Range": "bytes=0-9"}).status_code == 206
+
+
+def test_head_says_what_get_would(client: httpx.Client, keys: dict[str, str]) -> None:
+    url = f"/media/{keys['original']}"
+    head, get = client.head(url), client.get(url)
+    assert head.content == b""
+    for name in ("content-length", "content-type", "etag", "cache-control", "content-disposition"):
+        assert head.headers[name] == get.headers[name]
+    assert client.head("/media/originals/00/none.jpg").status_code == 404
+    assert client.post(url).status_code == 405
+
+
+class TestSignedOriginals:
+    """With TRR_ORIGINALS=signed."""
+
+    @pytest.fixture
+    def signed(self, environment: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+        monkeypatch.setenv("TRR_ORIGINALS", "signed")
+        with backends.serving(create_app()) as client:
+            yield client
+
+    @pytest.fixture
+    def served_url(self, signed: httpx.Client, archive: Archive, keys: dict[str, str]) -> str:
+        person: UUID = query(archive.database, "select id from core.people")[0]["id"]
+        answer = signed.get(f"/api/v1/screenalytics/people/{person}/photos", headers=backends.SCREENALYTICS)
+        url: str = answer.json()["photos"][0]["served_url"]
+        return url.removeprefix("http://127.0.0.1:8000")
+
+    def test_the_url_of_a_payload_works_for_an_hour_or_two(self, signed: httpx.Client, served_url: str) -> None:
+        answer = signed.get(served_url)
+        assert (answer.status_code, answer.content) == (200, PHOTO)
+        assert answer.headers["cache-control"] == "private, max-age=3600"
+        expires = int(parse_qs(urlsplit(served_url).query)["expires"][0])
+        assert 3600 <= expires - time.time() <= 7200
+
+    def test_nothing_else_opens_an_original(self, signed: httpx.Client, served_url: str, keys: dict[str, str]) -> None:
+        bare, _, asked = served_url.partition("?")
+        expires, signature = (parse_qs(asked)[name][0] for name in ("expires", "signature"))
+        for query_string in (
+            "",
+            f"?signature={signature}",
+            f"?expires={int(expires) + 3600}&signature={signature}",
+            f"?expires={expires}&signature={'0' * 64}",
+            f"?expires={expires}&signature=é",
+            f"?expires=²&signature={signature}",
+            f"?expires={int(time.time()) - 1}&signature={signature}",
+        ):
+            answer = signed.get(bare + query_string)
+            assert (answer.status_code, PHOTO in answer.content) == (403, False), query_string
+        assert signed.get(f"/media/{keys['variant']}").status_code == 200
