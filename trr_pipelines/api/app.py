@@ -12,12 +12,12 @@ from fastapi.openapi.utils import get_openapi
 from trr_pipelines.api import problems
 from trr_pipelines.api.auth import SECURITY_SCHEMES, Gate
 from trr_pipelines.api.logs import RequestLog
-from trr_pipelines.api.routes import health, media, seeds
+from trr_pipelines.api.routes import gallery, health, media, seeds
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive
 from trr_pipelines.settings import load_settings
 
-ROUTERS = (health.router, media.router, seeds.router)
+ROUTERS = (gallery.router, health.router, media.router, seeds.router)
 
 
 @asynccontextmanager
