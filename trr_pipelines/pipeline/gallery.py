@@ -1,0 +1,159 @@
+"""Galleries: pages of photos with every URL that a client needs, read in one snapshot.
+
+Which file stands for a photo is `pipeline.delivery`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from trr_pipelines.catalogue import gallery
+from trr_pipelines.catalogue.database import Connection, Database
+from trr_pipelines.catalogue.gallery import After, Filters, Sort
+from trr_pipelines.errors import NotFoundError
+from trr_pipelines.pipeline.delivery import delivered
+
+MAX_TOTAL = 10_000
+"""Links are counted up to here: 10,000 take 1 ms, and a gallery may hold a million."""
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Which part of a gallery: filters, order, the last link of the page before, and how many links at most."""
+
+    filters: Filters
+    sort: Sort
+    after: After | None
+    limit: int
+
+
+@dataclass(frozen=True)
+class GalleryPage:
+    """Items as callers get them; `next_after` is the last one where there are more; `total` stops at MAX_TOTAL."""
+
+    items: list[dict[str, Any]]
+    next_after: After | None
+    total: int
+    is_total_capped: bool
+
+
+@dataclass(frozen=True)
+class _Gallery:
+    """The entities whose links a gallery holds, and the numbers of those that are seasons."""
+
+    entities: Sequence[UUID]
+    seasons: dict[UUID, int]
+
+
+def show_gallery(database: Database, show: UUID | str, request: PageRequest) -> GalleryPage:
+    """A page of a show's own links and those of its seasons; `show` is its id or a slug. Raises NotFoundError."""
+
+    def find(conn: Connection) -> _Gallery:
+        seasons = gallery.seasons(conn, show_id := _show(conn, show))
+        return _Gallery([show_id, *seasons], seasons)
+
+    return _page(database, find, request)
+
+
+def season_gallery(database: Database, show: UUID | str, number: int, request: PageRequest) -> GalleryPage:
+    """A page of the links of one season. Raises NotFoundError for an unknown show or season."""
+
+    def find(conn: Connection) -> _Gallery:
+        seasons = gallery.seasons(conn, _show(conn, show))
+        found = [season for season, its_number in seasons.items() if its_number == number]
+        if not found:
+            raise NotFoundError(f"show {show} has no season {number}")
+        return _Gallery(found, seasons)
+
+    return _page(database, find, request)
+
+
+def person_gallery(database: Database, person: UUID | str, request: PageRequest) -> GalleryPage:
+    """A page of a person's links; `person` is an id or a slug. Raises NotFoundError."""
+
+    def find(conn: Connection) -> _Gallery:
+        found = gallery.find_person(conn, *_id_or_slug(person))
+        if found is None:
+            raise NotFoundError(f"no person {person}")
+        return _Gallery([found], {})
+
+    return _page(database, find, request)
+
+
+def _show(conn: Connection, show: UUID | str) -> UUID:
+    found = gallery.find_show(conn, *_id_or_slug(show))
+    if found is None:
+        raise NotFoundError(f"no show {show}")
+    return found
+
+
+def _id_or_slug(given: UUID | str) -> tuple[UUID | None, str]:
+    return (given, "") if isinstance(given, UUID) else (None, given)
+
+
+def _page(database: Database, find: Callable[[Connection], _Gallery], request: PageRequest) -> GalleryPage:
+    """The rows are read in one snapshot, and the items made of them when the connection has been given back."""
+
+    def read(conn: Connection) -> tuple[_Gallery, list[dict[str, Any]], list[dict[str, Any]], int]:
+        found = find(conn)
+        links = gallery.page(
+            conn, found.entities, request.filters, sort=request.sort, after=request.after, limit=request.limit + 1
+        )
+        served_crops = {link["media_asset_id"]: link["served_crop"] for link in links[: request.limit]}
+        files = gallery.variants(conn, served_crops)
+        return found, links, files, gallery.total(conn, found.entities, request.filters, most=MAX_TOTAL + 1)
+
+    found, links, files, total = database.read(read)
+    files_of: dict[UUID, list[dict[str, Any]]] = {}
+    for file in files:
+        files_of.setdefault(file["media_asset_id"], []).append(file)
+    shown = links[: request.limit]
+    items = [_item(link, files_of.get(link["media_asset_id"], []), found.seasons) for link in shown]
+    more = _after(shown[-1], request.sort) if len(shown) < len(links) else None
+    return GalleryPage(items, more, min(total, MAX_TOTAL), total > MAX_TOTAL)
+
+
+def _after(link: dict[str, Any], sort: Sort) -> After:
+    if sort == "position":
+        return After(link["link_id"], position=link["position"])
+    return After(link["link_id"], created_at=link["created_at"])
+
+
+def _item(link: dict[str, Any], files: list[dict[str, Any]], seasons: dict[UUID, int]) -> dict[str, Any]:
+    """One link as callers know it: the fields they have always had, then what is served of the photo."""
+    has_crop = link["crop_signature"] is not None
+    changed_at = link["facebank_seed_changed_at"]
+    return {
+        "link_id": link["link_id"],
+        "media_asset_id": link["media_asset_id"],
+        "hosted_url": link["hosted_url"],
+        "source": link["source"],
+        "caption": link["caption"],
+        "tags": link["tags"],
+        "kind": link["kind"],
+        "width": link["width"],
+        "height": link["height"],
+        "bytes": link["bytes"],
+        "crop": {
+            "mode": link["crop_mode"],
+            "x": float(link["crop_x"]),
+            "y": float(link["crop_y"]),
+            "zoom": float(link["crop_zoom"]),
+            "signature": link["crop_signature"],
+        }
+        if has_crop
+        else None,
+        "facebank_seed": link["facebank_seed"],
+        "facebank_seed_changed": {"by": link["facebank_seed_changed_by"], "at": changed_at} if changed_at else None,
+        "season": seasons.get(link["season_id"]),
+        "position": link["position"],
+        "created_at": link["created_at"],
+        "original_url": link["hosted_url"],
+        **delivered(link, files),
+        "placeholder": link["placeholder"],
+        "dominant_color": link["dominant_color"],
+        "generation": {"base": link["base_state"], "crop": link["crop_state"], "reason": link["reason"]},
+    }
