@@ -18,6 +18,7 @@ _queries = load_queries("reports.sql")
 
 Row = dict[str, Any]
 CHURN_DAYS = 30
+ROWS_AT_A_TIME = 5_000
 
 
 @dataclass(frozen=True)
@@ -137,9 +138,19 @@ def batches_of_photos(conn: Connection, photo_ids: Sequence[UUID]) -> list[str]:
 
 
 def hosted_objects(conn: Connection, bucket: str) -> Iterator[Row]:
-    """Every object that a row stands for; to be read inside the transaction."""
-    rows: Iterator[Row] = _queries.hosted_objects(conn, bucket=bucket)
-    return rows
+    """Every object that a row stands for, by key in byte order; read as it is consumed, inside the transaction."""
+    with conn.cursor("hosted_objects") as cursor:
+        cursor.itersize = ROWS_AT_A_TIME
+        cursor.execute(_queries.hosted_objects.sql, {"bucket": bucket})
+        yield from cursor
+
+
+def rows_of_objects(conn: Connection, keys: Sequence[str]) -> dict[str, bool]:
+    """Those of these objects that a row stands for now, and whether one of its rows is not retired."""
+    found: dict[str, bool] = {}
+    for row in _queries.rows_of_objects(conn, hosted_keys=list(keys)):
+        found[row["hosted_key"]] = found.get(row["hosted_key"], False) or row["is_served"]
+    return found
 
 
 def batch_objects(conn: Connection, batch: str, kind: str) -> list[Row]:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from dagster import AssetMaterialization, DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, RunsFilter
 from dagster._core.instance import InstanceRef
 
@@ -109,14 +108,25 @@ def end_killed_runs(instance: DagsterInstance) -> list[str]:
 
 
 def _this_process() -> str:
-    return f"{os.uname().nodename}/{os.getpid()}/{psutil.Process().create_time():.0f}"
+    return f"{os.uname().nodename}/{os.getpid()}/{_started(os.getpid())}"
 
 
 def _is_alive(process: str) -> bool:
-    node, pid, created = process.split("/")
+    node, pid, started = process.split("/")
     if node != os.uname().nodename:
         return True
     try:
-        return f"{psutil.Process(int(pid)).create_time():.0f}" == created
-    except psutil.NoSuchProcess:
+        return _started(int(pid)) == started
+    except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def _started(pid: int) -> str:
+    """When a process began, in ticks since this machine did: no step of the clock changes it (proc(5), field 22).
+
+    Raises FileNotFoundError or ProcessLookupError when it is gone, also where nobody has collected it yet.
+    """
+    state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    if state == "Z":
+        raise ProcessLookupError(pid)
+    return fields[18]

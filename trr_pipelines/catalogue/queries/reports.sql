@@ -123,12 +123,25 @@ limit :limit;
 select distinct batch_key from core.media_assets where id = any(:photo_ids) order by batch_key;
 
 -- name: hosted_objects(bucket)
--- Every object that a row stands for, with what the row says of it; `is_served` is false for retired ones.
-select hosted_key, bytes, true as is_served from core.media_asset_versions where hosted_bucket = :bucket
+-- Every object that a row stands for, in the order in which stores list keys; `is_served` is false for retired ones.
+select hosted_key, bool_or(is_served) as is_served
+from (
+    select hosted_key, true as is_served from core.media_asset_versions where hosted_bucket = :bucket
+    union all
+    select hosted_key, true from core.media_asset_variants where hosted_bucket = :bucket
+    union all
+    select hosted_key, false from core.retired_objects where hosted_bucket = :bucket
+) as object
+group by hosted_key
+order by hosted_key collate "C";
+
+-- name: rows_of_objects(hosted_keys)
+-- The rows that stand for these objects now.
+select hosted_key, true as is_served from core.media_asset_versions where hosted_key = any(:hosted_keys)
 union all
-select hosted_key, bytes, true from core.media_asset_variants where hosted_bucket = :bucket
+select hosted_key, true from core.media_asset_variants where hosted_key = any(:hosted_keys)
 union all
-select hosted_key, bytes, false from core.retired_objects where hosted_bucket = :bucket;
+select hosted_key, false from core.retired_objects where hosted_key = any(:hosted_keys);
 
 -- name: batch_objects(batch, kind)
 -- Objects of a batch as the rows describe them.
