@@ -22,6 +22,7 @@ from uuid import UUID
 
 from benchmarks.multiply_photos import multiply
 from trr_pipelines.catalogue import crops
+from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.imaging.geometry import Crop
 from trr_pipelines.pipeline.archive import Archive, open_archive
 from trr_pipelines.pipeline.crops import set_crop
@@ -100,7 +101,7 @@ def _edit(archive: Archive, photo_id: UUID, number: int) -> float:
     """Seconds from one edit to the moment at which its set is served."""
     crop = Crop("manual", number * 97 % 100, number * 31 % 100, 1 + number % 5 / 4)
     started = time.monotonic()
-    edit = set_crop(archive.database, photo_id, crop, author="benchmark")
+    edit = set_crop(archive.database, photo_id, crop, author=Author("benchmark", "cli"))
     while True:
         with archive.database.transaction() as conn:
             if crops.served(conn, photo_id) == edit.signature:

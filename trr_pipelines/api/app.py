@@ -14,12 +14,12 @@ from trr_pipelines.api.auth import SECURITY_SCHEMES, Gate
 from trr_pipelines.api.logs import RequestLog
 from trr_pipelines.api.metrics import Metrics
 from trr_pipelines.api.originals import OriginalUrls
-from trr_pipelines.api.routes import gallery, health, media, seeds
+from trr_pipelines.api.routes import crops, gallery, health, media, seeds
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive
 from trr_pipelines.settings import load_settings
 
-ROUTERS = (gallery.router, health.router, media.router, seeds.router)
+ROUTERS = (crops.router, gallery.router, health.router, media.router, seeds.router)
 
 
 @asynccontextmanager

@@ -72,13 +72,18 @@ def newest_proposal(conn: Connection, photo_id: UUID, source_version: str) -> Cr
     return _crop_of(_queries.newest_proposal(conn, photo_id=photo_id, source_version=source_version))
 
 
-def history(conn: Connection, photo_id: UUID) -> list[HistoryEntry]:
-    """Every crop that the photo ever had, newest first."""
+def photo_exists(conn: Connection, photo_id: UUID) -> bool:
+    """Whether there is a photo of this id."""
+    return bool(_queries.photo_exists(conn, photo_id=photo_id))
+
+
+def history(conn: Connection, photo_id: UUID, limit: int | None = None) -> list[HistoryEntry]:
+    """The crops that the photo ever had, newest first; all without a limit."""
     return [
         HistoryEntry(
             _crop_row(row), row["source_version"], row["reason"], row["author"], row["is_active"], row["created_at"]
         )
-        for row in _queries.history(conn, photo_id=photo_id)
+        for row in _queries.history(conn, photo_id=photo_id, limit=limit)
     ]
 
 

@@ -1,7 +1,8 @@
-"""Arguments that more than one command reads: crops, ids of photos."""
+"""Arguments that more than one command reads: crops, ids of photos, who makes a change."""
 
 from __future__ import annotations
 
+import getpass
 from typing import Any
 from uuid import UUID
 
@@ -27,3 +28,10 @@ def parse_photo_id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise InputError(f"the id of a photo is a UUID, not {text[:80]!r}") from None
+
+
+def shell_author(named: str = "") -> Any:
+    """Who makes a change from the command line: the one named, else the user of this shell."""
+    from trr_pipelines.catalogue.audit import Author
+
+    return Author(named or f"cli:{getpass.getuser()}", "cli")

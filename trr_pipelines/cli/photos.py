@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from trr_pipelines.cli.arguments import parse_crop, parse_photo_id
+from trr_pipelines.cli.arguments import parse_crop, parse_photo_id, shell_author
 from trr_pipelines.cli.shell import Json, opened_archive, print_json
 from trr_pipelines.errors import InputError
 
@@ -30,7 +29,7 @@ def crop(
 
     if sum(map(bool, (set_to, activate, auto))) > 1:
         raise InputError("--set, --activate and --auto exclude each other")
-    photo_id, who = parse_photo_id(photo), author or f"cli:{getpass.getuser()}"
+    photo_id, who = parse_photo_id(photo), shell_author(author)
     with opened_archive() as archive:
         database = archive.database
         if set_to:
@@ -60,7 +59,7 @@ def replace(
     from trr_pipelines.pipeline.fetching import read_local
     from trr_pipelines.pipeline.replacing import replace_original
 
-    photo_id, who = parse_photo_id(photo), author or f"cli:{getpass.getuser()}"
+    photo_id, who = parse_photo_id(photo), shell_author(author)
     with opened_archive() as archive:
         replaced = replace_original(archive, photo_id, read_local(file), author=who)
     if as_json:

@@ -113,4 +113,5 @@ def _checked(field: str, value: float, low: float, high: float) -> float:
         raise InputError(f"crop {field} must be a number from {low:g} to {high:g}, not {value!r}")
     if not low <= value <= high:
         raise InputError(f"crop {field} must be from {low:g} to {high:g}, not {value!r}")
-    return float(Decimal(repr(value)).quantize(_FOUR_DECIMALS, ROUND_HALF_EVEN))
+    # Adding zero takes the sign off a negative one, which would be signed as "-0.0000".
+    return float(Decimal(repr(value)).quantize(_FOUR_DECIMALS, ROUND_HALF_EVEN)) + 0.0

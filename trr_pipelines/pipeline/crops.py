@@ -7,11 +7,12 @@ An edit is recorded at once and served as soon as its files stand: at once where
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 from uuid import UUID
 
-from trr_pipelines.catalogue import crops
+from trr_pipelines.catalogue import audit, crops
+from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.crops import HistoryEntry
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.photos import CropRow
@@ -24,6 +25,14 @@ KEYS = frozenset(target.key for target in CROP.targets)
 MAX_AUTHOR = 200
 
 
+class CropChangedError(ConflictError):
+    """The crop is another one than its author saw; `current` is its signature (empty: none is active)."""
+
+    def __init__(self, message: str, current: str) -> None:
+        super().__init__(message)
+        self.current = current
+
+
 @dataclass(frozen=True)
 class CropEdit:
     """What an edit came to: the signature wanted now (empty: a proposal is to be made), and whether it is served."""
@@ -32,26 +41,27 @@ class CropEdit:
     signature: str
     changed: bool
     served: bool
+    crop: CropRow | None
 
 
 def set_crop(
-    database: Database, photo_id: UUID, crop: Crop, *, author: str, reason: str = "", expected: str | None = None
+    database: Database, photo_id: UUID, crop: Crop, *, author: Author, reason: str = "", expected: str | None = None
 ) -> CropEdit:
     """Make `crop` the photo's active crop.
 
-    `expected` is the signature that the author saw (empty: none); an edit in between raises ConflictError. Setting
+    `expected` is the signature that the author saw (empty: none); an edit in between raises CropChangedError. Setting
     the crop that is active already changes nothing. Raises NotFoundError for an unknown photo, and InputError for one
     that has no usable original.
     """
 
     def edit(conn: Connection, version: str) -> CropEdit:
-        return _activate(conn, photo_id, crop, version, author=author, reason=reason)
+        return _activate(conn, photo_id, crop, version, author=author.actor, reason=reason)
 
     return _edit(database, photo_id, author, expected, edit)
 
 
 def activate_crop(
-    database: Database, photo_id: UUID, signature: str, *, author: str, expected: str | None = None
+    database: Database, photo_id: UUID, signature: str, *, author: Author, expected: str | None = None
 ) -> CropEdit:
     """Go back to a crop that the photo had; signed anew where its original was replaced meanwhile.
 
@@ -62,47 +72,48 @@ def activate_crop(
         earlier = crops.newest_with_signature(conn, photo_id, signature)
         if earlier is None:
             raise NotFoundError(f"photo {photo_id} never had the crop {signature[:80]}")
-        return _activate(conn, photo_id, _crop(earlier), version, author=author, reason="rolled back")
+        return _activate(conn, photo_id, _crop(earlier), version, author=author.actor, reason="rolled back")
 
     return _edit(database, photo_id, author, expected, edit)
 
 
-def return_to_auto(database: Database, photo_id: UUID, *, author: str, expected: str | None = None) -> CropEdit:
+def return_to_auto(database: Database, photo_id: UUID, *, author: Author, expected: str | None = None) -> CropEdit:
     """Go back to the proposal for the photo's present original; the next render makes one where there is none."""
 
     def edit(conn: Connection, version: str) -> CropEdit:
         proposal = crops.newest_proposal(conn, photo_id, version)
         if proposal is not None:
-            return _activate(conn, photo_id, _crop(proposal), version, author=author, reason="back to the proposal")
+            reason = "back to the proposal"
+            return _activate(conn, photo_id, _crop(proposal), version, author=author.actor, reason=reason)
         if crops.active(conn, photo_id) is None:
-            return CropEdit(photo_id, "", False, False)
+            return CropEdit(photo_id, "", False, False, None)
         crops.want_proposal(conn, photo_id)
-        return CropEdit(photo_id, "", True, False)
+        return CropEdit(photo_id, "", True, False, None)
 
     return _edit(database, photo_id, author, expected, edit)
 
 
-def crop_history(database: Database, photo_id: UUID) -> list[HistoryEntry]:
-    """Every crop of the photo, newest first. Raises NotFoundError for an unknown photo."""
+def crop_history(database: Database, photo_id: UUID, *, limit: int | None = None) -> list[HistoryEntry]:
+    """The crops of the photo, newest first, `limit` of them. Raises NotFoundError for an unknown photo."""
 
     def read(conn: Connection) -> list[HistoryEntry]:
-        if crops.lock_photo(conn, photo_id) is None:
+        if not crops.photo_exists(conn, photo_id):
             raise NotFoundError(f"no photo {photo_id}")
-        return crops.history(conn, photo_id)
+        return crops.history(conn, photo_id, limit)
 
-    return database.run(read)
+    return database.read(read)
 
 
 def _edit(
     database: Database,
     photo_id: UUID,
-    author: str,
+    author: Author,
     expected: str | None,
     edit: Callable[[Connection, str], CropEdit],
 ) -> CropEdit:
-    """One edit under the photo's lock, after everything that could refuse it was looked at."""
-    if not author.strip() or len(author) > MAX_AUTHOR:
-        raise InputError(f"author has {len(author.strip())} characters; 1 to {MAX_AUTHOR} are needed")
+    """One edit under the photo's lock, after everything that could refuse it was looked at; audited."""
+    if not author.actor.strip() or len(author.actor) > MAX_AUTHOR:
+        raise InputError(f"author has {len(author.actor.strip())} characters; 1 to {MAX_AUTHOR} are needed")
 
     def work(conn: Connection) -> CropEdit:
         photo = crops.lock_photo(conn, photo_id)
@@ -116,10 +127,20 @@ def _edit(
         found = "" if current is None else current.signature
         if expected is not None and expected != found:
             seen = expected[:80] or "none"
-            raise ConflictError(f"the crop of photo {photo_id} was edited meanwhile: {found or 'none'}, not {seen}")
-        return edit(conn, photo.sha256)
+            raise CropChangedError(
+                f"the crop of photo {photo_id} was edited meanwhile: {found or 'none'}, not {seen}", found
+            )
+        done = edit(conn, photo.sha256)
+        if done.changed:
+            old, new = _audited(current), _audited(done.crop)
+            audit.record(conn, author, "crop", "media_asset", photo_id, old=old, new=new)
+        return done
 
     return database.run(work)
+
+
+def _audited(crop: CropRow | None) -> dict[str, Any]:
+    return {"crop": None if crop is None else asdict(crop)}
 
 
 def _activate(
@@ -128,7 +149,7 @@ def _activate(
     signature = crop_signature(crop, source_version)
     current = crops.active(conn, photo_id)
     if current is not None and current.signature == signature:
-        return CropEdit(photo_id, signature, False, crops.served(conn, photo_id) == signature)
+        return CropEdit(photo_id, signature, False, crops.served(conn, photo_id) == signature, current)
     row = CropRow(crop.mode, crop.x, crop.y, crop.zoom, signature)
     crops.replace_active(conn, photo_id, row, source_version=source_version, reason=reason, author=author)
     served = crops.serve_standing_set(
@@ -136,7 +157,7 @@ def _activate(
     )
     if not served:
         crops.want(conn, photo_id, signature)
-    return CropEdit(photo_id, signature, True, served)
+    return CropEdit(photo_id, signature, True, served, row)
 
 
 def _crop(row: CropRow) -> Crop:

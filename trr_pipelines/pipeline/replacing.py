@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
-from trr_pipelines.catalogue import crops, ledger, photos
+from trr_pipelines.catalogue import audit, crops, ledger, photos
+from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.crops import PhotoState
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.photos import CropRow, Original
@@ -32,7 +33,7 @@ class Replacement:
 
 
 def replace_original(
-    archive: Archive, photo_id: UUID, data: bytes, *, author: str, pool: RenderPool | None = None
+    archive: Archive, photo_id: UUID, data: bytes, *, author: Author, pool: RenderPool | None = None
 ) -> Replacement:
     """Make `data` the photo's original. Derivatives follow by the ordinary pipeline.
 
@@ -55,7 +56,7 @@ def _state(archive: Archive, photo_id: UUID) -> PhotoState | None:
     return archive.database.run(lambda conn: crops.lock_photo(conn, photo_id))
 
 
-def _record(conn: Connection, photo_id: UUID, original: Original, author: str) -> bool:
+def _record(conn: Connection, photo_id: UUID, original: Original, author: Author) -> bool:
     holder = photos.photo_with_bytes(conn, original.sha256)
     if holder not in (None, photo_id):
         raise ConflictError(f"these bytes are photo {holder} already; nothing was changed")
@@ -64,11 +65,13 @@ def _record(conn: Connection, photo_id: UUID, original: Original, author: str) -
         raise NotFoundError(f"no photo {photo_id}")
     if photo.sha256 == original.sha256 and photo.state == "mirrored":
         return False
-    photos.set_original(conn, photo_id, original, author=author)
+    photos.set_original(conn, photo_id, original, author=author.actor)
     ledger.settle(conn, photo_id, "original")
     ledger.reopen(conn, photo_id, "base")
     ledger.reopen(conn, photo_id, "crop")
     _sign_crop_anew(conn, photo_id, original.sha256)
+    old, new = {"sha256": photo.sha256, "state": photo.state}, {"sha256": original.sha256, "state": "mirrored"}
+    audit.record(conn, author, "original", "media_asset", photo_id, old=old, new=new)
     return True
 
 

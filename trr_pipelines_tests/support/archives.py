@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.pool import RenderPool
@@ -21,6 +22,7 @@ from trr_pipelines.pipeline.work import Tally
 
 DAY = date(2026, 2, 12)
 EVERYTHING = Outputs()
+EDITOR = Author("editor@example.org", "tests")
 
 
 def query(database: Database, sql: str, *parameters: object) -> list[dict[str, Any]]:

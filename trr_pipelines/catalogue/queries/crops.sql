@@ -20,10 +20,14 @@ where media_asset_id = :photo_id and crop_mode = 'auto' and source_version = :so
 order by id desc
 limit 1;
 
--- name: history(photo_id)
+-- name: photo_exists(photo_id)$
+select exists (select from core.media_assets where id = :photo_id);
+
+-- name: history(photo_id, limit)
 select crop_mode, crop_x, crop_y, crop_zoom, crop_signature, source_version, reason, author, is_active, created_at
 from core.media_asset_crops where media_asset_id = :photo_id
-order by id desc;
+order by id desc
+limit :limit;
 
 -- name: deactivate(photo_id)!
 update core.media_asset_crops set is_active = false where media_asset_id = :photo_id and is_active;

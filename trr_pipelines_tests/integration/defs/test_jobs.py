@@ -14,7 +14,7 @@ from trr_pipelines.imaging.recipes import CROP
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.crops import set_crop
 from trr_pipelines_tests import pictures
-from trr_pipelines_tests.support.archives import import_files, ledger_of, photo_ids, query, run, value
+from trr_pipelines_tests.support.archives import EDITOR, import_files, ledger_of, photo_ids, query, run, value
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def rerender(
 
 
 def edit(archive: Archive, photo_id: UUID) -> str:
-    return set_crop(archive.database, photo_id, Crop("manual", 10, 10, 2), author="ann@example.org").signature
+    return set_crop(archive.database, photo_id, Crop("manual", 10, 10, 2), author=EDITOR).signature
 
 
 def logged(result: ExecuteInProcessResult) -> tuple[set[tuple[str, str | None]], set[tuple[str, str | None]]]:

@@ -27,7 +27,7 @@ from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.batch_run import begin_batch
 from trr_pipelines.pipeline.crops import set_crop
 from trr_pipelines_tests import pictures
-from trr_pipelines_tests.support.archives import import_files, photo_ids, query, run, value
+from trr_pipelines_tests.support.archives import EDITOR, import_files, photo_ids, query, run, value
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def photos_of(request: RunRequest) -> Any:
 def test_an_edited_crop_becomes_one_run_of_that_photo(
     defs: Definitions, instance: DagsterInstance, archive: Archive, rendered: UUID
 ) -> None:
-    set_crop(archive.database, rendered, Crop("manual", 10, 10, 2), author="ann@example.org")
+    set_crop(archive.database, rendered, Crop("manual", 10, 10, 2), author=EDITOR)
     (request,) = requests(tick(defs, instance, "crop_changes"))
     assert (request.run_key, photos_of(request)) == ("crops:1", [str(rendered)])
     assert request.tags["trr/scope"] == "crops"

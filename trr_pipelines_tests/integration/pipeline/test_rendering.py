@@ -32,6 +32,7 @@ from trr_pipelines.pipeline.reconcile import reconcile
 from trr_pipelines.pipeline.rendering import Outputs, render_photos
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import (
+    EDITOR,
     final_state,
     import_files,
     ledger_of,
@@ -186,7 +187,7 @@ def test_a_crop_that_changes_while_it_renders_is_rendered_as_it_is_wanted_now(ar
         nonlocal wanted
         crop = next(edits, None)
         if crop is not None:
-            wanted = set_crop(archive.database, photo, crop, author="ann@example.org").signature
+            wanted = set_crop(archive.database, photo, crop, author=EDITOR).signature
 
     began = time.monotonic()
     with WatchedPool(meanwhile=edit) as pool:

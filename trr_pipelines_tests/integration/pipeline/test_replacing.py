@@ -19,9 +19,8 @@ from trr_pipelines.pipeline.reconcile import reconcile
 from trr_pipelines.pipeline.replacing import replace_original
 from trr_pipelines.pipeline.rerender import rerender_photos
 from trr_pipelines_tests.pictures import photo, saved
-from trr_pipelines_tests.support.archives import import_files, photo_ids, query, run
+from trr_pipelines_tests.support.archives import EDITOR, import_files, photo_ids, query, run
 
-AUTHOR = "editor@example.org"
 FIRST, BETTER, OTHER = (saved(photo(width, 500, seed=width), "JPEG") for width in (400, 600, 500))
 
 
@@ -54,7 +53,7 @@ def test_old_sets_are_served_until_the_new_ones_stand_and_then_both_change(
     archive: Archive, ids: dict[str, UUID], pool: RenderPool
 ) -> None:
     before = sets(archive, ids["a.jpg"])
-    replaced = replace_original(archive, ids["a.jpg"], BETTER, author=AUTHOR, pool=pool)
+    replaced = replace_original(archive, ids["a.jpg"], BETTER, author=EDITOR, pool=pool)
     assert replaced.changed
     assert sets(archive, ids["a.jpg"]) == before
     rerender_photos(archive, Scope(photo_ids=(ids["a.jpg"],)), "rerender", None)
@@ -64,17 +63,17 @@ def test_old_sets_are_served_until_the_new_ones_stand_and_then_both_change(
 
 
 def test_every_version_is_kept(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:
-    replaced = replace_original(archive, ids["a.jpg"], BETTER, author=AUTHOR, pool=pool)
+    replaced = replace_original(archive, ids["a.jpg"], BETTER, author=EDITOR, pool=pool)
     with archive.database.transaction() as conn:
         versions = photos.versions(conn, ids["a.jpg"])
-    assert [(version["author"], version["width"]) for version in versions] == [(AUTHOR, 600), ("import", 400)]
+    assert [(version["author"], version["width"]) for version in versions] == [(EDITOR.actor, 600), ("import", 400)]
     assert versions[0]["sha256"] == replaced.sha256
     assert all(archive.store.head(version["hosted_key"]) is not None for version in versions)
 
 
 def test_a_manual_crop_goes_on_under_a_new_signature(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:
-    old = set_crop(archive.database, ids["a.jpg"], Crop("manual", 20, 10, 2), author=AUTHOR)
-    replace_original(archive, ids["a.jpg"], BETTER, author=AUTHOR, pool=pool)
+    old = set_crop(archive.database, ids["a.jpg"], Crop("manual", 20, 10, 2), author=EDITOR)
+    replace_original(archive, ids["a.jpg"], BETTER, author=EDITOR, pool=pool)
     newest, *earlier = crop_history(archive.database, ids["a.jpg"])
     assert (newest.crop.x, newest.crop.zoom, newest.is_active) == (20, 2, True)
     assert newest.crop.signature != old.signature == earlier[0].crop.signature
@@ -85,7 +84,7 @@ def test_a_manual_crop_goes_on_under_a_new_signature(archive: Archive, ids: dict
 
 
 def test_a_proposal_is_made_anew(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:
-    replace_original(archive, ids["a.jpg"], BETTER, author=AUTHOR, pool=pool)
+    replace_original(archive, ids["a.jpg"], BETTER, author=EDITOR, pool=pool)
     rerender_photos(archive, Scope(photo_ids=(ids["a.jpg"],)), "rerender", None)
     history = crop_history(archive.database, ids["a.jpg"])
     assert [entry.crop.mode for entry in history] == ["auto", "auto"]
@@ -93,14 +92,14 @@ def test_a_proposal_is_made_anew(archive: Archive, ids: dict[str, UUID], pool: R
 
 
 def test_a_failed_photo_is_mended(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:
-    replace_original(archive, ids["cut.jpg"], BETTER, author=AUTHOR, pool=pool)
+    replace_original(archive, ids["cut.jpg"], BETTER, author=EDITOR, pool=pool)
     rerender_photos(archive, Scope(photo_ids=(ids["cut.jpg"],)), "rerender", None)
     states = query(archive.database, "select state, reason from core.media_assets where id = %s", ids["cut.jpg"])
     assert states == [{"state": "mirrored", "reason": None}]
 
 
 def test_the_same_bytes_again_change_nothing(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:
-    assert not replace_original(archive, ids["a.jpg"], FIRST, author=AUTHOR, pool=pool).changed
+    assert not replace_original(archive, ids["a.jpg"], FIRST, author=EDITOR, pool=pool).changed
 
 
 def test_a_good_picture_is_never_replaced_by_a_bad_one(
@@ -109,7 +108,7 @@ def test_a_good_picture_is_never_replaced_by_a_bad_one(
     before = sets(archive, ids["a.jpg"])
     for bad in (BETTER[: len(BETTER) // 2], b"<html>not found</html>", b""):
         with pytest.raises(MediaError):
-            replace_original(archive, ids["a.jpg"], bad, author=AUTHOR, pool=pool)
+            replace_original(archive, ids["a.jpg"], bad, author=EDITOR, pool=pool)
     assert sets(archive, ids["a.jpg"]) == before
     assert reconcile(archive).is_clean
 
@@ -118,15 +117,15 @@ def test_bytes_of_another_photo_and_unknown_photos_are_refused(
     archive: Archive, ids: dict[str, UUID], pool: RenderPool
 ) -> None:
     with pytest.raises(ConflictError, match=str(ids["b.jpg"])):
-        replace_original(archive, ids["a.jpg"], OTHER, author=AUTHOR, pool=pool)
+        replace_original(archive, ids["a.jpg"], OTHER, author=EDITOR, pool=pool)
     with pytest.raises(NotFoundError):
-        replace_original(archive, uuid4(), BETTER, author=AUTHOR, pool=pool)
+        replace_original(archive, uuid4(), BETTER, author=EDITOR, pool=pool)
 
 
 def test_bytes_that_a_photo_had_once_still_lead_to_it(
     archive: Archive, ids: dict[str, UUID], tmp_path: Path, pool: RenderPool
 ) -> None:
-    replace_original(archive, ids["a.jpg"], BETTER, author=AUTHOR, pool=pool)
+    replace_original(archive, ids["a.jpg"], BETTER, author=EDITOR, pool=pool)
     run(archive, import_files(archive, tmp_path / "again", {"copy.jpg": FIRST}), "second", pool=pool)
     rows = query(archive.database, "select media_asset_id from core.import_items where source_url like '%%/copy.jpg'")
     assert rows == [{"media_asset_id": ids["a.jpg"]}]

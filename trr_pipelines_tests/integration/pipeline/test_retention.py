@@ -19,9 +19,8 @@ from trr_pipelines.pipeline.reconcile import reconcile
 from trr_pipelines.pipeline.rerender import rerender_photos
 from trr_pipelines.pipeline.retention import empty_list, list_removable, referenced, removal_list, remove_listed
 from trr_pipelines_tests.pictures import photo, saved
-from trr_pipelines_tests.support.archives import import_files, photo_ids, query, run, value
+from trr_pipelines_tests.support.archives import EDITOR, import_files, photo_ids, query, run, value
 
-AUTHOR = "editor@example.org"
 FIRST, SECOND = Crop("manual", 20, 10, 2), Crop("manual", 80, 90, 1)
 
 
@@ -31,7 +30,7 @@ def photo_id(archive: Archive, tmp_path: Path) -> UUID:
     run(archive, import_files(archive, tmp_path / "photos", {"a.jpg": saved(photo(600, 500), "JPEG")}))
     photo_id = photo_ids(archive)["a.jpg"]
     for number, crop in enumerate((FIRST, SECOND)):
-        set_crop(archive.database, photo_id, crop, author=AUTHOR)
+        set_crop(archive.database, photo_id, crop, author=EDITOR)
         rerender_photos(archive, Scope(photo_ids=(photo_id,)), f"edit-{number}", None)
     return photo_id
 
@@ -65,7 +64,7 @@ def test_what_comes_back_into_use_after_it_was_listed_is_refused(archive: Archiv
         archive.database,
         "select crop_signature from core.media_asset_crops where crop_x = 20",
     )
-    assert activate_crop(archive.database, photo_id, first, author=AUTHOR).served
+    assert activate_crop(archive.database, photo_id, first, author=EDITOR).served
     assert len(referenced(archive)) == 4
     removal = remove_listed(archive, undo_days=0)
     assert (removal.removed, len(removal.refused)) == (4, 4)
@@ -107,7 +106,7 @@ def test_a_render_waits_for_a_deletion_and_then_stores_its_object_anew(archive: 
     archive.database.run(
         lambda conn: listing.drop_rows(conn, archive.store.bucket, undo_seconds=0, after="", limit=100)
     )
-    assert not activate_crop(archive.database, photo_id, first, author=AUTHOR).served
+    assert not activate_crop(archive.database, photo_id, first, author=EDITOR).served
     with archive.database.transaction() as conn:
         chunk = listing.lock_removable(conn, archive.store.bucket, orphan_seconds=0, after="", limit=100)
         assert chunk is not None

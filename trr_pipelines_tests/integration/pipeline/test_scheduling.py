@@ -18,7 +18,7 @@ from trr_pipelines.pipeline.batch_run import begin_batch, end_batch
 from trr_pipelines.pipeline.crops import set_crop
 from trr_pipelines.pipeline.rerender import rerender_photos, touched_sets
 from trr_pipelines_tests import pictures
-from trr_pipelines_tests.support.archives import import_files, photo_ids, query, run, value
+from trr_pipelines_tests.support.archives import EDITOR, import_files, photo_ids, query, run, value
 
 
 def nowhere(_: str) -> bool:
@@ -151,7 +151,7 @@ def test_an_edited_crop_is_asked_for_until_its_run_begins_and_not_afterwards(
     archive: Archive, rendered: dict[str, UUID]
 ) -> None:
     assert scheduling.request_crops(archive.database, nowhere) is None
-    set_crop(archive.database, rendered["a.jpg"], Crop("manual", 10, 10, 2), author="ann@example.org")
+    set_crop(archive.database, rendered["a.jpg"], Crop("manual", 10, 10, 2), author=EDITOR)
     first = scheduling.request_crops(archive.database, nowhere)
     assert first is not None
     assert (first.photo_ids, first.run_key) == ((rendered["a.jpg"],), "crops:1")
@@ -162,14 +162,14 @@ def test_an_edited_crop_is_asked_for_until_its_run_begins_and_not_afterwards(
 
 def test_edits_are_asked_for_oldest_first_all_as_one_run(archive: Archive, rendered: dict[str, UUID]) -> None:
     for name in ("b.jpg", "a.jpg"):
-        set_crop(archive.database, rendered[name], Crop("manual", 10, 10, 2), author="ann@example.org")
+        set_crop(archive.database, rendered[name], Crop("manual", 10, 10, 2), author=EDITOR)
     request = scheduling.request_crops(archive.database, nowhere)
     assert request is not None
     assert request.photo_ids == (rendered["b.jpg"], rendered["a.jpg"])
 
 
 def test_a_failed_rerender_is_asked_for_again_after_a_backoff(archive: Archive, rendered: dict[str, UUID]) -> None:
-    set_crop(archive.database, rendered["a.jpg"], Crop("manual", 10, 10, 2), author="ann@example.org")
+    set_crop(archive.database, rendered["a.jpg"], Crop("manual", 10, 10, 2), author=EDITOR)
     scheduling.request_crops(archive.database, nowhere)
     archive.database.run(lambda conn: dispatches.claim(conn, "crops", "run-1"))
     scheduling.run_failed(archive.database, "run-1", "crops")

@@ -31,3 +31,7 @@ def test_one_signature_is_one_frame(x: float, y: float, zoom: float) -> None:
 
     assert crop_signature(again, "v") == crop_signature(crop, "v")
     assert crop_frame(Size(4000, 3000), again) == crop_frame(Size(4000, 3000), crop)
+
+
+def test_a_negative_zero_is_signed_as_zero() -> None:
+    assert canonical_crop(Crop("manual", -0.0, -0.0, 1), "v") == "crop1|manual|0.0000|0.0000|1.0000|v"

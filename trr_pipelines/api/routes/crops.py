@@ -1,0 +1,172 @@
+"""Crops of a photo: set one, return to the proposal, roll back, read the history.
+
+Every edit says which crop its author saw, so that of two people who edit at once the second learns of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
+from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor
+from trr_pipelines.api.preconditions import ExpectedSignature, etag
+from trr_pipelines.api.problems import Refusal
+from trr_pipelines.catalogue.photos import CropRow
+from trr_pipelines.imaging.geometry import MAX_ZOOM, Crop
+from trr_pipelines.pipeline import crops
+from trr_pipelines.pipeline.crops import CropChangedError, CropEdit
+
+router = APIRouter(route_class=GuardedRoute, tags=["crops"])
+
+Percent = Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)]
+Zoom = Annotated[float, Field(strict=True, ge=1, le=MAX_ZOOM, allow_inf_nan=False)]
+Signature = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="signature of a crop that the photo had")]
+
+
+class WantedCrop(BaseModel):
+    """A manual crop: the position in percent of the photo and the zoom, as CSS' `object-position` and a scale."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: Literal["manual"]
+    x: Percent
+    y: Percent
+    zoom: Zoom
+
+
+class ShownCrop(BaseModel):
+    """A crop of a photo and the signature that names it."""
+
+    mode: Literal["auto", "manual"]
+    x: float
+    y: float
+    zoom: float
+    signature: str
+
+
+class EditedCrop(BaseModel):
+    """What an edit came to. `served` says whether the files of the crop stand already; until then the last complete
+    set stays served. Without a crop, a proposal is being made."""
+
+    media_asset_id: UUID
+    signature: str | None
+    crop: ShownCrop | None
+    changed: bool
+    served: bool
+
+
+class HistoryEntry(ShownCrop):
+    """One crop of the history: of which original (its sha256), by whom, when and why."""
+
+    source_version: str
+    reason: str
+    author: str
+    is_active: bool
+    created_at: datetime
+
+
+class CropHistory(BaseModel):
+    """Crops of a photo, newest first; `signature` is that of the active one."""
+
+    media_asset_id: UUID
+    signature: str | None
+    crops: list[HistoryEntry]
+
+
+_EDIT = open_to(ADMIN, ADMIN_APP, errors=(404, 412, 413, 415, 428))
+
+
+@router.put("/api/v1/admin/media-assets/{id}/crop", **_EDIT)
+def put_crop(
+    id: UUID,
+    wanted: WantedCrop,
+    response: Response,
+    archive: CurrentArchive,
+    author: CurrentAuthor,
+    expected: ExpectedSignature,
+) -> EditedCrop:
+    """Make this the photo's crop. It is served as soon as its files stand."""
+    crop = Crop(wanted.mode, wanted.x, wanted.y, wanted.zoom)
+    return _answer(response, lambda: crops.set_crop(archive.database, id, crop, author=author, expected=expected))
+
+
+@router.delete("/api/v1/admin/media-assets/{id}/crop", **_EDIT)
+def delete_crop(
+    id: UUID, response: Response, archive: CurrentArchive, author: CurrentAuthor, expected: ExpectedSignature
+) -> EditedCrop:
+    """Return to the proposal; one is made where there is none."""
+    return _answer(response, lambda: crops.return_to_auto(archive.database, id, author=author, expected=expected))
+
+
+@router.post("/api/v1/admin/media-assets/{id}/crops/{signature}/activate", **_EDIT)
+def activate_crop(
+    id: UUID,
+    signature: Signature,
+    response: Response,
+    archive: CurrentArchive,
+    author: CurrentAuthor,
+    expected: ExpectedSignature,
+) -> EditedCrop:
+    """Go back to a crop that the photo had: served at once where its files stand at the present recipe."""
+    edit = crops.activate_crop
+    return _answer(response, lambda: edit(archive.database, id, signature, author=author, expected=expected))
+
+
+@router.get("/api/v1/admin/media-assets/{id}/crops", **open_to(ADMIN, ADMIN_APP, errors=(404,)))
+def read_crops(
+    id: UUID,
+    response: Response,
+    archive: CurrentArchive,
+    limit: Annotated[int, Query(ge=1, le=500, description="the newest this many")] = 100,
+) -> CropHistory:
+    """The photo's crops, newest first. The active one is always the newest, if there is one."""
+    entries = crops.crop_history(archive.database, id, limit=limit)
+    active = next((entry.crop.signature for entry in entries if entry.is_active), "")
+    response.headers.update(etag(active))
+    return CropHistory(
+        media_asset_id=id,
+        signature=active or None,
+        crops=[
+            HistoryEntry(
+                **_shown(entry.crop).model_dump(),
+                source_version=entry.source_version,
+                reason=entry.reason,
+                author=entry.author,
+                is_active=entry.is_active,
+                created_at=entry.created_at,
+            )
+            for entry in entries
+        ],
+    )
+
+
+def _answer(response: Response, edit: Callable[[], CropEdit]) -> EditedCrop:
+    with _lost_races_as_412():
+        done = edit()
+    response.headers.update(etag(done.signature))
+    return EditedCrop(
+        media_asset_id=done.photo_id,
+        signature=done.signature or None,
+        crop=done.crop and _shown(done.crop),
+        changed=done.changed,
+        served=done.served,
+    )
+
+
+@contextmanager
+def _lost_races_as_412() -> Iterator[None]:
+    try:
+        yield
+    except CropChangedError as error:
+        raise Refusal(412, str(error), etag(error.current)) from None
+
+
+def _shown(crop: CropRow) -> ShownCrop:
+    return ShownCrop(mode=crop.mode, x=crop.x, y=crop.y, zoom=crop.zoom, signature=crop.signature)

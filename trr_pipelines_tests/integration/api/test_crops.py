@@ -1,0 +1,220 @@
+"""Crops over real HTTP: what an edit answers, which it refuses, and who wins of two that were made at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.imaging.geometry import Crop
+from trr_pipelines.imaging.signature import crop_signature
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines_tests import pictures
+from trr_pipelines_tests.support.archives import import_files, photo_ids, query, run, value
+from trr_pipelines_tests.support.backends import ADMIN_APP, OTHER_ADMIN, admin
+
+TIGHT = {"mode": "manual", "x": 20, "y": 10.5, "zoom": 2}
+WIDE = {"mode": "manual", "x": 80, "y": 90, "zoom": 1}
+FIRST = {"If-None-Match": "*"}
+
+
+@pytest.fixture
+def photo(archive: Archive, person: UUID, link: Callable[..., UUID]) -> UUID:
+    """A mirrored photo without a crop."""
+    found: UUID = value(archive.database, "select media_asset_id from core.media_links where id = %s", link(person))
+    return found
+
+
+@pytest.fixture
+def rendered(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> UUID:
+    """A photo that went through the pipeline: its proposal is rendered."""
+    run(archive, import_files(archive, tmp_path / "in", {"a.jpg": pictures.jpeg()}), pool=render_pool)
+    return photo_ids(archive)["a.jpg"]
+
+
+def put(client: httpx.Client, photo: UUID, body: object, **headers: str) -> httpx.Response:
+    return client.put(f"/api/v1/admin/media-assets/{photo}/crop", json=body, headers={**ADMIN_APP, **headers})
+
+
+def history(client: httpx.Client, photo: UUID) -> httpx.Response:
+    return client.get(f"/api/v1/admin/media-assets/{photo}/crops", headers=ADMIN_APP)
+
+
+def matching(answer: httpx.Response) -> dict[str, str]:
+    """The precondition of whoever has seen this answer."""
+    return {"If-Match": answer.headers["etag"]}
+
+
+def test_an_edit_answers_the_new_signature_and_the_tag_for_the_next_one(
+    client: httpx.Client, archive: Archive, photo: UUID
+) -> None:
+    answer = put(client, photo, TIGHT, **FIRST)
+    sha256 = value(archive.database, "select sha256 from core.media_assets where id = %s", photo)
+    signature = crop_signature(Crop("manual", 20, 10.5, 2), sha256)
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "media_asset_id": str(photo),
+        "signature": signature,
+        "crop": {"mode": "manual", "x": 20.0, "y": 10.5, "zoom": 2.0, "signature": signature},
+        "changed": True,
+        "served": False,
+    }
+    assert answer.headers["etag"] == f'"{signature}"'
+    for tag in (f'"{signature}"', signature):
+        again = put(client, photo, TIGHT, **{"If-Match": tag})
+        assert (again.status_code, again.json()["changed"]) == (200, False)
+
+
+def test_without_a_condition_nothing_is_edited(client: httpx.Client, archive: Archive, photo: UUID) -> None:
+    path = f"/api/v1/admin/media-assets/{photo}"
+    for headers in ({}, {"If-Match": "*"}, {"If-Match": ""}):
+        for answer in (
+            put(client, photo, TIGHT, **headers),
+            client.delete(f"{path}/crop", headers={**ADMIN_APP, **headers}),
+            client.post(f"{path}/crops/{'0' * 64}/activate", headers={**ADMIN_APP, **headers}),
+        ):
+            assert answer.status_code == 428
+            assert answer.headers["content-type"] == "application/problem+json"
+    assert value(archive.database, "select count(*) from core.media_asset_crops") == 0
+
+
+def test_a_lost_race_is_412_and_says_what_stands_now(client: httpx.Client, archive: Archive, photo: UUID) -> None:
+    first = put(client, photo, TIGHT, **FIRST)
+    second = put(client, photo, WIDE, **matching(first))
+    current = second.json()["signature"]
+    path = f"/api/v1/admin/media-assets/{photo}"
+    for headers in (
+        matching(first),
+        FIRST,
+        {"If-Match": f"W/{second.headers['etag']}"},
+        {"If-Match": '""'},
+        {"If-Match": f"{first.headers['etag']}, {second.headers['etag']}"},
+    ):
+        for answer in (
+            put(client, photo, TIGHT, **headers),
+            client.delete(f"{path}/crop", headers={**ADMIN_APP, **headers}),
+            client.post(f"{path}/crops/{first.json()['signature']}/activate", headers={**ADMIN_APP, **headers}),
+        ):
+            assert answer.status_code == 412, headers
+            if not headers.get("If-Match", "").startswith("W/"):
+                assert current in answer.json()["detail"]
+                assert answer.headers["etag"] == f'"{current}"'
+    assert history(client, photo).json()["signature"] == current
+    assert value(archive.database, "select count(*) from core.media_asset_crops") == 2
+
+
+def test_conditions_that_contradict_each_other_are_422(client: httpx.Client, photo: UUID) -> None:
+    for headers in ({"If-Match": "0" * 64, **FIRST}, {"If-None-Match": '"etag"'}):
+        assert put(client, photo, TIGHT, **headers).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        *((name, wrong) for name in ("x", "y") for wrong in (-0.1, 100.1, True, "50", None, [50], 10**400)),
+        *(("zoom", wrong) for wrong in (0.9, 8.1, True, "2", None)),
+        ("mode", "auto"),
+        ("mode", "MANUAL"),
+        ("note", "x"),
+    ],
+)
+def test_a_crop_that_is_none_is_422_naming_the_field(
+    client: httpx.Client, photo: UUID, field: str, wrong: object
+) -> None:
+    answer = put(client, photo, {**TIGHT, field: wrong}, **FIRST)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_is_none_is_422(client: httpx.Client, photo: UUID, number: str) -> None:
+    answer = client.put(
+        f"/api/v1/admin/media-assets/{photo}/crop",
+        content=f'{{"mode": "manual", "x": {number}, "y": 0, "zoom": 1}}',
+        headers={**ADMIN_APP, **FIRST, "Content-Type": "application/json"},
+    )
+    assert answer.status_code == 422
+
+
+def test_of_edits_at_the_same_time_one_wins_and_all_others_are_told(
+    client: httpx.Client, archive: Archive, photo: UUID
+) -> None:
+    seen = put(client, photo, TIGHT, **FIRST)
+
+    def edit(x: int) -> int:
+        return put(client, photo, {**WIDE, "x": x}, **matching(seen)).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = sorted(threads.map(edit, range(8)))
+    assert statuses == [200] + [412] * 7
+    assert value(archive.database, "select count(*) from core.media_asset_crops") == 2
+
+
+def test_one_goes_back_to_an_earlier_crop_and_to_the_proposal(client: httpx.Client, rendered: UUID) -> None:
+    before = history(client, rendered)
+    tight = put(client, rendered, TIGHT, **matching(before))
+    wide = put(client, rendered, WIDE, **matching(tight))
+    path = f"/api/v1/admin/media-assets/{rendered}"
+    back = client.post(f"{path}/crops/{tight.json()['signature']}/activate", headers={**ADMIN_APP, **matching(wide)})
+    assert (back.status_code, back.json()["signature"]) == (200, tight.json()["signature"])
+    auto = client.delete(f"{path}/crop", headers={**ADMIN_APP, **matching(back)})
+    assert (auto.json()["signature"], auto.json()["served"]) == (before.json()["signature"], True)
+    entries = history(client, rendered).json()["crops"]
+    assert [(entry["mode"], entry["is_active"]) for entry in entries] == [
+        ("auto", True), ("manual", False), ("manual", False), ("manual", False), ("auto", False),
+    ]  # fmt: skip
+    assert client.get(f"{path}/crops", params={"limit": 1}, headers=ADMIN_APP).json()["crops"] == entries[:1]
+
+
+def test_a_photo_that_has_no_proposal_yet_answers_without_a_signature(client: httpx.Client, photo: UUID) -> None:
+    first = put(client, photo, TIGHT, **FIRST)
+    answer = client.delete(f"/api/v1/admin/media-assets/{photo}/crop", headers={**ADMIN_APP, **matching(first)})
+    assert answer.status_code == 200
+    assert "etag" not in answer.headers
+    assert (answer.json()["signature"], answer.json()["crop"], answer.json()["changed"]) == (None, None, True)
+    assert put(client, photo, TIGHT, **FIRST).status_code == 200
+
+
+def test_the_history_and_the_audit_trail_name_the_acting_admin(
+    client: httpx.Client, archive: Archive, photo: UUID
+) -> None:
+    first = put(client, photo, TIGHT, **FIRST, **{"X-TRR-Acting-Admin": OTHER_ADMIN})
+    client.put(
+        f"/api/v1/admin/media-assets/{photo}/crop", json=WIDE, headers={**admin(), **matching(first)}
+    ).raise_for_status()
+    entries = history(client, photo).json()["crops"]
+    assert [entry["author"] for entry in entries] == ["admin@example.com", OTHER_ADMIN]
+    rows: list[dict[str, Any]] = query(
+        archive.database, "select actor, caller, old, new from core.audit_log order by id"
+    )
+    assert [(row["actor"], row["caller"]) for row in rows] == [
+        (OTHER_ADMIN, "admin_app"),
+        ("admin@example.com", "admin"),
+    ]
+    assert (rows[0]["old"]["crop"], rows[1]["old"]) == (None, rows[0]["new"])
+
+
+def test_photos_and_crops_that_are_not_there_are_404(client: httpx.Client, photo: UUID) -> None:
+    nothing = uuid4()
+    assert put(client, nothing, TIGHT, **FIRST).status_code == 404
+    assert history(client, nothing).status_code == 404
+    first = put(client, photo, TIGHT, **FIRST)
+    path = f"/api/v1/admin/media-assets/{photo}/crops"
+    assert client.post(f"{path}/{'0' * 64}/activate", headers={**ADMIN_APP, **matching(first)}).status_code == 404
+    assert client.post(f"{path}/latest/activate", headers={**ADMIN_APP, **matching(first)}).status_code == 422
+
+
+def test_a_photo_that_is_not_mirrored_has_no_crop(
+    client: httpx.Client, archive: Archive, person: UUID, link: Callable[..., UUID]
+) -> None:
+    pending = value(
+        archive.database, "select media_asset_id from core.media_links where id = %s", link(person, served=False)
+    )
+    answer = put(client, pending, TIGHT, **FIRST)
+    assert (answer.status_code, "is pending" in answer.json()["detail"]) == (422, True)
