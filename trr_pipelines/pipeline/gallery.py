@@ -22,12 +22,16 @@ MAX_TOTAL = 10_000
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Which part of a gallery: filters, order, the last link of the page before, and how many links at most."""
+    """Which part of a gallery: filters, order, the last link of the page before, and how many links at most.
+
+    `original_url` makes the URL of an original out of its key and its plain URL, which may need a signature.
+    """
 
     filters: Filters
     sort: Sort
     after: After | None
     limit: int
+    original_url: Callable[[str, str], str] = lambda _, hosted_url: hosted_url
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,9 @@ def _page(database: Database, find: Callable[[Connection], _Gallery], request: P
     for file in files:
         files_of.setdefault(file["media_asset_id"], []).append(file)
     shown = links[: request.limit]
+    for link in shown:
+        if link["hosted_url"] is not None:
+            link["hosted_url"] = request.original_url(link["hosted_key"], link["hosted_url"])
     items = [_item(link, files_of.get(link["media_asset_id"], []), found.seasons) for link in shown]
     more = _after(shown[-1], request.sort) if len(shown) < len(links) else None
     return GalleryPage(items, more, min(total, MAX_TOTAL), total > MAX_TOTAL)

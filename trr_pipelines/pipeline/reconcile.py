@@ -62,9 +62,7 @@ def _wanted(conn: Connection, bucket: str) -> Iterator[tuple[str, bool]]:
     return ((row["hosted_key"], row["is_served"]) for row in reports.hosted_objects(conn, bucket))
 
 
-def _side_by_side(
-    listed: Iterator[str], wanted: Iterator[tuple[str, bool]]
-) -> Iterator[tuple[str, bool, bool | None]]:
+def _side_by_side(listed: Iterator[str], wanted: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, bool, bool | None]]:
     """Every key of either side with whether it is listed, and whether a row serves it (None: there is no row)."""
     key, row = next(listed, None), next(wanted, None)
     while key is not None or row is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
 from trr_pipelines.api.cursors import decode_cursor, encode_cursor
-from trr_pipelines.api.dependencies import CurrentArchive
+from trr_pipelines.api.dependencies import CurrentArchive, CurrentOriginals
 from trr_pipelines.api.parameters import Line, Name, PageSize, id_or_slug
 from trr_pipelines.catalogue.gallery import After, Filters, Sort
 from trr_pipelines.errors import InputError, Reason
@@ -108,6 +109,8 @@ class Gallery(BaseModel):
 
 
 def _page_request(
+    archive: CurrentArchive,
+    originals: CurrentOriginals,
     kind: Annotated[Kind | None, Query(description="the tab: photos, video stills, brand, social, news")] = None,
     tag: Annotated[list[Name] | None, Query(description="a tag that the link has; repeated: all of them")] = None,
     source: Annotated[Name | None, Query(description="where the photo came from")] = None,
@@ -133,7 +136,8 @@ def _page_request(
         crop=crop,
         q=q or None,
     )
-    return PageRequest(filters, sort, None if cursor is None else _after(cursor, sort), limit)
+    after = None if cursor is None else _after(cursor, sort)
+    return PageRequest(filters, sort, after, limit, partial(originals.url, archive))
 
 
 Asked = Annotated[PageRequest, Depends(_page_request)]

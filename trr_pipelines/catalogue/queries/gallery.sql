@@ -43,7 +43,7 @@ with page as (
     limit :limit
 )
 select l.link_id, l.media_asset_id, l.season_id, l.kind, l.position, l.caption, l.tags, l.facebank_seed,
-       l.facebank_seed_changed_by, l.facebank_seed_changed_at, l.created_at, l.source, l.hosted_url, l.sha256,
+       l.facebank_seed_changed_by, l.facebank_seed_changed_at, l.created_at, l.source, l.hosted_key, l.hosted_url, l.sha256,
        l.width, l.height, l.bytes, l.format, l.placeholder, l.dominant_color, l.original_unfit,
        l.crop_mode, l.crop_x, l.crop_y, l.crop_zoom, l.crop_signature,
        l.base_state, l.crop_state, l.reason, l.served_crop

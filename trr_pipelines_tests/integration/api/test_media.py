@@ -127,3 +127,13 @@ class TestSignedOriginals:
             answer = signed.get(bare + query_string)
             assert (answer.status_code, PHOTO in answer.content) == (403, False), query_string
         assert signed.get(f"/media/{keys['variant']}").status_code == 200
+
+    def test_a_gallery_names_originals_by_signed_urls_only(
+        self, signed: httpx.Client, archive: Archive, keys: dict[str, str]
+    ) -> None:
+        person: UUID = query(archive.database, "select id from core.people")[0]["id"]
+        answer = signed.get(f"/api/v1/admin/people/{person}/gallery", headers=backends.admin())
+        (item,) = answer.json()["items"]
+        assert item["original_url"] == item["hosted_url"]
+        assert signed.get(item["original_url"].removeprefix("http://127.0.0.1:8000")).content == PHOTO
+        assert f'{keys["original"]}"' not in answer.text

@@ -4,7 +4,7 @@
 create view core.v_gallery as
 select l.id as link_id, l.entity_id, l.season_id, l.media_asset_id, l.kind, l.position, l.caption, l.tags,
        l.facebank_seed, l.facebank_seed_changed_by, l.facebank_seed_changed_at, l.created_at,
-       a.source, a.state, a.hosted_url, a.sha256, a.width, a.height, a.bytes, a.format,
+       a.source, a.state, a.hosted_key, a.hosted_url, a.sha256, a.width, a.height, a.bytes, a.format,
        a.placeholder, a.dominant_color, a.metadata -> 'original_unfit' as original_unfit,
        c.crop_mode, c.crop_x, c.crop_y, c.crop_zoom, c.crop_signature,
        -- Before the original is mirrored there is no ledger row of its derivatives.
