@@ -11,13 +11,13 @@ from fastapi.openapi.utils import get_openapi
 
 from trr_pipelines.api import problems
 from trr_pipelines.api.auth import SECURITY_SCHEMES, Gate
-from trr_pipelines.api.logs import RequestLog
 from trr_pipelines.api.metrics import Metrics
 from trr_pipelines.api.originals import OriginalUrls
 from trr_pipelines.api.routes import crops, gallery, health, media, seeds
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive
 from trr_pipelines.settings import load_settings
+from trr_pipelines.web.logs import RequestLog
 
 ROUTERS = (crops.router, gallery.router, health.router, media.router, seeds.router)
 
@@ -52,7 +52,7 @@ def create_app() -> FastAPI:
     app.state.metrics = Metrics()
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(RequestLog, metrics=app.state.metrics)
+    app.add_middleware(RequestLog, answered=app.state.metrics.answered)
     problems.handle_problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
