@@ -1,0 +1,70 @@
+"""`trr`: the groups of commands put together, and how whatever goes wrong is said."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+import warnings
+from typing import Any, NoReturn
+
+import typer
+from rich.markup import escape
+
+from trr_pipelines.cli import database, importing, local, photos, rendering, reports, upkeep
+from trr_pipelines.cli.shell import console, is_debug
+from trr_pipelines.errors import TrrError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Photo derivatives for TRR: import, render, look after, and run it all on one machine.",
+)
+# The order of the help.
+for group in (importing, rendering, reports, photos, upkeep, local):
+    app.add_typer(group.commands)
+app.add_typer(database.commands, name="db")
+
+
+def main() -> NoReturn:
+    """Run a command; whatever goes wrong ends as one line and an exit code (1, or 2 for wrong usage)."""
+    _quiet_unless_debugging()
+    try:
+        app()  # exits by itself, also after wrong usage and Ctrl-C
+    except TrrError as error:
+        _fail(str(error))
+    except Exception as error:  # noqa: BLE001  the last resort: no traceback reaches a user
+        _report_unexpected(error)
+    raise AssertionError("unreachable: a command ends with SystemExit")
+
+
+class _OneLine(logging.Formatter):
+    """What libraries and use cases log, without the traceback that may come with it."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: ARG002, N802  logging's names
+        return ""
+
+
+def _quiet_unless_debugging() -> None:
+    """Users get one line of each warning and error, and nothing that libraries say to developers."""
+    handler = logging.StreamHandler()
+    handler.setFormatter((logging.Formatter if is_debug() else _OneLine)("%(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    if not is_debug() and not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+def _report_unexpected(error: Exception) -> NoReturn:
+    """Errors of libraries that users can mend, and everything else, in one line; the traceback on request."""
+    if is_debug():
+        raise error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        _fail(f"disk full: {error.filename or error.strerror}")
+    first_line = next(iter(str(error).strip().splitlines()), "")
+    _fail(f"{type(error).__name__}: {first_line} (TRR_DEBUG=1 shows where)")
+
+
+def _fail(message: str) -> NoReturn:
+    console.print(f"[bold red]trr:[/] {escape(' '.join(message.split()))}", soft_wrap=True)
+    sys.exit(1)

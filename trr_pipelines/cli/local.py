@@ -1,0 +1,80 @@
+"""`trr up` and `trr demo`: everything on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from trr_pipelines.cli.reports import status_table
+from trr_pipelines.cli.shell import Json, console, opened_archive, print_json, stop_on_signals
+from trr_pipelines.settings import load_settings
+
+commands = typer.Typer()
+
+
+@commands.command(epilog="Example: trr up")
+def up() -> None:
+    """Run everything on this machine: database, API, Dagster UI and daemon. Ctrl-C stops it all."""
+    from trr_pipelines.local.stack import running_stack
+
+    stop_on_signals()
+
+    def report(text: str) -> None:
+        console.print(f"  {text}")
+
+    try:
+        with running_stack(load_settings(), report) as stack:
+            console.print(f"Dagster UI  {stack.dagster}\nAPI         {stack.api}\nCtrl-C stops everything.")
+            stack.keep_running(report)
+    except KeyboardInterrupt:
+        console.print("stopped")
+
+
+@commands.command(epilog="Example: trr demo --photos ~/Pictures")
+def demo(
+    photos: Annotated[Path | None, typer.Option(help="A folder of photos; the sample set when left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Take photos through the whole pipeline, with everything embedded, and show what was saved."""
+    from trr_pipelines.local.demo import demo as run_demo
+    from trr_pipelines.local.stack import only_one
+
+    stop_on_signals()
+    with only_one(load_settings().home, "demo"), opened_archive() as archive, archive.database_kept_alive():
+        with _progress() as progress:
+            result = run_demo(archive, photos, lambda text: console.print(f"· {text}"), progress)
+        if as_json:
+            print_json(
+                {"objects_written": result.objects_written, "rows_written": result.rows_written}
+                | {"seconds": result.seconds, "runs": result.runs, "status": result.status}
+            )
+            return
+        table = status_table(result.status)
+        table.add_row("links", f"{result.links} of {sum(result.status['assets'].values())} photos")
+        if result.photos_per_second:
+            table.add_row("speed", f"{result.photos_per_second} photos/s fetched, rendered, stored and recorded")
+        table.add_row("this time", f"{result.objects_written} objects and {result.rows_written} variant rows written")
+        table.add_row("took", f"{result.seconds} s")
+        output = Console(highlight=False)
+        output.print(table)
+        if not result.objects_written and not result.rows_written:
+            output.print("Everything stood already: 0 objects and 0 variant rows written.")
+        for row in result.imported.rejected:
+            output.print(f"line {row.line}: {row.problem}", markup=False)
+        output.print(f"Files: {archive.settings.home / 'media'}   Dagster UI and API: make up")
+    if result.imported.rejected:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("photos", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

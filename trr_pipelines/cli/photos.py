@@ -1,0 +1,83 @@
+"""`trr crop` and `trr replace`: what people do to one photo."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trr_pipelines.cli.arguments import parse_crop, parse_photo_id
+from trr_pipelines.cli.shell import Json, opened_archive, print_json
+from trr_pipelines.errors import InputError
+
+commands = typer.Typer()
+
+
+@commands.command(epilog="Example: trr crop 1b4e28ba-2fa1-11d2-883f-0016d3cca427 --set manual,50,20,1.5")
+def crop(
+    photo: Annotated[str, typer.Argument(help="Id of the photo.")],
+    set_to: Annotated[str, typer.Option("--set", help="manual,X,Y,ZOOM with X and Y in percent.")] = "",
+    activate: Annotated[str, typer.Option(help="Signature of an earlier crop to go back to.")] = "",
+    auto: Annotated[bool, typer.Option("--auto", help="Go back to the proposal.")] = False,
+    author: Annotated[str, typer.Option(help="Who edits; the user of this shell when left out.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Change the crop of a photo, or show its history. The new crop is served once the pipeline has rendered it."""
+    from trr_pipelines.pipeline import crops
+
+    if sum(map(bool, (set_to, activate, auto))) > 1:
+        raise InputError("--set, --activate and --auto exclude each other")
+    photo_id, who = parse_photo_id(photo), author or f"cli:{getpass.getuser()}"
+    with opened_archive() as archive:
+        database = archive.database
+        if set_to:
+            edit = crops.set_crop(database, photo_id, parse_crop(set_to), author=who)
+        elif activate:
+            edit = crops.activate_crop(database, photo_id, activate, author=who)
+        elif auto:
+            edit = crops.return_to_auto(database, photo_id, author=who)
+        else:
+            _print_history(crops.crop_history(database, photo_id), as_json)
+            return
+    if as_json:
+        print_json(asdict(edit))
+    else:
+        state = "served" if edit.served else "waits to be rendered"
+        print(f"{edit.signature or 'to be proposed'}: {'changed' if edit.changed else 'unchanged'}, {state}")
+
+
+@commands.command(epilog="Example: trr replace 1b4e28ba-2fa1-11d2-883f-0016d3cca427 better.jpg")
+def replace(
+    photo: Annotated[str, typer.Argument(help="Id of the photo.")],
+    file: Annotated[Path, typer.Argument(help="The better file.")],
+    author: Annotated[str, typer.Option(help="Who replaces; the user of this shell when left out.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Put a better file in place of a photo's original; the earlier one is kept, derivatives are made anew."""
+    from trr_pipelines.pipeline.fetching import read_local
+    from trr_pipelines.pipeline.replacing import replace_original
+
+    photo_id, who = parse_photo_id(photo), author or f"cli:{getpass.getuser()}"
+    with opened_archive() as archive:
+        replaced = replace_original(archive, photo_id, read_local(file), author=who)
+    if as_json:
+        print_json(asdict(replaced))
+    else:
+        outcome = "replaced, waits to be rendered" if replaced.changed else "has these bytes already"
+        print(f"{replaced.photo_id}: {outcome}")
+
+
+def _print_history(entries: list[Any], as_json: bool) -> None:
+    if as_json:
+        print_json([asdict(entry) for entry in entries])
+        return
+    for entry in entries:
+        crop, mark = entry.crop, "*" if entry.is_active else " "
+        when = entry.created_at.isoformat(sep=" ", timespec="seconds")
+        print(
+            f"{mark} {when}  {crop.mode:6} x {crop.x:g} y {crop.y:g} zoom {crop.zoom:g}  "
+            f"{entry.author} ({entry.reason or 'no reason'})  {crop.signature}"
+        )

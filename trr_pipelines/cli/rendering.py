@@ -1,0 +1,73 @@
+"""`trr render` and `trr run`: derivatives, without a database and with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trr_pipelines.cli.arguments import parse_crop
+from trr_pipelines.cli.shell import Json, is_debug, opened_archive, print_json, stop_on_signals
+from trr_pipelines.settings import load_settings
+
+commands = typer.Typer()
+
+
+@commands.command(epilog="Example: trr render photo.jpg --out /tmp/variants --crop manual,50,20,1.5 --json")
+def render(
+    files: Annotated[list[Path], typer.Argument(help="Photos to render.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to; made when it is missing.")],
+    crop: Annotated[str, typer.Option(help="manual,X,Y,ZOOM with X and Y in percent; proposed when left out.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Render every derivative of some files. Needs no database and no server."""
+    from trr_pipelines.compute.pool import RenderPool
+    from trr_pipelines.pipeline.render_files import render_files
+
+    wanted = parse_crop(crop) if crop else None
+    reports = []
+    with RenderPool(load_settings().render_processes or None) as pool:
+        for report in render_files(files, out, wanted, pool):
+            reports.append(report)
+            if not as_json:
+                outcome = f"{len(report.variants)} variants" if report.state == "complete" else f"{report.reason}"
+                print(f"{report.file}: {report.state}, {outcome}{f': {report.detail}' if report.detail else ''}")
+    if as_json:
+        print_json([report.report() for report in reports])
+    if any(report.state == "failed" for report in reports):
+        raise typer.Exit(1)
+
+
+@commands.command(epilog="Example: trr run --batch 20260212-deadline-00001")
+def run(
+    batch: Annotated[list[str] | None, typer.Option(help="Key of a batch; may be given again.")] = None,
+    result: Annotated[Path | None, typer.Option(help="Write the outcome of a single batch here, as JSON.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run batches as Dagster runs in this process, no daemon needed: those given, or all that have open work."""
+    from trr_pipelines.defs.running import end_killed_runs, local_instance, run_batch
+    from trr_pipelines.local.dagster_home import dagster_home
+    from trr_pipelines.pipeline.scheduling import batches_with_work, require_batches
+
+    stop_on_signals()
+    with opened_archive() as archive:
+        require_batches(archive.database, batch or ())
+        batches = batch or batches_with_work(archive.database)
+        home = dagster_home(archive.settings)
+        with archive.database_kept_alive(), local_instance(home) as instance:
+            end_killed_runs(instance)
+            runs = [run_batch(instance, key, log_level="DEBUG" if is_debug() else "CRITICAL") for key in batches]
+    if result is not None and runs:
+        temporary = result.with_suffix(".part")
+        temporary.write_text(json.dumps(runs[0].report()), encoding="utf-8")
+        temporary.rename(result)
+    if as_json:
+        print_json([one.report() for one in runs])
+    else:
+        for one in runs:
+            outcome = "complete" if one.succeeded else f"failed ({one.problem})"
+            print(f"{one.batch}: {outcome}, {one.photos} photos rendered, run {one.run_id}")
+    if not all(one.succeeded for one in runs):
+        raise typer.Exit(1)

@@ -1,0 +1,65 @@
+"""`trr reconcile` and `trr gc`: objects against rows, and what nothing serves any more."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trr_pipelines.cli.shell import Json, human_bytes, opened_archive, print_json
+
+commands = typer.Typer()
+
+
+@commands.command(epilog="Example: trr reconcile --json")
+def reconcile(as_json: Json = False) -> None:
+    """Compare every object in the store with every row; exit code 1 when something does not match."""
+    from trr_pipelines.pipeline.reconcile import reconcile as compare
+
+    with opened_archive() as archive:
+        found = compare(archive)
+    if as_json:
+        print_json(found.report())
+    else:
+        print(
+            f"{found.orphan_objects} orphan objects, {found.rows_without_objects} rows without objects "
+            f"({found.objects_checked} objects, {found.rows_checked} rows)"
+        )
+        for key in found.orphan_examples:
+            print(f"  no row: {key}")
+        for key in found.missing_examples:
+            print(f"  no object: {key}")
+    if not found.is_clean:
+        raise typer.Exit(1)
+
+
+@commands.command(epilog="Example: trr gc --dry-run")
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be deleted, and delete nothing.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Empty the list instead; nothing on it is deleted.")] = False,
+    grace_days: Annotated[float, typer.Option(help="How long nothing may have been served from an object.")] = 30.0,
+    no_grace: Annotated[bool, typer.Option("--no-grace", help="Delete at once; only while nothing runs.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List objects that nothing serves any more, and delete those that were listed long enough ago."""
+    from trr_pipelines.pipeline import retention
+
+    grace, undo_days = (0.0, 0.0) if no_grace else (grace_days, retention.UNDO_DAYS)
+    with opened_archive() as archive:
+        if undo:
+            emptied = retention.empty_list(archive)
+            print_json({"unlisted": emptied}) if as_json else print(f"{emptied} objects taken off the list")
+            return
+        listed = retention.list_removable(archive, grace_days=grace)
+        removal = None if dry_run else retention.remove_listed(archive, grace_days=grace, undo_days=undo_days)
+    totals = listed if removal is None else removal.listed
+    if as_json:
+        report = retention.Removal(0, 0, (), listed) if removal is None else removal
+        print_json(report.report())
+        return
+    for why, total in totals.items():
+        print(f"listed as {why}: {total.objects} objects, {human_bytes(total.bytes)}")
+    if removal is not None:
+        print(f"deleted: {removal.removed} objects, {human_bytes(removal.removed_bytes)}")
+        for key in removal.refused:
+            print(f"  refused, in use: {key}")
