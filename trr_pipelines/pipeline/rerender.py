@@ -25,12 +25,14 @@ class TouchedSet:
     is_complete: bool
 
 
-def rerender_photos(archive: Archive, scope: Scope, run_id: str, dispatch: str | None) -> Tally:
+def rerender_photos(
+    archive: Archive, scope: Scope, run_id: str, dispatch: str | None, *, in_background: bool = False
+) -> Tally:
     """Render what these photos lack and fetch what is missing of them. `dispatch` is what a sensor asked under."""
     claimed = archive.database.run(lambda conn: _begin(conn, scope, run_id, dispatch))
-    tally = render_photos(archive, scope, run_id, claimed=claimed)
+    tally = render_photos(archive, scope, run_id, claimed=claimed, in_background=in_background)
     if mirror_originals(archive, scope, run_id).complete:
-        tally.include(render_photos(archive, scope, run_id))
+        tally.include(render_photos(archive, scope, run_id, in_background=in_background))
     if dispatch is not None:
         archive.database.run(lambda conn: dispatches.succeed(conn, dispatch, run_id))
     return tally
@@ -40,6 +42,9 @@ def _begin(conn: Connection, scope: Scope, run_id: str, dispatch: str | None) ->
     """Take the photos and the dispatch at once: in between, a sensor would ask for a run that finds nothing to do."""
     if dispatch is not None:
         dispatches.claim(conn, dispatch, run_id)
+    ledger.open_originals(conn, scope)
+    ledger.reopen_outdated(conn, scope, "base", BASE.fingerprint)
+    ledger.reopen_outdated(conn, scope, "crop", CROP.fingerprint)
     limit = max(1, len(scope.photo_ids or ()))
     return ledger.claim(conn, scope, Outputs().kinds, run_id, limit=limit, propose_crops=True)
 
