@@ -2,15 +2,21 @@
 
 from dagster import Definitions, in_process_executor
 
-from trr_pipelines.defs import assets, checks, jobs, retention, sensors
+from trr_pipelines.defs import assets, backfills, checks, jobs, retention, sensors
 from trr_pipelines.defs.resources import ArchiveResource, ArchiveS3Resource
 
 defs = Definitions(
     assets=[assets.original_images, assets.derivatives, retention.superseded_variants, retention.removed_objects],
     asset_checks=[*checks.checks, retention.nothing_listed_is_referenced],
-    jobs=[jobs.import_batch, jobs.rerender, retention.retention_job],
+    jobs=[jobs.import_batch, jobs.rerender, backfills.start_backfill_job, retention.retention_job],
     schedules=[retention.nightly_retention],
-    sensors=[sensors.new_imports, sensors.crop_changes, sensors.retry_failed, sensors.failed_runs],
+    sensors=[
+        sensors.new_imports,
+        sensors.crop_changes,
+        sensors.retry_failed,
+        sensors.failed_runs,
+        backfills.backfill_feed,
+    ],
     resources={"archive": ArchiveResource(s3=ArchiveS3Resource())},
     # Parallelism is inside the assets: a process per step costs 6-13 s of start-up for 0.2-0.5 s of ours.
     executor=in_process_executor,

@@ -6,6 +6,9 @@ Nothing else in this project looks at `os.environ`. Values that are secret are `
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -19,6 +22,36 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from trr_pipelines.errors import SetupError
 
 Port = int
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Hours of each day, in the time zone of the machine; they may go over midnight. `end` itself is outside."""
+
+    start: time
+    end: time
+
+    def contain(self, moment: datetime) -> bool:
+        """Whether a moment (with a time zone) lies within them."""
+        now = moment.astimezone().time()
+        if self.start < self.end:
+            return self.start <= now < self.end
+        return now >= self.start or now < self.end
+
+    def end_of(self, work: timedelta, begin: datetime) -> datetime:
+        """When work that takes so long is done, if it begins at a moment and goes on within these hours only."""
+        now = begin.astimezone()
+        while True:
+            if not self.contain(now):
+                now = _next(now, self.start)
+            end = _next(now, self.end)
+            if work <= end - now:
+                return now + work
+            work -= end - now
+            now = end
+
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M}-{self.end:%H:%M}"
 
 
 class Settings(BaseSettings):
@@ -38,6 +71,13 @@ class Settings(BaseSettings):
     admin_port: Port = Field(8080, ge=1, le=65535)
     dagster_port: Port = Field(3000, ge=1, le=65535)
     render_processes: int = Field(0, ge=0, le=256, description="child processes that render; 0: one per core")
+    backfill_queue: int = Field(2, ge=1, le=100, description="runs that a backfill has in Dagster's queue at a time")
+    backfill_processes: int = Field(
+        0, ge=0, le=256, description="child processes that render for a backfill; 0: as many as render_processes"
+    )
+    backfill_hours: Annotated[Hours | None, NoDecode] = Field(
+        None, description="hours in which backfills run, such as 22:00-06:00; unset: always"
+    )
     debug: bool = Field(False, description="show tracebacks of unexpected errors")
     # Decoded by ourselves: pydantic-settings reports text that is no JSON on its own, before it looks at the rest.
     service_role_key: SecretStr | None = Field(None, description="shared with the admin app, which sends it as bearer")
@@ -90,6 +130,17 @@ class Settings(BaseSettings):
             raise ValueError('must be a JSON list of networks, such as ["10.1.0.0/16"]')
         return networks
 
+    @field_validator("backfill_hours", mode="before")
+    @classmethod
+    def _from_clock(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        clock = r"([01]\d|2[0-3]):[0-5]\d"
+        start, _, end = value.strip().partition("-")
+        if not re.fullmatch(clock, start) or not re.fullmatch(clock, end) or start == end:
+            raise ValueError("must be two different times of day, such as 22:00-06:00")
+        return Hours(time.fromisoformat(start), time.fromisoformat(end))
+
     @cached_property
     def store_url(self) -> str:
         """The object store's URL, with the embedded default filled in."""
@@ -99,6 +150,12 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """The URL under which objects are served, without a slash at its end."""
         return (self.media_base_url or f"http://127.0.0.1:{self.api_port}/media").rstrip("/")
+
+
+def _next(now: datetime, clock: time) -> datetime:
+    """The first moment after `now` at which the clock shows this time."""
+    today = now.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
+    return today if today > now else today + timedelta(days=1)
 
 
 def _postgres_url(value: SecretStr, url: str) -> SecretStr:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Literal
 from uuid import UUID
 
 from slugify import slugify
@@ -17,6 +18,9 @@ from trr_pipelines.catalogue.database import Connection, load_queries
 from trr_pipelines.errors import printable
 
 _queries = load_queries("imports.sql")
+
+# Live batches are run as soon as they are there; those of the other lane wait for a backfill.
+Lane = Literal["live", "backfill"]
 
 MAX_SLUG = 100  # one character of a name may be spelt out in eighteen
 BATCH_SIZE = 500  # keeps 100 million photos near 200,000 partitions, and a run's fixed 3.5 s below a tenth of its time
@@ -69,8 +73,8 @@ def known_photos(conn: Connection, source: str, urls: Sequence[str]) -> dict[str
     return {row["source_url"]: row["media_asset_id"] for row in rows}
 
 
-def add_photos(conn: Connection, source: str, day: date, urls: Sequence[str]) -> Added:
-    """Create pending photos in the open batches of the day.
+def add_photos(conn: Connection, source: str, day: date, urls: Sequence[str], lane: Lane = "live") -> Added:
+    """Create pending photos in the open batches of the day and lane.
 
     Takes the source's lock to the end of the transaction, so that two imports neither create an address twice nor
     overfill a batch. Addresses that are known already come back with the photo they ended at.
@@ -78,22 +82,24 @@ def add_photos(conn: Connection, source: str, day: date, urls: Sequence[str]) ->
     _queries.lock_source(conn, source=source)
     known = known_photos(conn, source, urls)
     new = [url for url in dict.fromkeys(urls) if url not in known]
-    batch_keys = _reserve(conn, source, day, len(new))
-    added = _queries.add_photos(conn, source=source, urls=new, batch_keys=batch_keys)
+    batch_keys = _reserve(conn, source, day, lane, len(new))
+    added = _queries.add_photos(conn, source=source, urls=new, batch_keys=batch_keys, lane=lane)
     ids = {row["source_url"]: row["id"] for row in added}
     return Added(known | ids, frozenset(ids))
 
 
-def _reserve(conn: Connection, source: str, day: date, photos: int) -> list[str]:
+def _reserve(conn: Connection, source: str, day: date, lane: Lane, photos: int) -> list[str]:
     """A batch key for each of `photos` new photos: the open batch first, then new ones."""
     newest = _queries.newest_batch(conn, source=source, day=day)
     key, number, size = (newest["key"], newest["number"], newest["photos"]) if newest else ("", 0, BATCH_SIZE)
+    if newest and (newest["lane"] != lane or newest["is_sealed"]):
+        size = BATCH_SIZE
     keys: list[str] = []
     while len(keys) < photos:
         if size >= BATCH_SIZE:
             number, size = number + 1, 0
             key = batch_key(day, source, number)
-            _queries.add_batch(conn, key=key, source=source, day=day, number=number)
+            _queries.add_batch(conn, key=key, source=source, day=day, number=number, lane=lane)
         taken = min(BATCH_SIZE - size, photos - len(keys))
         _queries.fill_batch(conn, key=key, photos=taken)
         keys += [key] * taken

@@ -102,6 +102,11 @@ def reopen_outdated(conn: Connection, scope: Scope, kind: Kind, recipe: str) -> 
     return int(_queries.reopen_outdated(conn, **scope.parameters(), kind=kind, recipe=recipe))
 
 
+def open_originals(conn: Connection, scope: Scope) -> None:
+    """Make sure that photos whose original is missing have work for it: those of the lane `backfill` begin without."""
+    _queries.open_originals(conn, **scope.parameters())
+
+
 def open_derivatives(conn: Connection, photo_id: UUID) -> None:
     """Make sure that a photo with an original has rows for its variants; those that stand are left alone."""
     _queries.open_derivatives(conn, photo_id=photo_id)

@@ -22,6 +22,9 @@ def import_command(
     person: Annotated[str, typer.Option(help="Full name or slug of the person that they show.")] = "",
     kind: Annotated[str, typer.Option(help="photo, video_still, brand, social or news.")] = "photo",
     tag: Annotated[list[str] | None, typer.Option(help="A tag for every photo; may be given again.")] = None,
+    backfill: Annotated[
+        bool, typer.Option("--backfill", help="For an existing archive: leave the photos to `trr backfill`.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Enter photos into the catalogue; the pipeline fetches and renders them. Importing again changes nothing."""
@@ -30,7 +33,7 @@ def import_command(
 
     rows = read_rows(path, Defaults(source, show, season, person, kind, tuple(tag or ())))
     with opened_archive() as archive:
-        summary = import_rows(archive.database, rows)
+        summary = import_rows(archive.database, rows, lane="backfill" if backfill else "live")
     rejected = [{"line": row.line, "location": row.location, "problem": row.problem} for row in summary.rejected]
     if as_json:
         counts = {name: getattr(summary, name) for name in ("rows", "created", "known", "links", "batches")}

@@ -39,13 +39,19 @@ class RenderPool:
     """
 
     def __init__(
-        self, workers: int | None = None, *, cpu_seconds: int = CPU_SECONDS, quiet_seconds: float = QUIET_SECONDS
+        self,
+        workers: int | None = None,
+        *,
+        cpu_seconds: int = CPU_SECONDS,
+        quiet_seconds: float = QUIET_SECONDS,
+        niceness: int = 0,
     ) -> None:
         """
         Args:
             workers: how many processes, and so how many photos at a time; by default one for each CPU.
             cpu_seconds: how much CPU one photo may use before its process is killed.
             quiet_seconds: how long a process may do nothing with a photo before it is killed.
+            niceness: by how much its processes stand back behind others, from 0 to 19.
         """
         self.workers = workers or len(os.sched_getaffinity(0))
         self._cpu_seconds = cpu_seconds
@@ -58,7 +64,7 @@ class RenderPool:
         self._alive: set[RenderProcess] = set()
         self._is_closed = False
         # Processes die with the thread that starts them: so one thread that lives as long as the pool starts them all.
-        self._starter = ThreadPoolExecutor(1, "render-pool", initializer=_block_signals_of_the_terminal)
+        self._starter = ThreadPoolExecutor(1, "render-pool", initializer=_prepare_starter, initargs=(niceness,))
 
     def __enter__(self) -> Self:
         return self
@@ -174,6 +180,8 @@ def _is_out_of_memory(result: Rendered | MediaError) -> bool:
     return isinstance(result, MediaError) and result.reason is Reason.DECODE_OOM
 
 
-def _block_signals_of_the_terminal() -> None:
-    """For the starting thread: a process inherits the mask, so Ctrl-C cannot hit it before it ignores it itself."""
+def _prepare_starter(niceness: int) -> None:
+    """For the starting thread. On Linux niceness is a thread's own, and its processes inherit it; and they inherit the
+    mask, so Ctrl-C of the terminal cannot hit one before it ignores it itself."""
+    os.nice(niceness)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})

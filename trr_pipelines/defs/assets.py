@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dagster import AssetExecutionContext, AssetKey, AssetSpec, MaterializeResult, asset, multi_asset
 
 from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.defs.lanes import is_backfill
 from trr_pipelines.defs.metadata import report_metadata
 from trr_pipelines.defs.partitions import import_batches
 from trr_pipelines.defs.resources import ArchiveResource
@@ -84,8 +85,9 @@ def derivatives(context: AssetExecutionContext, archive: ArchiveResource) -> Ite
         base="base_variants" in selected, auto_crops="auto_crops" in selected, crops="crop_variants" in selected
     )
     begin_batch(opened, batch, context.run.run_id, context.run.tags.get(PARENT_RUN_TAG))
-    tally = render_photos(opened, Scope(batch=batch), context.run.run_id, outputs)
-    end_batch(opened, batch, context.run.run_id)
+    in_background = is_backfill(context.run.tags)
+    tally = render_photos(opened, Scope(batch=batch), context.run.run_id, outputs, in_background=in_background)
+    end_batch(opened, batch, context.run.run_id, tally)
     if outputs.base:
         report = batch_report.base_report(opened, batch)
         sheet = batch_report.make_contact_sheet(opened, batch, "thumb")

@@ -19,20 +19,18 @@ from dagster import (
 
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.defs.checks import claims_by_asset
+from trr_pipelines.defs.lanes import LANE_TAG, LIVE, is_backfill
 from trr_pipelines.defs.metadata import finding_metadata, report_metadata, tally_metadata
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.pipeline import batch_report
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.rerender import TouchedSet, rerender_photos, touched_sets
 
-SCOPE_TAG = "trr/scope"
-LANE_TAG = "trr/lane"
-
 import_batch = define_asset_job(
     "import_batch",
     selection=AssetSelection.assets("original_images", "base_variants", "auto_crops", "crop_variants"),
     description="One import batch: fetch its originals, render what its photos lack, check the result.",
-    tags={LANE_TAG: "live"},
+    tags={LANE_TAG: LIVE},
 )
 
 
@@ -47,7 +45,8 @@ class PhotoIds(Config):
 def rerender_scattered_photos(context: OpExecutionContext, config: PhotoIds, archive: ArchiveResource) -> None:
     opened = archive.get()
     scope = Scope(photo_ids=tuple(UUID(photo_id) for photo_id in config.photo_ids))
-    done = rerender_photos(opened, scope, context.run_id, config.scope or None)
+    in_background = is_backfill(context.run.tags)
+    done = rerender_photos(opened, scope, context.run_id, config.scope or None, in_background=in_background)
     context.add_output_metadata(dict(tally_metadata(done.tally)))
     for touched in touched_sets(opened, done.scope):
         _report(context, opened, touched)
@@ -84,7 +83,7 @@ def _report(context: OpExecutionContext, archive: Archive, touched: TouchedSet) 
 
 @job(
     description="Scattered photos (crop edits, retries, reprocessing) as one bounded run, whatever their batches.",
-    tags={LANE_TAG: "live"},
+    tags={LANE_TAG: LIVE},
 )
 def rerender() -> None:
     rerender_scattered_photos()

@@ -11,7 +11,7 @@ from dagster import AssetMaterialization, DagsterInstance, DagsterRunStatus, Exe
 from dagster._core.instance import InstanceRef
 
 from trr_pipelines.catalogue import dispatches
-from trr_pipelines.defs.jobs import SCOPE_TAG
+from trr_pipelines.defs.lanes import SCOPE_TAG
 from trr_pipelines.defs.partitions import import_batches
 
 # Which process of this machine executes a run, so that a later one can tell that it was killed.

@@ -16,7 +16,8 @@ from dagster import (
     sensor,
 )
 
-from trr_pipelines.defs.jobs import SCOPE_TAG, PhotoIds, import_batch, rerender
+from trr_pipelines.defs.jobs import PhotoIds, import_batch, rerender
+from trr_pipelines.defs.lanes import SCOPE_TAG
 from trr_pipelines.defs.partitions import import_batches
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.pipeline import scheduling
@@ -25,7 +26,7 @@ from trr_pipelines.pipeline.scheduling import PhotosRequest
 TICK_SECONDS = 2
 HEALED = "healed"
 
-_UNFINISHED = [
+UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
     DagsterRunStatus.STARTING,
@@ -43,7 +44,7 @@ def new_imports(context: SensorEvaluationContext, archive: ArchiveResource) -> S
     if context.cursor != HEALED:  # the first tick on this storage: it may be a new one
         known = context.instance.get_dynamic_partitions(name)
         keys = sorted({*keys, *scheduling.batches_missing_from(database, known)})
-    requests = scheduling.request_batches(database, _has_run(context.instance))
+    requests = scheduling.request_batches(database, has_run(context.instance))
     return SensorResult(
         run_requests=[
             RunRequest(run_key=request.run_key, partition_key=request.batch, tags={SCOPE_TAG: request.scope})
@@ -57,13 +58,13 @@ def new_imports(context: SensorEvaluationContext, archive: ArchiveResource) -> S
 @sensor(job=rerender, minimum_interval_seconds=TICK_SECONDS, default_status=DefaultSensorStatus.RUNNING)
 def crop_changes(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
     """Asks for one run of all photos whose crop signature changed."""
-    return _photos(scheduling.request_crops(archive.get().database, _has_run(context.instance)))
+    return _photos(scheduling.request_crops(archive.get().database, has_run(context.instance)))
 
 
 @sensor(job=rerender, minimum_interval_seconds=15, default_status=DefaultSensorStatus.RUNNING)
 def retry_failed(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
     """Asks for one run of all photos whose next attempt is due (30 s, 2, 8 and 32 min; parked after 5 attempts)."""
-    return _photos(scheduling.request_retries(archive.get().database, _has_run(context.instance)))
+    return _photos(scheduling.request_retries(archive.get().database, has_run(context.instance)))
 
 
 @run_failure_sensor(default_status=DefaultSensorStatus.RUNNING, minimum_interval_seconds=5)
@@ -88,9 +89,11 @@ def _photos(request: PhotosRequest | None) -> SensorResult:
     )
 
 
-def _has_run(instance: DagsterInstance) -> Callable[[str], bool]:
-    def has_run(run_key: str) -> bool:
-        filters = RunsFilter(tags={"dagster/run_key": run_key}, statuses=_UNFINISHED)
+def has_run(instance: DagsterInstance) -> Callable[[str], bool]:
+    """Whether a run of some run_key waits or is under way."""
+
+    def is_unfinished(run_key: str) -> bool:
+        filters = RunsFilter(tags={"dagster/run_key": run_key}, statuses=UNFINISHED)
         return instance.get_runs_count(filters) > 0
 
-    return has_run
+    return is_unfinished

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from trr_pipelines.catalogue import dispatches, imports, ledger
+from trr_pipelines.catalogue import dispatches, imports, ledger, rates
 from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.errors import InputError
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.work import Tally
 
 
 def begin_batch(archive: Archive, batch: str, run_id: str, parent_run_id: str | None = None) -> None:
@@ -17,6 +19,7 @@ def begin_batch(archive: Archive, batch: str, run_id: str, parent_run_id: str | 
     def begin(conn: Connection) -> None:
         if not imports.batch_exists(conn, batch):
             raise InputError(f"no import batch {batch!r} in the catalogue")
+        ledger.open_originals(conn, Scope(batch=batch))
         dispatches.claim(conn, dispatches.batch_scope(batch), run_id)
         if parent_run_id is not None:
             ledger.release(conn, parent_run_id)
@@ -24,6 +27,11 @@ def begin_batch(archive: Archive, batch: str, run_id: str, parent_run_id: str | 
     archive.database.run(begin)
 
 
-def end_batch(archive: Archive, batch: str, run_id: str) -> None:
-    """Let go of the batch; photos that came in meanwhile are asked for under a new key."""
-    archive.database.run(lambda conn: dispatches.succeed(conn, dispatches.batch_scope(batch), run_id))
+def end_batch(archive: Archive, batch: str, run_id: str, tally: Tally) -> None:
+    """Let go of the batch, and record how fast it was; photos that came in meanwhile are asked for under a new key."""
+
+    def end(conn: Connection) -> None:
+        rates.set_rate(conn, run_id, tally.complete, tally.seconds)
+        dispatches.succeed(conn, dispatches.batch_scope(batch), run_id)
+
+    archive.database.run(end)

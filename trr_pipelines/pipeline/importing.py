@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 from trr_pipelines.catalogue import imports
 from trr_pipelines.catalogue.database import Connection, Database
-from trr_pipelines.catalogue.imports import Item, Link, Target
+from trr_pipelines.catalogue.imports import Item, Lane, Link, Target
 from trr_pipelines.pipeline.manifest import BadRow, ImportRow
 
 CHUNK = 500  # rows in one transaction: a killed import has kept every chunk before
@@ -41,18 +41,19 @@ def import_rows(
     rows: Iterable[ImportRow | BadRow],
     *,
     day: date | None = None,
+    lane: Lane = "live",
     progress: Callable[[int], None] = lambda _: None,
 ) -> ImportSummary:
     """Enter rows into the catalogue; `progress` hears how many were looked at.
 
     Importing the same rows again creates nothing. A bad row is recorded and stops no other. `day` (UTC, today by
-    default) is part of the batch keys.
+    default) is part of the batch keys. Photos of the lane `backfill` are left to a backfill.
     """
     summary = ImportSummary(uuid4())
     batch_day = day or datetime.now(UTC).date()
     for chunk in _chunks(rows):
         checked = [_checked(row) for row in chunk]
-        counts = database.run(lambda conn, rows=checked: _enter(conn, summary.import_id, batch_day, rows))  # type: ignore[misc]
+        counts = database.run(lambda conn, rows=checked: _enter(conn, summary.import_id, batch_day, lane, rows))  # type: ignore[misc]
         summary.rows += len(chunk)
         summary.created += counts.created
         summary.known += counts.known
@@ -99,7 +100,7 @@ class _Counts:
     batches: set[str] = field(default_factory=set)
 
 
-def _enter(conn: Connection, import_id: UUID, day: date, rows: list[ImportRow | BadRow]) -> _Counts:
+def _enter(conn: Connection, import_id: UUID, day: date, lane: Lane, rows: list[ImportRow | BadRow]) -> _Counts:
     """One chunk, in one transaction."""
     counts = _Counts()
     items = [
@@ -112,7 +113,7 @@ def _enter(conn: Connection, import_id: UUID, day: date, rows: list[ImportRow | 
     links: list[Link] = []
     for source in sorted({row.source for row in good}):
         of_source = [row for row in good if row.source == source]
-        added = imports.add_photos(conn, source, day, [row.location for row in of_source])
+        added = imports.add_photos(conn, source, day, [row.location for row in of_source], lane)
         fresh = set(added.created)
         counts.created += len(fresh)
         counts.known += len(of_source) - len(fresh)

@@ -24,12 +24,15 @@ from trr_pipelines.imaging.render import Rendered, RenderedVariant, RenderReques
 from trr_pipelines.imaging.signature import crop_signature
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.work import Outcome, Tally, Work, work_through
+from trr_pipelines.settings import Settings
 from trr_pipelines.storage.keys import crop_key, variant_key
 
 AUTO_AUTHOR = "auto"
 CROP_KEYS = frozenset(target.key for target in CROP.targets)
 # While one photo is rendered, others are read from the store and written to it.
 IO_THREADS = 2
+# Render processes of a backfill: whoever else wants the CPU gets nearly all of it.
+BACKGROUND_NICENESS = 19
 
 
 @dataclass(frozen=True)
@@ -55,18 +58,19 @@ def render_photos(
     *,
     pool: RenderPool | None = None,
     claimed: Sequence[Claim] = (),
+    in_background: bool = False,
 ) -> Tally:
     """Render whatever the photos of the scope lack, and sets of an older recipe anew.
 
-    Each photo is decoded once for all its outputs. `claimed` is work that the run holds already. Returns when every
-    photo has its sets or has failed.
+    Each photo is decoded once for all its outputs. `claimed` is work that the run holds already; `in_background` has
+    it rendered by processes that leave the CPU to others. Returns when every photo has its sets or has failed.
     """
     if outputs.base:
         archive.database.run(lambda conn: ledger.reopen_outdated(conn, scope, "base", BASE.fingerprint))
     if outputs.crops:
         archive.database.run(lambda conn: ledger.reopen_outdated(conn, scope, "crop", CROP.fingerprint))
     if pool is None:
-        with RenderPool(archive.settings.render_processes or None) as own:
+        with _own_pool(archive.settings, in_background=in_background) as own:
             return render_photos(archive, scope, run_id, outputs, pool=own, claimed=claimed)
     work = Work(
         archive.database,
@@ -77,6 +81,12 @@ def render_photos(
         propose_crops=outputs.auto_crops,
     )
     return work_through(work, _Renderer(archive, pool, run_id), claimed=claimed)
+
+
+def _own_pool(settings: Settings, *, in_background: bool) -> RenderPool:
+    if not in_background:
+        return RenderPool(settings.render_processes or None)
+    return RenderPool(settings.backfill_processes or settings.render_processes or None, niceness=BACKGROUND_NICENESS)
 
 
 class _Renderer:

@@ -34,12 +34,14 @@ class Rerendered:
     scope: Scope
 
 
-def rerender_photos(archive: Archive, asked: Scope, run_id: str, dispatch: str | None) -> Rerendered:
+def rerender_photos(
+    archive: Archive, asked: Scope, run_id: str, dispatch: str | None, *, in_background: bool = False
+) -> Rerendered:
     """Render what these photos lack and fetch what is missing of them. `dispatch` is what a sensor asked under."""
     scope, claimed = archive.database.run(lambda conn: _begin(conn, asked, run_id, dispatch))
-    tally = render_photos(archive, scope, run_id, claimed=claimed)
+    tally = render_photos(archive, scope, run_id, claimed=claimed, in_background=in_background)
     if mirror_originals(archive, scope, run_id).complete:
-        tally.include(render_photos(archive, scope, run_id))
+        tally.include(render_photos(archive, scope, run_id, in_background=in_background))
     if dispatch is not None:
         archive.database.run(lambda conn: dispatches.succeed(conn, dispatch, run_id))
     return Rerendered(tally, scope)
@@ -56,6 +58,9 @@ def _begin(conn: Connection, asked: Scope, run_id: str, dispatch: str | None) ->
     if dispatch == CROPS_SCOPE:
         photo_ids |= set(ledger.crops_with_work(conn, PHOTOS_PER_RUN))
     scope = Scope(photo_ids=tuple(sorted(photo_ids)))
+    ledger.open_originals(conn, scope)
+    ledger.reopen_outdated(conn, scope, "base", BASE.fingerprint)
+    ledger.reopen_outdated(conn, scope, "crop", CROP.fingerprint)
     limit = max(1, len(photo_ids))
     return scope, ledger.claim(conn, scope, Outputs().kinds, run_id, limit=limit, propose_crops=True)
 

@@ -49,7 +49,7 @@ def request_batches(database: Database, has_run: IsInDagster) -> list[BatchReque
         batches = ledger.batches_with_work(conn, BATCHES_PER_TICK)
         return [dispatches.request(conn, dispatches.batch_scope(batch)) for batch in batches]
 
-    requests = [_fresh(database, request, has_run) for request in database.run(ask)]
+    requests = [fresh(database, request, has_run) for request in database.run(ask)]
     return [BatchRequest(request.scope.removeprefix("batch:"), request.scope, request.run_key) for request in requests]
 
 
@@ -73,10 +73,10 @@ def _request_photos(
     photo_ids, request = database.run(ask)
     if request is None:
         return None
-    return PhotosRequest(tuple(photo_ids), scope, _fresh(database, request, has_run).run_key)
+    return PhotosRequest(tuple(photo_ids), scope, fresh(database, request, has_run).run_key)
 
 
-def _fresh(database: Database, request: dispatches.Request, has_run: IsInDagster) -> dispatches.Request:
+def fresh(database: Database, request: dispatches.Request, has_run: IsInDagster) -> dispatches.Request:
     """The request itself, or a new one where Dagster no longer has the run that it asked for long ago."""
     if not request.is_stale or has_run(request.run_key):
         return request

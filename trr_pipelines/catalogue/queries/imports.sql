@@ -10,18 +10,23 @@ where source = :source and source_url = any(:urls) and media_asset_id is not nul
 order by source_url, id desc;
 
 -- name: newest_batch(source, day)^
-select key, number, photos from core.import_batches
-where source = :source and day = :day
-order by number desc
+-- A batch that takes part in a backfill takes no more photos: they would wait for it.
+select b.key, b.number, b.photos, b.lane,
+       exists (select from core.backfill_batches i where i.batch_key = b.key and i.state in ('waiting', 'fed'))
+           as is_sealed
+from core.import_batches b
+where b.source = :source and b.day = :day
+order by b.number desc
 limit 1;
 
--- name: add_batch(key, source, day, number)!
-insert into core.import_batches (key, source, day, number) values (:key, :source, :day, :number);
+-- name: add_batch(key, source, day, number, lane)!
+insert into core.import_batches (key, source, day, number, lane) values (:key, :source, :day, :number, :lane);
 
 -- name: fill_batch(photos, key)!
 update core.import_batches set photos = photos + :photos where key = :key;
 
--- name: add_photos(source, urls, batch_keys)
+-- name: add_photos(source, urls, batch_keys, lane)
+-- Photos of the lane `backfill` get their work when a run begins with their batch.
 with added as (
     insert into core.media_assets (source, source_url, batch_key)
     select :source, photo.source_url, photo.batch_key
@@ -29,7 +34,7 @@ with added as (
     returning id, source_url
 ), work as (
     insert into core.variant_generations (media_asset_id, kind)
-    select id, 'original' from added
+    select id, 'original' from added where :lane = 'live'
 )
 select id, source_url from added;
 

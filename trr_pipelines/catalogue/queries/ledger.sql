@@ -62,6 +62,14 @@ where a.id = g.media_asset_id
   and (:photo_ids::uuid[] is null or a.id = any(:photo_ids::uuid[]))
   and g.kind = :kind and g.state = 'complete' and g.recipe <> :recipe;
 
+-- name: open_originals(batch, photo_ids)!
+insert into core.variant_generations (media_asset_id, kind)
+select a.id, 'original' from core.media_assets a
+where (:batch::text is null or a.batch_key = :batch::text)
+  and (:photo_ids::uuid[] is null or a.id = any(:photo_ids::uuid[]))
+  and a.state = 'pending'
+on conflict on constraint variant_generations_pkey do nothing;
+
 -- name: open_derivatives(photo_id)!
 insert into core.variant_generations (media_asset_id, kind) values (:photo_id, 'base'), (:photo_id, 'crop')
 on conflict on constraint variant_generations_pkey do nothing;
@@ -100,8 +108,10 @@ where media_asset_id = :photo_id and kind = :kind and version = :version and run
   and state = 'pending'
 returning true;
 
+-- What takes part in a backfill is left to it by the queries of the sensors, edits of crops excepted.
+
 -- name: batches_with_work(max_failures, limit)
--- Batches whose photos wait for their original or their first variants, and that no run holds.
+-- Live batches whose photos wait for their original or their first variants, and that no run holds.
 select open.batch_key
 from (
     select distinct a.batch_key
@@ -110,27 +120,38 @@ from (
     where g.state = 'pending' and g.kind in ('original', 'base')
       and (g.lease_until is null or g.lease_until < now())
 ) as open
+join core.import_batches b on b.key = open.batch_key and b.lane = 'live'
 left join core.dispatches d on d.scope = 'batch:' || open.batch_key
-where (d.lease_until is null or d.lease_until < now())
+where not exists (
+      select from core.backfill_batches i where i.batch_key = open.batch_key and i.state in ('waiting', 'fed'))
+  and (d.lease_until is null or d.lease_until < now())
   and (d.not_before is null or d.not_before <= now())
   and coalesce(d.failures, 0) < :max_failures
 order by open.batch_key
 limit :limit;
 
 -- name: crops_with_work(limit)
--- Photos whose base set stands and whose crop changed.
+-- Photos whose base set stands and whose crop changed. One that a new recipe opened is wanted as it is served.
 select g.media_asset_id
 from core.variant_generations g
 join core.variant_generations base on base.media_asset_id = g.media_asset_id and base.kind = 'base'
 where g.state = 'pending' and g.kind = 'crop' and base.state = 'complete'
   and (g.lease_until is null or g.lease_until < now())
+  and (g.wanted <> g.served or not exists (
+      select from core.media_assets a
+      join core.backfill_batches i on i.batch_key = a.batch_key and i.state in ('waiting', 'fed')
+      where a.id = g.media_asset_id))
 order by g.updated_at
 limit :limit;
 
 -- name: retries_due(limit)
-select media_asset_id, min(next_attempt_at) as due
-from core.variant_generations
-where state = 'failed' and next_attempt_at <= now()
-group by media_asset_id
+select g.media_asset_id, min(g.next_attempt_at) as due
+from core.variant_generations g
+where g.state = 'failed' and g.next_attempt_at <= now()
+  and not exists (
+      select from core.media_assets a
+      join core.backfill_batches i on i.batch_key = a.batch_key and i.state in ('waiting', 'fed')
+      where a.id = g.media_asset_id)
+group by g.media_asset_id
 order by due
 limit :limit;

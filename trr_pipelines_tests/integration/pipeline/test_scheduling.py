@@ -17,6 +17,7 @@ from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.batch_run import begin_batch, end_batch
 from trr_pipelines.pipeline.crops import set_crop
 from trr_pipelines.pipeline.rerender import rerender_photos, touched_sets
+from trr_pipelines.pipeline.work import Tally
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import EDITOR, import_files, photo_ids, query, run, value
 
@@ -64,7 +65,7 @@ def test_a_batch_is_asked_for_under_one_key_until_its_run_begins(archive: Archiv
 def test_photos_that_come_in_while_a_run_is_at_work_are_asked_for_when_it_ends(archive: Archive, batch: str) -> None:
     batch_keys(archive)
     begin_batch(archive, batch, "run-1")
-    end_batch(archive, batch, "run-1")
+    end_batch(archive, batch, "run-1", Tally())
     assert batch_keys(archive) == [f"batch:{batch}:2"]
 
 
@@ -117,7 +118,7 @@ def test_a_batch_whose_runs_keep_failing_is_parked(archive: Archive, batch: str)
         end_backoff(archive)
     assert batch_keys(archive) == []
     begin_batch(archive, batch, "by-hand")
-    end_batch(archive, batch, "by-hand")
+    end_batch(archive, batch, "by-hand", Tally())
     assert len(batch_keys(archive)) == 1
 
 

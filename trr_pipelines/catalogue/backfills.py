@@ -1,0 +1,251 @@
+"""Backfills in the catalogue: which batches, in which order, how far they are.
+
+What is fed to Dagster and when is `pipeline.backfill_feed`'s to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+from trr_pipelines.catalogue.database import Connection, load_queries
+from trr_pipelines.catalogue.dispatches import batch_scope
+
+_queries = load_queries("backfills.sql")
+
+State = Literal["running", "paused", "complete", "cancelled"]
+BatchState = Literal["waiting", "fed", "done", "parked", "dropped"]
+ACTIVE: tuple[State, ...] = ("running", "paused")
+
+# A daemon that was down for longer did not work meanwhile.
+IDLE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The fingerprints that sets must have to count as complete."""
+
+    base: str
+    crop: str
+
+    def parameters(self) -> dict[str, str]:
+        return {"base_recipe": self.base, "crop_recipe": self.crop}
+
+
+@dataclass(frozen=True)
+class PlannedBatch:
+    """A batch with open photos, and what they lack. `unfetched` photos have no original, so their bytes are unknown;
+    `heat` is the mean number of links of the galleries that they stand in; `taken_by` is the backfill that has it."""
+
+    key: str
+    source: str
+    day: date
+    number: int
+    photos: int
+    bytes: int
+    unfetched: int
+    base_sets: int
+    crop_sets: int
+    heat: float
+    taken_by: int | None
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """A backfill as it was started. `active_seconds` is the time in which it was fed."""
+
+    id: int
+    state: State
+    ordering: str
+    source: str | None
+    galleries: tuple[UUID, ...]
+    gallery_photos: int
+    photos: int
+    bytes: int
+    planned_seconds: float
+    active_seconds: float
+    author: str
+    created_at: datetime
+    ended_at: datetime | None
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+
+@dataclass(frozen=True)
+class BatchWork:
+    """What is open in a batch now: photos, those of them that are due, and what keeps a run from being asked for."""
+
+    key: str
+    open: int
+    due: int
+    next_attempt_at: datetime | None
+    is_held: bool
+    failures: int
+    not_before: datetime | None
+
+
+@dataclass(frozen=True)
+class Count:
+    """Batches of a backfill in one state, and the photos that were open in them when last counted."""
+
+    batches: int = 0
+    photos: int = 0
+
+
+def lock(conn: Connection) -> None:
+    """Keep others from starting a backfill until the transaction ends."""
+    _queries.lock_backfills(conn)
+
+
+def sources(conn: Connection) -> list[str]:
+    """Sources that batches came from; empty when nothing was ever imported."""
+    return [row["source"] for row in _queries.sources(conn)]
+
+
+def plan(conn: Connection, recipes: Recipes, source: str | None) -> list[PlannedBatch]:
+    """Batches with open photos, in no order. Reads every photo of the archive, or of the source."""
+    rows = _queries.plan(conn, source=source, **recipes.parameters())
+    return [PlannedBatch(taken_by=row.pop("backfill_id"), **row) for row in rows]
+
+
+def top_galleries(conn: Connection, limit: int) -> list[UUID]:
+    """The galleries with the most links, the largest first."""
+    return [row["entity_id"] for row in _queries.top_galleries(conn, limit=limit)] if limit else []
+
+
+def add(
+    conn: Connection,
+    batches: Sequence[PlannedBatch],
+    recipes: Recipes,
+    *,
+    ordering: str,
+    source: str | None,
+    galleries: Sequence[UUID],
+    planned_seconds: float,
+    bytes_to_read: int,
+    author: str,
+) -> int:
+    """Record a backfill of these batches in this order, running from now on; returns its id."""
+    backfill_id: int = _queries.add_backfill(
+        conn,
+        ordering=ordering,
+        source=source,
+        galleries=list(galleries),
+        photos=sum(batch.photos for batch in batches),
+        bytes=bytes_to_read,
+        planned_seconds=planned_seconds,
+        author=author,
+    )
+    _queries.add_batches(
+        conn,
+        backfill_id=backfill_id,
+        keys=[batch.key for batch in batches],
+        photos=[batch.photos for batch in batches],
+    )
+    first = len(gallery_work(conn, backfill_id, recipes, sum(batch.photos for batch in batches)))
+    _queries.set_gallery_photos(conn, gallery_photos=first, backfill_id=backfill_id)
+    return backfill_id
+
+
+def get(conn: Connection, backfill_id: int) -> Backfill | None:
+    """One backfill."""
+    row = _queries.backfill(conn, backfill_id=backfill_id)
+    return row and Backfill(**{**row, "galleries": tuple(row["galleries"])})
+
+
+def newest(conn: Connection) -> int | None:
+    """The id of the backfill that was started last."""
+    backfill_id: int | None = _queries.newest(conn)
+    return backfill_id
+
+
+def active(conn: Connection) -> dict[int, State]:
+    """Backfills that have not ended, the oldest first."""
+    return {row["id"]: row["state"] for row in _queries.active(conn)}
+
+
+def states(conn: Connection, backfill_ids: Sequence[int]) -> dict[int, State]:
+    """The states of these backfills, as far as they exist."""
+    return {row["id"]: row["state"] for row in _queries.states(conn, backfill_ids=list(backfill_ids))}
+
+
+def set_state(conn: Connection, backfill_id: int, state: State, expected: Sequence[State]) -> bool:
+    """Change its state; False when it is in none of the expected ones."""
+    return bool(_queries.set_state(conn, backfill_id=backfill_id, state=state, expected=list(expected)))
+
+
+def drop_batches(conn: Connection, backfill_id: int) -> None:
+    """Give back every batch that is not done."""
+    _queries.drop_batches(conn, backfill_id=backfill_id)
+
+
+def tick(conn: Connection, backfill_id: int) -> None:
+    """Note that the backfill is being fed now."""
+    _queries.tick(conn, backfill_id=backfill_id, idle_seconds=IDLE_SECONDS)
+
+
+def rest(conn: Connection, backfill_id: int) -> None:
+    """Note that the backfill is not being fed now: what follows is no active time."""
+    _queries.rest(conn, backfill_id=backfill_id)
+
+
+def fed(conn: Connection, backfill_id: int) -> list[str]:
+    """Batches that were handed to Dagster and are not done."""
+    return [row["batch_key"] for row in _queries.fed(conn, backfill_id=backfill_id)]
+
+
+def next_waiting(conn: Connection, backfill_id: int, limit: int) -> list[str]:
+    """The batches that come next."""
+    return [row["batch_key"] for row in _queries.next_waiting(conn, backfill_id=backfill_id, limit=limit)]
+
+
+def batch_work(conn: Connection, keys: Sequence[str], recipes: Recipes) -> list[BatchWork]:
+    """What is open in these batches, in their order."""
+    rows = {row["key"]: BatchWork(**row) for row in _queries.batch_work(conn, keys=list(keys), **recipes.parameters())}
+    return [rows[key] for key in keys]
+
+
+def settle_batch(
+    conn: Connection,
+    backfill_id: int,
+    key: str,
+    state: BatchState,
+    *,
+    photos: int = 0,
+    not_before: datetime | None = None,
+) -> None:
+    """Move a batch of a backfill on; `photos` are still open in it."""
+    _queries.settle_batch(conn, backfill_id=backfill_id, key=key, state=state, photos=photos, not_before=not_before)
+
+
+def has_batches_left(conn: Connection, backfill_id: int) -> bool:
+    """Whether any batch waits or was fed."""
+    return bool(_queries.batches_left(conn, backfill_id=backfill_id))
+
+
+def gallery_work(conn: Connection, backfill_id: int, recipes: Recipes, limit: int) -> dict[UUID, bool]:
+    """Due photos of the galleries that come first, the largest gallery first, and whether a run holds each."""
+    rows = _queries.gallery_work(conn, backfill_id=backfill_id, limit=limit, **recipes.parameters())
+    return {row["id"]: row["is_held"] for row in rows}
+
+
+def close_galleries(conn: Connection, backfill_id: int, recipes: Recipes) -> None:
+    """The galleries that come first are done; count what is left in the batches."""
+    _queries.close_galleries(conn, backfill_id=backfill_id)
+    _queries.recount_waiting(conn, backfill_id=backfill_id, **recipes.parameters())
+
+
+def count_batches(conn: Connection, backfill_id: int) -> dict[BatchState, Count]:
+    """Batches and their open photos by state."""
+    rows = _queries.batch_states(conn, backfill_id=backfill_id)
+    return {row["state"]: Count(row["batches"], row["photos"]) for row in rows}
+
+
+def withdraw(conn: Connection, keys: Sequence[str], *scopes: str) -> None:
+    """Take back what was asked of Dagster for these batches and scopes and no run has begun with."""
+    _queries.withdraw(conn, keys=[*(batch_scope(key) for key in keys), *scopes])

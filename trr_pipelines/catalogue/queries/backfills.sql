@@ -1,0 +1,169 @@
+-- A photo is open while work on it is pending, waits for its next attempt, was never begun (a batch in the lane
+-- `backfill`), or stands complete at another recipe. What ended as failed is not open.
+
+-- name: lock_backfills()$
+select true from (select pg_advisory_xact_lock(hashtextextended('backfills', 0))) as locked;
+
+-- name: sources()
+select distinct source from core.import_batches order by source;
+
+-- name: plan(source, base_recipe, crop_recipe)
+-- Batches with open photos, and what they lack; `heat` is the mean size of the galleries that their photos stand in.
+with open_photo as (
+    select a.id, a.batch_key, a.bytes,
+           bool_or(g.kind is distinct from 'crop') as lacks_base, bool_or(g.kind is distinct from 'base') as lacks_crop
+    from core.import_batches b
+    join core.media_assets a on a.batch_key = b.key
+    left join core.variant_generations g on g.media_asset_id = a.id
+    where (:source::text is null or b.source = :source::text)
+      and ((g.media_asset_id is null and a.state = 'pending') or g.state = 'pending' or g.next_attempt_at is not null
+           or (g.state = 'complete' and g.kind = 'base' and g.recipe <> :base_recipe)
+           or (g.state = 'complete' and g.kind = 'crop' and g.recipe <> :crop_recipe))
+    group by a.id
+), gallery as (
+    select entity_id, count(*) as links from core.media_links group by entity_id
+)
+select b.key, b.source, b.day, b.number, taken.backfill_id,
+       count(*)::integer as photos,
+       coalesce(sum(o.bytes), 0)::bigint as bytes,
+       count(*) filter (where o.bytes is null)::integer as unfetched,
+       count(*) filter (where o.lacks_base)::integer as base_sets,
+       count(*) filter (where o.lacks_crop)::integer as crop_sets,
+       coalesce(avg(heat.links), 0)::double precision as heat
+from open_photo o
+join core.import_batches b on b.key = o.batch_key
+left join lateral (
+    select max(gallery.links) as links
+    from core.media_links l join gallery using (entity_id) where l.media_asset_id = o.id
+) as heat on true
+left join core.backfill_batches taken on taken.batch_key = b.key and taken.state in ('waiting', 'fed')
+group by b.key, taken.backfill_id;
+
+-- name: top_galleries(limit)
+-- The galleries with the most links, whatever they hold.
+select entity_id from core.media_links group by entity_id order by count(*) desc, entity_id limit :limit;
+
+-- name: add_backfill(ordering, source, galleries, photos, bytes, planned_seconds, author)$
+insert into core.backfills (ordering, source, galleries, photos, bytes, planned_seconds, author)
+values (:ordering, :source, :galleries, :photos, :bytes, :planned_seconds, :author)
+returning id;
+
+-- name: add_batches(backfill_id, keys, photos)!
+insert into core.backfill_batches (backfill_id, position, batch_key, photos)
+select :backfill_id, item.position, item.batch_key, item.photos
+from unnest(:keys::text[], :photos::integer[]) with ordinality as item (batch_key, photos, position);
+
+-- name: set_gallery_photos(gallery_photos, backfill_id)!
+update core.backfills set gallery_photos = :gallery_photos where id = :backfill_id;
+
+-- name: backfill(backfill_id)^
+select id, state, ordering, source, galleries, gallery_photos, photos, bytes, planned_seconds, active_seconds,
+       author, created_at, ended_at
+from core.backfills where id = :backfill_id;
+
+-- name: newest()$
+select max(id) from core.backfills;
+
+-- name: active()
+select id, state from core.backfills where state in ('running', 'paused') order by id;
+
+-- name: states(backfill_ids)
+select id, state from core.backfills where id = any(:backfill_ids);
+
+-- name: set_state(state, backfill_id, expected)$
+update core.backfills
+set state = :state, ticked_at = null, ended_at = case when :state in ('complete', 'cancelled') then now() end
+where id = :backfill_id and state = any(:expected)
+returning true;
+
+-- name: drop_batches(backfill_id)!
+update core.backfill_batches set state = 'dropped' where backfill_id = :backfill_id and state in ('waiting', 'fed');
+
+-- name: tick(idle_seconds, backfill_id)!
+-- Time since the last tick counts as active, but not what a daemon was down for.
+update core.backfills
+set ticked_at = now(), active_seconds = active_seconds
+    + case when now() - ticked_at < make_interval(secs => :idle_seconds)
+           then extract(epoch from now() - ticked_at) else 0 end
+where id = :backfill_id;
+
+-- name: rest(backfill_id)!
+update core.backfills set ticked_at = null where id = :backfill_id and ticked_at is not null;
+
+-- name: fed(backfill_id)
+select batch_key from core.backfill_batches where backfill_id = :backfill_id and state = 'fed' order by position;
+
+-- name: next_waiting(backfill_id, limit)
+select batch_key from core.backfill_batches
+where backfill_id = :backfill_id and state = 'waiting' and (not_before is null or not_before <= now())
+order by position
+limit :limit;
+
+-- name: batch_work(keys, base_recipe, crop_recipe)
+-- Of each batch: photos that are open, those of them that are due, and whether a run holds it or may not be asked for.
+-- A batch whose runs failed too often has `failures` to tell.
+select b.key, open.open, open.due, open.next_attempt_at,
+       coalesce(d.lease_until > now(), false) as is_held, coalesce(d.failures, 0) as failures,
+       case when d.not_before > now() then d.not_before end as not_before
+from unnest(:keys::text[]) as b (key)
+cross join lateral (
+    select count(distinct a.id)::integer as open,
+           count(distinct a.id) filter (
+               where g.next_attempt_at is null or g.next_attempt_at <= now())::integer as due,
+           min(g.next_attempt_at) as next_attempt_at
+    from core.media_assets a
+    left join core.variant_generations g on g.media_asset_id = a.id
+    where a.batch_key = b.key
+      and ((g.media_asset_id is null and a.state = 'pending') or g.state = 'pending' or g.next_attempt_at is not null
+           or (g.state = 'complete' and g.kind = 'base' and g.recipe <> :base_recipe)
+           or (g.state = 'complete' and g.kind = 'crop' and g.recipe <> :crop_recipe))
+) as open
+left join core.dispatches d on d.scope = 'batch:' || b.key;
+
+-- name: settle_batch(state, photos, not_before, backfill_id, key)!
+update core.backfill_batches set state = :state, photos = :photos, not_before = :not_before
+where backfill_id = :backfill_id and batch_key = :key and state in ('waiting', 'fed');
+
+-- name: batches_left(backfill_id)$
+select exists (select from core.backfill_batches where backfill_id = :backfill_id and state in ('waiting', 'fed'));
+
+-- name: gallery_work(backfill_id, base_recipe, crop_recipe, limit)
+-- Photos in the galleries that come first, of batches that are in this backfill, with work that is due.
+select a.id, bool_or(coalesce(g.lease_until > now(), false)) as is_held
+from core.backfills f
+join core.media_links l on l.entity_id = any(f.galleries)
+join core.media_assets a on a.id = l.media_asset_id
+join core.backfill_batches i on i.backfill_id = f.id and i.batch_key = a.batch_key and i.state in ('waiting', 'fed')
+left join core.variant_generations g on g.media_asset_id = a.id
+where f.id = :backfill_id
+  and ((g.media_asset_id is null and a.state = 'pending') or (g.state = 'pending' and g.next_attempt_at is null)
+       or g.next_attempt_at <= now()
+       or (g.state = 'complete' and g.kind = 'base' and g.recipe <> :base_recipe)
+       or (g.state = 'complete' and g.kind = 'crop' and g.recipe <> :crop_recipe))
+group by a.id
+order by min(array_position(f.galleries, l.entity_id)), a.id
+limit :limit;
+
+-- name: close_galleries(backfill_id)!
+update core.backfills set galleries = '{}' where id = :backfill_id;
+
+-- name: recount_waiting(backfill_id, base_recipe, crop_recipe)!
+-- What of the batches was done with the galleries.
+update core.backfill_batches i set photos = (
+    select count(distinct a.id)
+    from core.media_assets a
+    left join core.variant_generations g on g.media_asset_id = a.id
+    where a.batch_key = i.batch_key
+      and ((g.media_asset_id is null and a.state = 'pending') or g.state = 'pending' or g.next_attempt_at is not null
+           or (g.state = 'complete' and g.kind = 'base' and g.recipe <> :base_recipe)
+           or (g.state = 'complete' and g.kind = 'crop' and g.recipe <> :crop_recipe)))
+where i.backfill_id = :backfill_id and i.state = 'waiting';
+
+-- name: batch_states(backfill_id)
+select state, count(*)::integer as batches, coalesce(sum(photos), 0)::integer as photos
+from core.backfill_batches where backfill_id = :backfill_id group by state;
+
+-- name: withdraw(keys)!
+-- A request that will not become a run: asked for anew under another key, as Dagster drops one that it has seen.
+update core.dispatches set epoch = epoch + 1, requested_at = null
+where scope = any(:keys) and requested_at is not null and (lease_until is null or lease_until < now());

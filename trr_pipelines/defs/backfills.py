@@ -1,0 +1,132 @@
+"""Backfills in Dagster: the sensor that feeds its queue a few runs at a time, and a job that starts one from the UI."""
+
+from collections.abc import Iterator
+
+from dagster import (
+    Config,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    OpExecutionContext,
+    RunConfig,
+    RunRequest,
+    RunsFilter,
+    SensorEvaluationContext,
+    SensorResult,
+    job,
+    op,
+    sensor,
+)
+
+from trr_pipelines.defs.jobs import PhotoIds, import_batch, rerender
+from trr_pipelines.defs.lanes import BACKFILL, BACKFILL_TAG, LANE_TAG, SCOPE_TAG
+from trr_pipelines.defs.partitions import import_batches
+from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.defs.sensors import UNFINISHED, has_run
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.backfill_feed import Feed, feed, runs_to_end
+from trr_pipelines.pipeline.backfills import TOP_GALLERIES, start_backfill
+
+FEED_SECONDS = 5
+PRIORITY_TAG = "dagster/priority"
+
+
+@sensor(
+    jobs=[import_batch, rerender],
+    minimum_interval_seconds=FEED_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+)
+def backfill_feed(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
+    """Asks for the next runs of backfills, a few at a time (`TRR_BACKFILL_QUEUE`), and takes back what waits in the
+    queue of one that is paused, cancelled or outside its hours (`TRR_BACKFILL_HOURS`)."""
+    opened, instance = archive.get(), context.instance
+    settings = opened.settings
+    for run in _runs_to_end(opened, instance):
+        assert instance.run_coordinator is not None
+        instance.run_coordinator.cancel_run(run.run_id)
+        context.log.info("run %s of backfill %s taken back", run.run_id, run.tags[BACKFILL_TAG])
+    wanted = feed(opened.database, has_run(instance), queue=settings.backfill_queue, hours=settings.backfill_hours)
+    name = str(import_batches.name)
+    batches = [request.batch for requests in wanted.batches.values() for request in requests]
+    unknown = [batch for batch in batches if not instance.has_dynamic_partition(name, batch)]
+    return SensorResult(
+        run_requests=list(_run_requests(wanted)),
+        dynamic_partitions_requests=[import_batches.build_add_request(unknown)] if unknown else [],
+    )
+
+
+def _run_requests(wanted: Feed) -> Iterator[RunRequest]:
+    for backfill_id, photos in wanted.photos.items():
+        config = PhotoIds(photo_ids=[str(photo_id) for photo_id in photos.photo_ids], scope=photos.scope)
+        yield RunRequest(
+            job_name=rerender.name,
+            run_key=photos.run_key,
+            run_config=RunConfig(ops={"rerender_scattered_photos": config}),
+            tags=_tags(backfill_id, photos.scope),
+        )
+    for backfill_id, batches in wanted.batches.items():
+        for request in batches:
+            yield RunRequest(
+                job_name=import_batch.name,
+                run_key=request.run_key,
+                partition_key=request.batch,
+                tags=_tags(backfill_id, request.scope),
+            )
+
+
+def _tags(backfill_id: int, scope: str) -> dict[str, str]:
+    return {SCOPE_TAG: scope, LANE_TAG: BACKFILL, BACKFILL_TAG: str(backfill_id), PRIORITY_TAG: "-1"}
+
+
+def _runs_to_end(archive: Archive, instance: DagsterInstance) -> list[DagsterRun]:
+    """Runs that wait for a backfill that is not fed now, and runs of one that was cancelled."""
+    runs = instance.get_runs(RunsFilter(tags={LANE_TAG: BACKFILL}, statuses=UNFINISHED))
+    by_id = {run.run_id: int(run.tags[BACKFILL_TAG]) for run in runs if BACKFILL_TAG in run.tags}
+    if not by_id:
+        return []
+    ends = runs_to_end(archive.database, sorted(set(by_id.values())), hours=archive.settings.backfill_hours)
+    return [
+        run
+        for run in runs
+        if run.status is not DagsterRunStatus.CANCELING
+        and (end := ends.get(by_id.get(run.run_id, 0))) is not None
+        and (end == "all" or run.status is DagsterRunStatus.QUEUED)
+    ]
+
+
+class BackfillOptions(Config):
+    """As the options of `trr backfill start`: an empty source means all."""
+
+    order: str = "recency"
+    source: str = ""
+    galleries: int = TOP_GALLERIES
+
+
+@op(description="Record a backfill of everything that has open work; the sensor backfill_feed then runs it.")
+def record_backfill(context: OpExecutionContext, config: BackfillOptions, archive: ArchiveResource) -> None:
+    started = start_backfill(
+        archive.get().database,
+        ordering=config.order,
+        source=config.source or None,
+        galleries=config.galleries,
+        author=f"dagster:{context.run_id}",
+    )
+    context.add_output_metadata(
+        {
+            "backfill": started.backfill_id or 0,
+            "batches": len(started.plan.batches),
+            "photos": started.plan.price.photos,
+            "bytes_to_read": started.plan.price.bytes_to_read,
+            "new_bytes": started.plan.price.new_bytes,
+            "minutes": round(started.plan.price.seconds / 60, 1),
+        }
+    )
+
+
+@job(
+    name="backfill",
+    description="Start a backfill, as `trr backfill start` does. It can be paused, which the UI's own cannot.",
+)
+def start_backfill_job() -> None:
+    record_backfill()

@@ -1,0 +1,40 @@
+"""Batches for backfills: photos of a source and a day, and what a Dagster run does with a batch, without Dagster."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from trr_pipelines.catalogue.imports import Lane
+from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.batch_run import begin_batch, end_batch
+from trr_pipelines.pipeline.importing import import_rows
+from trr_pipelines.pipeline.manifest import Defaults, read_rows
+from trr_pipelines.pipeline.work import Tally
+from trr_pipelines_tests import pictures
+from trr_pipelines_tests.support.archives import run, write_files
+
+
+def put(
+    archive: Archive, folder: Path, source: str, day: int, seeds: range, *, show: str = "", lane: Lane = "live"
+) -> str:
+    """Photos of a source and day of February 2026, a picture for each seed; returns the one batch that they are in."""
+    place = folder / f"{source}-{day}-{seeds.start}"
+    write_files(place, {f"{seed}.jpg": pictures.jpeg(300, 200, seed=seed) for seed in seeds})
+    rows = read_rows(place, Defaults(source, show=show))
+    (batch,) = import_rows(archive.database, rows, day=date(2026, 2, day), lane=lane).batches
+    return batch
+
+
+def complete(archive: Archive, batch: str, pool: RenderPool, run_id: str = "run-1") -> Tally:
+    """Run a batch from its beginning to its end; what was rendered."""
+    begin_batch(archive, batch, run_id)
+    tally = run(archive, batch, run_id, pool=pool).derivatives
+    end_batch(archive, batch, run_id, tally)
+    return tally
+
+
+def nobody(_: str) -> bool:
+    """Dagster knows of no run."""
+    return False
