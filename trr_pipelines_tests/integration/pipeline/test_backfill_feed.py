@@ -222,7 +222,7 @@ def test_photos_of_the_largest_galleries_come_before_every_batch(
     assert photos.run_key == f"backfill:{backfill_id}:1"
     assert feed(archive.database, lambda key: key == photos.run_key, queue=QUEUE).photos == {}
 
-    tally = rerender_photos(archive, ledger.Scope(photo_ids=photos.photo_ids), "run-1", photos.scope)
+    tally = rerender_photos(archive, ledger.Scope(photo_ids=photos.photo_ids), "run-1", photos.scope).tally
     assert tally.complete == 2
     assert asked(archive) == [f"batch:{new}:1"]
     assert backfill_progress(archive.database).done_photos == 2
