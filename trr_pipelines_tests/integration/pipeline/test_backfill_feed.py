@@ -26,7 +26,7 @@ from trr_pipelines.pipeline.crops import set_crop
 from trr_pipelines.pipeline.rerender import rerender_photos
 from trr_pipelines.pipeline.scheduling import request_batches, request_crops, request_retries, run_failed
 from trr_pipelines.settings import Hours
-from trr_pipelines_tests.support.archives import photo_ids, query, value
+from trr_pipelines_tests.support.archives import EDITOR, photo_ids, query, value
 from trr_pipelines_tests.support.backfills import complete, nobody, put
 
 QUEUE = 2
@@ -285,7 +285,7 @@ def test_a_crop_that_a_new_recipe_opened_is_left_to_the_backfill(archive: Archiv
 
 
 def test_an_edit_does_not_wait_for_the_backfill_that_its_photo_is_in(archive: Archive, reopened: UUID) -> None:
-    set_crop(archive.database, reopened, Crop("manual", 10, 10, 2), author="ann@example.org")
+    set_crop(archive.database, reopened, Crop("manual", 10, 10, 2), author=EDITOR)
     request = request_crops(archive.database, nobody)
     assert request is not None
     assert request.photo_ids == (reopened,)
