@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -45,7 +45,10 @@ class Findings:
 
     ends: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
-    slowest: float = 0.0
+    slowest: tuple[float, int] = (0.0, 0)
+    """Seconds on the clock, number of the input."""
+    largest: tuple[int, int] = (0, 0)
+    """Most resident bytes of a render process, number of the input after which they were seen first."""
 
 
 def main() -> None:
@@ -53,10 +56,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--processes", type=int, help="render processes; one for each core when left out")
     arguments = parser.parse_args()
     began = time.monotonic()
-    findings = fuzz(arguments.count, arguments.seed, arguments.folder)
-    print(f"{arguments.count:,} inputs in {time.monotonic() - began:.0f} s, the slowest {findings.slowest:.2f} s")
+    findings = fuzz(arguments.count, arguments.seed, arguments.folder, arguments.processes)
+    print(f"{arguments.count:,} inputs in {time.monotonic() - began:.0f} s")
+    print(f"slowest: input {findings.slowest[1]}, {findings.slowest[0]:.2f} s on the clock")
+    print(f"largest: input {findings.largest[1]}, a process of {findings.largest[0] / 1e6:.0f} MB")
     for end, count in findings.ends.most_common():
         print(f"  {count:>8,}  {end}")
     for fault in findings.faults:
@@ -64,17 +70,22 @@ def main() -> None:
     sys.exit(1 if findings.faults else 0)
 
 
-def fuzz(count: int, seed: int, folder: Path | None = None) -> Findings:
+def fuzz(count: int, seed: int, folder: Path | None = None, processes: int | None = None) -> Findings:
     """Renders `count` damaged files, the same for the same arguments, and looks for what is left behind."""
     seeds = [*seed_files(), *_files_of(folder)]
     findings = Findings()
     others = set(psutil.Process().children(recursive=True))
     with _scratch_folder() as scratch:
-        with RenderPool() as pool, ThreadPoolExecutor(pool.workers) as threads:
-            for end, fault, seconds in threads.map(lambda number: _try(number, seed, seeds, pool), range(count)):
+        with RenderPool(processes) as pool, ThreadPoolExecutor(pool.workers) as threads:
+            start = [threads.submit(pool.render, seeds[0], REQUEST, name="a seed") for _ in range(pool.workers)]
+            wait(start)  # processes start at their first photo, which is not what the slowest input is about
+            tried = threads.map(lambda number: _try(number, seed, seeds, pool), range(count))
+            for number, (end, fault, seconds, resident) in enumerate(tried):
                 findings.ends[end] += 1
                 findings.faults += [fault] if fault else []
-                findings.slowest = max(findings.slowest, seconds)
+                findings.slowest = max(findings.slowest, (seconds, number))
+                if resident > findings.largest[0]:
+                    findings.largest = (resident, number)
         findings.faults += [f"a file is left: {path}" for path in scratch.rglob("*")]
     for process in set(psutil.Process().children(recursive=True)) - others:
         if "trr_pipelines.compute.child" in process.cmdline():
@@ -96,8 +107,8 @@ def _scratch_folder() -> Iterator[Path]:
                 os.environ["TMPDIR"] = before
 
 
-def _try(number: int, seed: int, seeds: list[bytes], pool: RenderPool) -> tuple[str, str, float]:
-    """How one input ended, what must not be about it (or ""), and the seconds it took."""
+def _try(number: int, seed: int, seeds: list[bytes], pool: RenderPool) -> tuple[str, str, float, int]:
+    """How one input ended, what must not be about it (or ""), its seconds, and the peak of resident bytes so far."""
     chance = random.Random(f"{seed}/{number}")
     data = mutated(chance.choice(seeds), chance)
     began = time.monotonic()
@@ -113,7 +124,16 @@ def _try(number: int, seed: int, seeds: list[bytes], pool: RenderPool) -> tuple[
             fault = f"input {number}: {error.detail}"
     except Exception as error:  # noqa: BLE001  any other is what we look for
         end, fault = "another error", f"input {number}: {error!r}"
-    return end, fault, time.monotonic() - began
+    return end, fault, time.monotonic() - began, max(map(most_resident, pool.processes()), default=0)
+
+
+def most_resident(pid: int) -> int:
+    """The peak of a process' resident bytes so far (VmHWM); 0 when it has just ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def seed_files() -> Iterator[bytes]:

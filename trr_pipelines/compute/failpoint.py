@@ -1,7 +1,7 @@
 """Misbehaviour on demand, so that tests can see what a broken decoder does to a run.
 
-`TRR_RENDER_FAILPOINT=action:name` makes the render process do `action` when it is given the photo `name`. Only tests
-set it.
+`TRR_RENDER_FAILPOINT=action:name` makes the render process do `action` when it is given the photo `name`; there may be
+one on each line. Only tests and benchmarks set it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import BinaryIO
 
 
 def hit(name: str, answers: BinaryIO) -> None:
-    """Misbehaves if `name` is the photo that was asked for; `answers` is the pipe to the parent."""
-    action, _, wanted = os.environ.get("TRR_RENDER_FAILPOINT", "").partition(":")
-    if action and wanted == name:
-        _ACTIONS[action](answers)
+    """Misbehaves if `name` is a photo that was asked for; `answers` is the pipe to the parent."""
+    for point in os.environ.get("TRR_RENDER_FAILPOINT", "").splitlines():
+        action, _, wanted = point.partition(":")
+        if wanted == name:
+            _ACTIONS[action](answers)
 
 
 def _crash(_: BinaryIO) -> None:

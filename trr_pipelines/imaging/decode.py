@@ -32,7 +32,7 @@ from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers import HeaderError, ends_too_soon, read_header
 from trr_pipelines.imaging.headers.header import UPRIGHT
 from trr_pipelines.imaging.orientation import oriented_size
-from trr_pipelines.imaging.quirks import as_meant, bare_file, refuse_misread
+from trr_pipelines.imaging.quirks import as_meant, bare_file, refuse_misread, release_decoder
 
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 75_000_000
@@ -108,6 +108,7 @@ def decode(data: bytes, reduction: int = 1) -> Picture:
         reduction = _reduce(file, reduction) if info.format == "jpeg" else 1
         refuse_misread(file)
         file.load()
+        release_decoder(file)
     profile = bare.profile or file.info.get("icc_profile")
     image, warnings, is_as_stored = to_srgb(as_meant(info.format, data, file), profile)
     shown = oriented_size(Size(*image.size), orientation)

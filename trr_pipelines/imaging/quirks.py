@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PIL import Image, ImageChops, ImageFile, TiffImagePlugin
+from PIL import AvifImagePlugin, Image, ImageChops, ImageFile, TiffImagePlugin, WebPImagePlugin
 
 from trr_pipelines.errors import PermanentError, Reason
 from trr_pipelines.imaging.headers import base_media, gif, jpeg, png
@@ -48,6 +48,12 @@ def refuse_misread(file: ImageFile.ImageFile) -> None:
     is_plain = file.tag_v2.get(_COMPRESSION, 1) == 1 and max(file.tag_v2.get(_BITS_PER_SAMPLE, (1,))) != 8
     if is_apart and (is_plain or file.mode in ("LA", "La")):
         raise PermanentError(Reason.UNSUPPORTED_FORMAT, f"this kind of tiff: {file.mode} in separate planes")
+
+
+def release_decoder(file: ImageFile.ImageFile) -> None:
+    """Frees what the plugins of WebP and AVIF hold on to behind a loaded picture: 8 bytes a pixel in case of WebP."""
+    if isinstance(file, WebPImagePlugin.WebPImageFile | AvifImagePlugin.AvifImageFile):
+        file._decoder = None
 
 
 def as_meant(image_format: str, data: bytes, file: ImageFile.ImageFile) -> Image.Image:

@@ -119,6 +119,14 @@ def test_a_process_that_misbehaves_costs_only_its_photo(
     assert pool.render(pictures.jpeg(), EVERYTHING, name="good.jpg").variants
 
 
+def test_several_photos_can_meet_a_process_that_misbehaves(pool: RenderPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRR_RENDER_FAILPOINT", "crash:a (file:///in: this one.jpg)\nkilled:b.jpg")
+
+    assert "SIGSEGV" in failure_of(pool, pictures.jpeg(), "a (file:///in: this one.jpg)").detail
+    assert "from outside" in failure_of(pool, pictures.jpeg(), "b.jpg").detail
+    assert pool.render(pictures.jpeg(), EVERYTHING, name="c.jpg").variants
+
+
 @pytest.mark.parametrize("failpoint", ["sleep"], indirect=True)
 @pytest.mark.usefixtures("failpoint")
 def test_a_process_that_hangs_is_killed_in_time() -> None:

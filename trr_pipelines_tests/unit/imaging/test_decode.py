@@ -509,3 +509,12 @@ def test_a_palette_of_tiff_that_was_filled_with_8_bits_is_not_black() -> None:
     index = np.zeros((4, 4, 1), np.uint8) + 7
     colours = [200] * 256 + [100] * 256 + [50] * 256
     assert shown(pictures.tiff(index, photometric=3, colour_map=colours)).getpixel((2, 2)) == (200, 100, 50)
+
+
+@pytest.mark.parametrize("image_format", ["WEBP", "AVIF"])
+def test_a_decoded_picture_holds_no_decoder_any_more(image_format: str) -> None:
+    clear = pictures.photo(40, 30)
+    clear.putalpha(Image.linear_gradient("L").resize((40, 30)))
+    image = decode(pictures.saved(clear, image_format)).image
+    assert image.mode == "RGBA"
+    assert vars(image).get("_decoder") is None
