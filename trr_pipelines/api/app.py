@@ -12,12 +12,12 @@ from fastapi.openapi.utils import get_openapi
 from trr_pipelines.api import problems
 from trr_pipelines.api.auth import SECURITY_SCHEMES, Gate
 from trr_pipelines.api.logs import RequestLog
-from trr_pipelines.api.routes import gallery, health, media, seeds
+from trr_pipelines.api.routes import entities, gallery, health, media, seeds
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive
 from trr_pipelines.settings import load_settings
 
-ROUTERS = (gallery.router, health.router, media.router, seeds.router)
+ROUTERS = (entities.router, gallery.router, health.router, media.router, seeds.router)
 
 
 @asynccontextmanager
@@ -40,6 +40,7 @@ def create_app() -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # an address that nobody gave is not there; no answer leads to where input says
         # A body is JSON by its type, which the guard has looked at.
         strict_content_type=False,
     )
