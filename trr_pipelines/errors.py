@@ -4,6 +4,8 @@
      ├── InputError        what a user gave cannot be used: a path, a manifest, a URL, an option
      │    ├── NotFoundError     it names something that is not there
      │    └── ConflictError     it was made for a state that has changed meanwhile
+     ├── BackendError      the backend's answer cannot be used: nothing was written
+     │    └── BackendUnavailableError   it did not answer, or not yet; asking later may help
      ├── SetupError        the surroundings are not ready: no database, an old schema, a port in use
      └── MediaError        one photo could not be fetched, decoded or stored; carries a `Reason`
           ├── PermanentError   the same bytes will fail again
@@ -57,6 +59,14 @@ class NotFoundError(InputError):
 
 class ConflictError(InputError):
     """What the user saw has changed meanwhile; nothing was written."""
+
+
+class BackendError(TrrError):
+    """The backend answered something that cannot be trusted or used; nothing was written."""
+
+
+class BackendUnavailableError(BackendError):
+    """The backend did not answer, or has not yet what was asked for; asking later may help. Nothing was written."""
 
 
 class SetupError(TrrError):

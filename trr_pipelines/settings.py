@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from trr_pipelines.errors import SetupError
@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".trr"), description="state of the embedded default, relative to the working directory")
     database_url: SecretStr | None = Field(None, description="catalogue; unset: the embedded PostgreSQL")
     dagster_pg_url: SecretStr | None = Field(None, description="Dagster's storage; unset: the embedded PostgreSQL")
+    screenalytics_db_url: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("SCREENALYTICS_DB_URL", "DB_URL"),
+        description="the Screenalytics database; unset: the embedded PostgreSQL",
+    )
+    api_url: str = Field("", description="where the backend answers; unset: the embedded default's API")
     media_store: str = Field("", description="file:DIR or s3://BUCKET/PREFIX; unset: a directory under home")
     media_base_url: str = Field("", description="where the objects of the store are served")
     api_port: Port = Field(8000, ge=1, le=65535)
@@ -96,7 +102,7 @@ class Settings(BaseSettings):
         (), description="networks that imports may fetch from although they are not public (JSON list of CIDRs)"
     )
 
-    @field_validator("database_url")
+    @field_validator("database_url", "screenalytics_db_url")
     @classmethod
     def _is_for_libpq(cls, value: SecretStr | None) -> SecretStr | None:
         return None if value is None else _postgres_url(value, value.get_secret_value())
@@ -108,6 +114,13 @@ class Settings(BaseSettings):
             return None
         scheme, separator, rest = value.get_secret_value().partition("://")
         return _postgres_url(value, f"{scheme.partition('+')[0]}{separator}{rest}")
+
+    @field_validator("api_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must be an http or https URL")
+        return value.rstrip("/")
 
     @field_validator("home")
     @classmethod
@@ -145,6 +158,11 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """The object store's URL, with the embedded default filled in."""
         return self.media_store or f"file:{self.home / 'media'}"
+
+    @cached_property
+    def backend_url(self) -> str:
+        """Where clients find the backend, without a slash at its end."""
+        return self.api_url or f"http://127.0.0.1:{self.api_port}"
 
     @cached_property
     def base_url(self) -> str:

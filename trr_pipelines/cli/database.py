@@ -5,19 +5,44 @@ from __future__ import annotations
 import typer
 
 from trr_pipelines.cli.shell import Json, print_json
-from trr_pipelines.settings import load_settings
+from trr_pipelines.settings import Settings, load_settings
 
-commands = typer.Typer(no_args_is_help=True, help="The catalogue's database.")
+commands = typer.Typer(no_args_is_help=True, help="The databases: catalogue and face bank.")
 
 
 @commands.command(epilog="Example: trr db upgrade")
 def upgrade(as_json: Json = False) -> None:
-    """Bring the catalogue's schema to the newest revision."""
-    from trr_pipelines.catalogue import schema
-    from trr_pipelines.pipeline.archive import database_url
+    """Bring the schemas of the catalogue and of the face bank to their newest revisions, and mend what was lost.
 
-    before, after = schema.upgrade(database_url(load_settings()))
+    A deployment that has only one of the two databases upgrades that one.
+    """
+    from trr_pipelines.catalogue import schema
+    from trr_pipelines.pipeline.archive import database_url, screenalytics_url
+    from trr_pipelines.screenalytics.schema import FACE_BANK
+
+    settings = load_settings()
+    report: dict[str, dict[str, str | None]] = {}
+    if _has_catalogue(settings):
+        before, after = schema.upgrade(database_url(settings))
+        report["catalogue"] = {"before": before, "after": after}
+    if _has_face_bank(settings):
+        before, after = FACE_BANK.upgrade(screenalytics_url(settings))
+        report["face_bank"] = {"before": before, "after": after}
     if as_json:
-        print_json({"before": before, "after": after})
-    else:
-        print(f"revision {after}" + ("" if before == after else f" (was {before or 'empty'})"))
+        # The catalogue's stand at the top as well, where they were before there was a face bank.
+        print_json(report.get("catalogue", {}) | report)
+        return
+    for name, revisions in report.items():
+        changed = revisions["before"] != revisions["after"]
+        was = f" (was {revisions['before'] or 'empty'})" if changed else ""
+        print(f"{name.replace('_', ' ')}: revision {revisions['after']}{was}")
+
+
+def _has_catalogue(settings: Settings) -> bool:
+    """Not where only the face bank's URL is given: that is Screenalytics' deployment."""
+    return settings.database_url is not None or settings.screenalytics_db_url is None
+
+
+def _has_face_bank(settings: Settings) -> bool:
+    """Not where only the catalogue's URL is given: that is the backend's deployment."""
+    return settings.screenalytics_db_url is not None or settings.database_url is None

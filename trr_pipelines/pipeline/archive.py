@@ -52,6 +52,13 @@ def database_url(settings: Settings) -> str:
     return _embedded_url(settings, "trr")
 
 
+def screenalytics_url(settings: Settings) -> str:
+    """The URL of the Screenalytics database; starts the embedded server where none was given."""
+    if settings.screenalytics_db_url is not None:
+        return settings.screenalytics_db_url.get_secret_value()
+    return _embedded_url(settings, "screenalytics")
+
+
 def dagster_url(settings: Settings) -> str:
     """Dagster's storage, in the form that SQLAlchemy 2.1 needs: plain `postgresql://` would pick psycopg 3, with
     which dagster-postgres fails on NOTIFY."""

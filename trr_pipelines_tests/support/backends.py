@@ -13,6 +13,8 @@ import jwt
 import uvicorn
 from fastapi import FastAPI
 
+from trr_pipelines.pipeline.archive import Archive
+
 SERVICE_ROLE = "service-role-of-the-tests"
 ADMIN_SECRET = "internal-admin-of-the-tests"
 SCREENALYTICS_TOKEN = "screenalytics-of-the-tests"
@@ -30,6 +32,16 @@ ENVIRONMENT = {
 
 ADMIN_APP = {"Authorization": f"Bearer {SERVICE_ROLE}", "X-TRR-Internal-Admin-Secret": ADMIN_SECRET}
 SCREENALYTICS = {"Authorization": f"Bearer {SCREENALYTICS_TOKEN}"}
+
+
+def environment(archive: Archive) -> dict[str, str]:
+    """The settings of a backend over `archive`."""
+    assert archive.settings.database_url is not None
+    return ENVIRONMENT | {
+        "TRR_HOME": str(archive.settings.home),
+        "TRR_DATABASE_URL": archive.settings.database_url.get_secret_value(),
+        "TRR_MEDIA_STORE": archive.settings.media_store,
+    }
 
 
 def token(email: str = ADMIN_EMAIL, *, key: str = JWT_SECRET, algorithm: str = "HS256", **claims: Any) -> str:

@@ -1,4 +1,4 @@
-"""Alembic's entry: applies revisions over the connection that `catalogue.schema` hands in."""
+"""Alembic's entry: applies revisions over the connection that `migrating` hands in."""
 
 from alembic import context
 

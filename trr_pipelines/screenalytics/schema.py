@@ -1,0 +1,17 @@
+"""The face bank's schema: which database holds it, and that it is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trr_pipelines.migrating import Schema
+
+FACE_BANK = Schema(
+    name="face bank",
+    namespace="public",
+    version_table="face_bank_version",
+    migrations=Path(__file__).parent / "migrations",
+    setting="SCREENALYTICS_DB_URL",
+    lock=7_460_222,
+    relations=("person", "face_bank_images", "face_exclusions"),
+)

@@ -1,0 +1,212 @@
+"""The client against servers that are honest, broken or hostile: what it believes, and what it tries again."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from trr_pipelines.errors import BackendError, BackendUnavailableError, NotFoundError, SetupError
+from trr_pipelines.screenalytics.answers import PhotosAnswer
+from trr_pipelines_tests.support.backends import SCREENALYTICS_TOKEN
+from trr_pipelines_tests.support.face_banks import HASTY, client_of, json_answer, listing
+from trr_pipelines_tests.support.ports import refusing_port
+from trr_pipelines_tests.support.scripted_server import HangUpError, Received, Script, ScriptedServer, answer
+
+PERSON = UUID("3f2a0c66-6a0e-4d0a-9d5a-6c9d1f1f0001")
+
+
+def photo(number: int = 1, **fields: Any) -> dict[str, Any]:
+    values = {
+        "link_id": str(UUID(int=number)),
+        "media_asset_id": str(UUID(int=1000 + number)),
+        "served_url": f"https://cdn.example/originals/{number}.jpg",
+        "sha256": f"{number:064x}",
+        "width": 640,
+        "height": 480,
+        "source": "deadline",
+        "facebank_seed": True,
+        "caption": "",
+        "updated_at": "2026-02-12T10:00:00+00:00",
+    }
+    return values | fields
+
+
+def server(script: Script) -> ScriptedServer:
+    return ScriptedServer({f"/api/v1/screenalytics/people/{PERSON}/photos": script})
+
+
+def ask(url: str, *, seed_only: bool = True) -> list[PhotosAnswer]:
+    with client_of(url, patience=HASTY) as client:
+        return list(client.photos(PERSON, seed_only=seed_only))
+
+
+def in_turn(*scripts: Script) -> Script:
+    """Answers the first request with the first script, and so on; the last one goes on."""
+    left = list(scripts)
+
+    def send(received: Received, connection: socket.socket) -> None:
+        (left.pop(0) if len(left) > 1 else left[0])(received, connection)
+
+    return send
+
+
+@pytest.fixture
+def honest() -> Iterator[ScriptedServer]:
+    with server(json_answer(listing(PERSON, [photo()], seed_only=True))) as one:
+        yield one
+
+
+def test_it_asks_once_with_its_token_and_for_pages(honest: ScriptedServer) -> None:
+    (page,) = ask(honest.url)
+    assert [one.link_id for one in page.photos] == [UUID(int=1)]
+    (request,) = honest.received
+    assert request.headers["authorization"] == f"Bearer {SCREENALYTICS_TOKEN}"
+    assert request.path == f"/api/v1/screenalytics/people/{PERSON}/photos?seed_only=true&limit=500"
+
+
+def test_it_follows_pages_until_there_is_none() -> None:
+    first = listing(PERSON, [photo(1), photo(2)], seed_only=True, next_cursor="after two")
+    second = listing(PERSON, [photo(3)], seed_only=True)
+    with server(in_turn(json_answer(first), json_answer(second))) as one:
+        assert [len(page.photos) for page in ask(one.url)] == [2, 1]
+    assert one.received[1].path.endswith("&cursor=after+two")
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+def test_what_may_pass_is_tried_again(status: int) -> None:
+    good = json_answer(listing(PERSON, [photo()], seed_only=True))
+    with server(in_turn(answer(status), answer(status), good)) as one:
+        assert len(ask(one.url)) == 1
+    assert len(one.received) == 3
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 403, 404, 409, 422, 500, 501])
+def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
+    expected = {401: SetupError, 403: SetupError, 404: NotFoundError}.get(status, BackendError)
+    with server(answer(status, b"" if status == 204 else b"no", "Location: /elsewhere")) as one:
+        with pytest.raises(expected) as caught:
+            ask(one.url)
+        assert not isinstance(caught.value, BackendUnavailableError)
+    assert len(one.received) == 1
+
+
+def hang_up(_: Received, __: socket.socket) -> None:
+    raise HangUpError
+
+
+def drip(_: Received, connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
+    while True:
+        connection.sendall(b" ")
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [hang_up, drip, lambda *_: time.sleep(1), answer(200, b'{"person_id"', length=5_000), answer(503)],
+    ids=["hangs up", "drips", "is silent", "breaks off", "is not ready"],
+)
+def test_an_outage_ends_after_three_attempts_as_one_that_may_pass(script: Script) -> None:
+    began = time.monotonic()
+    with server(script) as one, pytest.raises(BackendUnavailableError, match="the backend cannot be asked"):
+        ask(one.url)
+    assert len(one.received) == 3
+    assert time.monotonic() - began < 8
+
+
+def test_nobody_listening_is_an_outage() -> None:
+    with refusing_port() as port, pytest.raises(BackendUnavailableError):
+        ask(f"http://127.0.0.1:{port}")
+
+
+def test_it_waits_as_long_as_it_is_asked_to() -> None:
+    good = json_answer(listing(PERSON, [photo()], seed_only=True))
+    with server(in_turn(answer(503, b"", "Retry-After: 1"), good)) as one:
+        began = time.monotonic()
+        ask(one.url)
+    assert time.monotonic() - began >= 1
+
+
+Change = Callable[[dict[str, Any]], object]
+
+WRONG: dict[str, tuple[Change, str]] = {
+    "another person": (lambda body: body.update(person_id=str(uuid4())), "answered for person"),
+    "another question": (lambda body: body.update(seed_only=False), "answered for seed_only=False"),
+    "a count that lies": (lambda body: body.update(count=3), "says 3 photos and lists 2"),
+    "a photo that is no seed": (lambda body: body["photos"][0].update(facebank_seed=False), "not flagged"),
+    "links out of order": (lambda body: body["photos"].reverse(), "order of their links"),
+    "a link twice": (lambda body: body["photos"][1].update(link_id=str(UUID(int=1))), "order of their links"),
+    "no photos": (lambda body: body.pop("photos"), "photos: Field required"),
+    "no unserved": (lambda body: body.pop("unserved"), "unserved: Field required"),
+    "no cursor": (lambda body: body.pop("next_cursor"), "next_cursor: Field required"),
+    "a flag as text": (lambda body: body["photos"][0].update(facebank_seed="true"), "photos.0.facebank_seed"),
+    "a flag as number": (lambda body: body["photos"][0].update(facebank_seed=1), "photos.0.facebank_seed"),
+    "a width of 0": (lambda body: body["photos"][0].update(width=0), "photos.0.width"),
+    "a hash that is none": (lambda body: body["photos"][0].update(sha256="x" * 64), "photos.0.sha256"),
+    "a file as address": (lambda body: body["photos"][0].update(served_url="file:///etc/passwd"), "served_url"),
+    "an id that is none": (lambda body: body["photos"][0].update(media_asset_id="7"), "photos.0.media_asset_id"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_an_answer_that_cannot_be_true_is_refused_by_name(name: str) -> None:
+    change, told = WRONG[name]
+    body = listing(PERSON, [photo(1), photo(2)], seed_only=True)
+    change(body)
+    with server(json_answer(body)) as one, pytest.raises(BackendError, match=told):
+        ask(one.url)
+    assert len(one.received) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b'{"person_id": "', b"<html>login</html>", b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}'],
+    ids=["nothing", "null", "a list", "cut off", "HTML", "no text", "too deep", "NaN"],
+)
+def test_a_body_that_is_no_listing_is_refused(body: bytes) -> None:
+    with server(answer(200, body, "Content-Type: application/json")) as one:
+        with pytest.raises(BackendError, match="not what was agreed") as caught:
+            ask(one.url)
+        assert "\n" not in str(caught.value)
+
+
+def test_html_with_200_is_refused_by_its_type() -> None:
+    page = answer(200, b"<html>", "Content-Type: text/html; charset=utf-8")
+    with server(page) as one, pytest.raises(BackendError, match="answered with text/html"):
+        ask(one.url)
+
+
+def test_pages_that_never_advance_are_refused() -> None:
+    """A cursor that leads back to the same page would go on for ever."""
+    again = json_answer(listing(PERSON, [photo()], seed_only=True, next_cursor="again"))
+    with server(again) as one, pytest.raises(BackendError, match="order of their links"):
+        ask(one.url)
+    assert len(one.received) == 2
+
+
+def test_an_endless_body_is_given_up() -> None:
+    def endless(_: Received, connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")
+        while True:
+            connection.sendall(b" " * 1_000_000)
+
+    with server(endless) as one, pytest.raises(BackendError, match=r"more than 32,000,000 bytes|no whole answer"):
+        ask(one.url)
+
+
+def test_new_fields_are_no_reason_to_refuse() -> None:
+    body = listing(PERSON, [photo(1, mood="new")], seed_only=True, generated_by="a later backend")
+    with server(json_answer(body)) as one:
+        assert len(ask(one.url)) == 1
+
+
+def test_the_token_is_never_shown() -> None:
+    with server(answer(401)) as one:
+        with pytest.raises(SetupError) as caught:
+            ask(one.url)
+        assert SCREENALYTICS_TOKEN not in repr(client_of(one.url)) + str(caught.value)
