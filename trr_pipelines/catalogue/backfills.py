@@ -240,6 +240,12 @@ def close_galleries(conn: Connection, backfill_id: int, recipes: Recipes) -> Non
     _queries.recount_waiting(conn, backfill_id=backfill_id, **recipes.parameters())
 
 
+def recount_batch(conn: Connection, key: str, recipes: Recipes) -> None:
+    """Count what is left in a batch that some run has just ended, whoever asked for it."""
+    (work,) = batch_work(conn, [key], recipes)
+    _queries.set_open_photos(conn, photos=work.open, key=key)
+
+
 def count_batches(conn: Connection, backfill_id: int) -> dict[BatchState, Count]:
     """Batches and their open photos by state."""
     rows = _queries.batch_states(conn, backfill_id=backfill_id)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
 from trr_pipelines.catalogue import backfills
-from trr_pipelines.catalogue.backfills import ACTIVE, Backfill, PlannedBatch, State
+from trr_pipelines.catalogue.backfills import ACTIVE, Backfill, BatchState, Count, PlannedBatch, State
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.errors import ConflictError, InputError, NotFoundError
 from trr_pipelines.pipeline.pricing import Price, current_recipes, price_batches
@@ -115,8 +115,8 @@ def plan_backfill(database: Database, *, ordering: str = "recency", source: str 
 
     Raises InputError for an unknown order and an empty catalogue, NotFoundError for a source that nothing came from.
     """
-    with database.transaction() as conn:
-        return _plan(conn, _known(ordering), source)
+    known = _known(ordering)
+    return database.run(lambda conn: _plan(conn, known, source))
 
 
 def start_backfill(
@@ -179,23 +179,18 @@ def cancel_backfill(database: Database, backfill_id: int | None = None) -> Chang
 
 def backfill_progress(database: Database, backfill_id: int | None = None, *, hours: Hours | None = None) -> Progress:
     """How far a backfill is; without an id the one that was started last. Raises NotFoundError."""
-    recipes = current_recipes()
-    with database.transaction() as conn:
-        if backfill_id is None:
-            backfill_id = backfills.newest(conn)
-        if backfill_id is None:
-            raise NotFoundError("no backfill was started yet: trr backfill start")
-        one = _require(conn, backfill_id)
-        counts = backfills.count_batches(conn, one.id)
-        fed = backfills.batch_work(conn, backfills.fed(conn, one.id), recipes)
-        first = len(backfills.gallery_work(conn, one.id, recipes, one.gallery_photos)) if one.galleries else 0
-    if one.galleries:
-        left = one.photos - max(0, one.gallery_photos - first)
-    else:
-        left = sum(counts[state].photos for state in ("waiting", "dropped") if state in counts)
-        left += sum(work.open for work in fed)
+    return database.run(lambda conn: _progress(conn, backfill_id, hours))
+
+
+def _progress(conn: Connection, backfill_id: int | None, hours: Hours | None) -> Progress:
+    if backfill_id is None:
+        backfill_id = backfills.newest(conn)
+    if backfill_id is None:
+        raise NotFoundError("no backfill was started yet: trr backfill start")
+    one = _require(conn, backfill_id)
+    counts = backfills.count_batches(conn, one.id)
     parked = counts["parked"].photos if "parked" in counts else 0
-    left = min(left, one.photos - parked)
+    left = min(_left(conn, one, counts), one.photos - parked)
     done = one.photos - parked - left
     seen = done >= MIN_PHOTOS_SEEN and one.active_seconds > 0
     rate = done / one.active_seconds if seen else one.photos / max(one.planned_seconds, 0.001)
@@ -212,6 +207,17 @@ def backfill_progress(database: Database, backfill_id: int | None = None, *, hou
         None if seconds_left is None else _end(now, timedelta(seconds=seconds_left), hours),
         one.state == "running" and hours is not None and not hours.contain(now),
     )
+
+
+def _left(conn: Connection, one: Backfill, counts: dict[BatchState, Count]) -> int:
+    """Open photos: counted anew in what is under way, as last counted in what waits."""
+    recipes = current_recipes()
+    if one.galleries:
+        first = backfills.gallery_work(conn, one.id, recipes, one.gallery_photos)
+        return one.photos - (one.gallery_photos - len(first))
+    waiting = sum(counts[state].photos for state in ("waiting", "dropped") if state in counts)
+    fed = backfills.batch_work(conn, backfills.fed(conn, one.id), recipes)
+    return waiting + sum(work.open for work in fed)
 
 
 def _end(now: datetime, work: timedelta, hours: Hours | None) -> datetime:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from trr_pipelines.catalogue import dispatches, imports, ledger, rates
+from trr_pipelines.catalogue import backfills, dispatches, imports, ledger, rates
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.errors import InputError
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.pricing import current_recipes
 from trr_pipelines.pipeline.work import Tally
 
 
@@ -31,6 +32,7 @@ def end_batch(archive: Archive, batch: str, run_id: str, tally: Tally) -> None:
     """Let go of the batch, and record how fast it was; photos that came in meanwhile are asked for under a new key."""
 
     def end(conn: Connection) -> None:
+        backfills.recount_batch(conn, batch, current_recipes())
         rates.set_rate(conn, run_id, tally.complete, tally.seconds)
         dispatches.succeed(conn, dispatches.batch_scope(batch), run_id)
 

@@ -39,12 +39,12 @@ class RunningStack:
         return subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True).stdout
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Until `condition` holds; fails the test, naming what was waited for, when it does not come true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {PATIENCE_SECONDS} s for {what}")
+            pytest.fail(f"waited {seconds} s for {what}")
         time.sleep(0.3)
 
 

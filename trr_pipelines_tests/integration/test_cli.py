@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -19,46 +14,7 @@ from trr_pipelines.catalogue import schema
 from trr_pipelines.catalogue.embedded import EmbeddedPostgres
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import write_files
-
-SECONDS = 120
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command said and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-class Trr:
-    """Runs `trr` in a folder with an environment of its own."""
-
-    def __init__(self, folder: Path, **environment: str) -> None:
-        self.folder = folder
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "TRR_HOME": str(folder / "home"),
-        } | environment
-
-    def __call__(self, *arguments: str | Path, wrapper: tuple[str, ...] = ()) -> Result:
-        ended = subprocess.run(
-            [*wrapper, sys.executable, "-m", "trr_pipelines", *map(str, arguments)],
-            env=self.environment,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            errors="backslashreplace",
-            timeout=SECONDS,
-        )
-        assert "Traceback" not in ended.stderr + ended.stdout
-        return Result(ended.returncode, ended.stdout, ended.stderr)
+from trr_pipelines_tests.support.commands import Trr, one_line
 
 
 @pytest.fixture
@@ -77,16 +33,6 @@ def photos(tmp_path: Path) -> Path:
     return write_files(
         tmp_path / "photos", {"a.jpg": pictures.jpeg(), "b.jpg": pictures.jpeg(seed=1), "again.jpg": pictures.jpeg()}
     )
-
-
-def one_line(result: Result, *parts: str) -> None:
-    """The command failed, and said why in one line that holds these parts."""
-    assert result.code == 1, result
-    assert result.out == ""
-    assert result.err.count("\n") == 1, result.err
-    assert result.err.startswith("trr: ")
-    for part in parts:
-        assert part in result.err
 
 
 # Round trips -------------------------------------------------------------------------------------------------------

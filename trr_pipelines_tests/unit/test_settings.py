@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import pytest
 
 from trr_pipelines.errors import SetupError
-from trr_pipelines.settings import Settings, load_settings
+from trr_pipelines.settings import Hours, Settings, load_settings
 
 
 def test_without_any_setting_everything_is_embedded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -32,6 +33,9 @@ def test_the_environment_sets_everything(monkeypatch: pytest.MonkeyPatch, tmp_pa
         "TRR_MEDIA_BASE_URL": "https://cdn.example/media/",
         "TRR_API_PORT": "9000",
         "TRR_RENDER_PROCESSES": "3",
+        "TRR_BACKFILL_QUEUE": "4",
+        "TRR_BACKFILL_PROCESSES": "1",
+        "TRR_BACKFILL_HOURS": "22:00-06:30",
         "TRR_FETCH_ALLOW_NETWORKS": '["10.1.0.0/16", "::1"]',
     }.items():
         monkeypatch.setenv(name, value)
@@ -42,6 +46,8 @@ def test_the_environment_sets_everything(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert settings.store_url == "s3://photos/archive"
     assert settings.base_url == "https://cdn.example/media"
     assert (settings.api_port, settings.render_processes) == (9000, 3)
+    assert (settings.backfill_queue, settings.backfill_processes) == (4, 1)
+    assert settings.backfill_hours == Hours(time(22), time(6, 30))
     assert settings.fetch_allow_networks == (ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("::1"))
 
 
@@ -66,6 +72,12 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_
         ("TRR_DAGSTER_PORT", "http"),
         ("TRR_RENDER_PROCESSES", "-1"),
         ("TRR_DEBUG", "perhaps"),
+        ("TRR_BACKFILL_QUEUE", "0"),
+        ("TRR_BACKFILL_PROCESSES", "-1"),
+        ("TRR_BACKFILL_HOURS", "22-6"),
+        ("TRR_BACKFILL_HOURS", "22:00-24:00"),
+        ("TRR_BACKFILL_HOURS", "22:00-22:00"),
+        ("TRR_BACKFILL_HOURS", "22:00"),
         ("TRR_HOME", "~no-such-user-here/state"),
         ("TRR_DATABASE_URL", "mysql://u:hunter2@db/trr"),
         ("TRR_DATABASE_URL", "postgresql+psycopg2://u:hunter2@db/trr"),
@@ -99,3 +111,49 @@ def test_all_problems_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 def test_secrets_do_not_show_when_settings_are_printed() -> None:
     settings = Settings(database_url="postgresql://u:hunter2@db/trr")
     assert "hunter2" not in repr(settings)
+
+
+NIGHT, NOON = Hours(time(22), time(6, 30)), Hours(time(11), time(13))
+
+
+def at(day: int, hour: int, minute: int = 0) -> datetime:
+    """A moment of February 2026 in the time zone of the machine."""
+    return datetime(2026, 2, day, hour, minute).astimezone()
+
+
+@pytest.mark.parametrize(
+    ("hours", "clock", "expected"),
+    [
+        (NIGHT, (21, 59), False),
+        (NIGHT, (22, 0), True),
+        (NIGHT, (0, 0), True),
+        (NIGHT, (6, 29), True),
+        (NIGHT, (6, 30), False),
+        (NOON, (10, 59), False),
+        (NOON, (11, 0), True),
+        (NOON, (13, 0), False),
+    ],
+)
+def test_hours_contain_their_start_and_not_their_end_also_over_midnight(
+    hours: Hours, clock: tuple[int, int], expected: bool
+) -> None:
+    assert hours.contain(at(3, *clock)) is expected
+
+
+@pytest.mark.parametrize(
+    ("hours", "begin", "work", "end"),
+    [
+        (NIGHT, at(3, 23), timedelta(hours=2), at(4, 1)),
+        (NIGHT, at(3, 12), timedelta(hours=2), at(4, 0)),
+        (NIGHT, at(3, 6), timedelta(hours=1), at(3, 22, 30)),
+        (NIGHT, at(3, 22), timedelta(hours=20), at(6, 1)),
+        (NOON, at(3, 13), timedelta(hours=2), at(4, 13)),
+        (NOON, at(3, 13), timedelta(hours=3), at(5, 12)),
+    ],
+)
+def test_work_goes_on_within_its_hours_only(hours: Hours, begin: datetime, work: timedelta, end: datetime) -> None:
+    assert hours.end_of(work, begin) == end
+
+
+def test_hours_print_as_they_are_set() -> None:
+    assert str(NIGHT) == "22:00-06:30"

@@ -159,6 +159,9 @@ update core.backfill_batches i set photos = (
            or (g.state = 'complete' and g.kind = 'crop' and g.recipe <> :crop_recipe)))
 where i.backfill_id = :backfill_id and i.state = 'waiting';
 
+-- name: set_open_photos(photos, key)!
+update core.backfill_batches set photos = :photos where batch_key = :key and state in ('waiting', 'fed');
+
 -- name: batch_states(backfill_id)
 select state, count(*)::integer as batches, coalesce(sum(photos), 0)::integer as photos
 from core.backfill_batches where backfill_id = :backfill_id group by state;

@@ -82,6 +82,14 @@ def test_no_process_starts_before_it_is_needed_and_none_is_left(pool: RenderPool
     assert children() == []
 
 
+def test_processes_of_a_nice_pool_stand_back_and_this_one_does_not() -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with RenderPool(2, niceness=7) as nice:
+        nice.render(pictures.jpeg(), THUMB_ONLY, name="photo.jpg")
+        assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in nice.processes()] == [min(19, own + 7)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
+
+
 def test_a_warm_process_is_used_before_another_is_started() -> None:
     with RenderPool(4) as pool:
         for _ in range(3):
