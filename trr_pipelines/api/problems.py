@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
+from trr_pipelines.compute.pool import PoolClosedError
 from trr_pipelines.errors import (
     ConflictError,
     InputError,
@@ -42,6 +43,7 @@ SCHEMA: dict[str, Any] = {
         "detail": {"type": "string", "description": "one sentence for people: the thing, the limit and the value"},
         "instance": {"type": "string", "description": "the path that was asked for"},
         "request_id": {"type": "string", "description": "find the request in the logs by it"},
+        "reason": {"type": "string", "description": "why a photo's bytes were refused: a reason code"},
         "errors": {
             "type": "array",
             "description": "422 only: each field that was refused",
@@ -69,6 +71,7 @@ def problem(
     *,
     headers: Mapping[str, str] | None = None,
     errors: list[dict[str, str]] | None = None,
+    reason: str | None = None,
 ) -> Response:
     """The answer that says `detail` under `status`."""
     body: dict[str, Any] = {
@@ -80,6 +83,8 @@ def problem(
     }
     if request_id := request.scope.get("request_id"):
         body["request_id"] = request_id
+    if reason is not None:
+        body["reason"] = reason
     if errors is not None:
         body["errors"] = errors
     extra = dict(headers or {})
@@ -117,10 +122,11 @@ def handle_problems(app: FastAPI) -> None:
     async def media(request: Request, error: MediaError) -> Response:
         is_permanent = isinstance(error, PermanentError)
         status = HTTPStatus.UNPROCESSABLE_ENTITY if is_permanent else HTTPStatus.SERVICE_UNAVAILABLE
-        return problem(request, status, str(error))
+        return problem(request, status, str(error), reason=str(error.reason))
 
+    @app.exception_handler(PoolClosedError)
     @app.exception_handler(SetupError)
-    async def not_ready(request: Request, error: SetupError) -> Response:
+    async def not_ready(request: Request, error: Exception) -> Response:
         return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     @app.exception_handler(psycopg.OperationalError)
