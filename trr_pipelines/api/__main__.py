@@ -8,10 +8,10 @@ import sys
 import uvicorn
 
 from trr_pipelines.api.app import create_app
-from trr_pipelines.api.logs import log_as_json
 from trr_pipelines.errors import TrrError
 from trr_pipelines.pipeline.archive import open_archive
 from trr_pipelines.settings import load_settings
+from trr_pipelines.web.logs import log_as_json
 
 GRACE_SECONDS = 10  # what is being answered when the server is told to stop
 

@@ -11,7 +11,6 @@ from fastapi.openapi.utils import get_openapi
 
 from trr_pipelines.api import problems
 from trr_pipelines.api.auth import SECURITY_SCHEMES, Gate
-from trr_pipelines.api.logs import RequestLog
 from trr_pipelines.api.metrics import Metrics
 from trr_pipelines.api.originals import OriginalUrls
 from trr_pipelines.api.routes import assets, crops, gallery, health, media, operations, reprocessing, seeds
@@ -19,6 +18,7 @@ from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive
 from trr_pipelines.settings import load_settings
+from trr_pipelines.web.logs import RequestLog
 
 ROUTERS = tuple(module.router for module in (assets, crops, gallery, health, media, operations, reprocessing, seeds))
 
@@ -54,7 +54,7 @@ def create_app() -> FastAPI:
     app.state.metrics = Metrics()
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(RequestLog, metrics=app.state.metrics)
+    app.add_middleware(RequestLog, answered=app.state.metrics.answered)
     problems.handle_problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

@@ -20,8 +20,8 @@ from pydantic import SecretStr
 from trr_pipelines.allowlist import Allowlist
 from trr_pipelines.api.bodies import require_readable_body
 from trr_pipelines.api.problems import Refusal, declared
-from trr_pipelines.api.tokens import InvalidTokenError, IssuerUnreachableError, TokenVerifier
 from trr_pipelines.settings import Settings
+from trr_pipelines.web.tokens import InvalidTokenError, IssuerUnreachableError, TokenVerifier
 
 SECRET_HEADER = "x-trr-internal-admin-secret"  # noqa: S105  the header's name
 ACTING_HEADER = "x-trr-acting-admin"

@@ -11,12 +11,11 @@ import re
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from trr_pipelines.api.metrics import Metrics
 
 _requests = logging.getLogger("trr.requests")
 _ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -40,6 +39,10 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+Answered = Callable[[str, str, int, float], None]
+"""Hears of each answer: method, route, status, seconds."""
+
+
 def log_as_json(level: int = logging.INFO) -> None:
     """Send everything that is logged in this process to stderr as lines of JSON."""
     handler = logging.StreamHandler(sys.stderr)
@@ -55,9 +58,9 @@ def log_as_json(level: int = logging.INFO) -> None:
 class RequestLog:
     """Middleware: gives every request its id, answers with it, and logs and counts the request when it has ended."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, answered: Answered | None = None) -> None:
         self._app = app
-        self._metrics = metrics
+        self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,7 +83,8 @@ class RequestLog:
         finally:
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", "") or "unknown"
-            self._metrics.answered(scope["method"] if route != "unknown" else "any", route, status, seconds)
+            if self._answered is not None:
+                self._answered(scope["method"] if route != "unknown" else "any", route, status, seconds)
             is_quiet = route in _QUIET or route.startswith("/media")
             if not is_quiet or status >= 500:
                 _log(scope, route, status, seconds)
