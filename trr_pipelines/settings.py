@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".trr"), description="state of the embedded default, relative to the working directory")
     database_url: SecretStr | None = Field(None, description="catalogue; unset: the embedded PostgreSQL")
     dagster_pg_url: SecretStr | None = Field(None, description="Dagster's storage; unset: the embedded PostgreSQL")
+    api_url: str = Field("", description="where the backend answers; unset: the embedded default's API")
+    admin_url: str = Field("", description="where browsers find the admin app; unset: loopback on admin_port")
+    dagster_url: str = Field("", description="where browsers find Dagster's UI; unset: loopback on dagster_port")
     media_store: str = Field("", description="file:DIR or s3://BUCKET/PREFIX; unset: a directory under home")
     media_base_url: str = Field("", description="where the objects of the store are served")
     api_port: Port = Field(8000, ge=1, le=65535)
@@ -69,6 +72,13 @@ class Settings(BaseSettings):
         scheme, separator, rest = value.get_secret_value().partition("://")
         return _postgres_url(value, f"{scheme.partition('+')[0]}{separator}{rest}")
 
+    @field_validator("api_url", "admin_url", "dagster_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must be an http or https URL")
+        return value.rstrip("/")
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -94,6 +104,11 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """The object store's URL, with the embedded default filled in."""
         return self.media_store or f"file:{self.home / 'media'}"
+
+    @cached_property
+    def backend_url(self) -> str:
+        """Where clients find the backend, without a slash at its end."""
+        return self.api_url or f"http://127.0.0.1:{self.api_port}"
 
     @cached_property
     def base_url(self) -> str:
