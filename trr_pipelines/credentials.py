@@ -31,6 +31,7 @@ SECRETS = {
     "jwt_secret": "TRR_JWT_SECRET",
 }
 BACKEND = tuple(SECRETS)
+ADMIN_APP = ("service_role_key", "internal_admin_shared_secret", "jwt_secret")
 
 _PLACEHOLDER = re.compile(
     r"(change|replace|fill|insert)[-_ ]?(me|this|it|in)?|to-?do|x+|\*+|<.*>|\$?\{.*\}|your[-_ ].*"

@@ -71,6 +71,8 @@ class Settings(BaseSettings):
         description="the Screenalytics database; unset: the embedded PostgreSQL",
     )
     api_url: str = Field("", description="where the backend answers; unset: the embedded default's API")
+    admin_url: str = Field("", description="where browsers find the admin app; unset: loopback on admin_port")
+    dagster_url: str = Field("", description="where browsers find Dagster's UI; unset: loopback on dagster_port")
     media_store: str = Field("", description="file:DIR or s3://BUCKET/PREFIX; unset: a directory under home")
     media_base_url: str = Field("", description="where the objects of the store are served")
     api_port: Port = Field(8000, ge=1, le=65535)
@@ -115,7 +117,7 @@ class Settings(BaseSettings):
         scheme, separator, rest = value.get_secret_value().partition("://")
         return _postgres_url(value, f"{scheme.partition('+')[0]}{separator}{rest}")
 
-    @field_validator("api_url")
+    @field_validator("api_url", "admin_url", "dagster_url")
     @classmethod
     def _is_http(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):

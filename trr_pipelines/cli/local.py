@@ -1,4 +1,4 @@
-"""`trr up` and `trr demo`: everything on this machine."""
+"""`trr up`, `trr sign-in` and `trr demo`: everything on this machine."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from trr_pipelines.cli.reports import status_table
 from trr_pipelines.cli.shell import Json, console, opened_archive, print_json, stop_on_signals
+from trr_pipelines.errors import SetupError
 from trr_pipelines.settings import load_settings
 
 commands = typer.Typer()
@@ -20,7 +21,8 @@ commands = typer.Typer()
 
 @commands.command(epilog="Example: trr up")
 def up() -> None:
-    """Run everything on this machine: database, API, Dagster UI and daemon. Ctrl-C stops it all."""
+    """Run everything on this machine: database, API, admin app, Dagster UI and daemon. Ctrl-C stops it all."""
+    from trr_pipelines.admin.development import sign_in_link
     from trr_pipelines.local.stack import running_stack
 
     stop_on_signals()
@@ -28,12 +30,26 @@ def up() -> None:
     def report(text: str) -> None:
         console.print(f"  {text}")
 
+    settings = load_settings()
     try:
-        with running_stack(load_settings(), report) as stack:
+        with running_stack(settings, report) as stack:
+            link = sign_in_link(settings)
+            console.print(f"Admin app   {link or stack.admin}", soft_wrap=True)
             console.print(f"Dagster UI  {stack.dagster}\nAPI         {stack.api}\nCtrl-C stops everything.")
             stack.keep_running(report)
     except KeyboardInterrupt:
         console.print("stopped")
+
+
+@commands.command(name="sign-in", epilog="Example: trr sign-in")
+def sign_in() -> None:
+    """Print a link that signs the development admin of the embedded default in: once, within 15 minutes."""
+    from trr_pipelines.admin.development import sign_in_link
+
+    link = sign_in_link(load_settings())
+    if link is None:
+        raise SetupError("there is no development sign-in: settings name a database, a backend, or a sign-in")
+    print(link)
 
 
 @commands.command(epilog="Example: trr demo --photos ~/Pictures")

@@ -1,4 +1,4 @@
-"""What `trr up` runs: database, API, Dagster's code server, daemon and UI; kept alive, and stopped in order."""
+"""What `trr up` runs: database, API, admin app, Dagster's code server, daemon and UI, kept alive, stopped in order."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Stack:
 
     children: list[Child]
     api: str
+    admin: str
     dagster: str
 
     def keep_running(self, report: Callable[[str], None]) -> None:
@@ -68,6 +69,7 @@ def running_stack(settings: Settings, report: Callable[[str], None]) -> Iterator
     """Everything up for the length of the block; `report` hears of each part. Raises SetupError when one fails."""
     with only_one(settings.home, "up"):
         require_free_port(settings.api_port, "API", "TRR_API_PORT")
+        require_free_port(settings.admin_port, "admin app", "TRR_ADMIN_PORT")
         require_free_port(settings.dagster_port, "Dagster UI", "TRR_DAGSTER_PORT")
         with open_archive(settings) as archive, archive.database_kept_alive():
             dagster_url(settings)
@@ -80,9 +82,11 @@ def running_stack(settings: Settings, report: Callable[[str], None]) -> Iterator
                 for child in started:
                     child.wait_until_ready()
                     report(f"{child.name} ready")
-                yield Stack(
-                    started, f"http://127.0.0.1:{settings.api_port}", f"http://127.0.0.1:{settings.dagster_port}"
+                api, admin, dagster = (
+                    f"http://127.0.0.1:{port}"
+                    for port in (settings.api_port, settings.admin_port, settings.dagster_port)
                 )
+                yield Stack(started, api, settings.admin_url or admin, dagster)
             finally:
                 _stop(started)
 
@@ -125,6 +129,14 @@ def _children(settings: Settings) -> list[Child]:
             ["--host", "127.0.0.1", "--port", str(settings.api_port)],
             logs / "api.log",
             answers(f"{api}/readyz"),
+            environment,
+        ),
+        Child(
+            "admin app",
+            "trr_pipelines.admin",
+            ["--host", "127.0.0.1"],
+            logs / "admin.log",
+            answers(f"http://127.0.0.1:{settings.admin_port}/healthz"),
             environment,
         ),
         Child(

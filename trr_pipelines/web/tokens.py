@@ -30,9 +30,13 @@ class IssuerUnreachableError(Exception):
 
 @dataclass(frozen=True)
 class Claims:
-    """Who a verified token speaks of. `email` is empty where it names nobody or an unverified address."""
+    """Who a verified token speaks of, and until when (seconds since 1970).
+
+    `email` is empty where it names nobody or an unverified address.
+    """
 
     email: str
+    expires: int
 
 
 class TokenVerifier:
@@ -64,7 +68,7 @@ class TokenVerifier:
             raise IssuerUnreachableError("the keys of the sign-in cannot be fetched") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             raise InvalidTokenError("the token cannot be verified") from None
-        return Claims(_verified_email(claims))
+        return Claims(_verified_email(claims), int(claims["exp"]))
 
     def _key_for(self, token: str) -> Any:
         # The key comes from the configured address only: `jku`, `x5u` and `jwk` in a token's header are not looked at.

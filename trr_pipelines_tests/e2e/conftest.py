@@ -31,6 +31,7 @@ class RunningStack:
     home: Path
     dagster: str
     api: str
+    admin: str
     environment: dict[str, str]
 
     def trr(self, *arguments: str) -> str:
@@ -53,12 +54,13 @@ def stack(server_home: Path) -> Iterator[RunningStack]:
     """`trr up` on ports of its own, ended by SIGTERM; everything it started must be gone then."""
     server_home.mkdir()
     home = server_home / ".trr"
-    api, dagster = free_port(), free_port()
+    api, dagster, admin = free_port(), free_port(), free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("TRR_", "DAGSTER_"))},
         "TRR_HOME": str(home),
         "TRR_API_PORT": str(api),
         "TRR_DAGSTER_PORT": str(dagster),
+        "TRR_ADMIN_PORT": str(admin),
     }
     log = home.parent / "up.log"
     with log.open("wb") as output:
@@ -72,7 +74,8 @@ def stack(server_home: Path) -> Iterator[RunningStack]:
     try:
         wait_for(lambda: process.poll() is not None or b"Ctrl-C stops" in log.read_bytes(), "the stack to be up")
         assert process.poll() is None, log.read_text()
-        yield RunningStack(home, f"http://127.0.0.1:{dagster}", f"http://127.0.0.1:{api}", environment)
+        urls = [f"http://127.0.0.1:{port}" for port in (dagster, api, admin)]
+        yield RunningStack(home, *urls, environment)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE_SECONDS)

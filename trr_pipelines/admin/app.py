@@ -1,0 +1,81 @@
+"""The admin app: put together here, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+
+from trr_pipelines.admin import answers
+from trr_pipelines.admin.backend import Backend
+from trr_pipelines.admin.development import UsedLinks, has_development_issuer
+from trr_pipelines.admin.guard import HEALTH, Guard, security_headers
+from trr_pipelines.admin.origins import Origins, origin_of
+from trr_pipelines.admin.proxy import proxy_routes
+from trr_pipelines.admin.routes import entities, galleries, operations, photos, redirects, sign_in
+from trr_pipelines.admin.sessions import Sessions
+from trr_pipelines.admin.signing_in import Door
+from trr_pipelines.admin.views import Views, static_files
+from trr_pipelines.credentials import ADMIN_APP, require_credentials, with_credentials
+from trr_pipelines.settings import Settings, load_settings
+from trr_pipelines.web.logs import RequestLog
+from trr_pipelines.web.tokens import TokenVerifier
+
+GZIP_FROM_BYTES = 1_000
+
+
+def create_app() -> Starlette:
+    """The application, for uvicorn's `--factory`. Raises SetupError for settings that are wrong and missing secrets."""
+    read = load_settings()
+    # An app that is told where its backend is, is no part of the embedded default and brings its own secrets.
+    settings = read if read.api_url else with_credentials(read)
+    require_credentials(settings, ADMIN_APP)
+    origins = Origins.of(settings)
+    app = Starlette(
+        routes=_routes(),
+        middleware=[
+            Middleware(RequestLog),
+            Middleware(Guard, origins=origins, headers=security_headers(origin_of(settings.base_url))),
+            Middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES),
+        ],
+        exception_handlers=answers.HANDLERS,
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    app.state.verifier = TokenVerifier(settings)
+    app.state.links = UsedLinks(settings) if has_development_issuer(read) else None
+    app.state.door = Door(Sessions(settings, is_secure=origins.is_secure), origins)
+    app.state.views = Views(settings)
+    return app
+
+
+def _routes() -> list[Route | Mount]:
+    return [
+        Route(HEALTH, _healthz),
+        *sign_in.ROUTES,
+        *proxy_routes(),
+        *redirects.ROUTES,
+        *operations.ROUTES,
+        *photos.ROUTES,
+        *entities.ROUTES,
+        *galleries.ROUTES,
+        Mount("/admin/static", static_files()),
+    ]
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    app.state.backend = Backend(settings)
+    yield
+    await app.state.backend.close()
+
+
+async def _healthz(_: Request) -> Response:
+    return PlainTextResponse("ok")

@@ -1,0 +1,112 @@
+"""The proxy: the only routes that reach the backend with credentials, each with its one method and path.
+
+What goes to the backend is put together here from checked parts. Nothing of a browser's request passes by itself:
+not its headers (but for those named below), not its query, and its path only as ids that were read and written anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from trr_pipelines.admin.backend import Backend, BackendError
+from trr_pipelines.admin.signing_in import CSRF_HEADER, Door
+from trr_pipelines.web.problems import Refusal
+
+JSON_BODY, IMAGE_BODY = 1_000_000, 50_000_000  # bytes; the backend's own limits
+_UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
+_SIGNATURE = re.compile(r"[0-9a-f]{64}")
+_FORWARDED = ("content-type", "if-match", "if-none-match")
+_RETURNED = ("content-type", "etag", "retry-after", "www-authenticate")
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One route: the same method and path below `/admin/api` and below the backend's `/api/v1/admin`."""
+
+    method: str
+    path: str
+    takes_image: bool = False
+
+
+PASSAGES = (
+    Passage("PATCH", "/person/{person_id}/gallery/{link_id}/facebank-seed"),
+    Passage("PUT", "/media-assets/{id}/crop"),
+    Passage("DELETE", "/media-assets/{id}/crop"),
+    Passage("POST", "/media-assets/{id}/crops/{signature}/activate"),
+    Passage("POST", "/media-assets/{id}/reprocess"),
+    Passage("POST", "/reprocess"),
+    Passage("PUT", "/media-assets/{id}/original", takes_image=True),
+    Passage("POST", "/views"),
+)
+
+
+def proxy_routes() -> list[Route]:
+    """The routes of the proxy. A path that two methods share has two routes."""
+    return [Route(f"/admin/api{passage.path}", _endpoint(passage), methods=[passage.method]) for passage in PASSAGES]
+
+
+def _endpoint(passage: Passage) -> Callable[[Request], Awaitable[Response]]:
+    async def pass_on(request: Request) -> Response:
+        door: Door = request.app.state.door
+        backend: Backend = request.app.state.backend
+        door.require_own_origin(request)
+        session = door.session(request)
+        body = await _body(request, passage)
+        token = request.headers.get(CSRF_HEADER)
+        # A page of another site cannot send JSON without being asked first; everything else has to bring the token.
+        if token is not None or _type(request) != "application/json":
+            door.require_token(token or "", session.id)
+        headers = {name: request.headers[name] for name in _forwarded(request)}
+        headers["x-request-id"] = request.scope["request_id"]
+        try:
+            answer = await backend.send(passage.method, _target(request, passage), session.email, headers, body=body)
+        except BackendError as error:
+            raise Refusal(error.status, error.detail) from None
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:  # ours were refused; the browser's sign-in is good
+            raise Refusal(502, "The backend refuses this app's credentials.")
+        returned = {name: answer.headers[name] for name in _RETURNED if name in answer.headers}
+        return Response(answer.content, answer.status_code, {**returned, "cache-control": "no-store"})
+
+    return pass_on
+
+
+def _target(request: Request, passage: Passage) -> str:
+    """The backend's path, with each id checked. Raises Refusal with 422 naming the one that is none."""
+    for name, value in request.path_params.items():
+        pattern, form = (_SIGNATURE, "a signature") if name == "signature" else (_UUID, "a UUID")
+        if not pattern.fullmatch(value.lower()):
+            raise Refusal(422, f"{name}: {value[:80]!r} is not {form}")
+    ids = {name: value.lower() for name, value in request.path_params.items()}
+    return "/api/v1/admin" + passage.path.format(**ids)
+
+
+def _forwarded(request: Request) -> list[str]:
+    """Names of the browser's headers that go on, without those that it calls hop-by-hop."""
+    hops = {name.strip().lower() for name in request.headers.get("connection", "").split(",")}
+    return [name for name in _FORWARDED if name in request.headers and name not in hops]
+
+
+def _type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _body(request: Request, passage: Passage) -> bytes:
+    """The body, whole. Raises Refusal: 415 for another type than the route takes, 413 above its limit."""
+    sent, limit = _type(request), IMAGE_BODY if passage.takes_image else JSON_BODY
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise Refusal(413, f"the body has more than {limit:,} bytes")
+    if passage.takes_image and not sent.startswith("image/"):
+        raise Refusal(415, f"the body is {sent or 'of no type'}, image/* is needed")
+    if not passage.takes_image and (body or sent) and sent != "application/json":
+        raise Refusal(415, f"the body is {sent or 'of no type'}, application/json is needed")
+    return bytes(body)

@@ -1,0 +1,54 @@
+"""The operations page: what waits, what fails and how to retry it, what was saved, how long pictures take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from trr_pipelines.admin.asking import Asker
+from trr_pipelines.admin.tiles import REASONS
+
+WIDTH, HEIGHT = 720, 180  # the chart's own units
+
+
+async def operations(request: Request) -> Response:
+    """The archive's operation in figures."""
+    asker = Asker.of(request)
+    found = await asker.read("operations")
+    answer: Response = request.app.state.views.page(
+        request,
+        "operations.html",
+        asker.session,
+        found=found,
+        reasons=REASONS,
+        chart=chart(found.get("saved_by_day", [])),
+        image_times=found.get("image_times", {}),
+    )
+    return answer
+
+
+def chart(days: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Lines of a chart of bytes saved: points of `days` (`day`, `bytes_saved` so far) in the chart's units."""
+    if not days:
+        return None
+    days = days if len(days) > 1 else [*days, *days]
+    highest = max(1, *(day["bytes_saved"] for day in days))
+    points = [
+        (round(WIDTH * number / (len(days) - 1), 1), round(HEIGHT * (1 - day["bytes_saved"] / highest * 0.92), 1))
+        for number, day in enumerate(days)
+    ]
+    line = " ".join(f"{x},{y}" for x, y in points)
+    return {
+        "line": line,
+        "area": f"0,{HEIGHT} {line} {WIDTH},{HEIGHT}",
+        "first": days[0],
+        "last": days[-1],
+        "width": WIDTH,
+        "height": HEIGHT,
+    }
+
+
+ROUTES = [Route("/admin/operations", operations)]

@@ -1,0 +1,76 @@
+"""The page of one photo: how it is served and why, its crop, its history, and a better file for it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+from uuid import UUID
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from trr_pipelines.admin.asking import Asker
+from trr_pipelines.admin.backend import BackendError
+from trr_pipelines.admin.routes.redirects import ROOTS
+from trr_pipelines.admin.tiles import REASONS
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+
+
+async def photo(request: Request) -> Response:
+    """Everything that is known of one photo."""
+    asker = Asker.of(request)
+    if not _UUID.fullmatch(request.path_params["id"]):
+        raise HTTPException(404, "There is no such photo.")
+    id = str(UUID(request.path_params["id"]))
+    try:
+        asset, why, crops = await asyncio.gather(
+            asker.read("media-assets", id),
+            asker.read("media-assets", id, "explain"),
+            asker.read("media-assets", id, "crops", query=[("limit", "30")]),
+        )
+    except BackendError as error:
+        raise (HTTPException(404, "There is no such photo.") if error.status == 404 else error) from None
+    links = asset["links"]
+    captions = [link["caption"] for link in links if link["caption"]]
+    title = captions[0] if captions else f"Photo from {asset['source']}"
+    answer: Response = request.app.state.views.page(
+        request,
+        "photo.html",
+        asker.session,
+        asset=asset,
+        why=why,
+        crops=crops["crops"],
+        signature=crops["signature"] or "",
+        title=title,
+        crumbs=[*_above(links), (title, "")],
+        galleries=[_gallery(link) for link in links],
+        reasons=REASONS,
+        is_open=any(one["state"] == "pending" for one in asset["generations"]),
+    )
+    return answer
+
+
+ROUTES = [Route("/admin/photos/{id}", photo)]
+
+
+def _gallery(link: dict[str, Any]) -> tuple[str, str]:
+    """Name and address of a gallery that the photo is in. By id: the page behind it leads to the slug."""
+    if link["person_id"]:
+        return link["full_name"] or "Person", f"{ROOTS['people']}/{link['person_id']}/media-gallery"
+    name = link["title"] or "Show"
+    if link["season"] is None:
+        return name, f"{ROOTS['shows']}/{link['show_id']}"
+    return f"{name}, season {link['season']}", f"{ROOTS['shows']}/{link['show_id']}/season-{link['season']}"
+
+
+def _above(links: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The way down to the photo: by its show if it has one, else by its person."""
+    ordered = sorted(links, key=lambda link: link["person_id"] is not None)
+    if not ordered:
+        return [("Shows", ROOTS["shows"])]
+    family = "people" if ordered[0]["person_id"] else "shows"
+    return [("People", ROOTS["people"]) if family == "people" else ("Shows", ROOTS["shows"]), _gallery(ordered[0])]

@@ -1,0 +1,134 @@
+"""Slugs: the one right address of a show or person, and redirects to it from every other that means the same.
+
+A target is always made of what the backend knows; of what was asked for, only the query is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any, Final, Literal
+from urllib.parse import parse_qsl, quote, urlencode
+from uuid import UUID
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from trr_pipelines.admin.asking import Asker
+from trr_pipelines.admin.backend import BackendError
+
+Family = Literal["shows", "people"]
+ROOTS: Final[dict[Family, str]] = {"shows": "/admin/trr-shows", "people": "/admin/trr-people"}
+TABS: Final = {
+    "media-gallery": "photo",
+    "media-videos": "video_still",
+    "media-brand": "brand",
+    "social": "social",
+    "news": "news",
+}
+SHOW_TABS: Final = ("media-gallery", "media-videos", "media-brand", "news")
+SEASON_TABS: Final = ("media-gallery", "social", "media-videos", "media-brand", "news")
+PERSON_TABS: Final = ("media-gallery",)
+
+_OLD_TABS: Final = {
+    "media": "media-gallery", "gallery": "media-gallery", "photos": "media-gallery", "videos": "media-videos",
+    "brand": "media-brand",
+}  # fmt: skip
+_UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_MAX_SLUG = 300
+
+
+class Moved(Exception):  # noqa: N818  it is no error
+    """What was asked for has its page elsewhere."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(target)
+        self.target = target
+
+
+async def entity(asker: Asker, family: Family, slug: str, rest: str = "") -> dict[str, Any]:
+    """The show or person whose page has this slug; `rest` is what follows it in the path.
+
+    Raises Moved where the slug is an id, an old or a sloppy one; HTTPException with 404 where there is nothing.
+    """
+    if _UUID.fullmatch(slug):
+        found = await _read(asker, family, str(UUID(slug)))
+        raise Moved(address(family, found["slug"], rest))
+    if len(slug) > _MAX_SLUG or "\0" in slug:
+        raise HTTPException(404, _missing(family))
+    try:
+        known = await asker.read("slugs", family, slug)
+    except BackendError as error:
+        raise _not_found(error, family) from None
+    if not known["canonical"]:
+        raise Moved(address(family, known["canonical_slug"], rest))
+    return await _read(asker, family, known["id"])
+
+
+def address(family: Family, slug: str, rest: str = "") -> str:
+    """The page of a show or person, or one below it."""
+    return f"{ROOTS[family]}/{quote(slug, safe='')}{rest}"
+
+
+async def moved(request: Request, error: Exception) -> Response:
+    """308 to the right address; the query stays."""
+    assert isinstance(error, Moved)
+    query = request.scope["query_string"].decode("latin-1")
+    return RedirectResponse(error.target + (f"?{query}" if query else ""), HTTPStatus.PERMANENT_REDIRECT)
+
+
+async def old_show(request: Request) -> Response:
+    """`/admin/shows/{uuid}?tab=media&season=1`"""
+    return await _from_old_form(request, "shows")
+
+
+async def old_person(request: Request) -> Response:
+    """`/admin/people/{uuid}?tab=media`"""
+    return await _from_old_form(request, "people")
+
+
+ROUTES = [
+    Route("/admin/shows/{id}", old_show),
+    Route("/admin/people/{id}", old_person),
+]
+
+
+async def _from_old_form(request: Request, family: Family) -> Response:
+    asker = Asker.of(request)
+    if not _UUID.fullmatch(request.path_params["id"]):
+        raise HTTPException(404, _missing(family))
+    query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    asked = {name: value for name, value in query if name in ("tab", "season")}
+    kept = [(name, value) for name, value in query if name not in asked]
+    season, tab = asked.get("season", "") if family == "shows" else "", asked.get("tab", "")
+    if season and not re.fullmatch(r"\d{1,4}", season):
+        raise HTTPException(404, f"There is no season {season[:40]!r}.")
+    tabs = PERSON_TABS if family == "people" else SEASON_TABS if season else SHOW_TABS
+    tab = _OLD_TABS.get(tab, tab)
+    if tab in ("", "overview", "details"):
+        tab = ""
+    elif tab not in tabs:
+        raise HTTPException(404, f"There is no tab {tab[:40]!r}.")
+    found = await _read(asker, family, str(UUID(request.path_params["id"])))
+    rest = (f"/season-{int(season)}" if season else "") + (f"/{tab}" if tab else "")
+    target = address(family, found["slug"], rest) + (f"?{urlencode(kept)}" if kept else "")
+    return RedirectResponse(target, HTTPStatus.PERMANENT_REDIRECT)
+
+
+async def _read(asker: Asker, family: Family, id: str) -> dict[str, Any]:
+    try:
+        return await asker.read(family, id)
+    except BackendError as error:
+        raise _not_found(error, family) from None
+
+
+def _not_found(error: BaseException, family: Family) -> BaseException:
+    if isinstance(error, BackendError) and error.status in (404, 422):
+        return HTTPException(404, _missing(family))
+    return error
+
+
+def _missing(family: Family) -> str:
+    return "There is no such show." if family == "shows" else "There is no such person."

@@ -1,0 +1,114 @@
+"""Signing in with a token of the configured issuer, or with a link of the development issuer; and signing out."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from urllib.parse import parse_qs
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from trr_pipelines.admin.sessions import MAX_SECONDS
+from trr_pipelines.admin.signing_in import FORM_TYPE, HOME, SIGN_IN, Door, checked_next
+from trr_pipelines.web.problems import Refusal
+from trr_pipelines.web.tokens import InvalidTokenError, IssuerUnreachableError
+
+MAX_FORM = 32_000  # bytes; the longest token that is looked at has 8,192
+
+
+async def show(request: Request) -> Response:
+    """The sign-in page; whoever is signed in already goes on."""
+    target = checked_next(request.query_params.get("next", ""))
+    if request.app.state.door.sessions.read(request) is not None:
+        return RedirectResponse(target, HTTPStatus.SEE_OTHER)
+    return _page(request, target)
+
+
+async def sign_in(request: Request) -> Response:
+    """Start a session for the e-mail of a good token that is on the allowlist."""
+    door: Door = request.app.state.door
+    door.require_own_origin(request)
+    form = await _form(request)
+    door.require_token(form.get("csrf_token", ""), request.cookies.get(door.sessions.form_cookie, ""))
+    target = checked_next(form.get("next", ""))
+    token = form.get("token", "").strip()
+    links = request.app.state.links
+    email = links.email_of(token) if links is not None else None
+    expires = int(time.time()) + MAX_SECONDS
+    if email is None:
+        try:
+            claims = await run_in_threadpool(request.app.state.verifier.verify, token.encode())
+        except InvalidTokenError as error:
+            return _page(request, target, status=401, problem=f"{str(error).capitalize()}.")
+        except IssuerUnreachableError as error:
+            return _page(request, target, status=503, problem=f"{str(error).capitalize()}. Try again.")
+        email, expires = claims.email.strip(), min(expires, claims.expires)
+    if not door.sessions.may_sign_in(email):
+        return _page(request, target, status=403, problem="This account is not on the list of admins.")
+    answer = RedirectResponse(target, HTTPStatus.SEE_OTHER)
+    door.sessions.start(answer, email, expires)
+    return answer
+
+
+async def sign_out(request: Request) -> Response:
+    """End the session."""
+    door: Door = request.app.state.door
+    door.require_own_origin(request)
+    form = await _form(request)
+    door.require_token(form.get("csrf_token", ""), door.session(request).id)
+    answer = RedirectResponse(SIGN_IN, HTTPStatus.SEE_OTHER)
+    door.sessions.end(answer)
+    return answer
+
+
+async def home(_: Request) -> Response:
+    """The first page."""
+    return RedirectResponse(HOME, HTTPStatus.SEE_OTHER)
+
+
+ROUTES = [
+    Route("/", home),
+    Route("/admin", home),
+    Route(SIGN_IN, show, methods=["GET"]),
+    Route(SIGN_IN, sign_in, methods=["POST"]),
+    Route("/admin/sign-out", sign_out, methods=["POST"]),
+]
+
+
+def _page(request: Request, target: str, *, status: int = 200, problem: str = "") -> Response:
+    sessions = request.app.state.door.sessions
+    # The cookie's value has to be known before the page that carries its token is made.
+    holder = Response()
+    value = sessions.ensure_form_cookie(request, holder)
+    page: Response = request.app.state.views.page(
+        request,
+        "sign_in.html",
+        None,
+        status=status,
+        target=target,
+        problem=problem,
+        form_token=sessions.form_token(value),
+        is_development=request.app.state.links is not None,
+    )
+    for cookie in holder.headers.getlist("set-cookie"):
+        page.headers.append("set-cookie", cookie)
+    return page
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a form, each given once. Raises Refusal: 415 for another type, 413 above 32,000 bytes."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+        raise Refusal(415, f"a form is needed ({FORM_TYPE})")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM:
+            raise Refusal(413, f"the form has more than {MAX_FORM:,} bytes")
+    try:
+        fields = parse_qs(bytes(body).decode("ascii"), keep_blank_values=True, max_num_fields=20)
+    except ValueError:
+        raise Refusal(422, "the form cannot be read") from None
+    return {name: values[-1] for name, values in fields.items()}

@@ -1,0 +1,48 @@
+// What htmx asks for: addresses without empty parts, and failures that keep what the page has.
+
+import { told } from "./http.js";
+import { failure } from "./toasts.js";
+
+export function start() {
+  document.addEventListener("htmx:configRequest", (event) => {
+    const { parameters } = event.detail;
+    for (const [name, value] of [...Object.entries(parameters)]) if (value === "") delete parameters[name];
+  });
+  for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, (event) => onFailure(event.detail));
+  }
+  document.addEventListener("keydown", (event) => {
+    const isTyping = event.target.closest("input, select, textarea, dialog");
+    if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey) {
+      const search = document.getElementById("q");
+      if (search) {
+        search.focus();
+        event.preventDefault();
+      }
+    }
+    if (event.key.startsWith("Arrow") && event.target.matches?.(".photo")) moveFocus(event);
+  });
+}
+
+function onFailure({ xhr, elt }) {
+  let data = null;
+  try {
+    data = JSON.parse(xhr.responseText);
+  } catch {
+    // Cut short, or never there.
+  }
+  const message = xhr.status ? told(xhr.status, data) : "The app cannot be reached. Is it running?";
+  const again = elt.matches("form") ? "submit" : "retry";
+  failure({ status: xhr.status, message }, () => window.htmx.trigger(elt, again));
+}
+
+function moveFocus(event) {
+  const photos = [...document.querySelectorAll("#gallery .photo")];
+  const here = photos.indexOf(event.target);
+  const top = photos[0].getBoundingClientRect().top;
+  const columns = photos.findIndex((photo) => photo.getBoundingClientRect().top > top + 4);
+  const row = columns > 0 ? columns : photos.length;
+  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row }[event.key];
+  photos[here + step]?.focus();
+  if (photos[here + step]) event.preventDefault();
+}

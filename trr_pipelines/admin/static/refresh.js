@@ -1,0 +1,31 @@
+// Parts of this page as they are now, put in place of what it shows.
+
+const PARTS = ["figures", "facts", "history", "why"];
+const EVERY_MS = 1500;
+const MOST_TIMES = 40;
+
+// Resolves to whether work on the photo is still open. What cannot be read stays as it is.
+export async function refresh() {
+  let text;
+  try {
+    const answer = await fetch(location.pathname + location.search, { headers: { "HX-Request": "true" } });
+    if (!answer.ok) return true;
+    text = await answer.text();
+  } catch {
+    return true;
+  }
+  const fresh = new DOMParser().parseFromString(text, "text/html");
+  for (const id of PARTS) {
+    const [now, then] = [fresh.getElementById(id), document.getElementById(id)];
+    if (now && then && now.outerHTML !== then.outerHTML && !then.contains(document.activeElement)) then.replaceWith(now);
+  }
+  return fresh.getElementById("figures")?.dataset.open === "true";
+}
+
+export async function refreshUntilDone(isDone = () => false) {
+  for (let times = 0; times < MOST_TIMES; times++) {
+    const isOpen = await refresh();
+    if (!isOpen || isDone()) return;
+    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+  }
+}

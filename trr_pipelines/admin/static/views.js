@@ -1,0 +1,57 @@
+// What people saw and how long pictures took: a sample of both goes back to the backend.
+// A picture's time runs from its request to its paint. Nothing of it is tied to a person.
+
+import { send } from "./http.js";
+
+const SAMPLED = 0.25; // of page views; views of a gallery are all counted
+const MOST_TIMINGS = 60;
+const AFTER_MS = 4000;
+
+export function start() {
+  const gallery = document.getElementById("gallery");
+  if (!gallery) return;
+  const timings = [];
+  const everything = document.documentElement.dataset.timings === "all";
+  if (everything || Math.random() < SAMPLED) watch(gallery, timings);
+  const report = () => {
+    if (!gallery.dataset.entity) return;
+    const { entity, entityKind, season } = gallery.dataset;
+    send("POST", "/admin/api/views", {
+      entity_kind: entityKind,
+      entity_id: entity,
+      season: season === undefined ? null : Number(season),
+      photos: gallery.querySelectorAll(".tile").length,
+      timings: timings.splice(0, MOST_TIMINGS),
+    }).catch(() => {}); // a figure that is lost harms nobody
+  };
+  setTimeout(report, AFTER_MS);
+}
+
+function watch(gallery, timings) {
+  gallery.addEventListener(
+    "load",
+    (event) => {
+      const image = event.target;
+      if (!(image instanceof HTMLImageElement) || image.matches(".placeholder") || timings.length >= MOST_TIMINGS) return;
+      requestAnimationFrame(() => add(image, timings));
+    },
+    true,
+  );
+  // Those that were there before this script.
+  for (const image of gallery.querySelectorAll("picture img")) {
+    if (image.complete && image.naturalWidth) add(image, timings);
+  }
+}
+
+function add(image, timings) {
+  const [entry] = performance.getEntriesByName(image.currentSrc, "resource");
+  if (!entry) return;
+  const painted = image.complete && entry.responseEnd ? Math.max(entry.responseEnd, 0) : performance.now();
+  timings.push({ key: keyOf(image.currentSrc), ms: Math.round(painted - entry.startTime) });
+}
+
+// Keys of objects end in the rendition: …/card.webp; anything else is an original.
+function keyOf(url) {
+  const name = new URL(url).pathname.split("/").at(-1).split(".")[0];
+  return ["thumb", "card", "detail", "crop_card", "crop_detail"].includes(name) ? name : "original";
+}

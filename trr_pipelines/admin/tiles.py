@@ -1,0 +1,113 @@
+"""A photo of a gallery as a tile shows it: which files, what is said of it, what can be done with it.
+
+The first that is there is shown: crop, base, original. Nothing here asks the backend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from trr_pipelines.admin.placeholders import placeholder_url
+from trr_pipelines.admin.views import http_only, human_bytes
+
+Mode = Literal["crop", "full"]
+Item = dict[str, Any]
+
+REASONS = {
+    "empty_file": "the file is empty",
+    "not_an_image": "the file is no image",
+    "unsupported_format": "the format is not supported",
+    "corrupt": "the file is damaged",
+    "truncated": "the file ends too early",
+    "too_many_bytes": "the file is too large",
+    "too_many_pixels": "the photo has too many pixels",
+    "side_too_long": "a side is too long",
+    "decode_timeout": "decoding took too long",
+    "decode_oom": "decoding needed too much memory",
+    "decode_crash": "the decoder crashed",
+    "blocked_address": "its address may not be fetched",
+    "fetch_not_found": "its address leads nowhere",
+    "fetch_forbidden": "its source refuses it",
+    "fetch_timeout": "its source did not answer in time",
+    "fetch_failed": "it could not be fetched",
+    "storage_unavailable": "the object store was not there",
+    "storage_timeout": "the object store was too slow",
+    "storage_denied": "the object store refused it",
+    "disk_full": "the disk was full",
+    "internal": "an internal error",
+}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What the template of a tile needs; `sources` are type and srcset of each `<source>`, best first."""
+
+    item: Item
+    mode: Mode
+    is_cropped: bool
+    sources: list[tuple[str, str]]
+    src: str
+    detail: str
+    original: str
+    placeholder: str
+    state: Literal["ok", "pending", "failed"]
+    says: str
+
+    @property
+    def label(self) -> str:
+        """The accessible name of the photo."""
+        return self.item["caption"] or f"Photo from {self.item['source']}"
+
+    @property
+    def saved(self) -> str:
+        """Bytes of the original and of what is shown large, where both are known."""
+        before, after = self.item["bytes"], _bytes_of(self.item, self.detail)
+        if not before:
+            return ""
+        if not after or self.detail == self.original:
+            return f"original {human_bytes(before)}"
+        share = f", {round(100 * (1 - after / before))} % less" if after < before else ""
+        return f"{human_bytes(after)} instead of {human_bytes(before)}{share}"
+
+
+def tile(item: Item, mode: Mode) -> Tile:
+    """The tile of one item of a gallery payload."""
+    cropped, detail_crop = http_only(item["crop_display_url"]), http_only(item["crop_detail_url"])
+    original = http_only(item["original_url"])
+    is_cropped = mode == "crop" and bool(cropped)
+    sources = [(source["type"], source["srcset"]) for source in item["sources"]]
+    fallback = http_only(item["display_url"]) or original
+    generation = item["generation"]
+    state: Literal["ok", "pending", "failed"] = "ok"
+    says = ""
+    if generation["reason"] or "failed" in (generation["base"], generation["crop"]):
+        state, says = "failed", REASONS.get(generation["reason"], generation["reason"] or "it failed")
+    elif "pending" in (generation["base"], generation["crop"]):
+        state, says = "pending", "being rendered" if original else "waiting to be fetched"
+    return Tile(
+        item=item,
+        mode=mode,
+        is_cropped=is_cropped,
+        sources=[] if is_cropped else sources[:-1],
+        src=cropped if is_cropped else _last_of(item) or fallback,
+        detail=(detail_crop if is_cropped else "") or http_only(item["detail_url"]) or original,
+        original=original,
+        placeholder=placeholder_url(item["placeholder"]),
+        state=state,
+        says=says,
+    )
+
+
+def _last_of(item: Item) -> str:
+    """The card of the last format: what a browser shows that knows none of the others."""
+    if not item["sources"]:
+        return ""
+    files = [file for file in item["srcset"] if file["format"] == item["srcset"][-1]["format"]]
+    wide_enough = [file for file in files if file["width"] >= 700] or files[-1:]
+    return http_only(wide_enough[0]["url"])
+
+
+def _bytes_of(item: Item, url: str) -> int | None:
+    files = [*item["srcset"], *item.get("crop_srcset", ())]
+    return next((file["bytes"] for file in files if file["url"] == url), None)

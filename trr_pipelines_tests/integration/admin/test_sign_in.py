@@ -1,0 +1,230 @@
+"""Signing in and out, sessions, and who gets no further, over real HTTP."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import httpx
+import jwt
+import pytest
+
+from trr_pipelines.admin.app import create_app
+from trr_pipelines.admin.development import sign_in_link
+from trr_pipelines.errors import SetupError
+from trr_pipelines.settings import Settings, load_settings
+from trr_pipelines_tests.integration.admin.conftest import RecordingBackend
+from trr_pipelines_tests.support import backends
+from trr_pipelines_tests.support.admin_apps import form_token, serving_admin, sign_in
+from trr_pipelines_tests.support.backends import token
+from trr_pipelines_tests.support.ports import free_port
+
+EMPTY = {"items": [], "next_cursor": None}
+
+
+def test_a_page_leads_to_the_sign_in_and_back_again(stranger: httpx.Client, backend: RecordingBackend) -> None:
+    asked = "/admin/trr-shows?q=valley&cursor=abc"
+    away = stranger.get(asked)
+    assert (away.status_code, away.headers["location"]) == (
+        303,
+        "/admin/sign-in?next=/admin/trr-shows%3Fq%3Dvalley%26cursor%3Dabc",
+    )
+    assert stranger.get(away.headers["location"]).status_code == 200
+    back = sign_in(stranger, target=asked)
+    assert (back.status_code, back.headers["location"]) == (303, asked)
+    assert backend.received == []
+    backend.says(200, EMPTY)
+    assert stranger.get(asked).status_code == 200
+
+
+def test_the_cookie_is_no_scripts_business_and_ends_with_the_token(stranger: httpx.Client) -> None:
+    answer = sign_in(stranger, token(exp=int(time.time()) + 120))
+    (cookie,) = [one for one in answer.headers.get_list("set-cookie") if one.startswith("trr_session=")]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert "Secure" not in cookie
+    seconds = int(cookie.partition("Max-Age=")[2].partition(";")[0])
+    assert 100 <= seconds <= 120
+
+
+def test_behind_https_the_cookie_is_secure_and_bound_to_the_host(
+    app_environment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRR_ADMIN_URL", "https://admin.example.com")
+    own = {"Host": "admin.example.com", "Origin": "https://admin.example.com"}
+    with serving_admin(create_app(), app_environment) as client:
+        page = client.get("/admin/sign-in", headers=own)
+        form_cookie = page.headers["set-cookie"].partition(";")[0]
+        answer = client.post(
+            "/admin/sign-in",
+            data={"token": token(), "csrf_token": form_token(page.text)},
+            headers={**own, "Cookie": form_cookie},
+        )
+    assert answer.status_code == 303
+    (cookie,) = [one for one in answer.headers.get_list("set-cookie") if "trr_session" in one]
+    assert cookie.startswith("__Host-trr_session=")
+    assert "Secure" in cookie
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "says"),
+    [
+        (token("somebody.else@example.com"), 403, "not on the list of admins"),
+        (token(exp=int(time.time()) - 5), 401, "has expired"),
+        (token(key="another-secret-that-is-long-enough-too"), 401, "cannot be verified"),
+        (token(email_verified=False), 403, "not on the list of admins"),
+        (token(aud="trr-admin-session"), 401, "cannot be verified"),
+        ("nonsense", 401, "cannot be verified"),
+        ("x" * 9_000, 401, "the limit is"),
+    ],
+    ids=["not listed", "expired", "another key", "unverified", "another audience", "no token", "too long"],
+)
+def test_no_other_token_signs_in(stranger: httpx.Client, value: str, status: int, says: str) -> None:
+    answer = sign_in(stranger, value)
+    assert answer.status_code == status
+    assert says in answer.text
+    assert value not in answer.text
+    assert not [one for one in answer.headers.get_list("set-cookie") if one.startswith("trr_session=")]
+
+
+def test_a_form_of_another_page_or_browser_is_refused(stranger: httpx.Client) -> None:
+    page = stranger.get("/admin/sign-in")
+    fields = {"token": token(), "csrf_token": form_token(page.text)}
+    foreign = {"Origin": "https://attacker.example"}
+    assert stranger.post("/admin/sign-in", data=fields, headers=foreign).status_code == 403
+    assert stranger.post("/admin/sign-in", data={**fields, "csrf_token": "x"}).status_code == 403
+    stranger.cookies.clear()
+    assert stranger.post("/admin/sign-in", data=fields).status_code == 403
+    assert stranger.post("/admin/sign-in", json=fields).status_code == 415
+    assert stranger.post("/admin/sign-in", content="a=" + "b" * 40_000, headers=FORM).status_code == 413
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://attacker.example/admin/",
+        "//attacker.example",
+        "/admin//attacker.example",
+        "/\\attacker.example",
+        "/admin/\\attacker.example",
+        "/admin/sign-out",
+        "/admin/api/views",
+        "javascript:alert(1)",
+        "/adminx",
+        "/admin/a\r\nSet-Cookie: x=1",
+        "/admin/" + "a" * 3_000,
+    ],
+)
+def test_signing_in_leads_nowhere_but_to_a_page_of_ours(stranger: httpx.Client, target: str) -> None:
+    assert sign_in(stranger, target=target).headers["location"] == "/admin/trr-shows"
+
+
+def test_an_admin_who_is_taken_off_the_list_is_out(
+    app_environment: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, backend: RecordingBackend
+) -> None:
+    listed = tmp_path / "admins.txt"
+    listed.write_text(backends.ADMIN_EMAIL)
+    monkeypatch.setenv("TRR_ADMIN_ALLOWLIST", f"file:{listed}")
+    backend.says(200, EMPTY)
+    with serving_admin(create_app(), app_environment) as client:
+        sign_in(client)
+        assert client.get("/admin/trr-shows").status_code == 200
+        listed.write_text("# nobody\n")
+        deadline = time.monotonic() + 20
+        while client.get("/admin/trr-shows").status_code != 303:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+def test_signing_out_ends_the_session(client: httpx.Client, backend: RecordingBackend) -> None:
+    backend.says(200, EMPTY)
+    page = client.get("/admin/trr-shows")
+    assert client.post("/admin/sign-out", data={"csrf_token": "x"}).status_code == 403
+    assert client.get("/admin/sign-out").status_code == 405
+    assert client.post("/admin/sign-out", data={"csrf_token": form_token(page.text)}).status_code == 303
+    assert client.get("/admin/trr-shows").status_code == 303
+
+
+def test_a_session_that_was_not_signed_here_is_none(stranger: httpx.Client) -> None:
+    claims = {"email": backends.ADMIN_EMAIL, "sid": "x", "aud": "trr-admin-session", "exp": time.time() + 60}
+    for forged in (
+        jwt.encode(claims, backends.JWT_SECRET, "HS256"),
+        jwt.encode(claims, backends.ADMIN_SECRET + " " * 16, "HS256"),
+        jwt.encode(claims, None, "none"),
+        token(),
+    ):
+        assert stranger.get("/admin/trr-shows", headers={"Cookie": f"trr_session={forged}"}).status_code == 303
+
+
+class TestDevelopmentIssuer:
+    """Links that sign the development admin of the embedded default in."""
+
+    @pytest.fixture
+    def embedded(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+        monkeypatch.setenv("TRR_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("TRR_ADMIN_PORT", str(free_port()))
+        return load_settings()
+
+    def test_a_link_signs_in_once(self, embedded: Settings) -> None:
+        link = sign_in_link(embedded)
+        assert link is not None
+        value = link.partition("#access_token=")[2]
+        with serving_admin(create_app(), embedded.admin_port) as client:
+            assert link.startswith(str(client.base_url))
+            assert sign_in(client, value).status_code == 303
+            assert client.get("/admin/none").status_code == 404
+            client.cookies.clear()
+            assert sign_in(client, value).status_code == 401
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"TRR_DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x"},
+            {"TRR_API_URL": "http://127.0.0.1:1"},
+            {"TRR_ADMIN_URL": "https://admin.example.com"},
+            {"TRR_JWKS_URL": "https://sign-in.example.com/keys"},
+            {"TRR_JWT_SECRET": backends.JWT_SECRET},
+        ],
+    )
+    def test_with_anything_given_there_is_no_link(
+        self, embedded: Settings, monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
+    ) -> None:
+        link = sign_in_link(embedded)
+        assert link is not None
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        assert sign_in_link(load_settings()) is None
+
+    def test_a_link_is_worth_nothing_where_a_database_is_given(
+        self, embedded: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from trr_pipelines.credentials import with_credentials
+
+        link = sign_in_link(embedded)
+        assert link is not None
+        secret = with_credentials(embedded).jwt_secret
+        assert secret is not None
+        for name, value in backends.ENVIRONMENT.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("TRR_JWT_SECRET", secret.get_secret_value())
+        monkeypatch.setenv("TRR_DATABASE_URL", "postgresql://u:p@127.0.0.1:1/x")
+        with serving_admin(create_app(), embedded.admin_port) as client:
+            assert sign_in(client, link.partition("#access_token=")[2]).status_code == 401
+
+    def test_no_link_for_a_development_admin_who_is_not_on_the_list(
+        self, embedded: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TRR_ADMIN_ALLOWLIST", "somebody@example.com")
+        assert sign_in_link(load_settings()) is None
+
+
+def test_it_refuses_to_start_without_its_secrets(app_environment: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in backends.ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SetupError) as refused:
+        create_app()
+    for name in ("SERVICE_ROLE_KEY", "INTERNAL_ADMIN_SHARED_SECRET", "JWT_SECRET", "ADMIN_ALLOWLIST"):
+        assert f"TRR_{name}" in str(refused.value)

@@ -1,0 +1,49 @@
+"""The admin app in tests: behind the server that production uses, in front of a backend that is real or scripted."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+
+from trr_pipelines.admin.guard import OriginFormProtocol
+from trr_pipelines_tests.support.backends import token
+
+
+@contextmanager
+def serving_admin(app: Starlette, port: int) -> Iterator[httpx.Client]:
+    """A browser-like client of the app: it keeps cookies, follows nothing, and names its origin."""
+    config = uvicorn.Config(app, port=port, http=OriginFormProtocol, ws="none", log_config=None, proxy_headers=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        with httpx.Client(base_url=url, trust_env=False, timeout=30, headers={"Origin": url}) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def sign_in(client: httpx.Client, value: str | None = None, target: str = "") -> httpx.Response:
+    """Sign in as the page's form does; the answer to the form."""
+    page = client.get("/admin/sign-in", params={"next": target} if target else {})
+    fields = {"token": value or token(), "csrf_token": form_token(page.text), "next": target}
+    return client.post("/admin/sign-in", data=fields)
+
+
+def form_token(html: str) -> str:
+    """The token of the page's forms and scripts."""
+    found = re.search(r'name="csrf[-_]token" (?:value|content)="([^"]+)"', html)
+    assert found, html[:500]
+    return found[1]
