@@ -156,9 +156,13 @@ def fail(conn: Connection, claim: Claim, run_id: str, error: MediaError) -> bool
     )
 
 
-def batches_with_work(conn: Connection, limit: int) -> list[str]:
-    """Batches with photos that wait for their original or first variants and that no run is at work on."""
-    return [row["batch_key"] for row in _queries.batches_with_work(conn, limit=limit, max_failures=MAX_RUN_FAILURES)]
+def batches_with_work(conn: Connection, limit: int, *, asked: bool = False) -> list[str]:
+    """Batches with photos that wait for their original or first variants and that no run is at work on.
+
+    With `asked` also those of photos that somebody asked to have done again, which otherwise are no batch's work.
+    """
+    rows = _queries.batches_with_work(conn, limit=limit, max_failures=MAX_RUN_FAILURES, asked=asked)
+    return [row["batch_key"] for row in rows]
 
 
 def crops_with_work(conn: Connection, limit: int) -> list[UUID]:
@@ -167,5 +171,5 @@ def crops_with_work(conn: Connection, limit: int) -> list[UUID]:
 
 
 def retries_due(conn: Connection, limit: int) -> list[UUID]:
-    """Photos whose next attempt is due, longest overdue first."""
+    """Photos whose next attempt is due, or that somebody asked to have done again, longest overdue first."""
     return [row["media_asset_id"] for row in _queries.retries_due(conn, limit=limit)]

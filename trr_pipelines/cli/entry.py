@@ -11,7 +11,17 @@ from typing import Any, NoReturn
 import typer
 from rich.markup import escape
 
-from trr_pipelines.cli import backfill, database, importing, local, photos, rendering, reports, upkeep
+from trr_pipelines.cli import (
+    backfill,
+    database,
+    importing,
+    local,
+    photos,
+    rendering,
+    reports,
+    reprocessing,
+    upkeep,
+)
 from trr_pipelines.cli.shell import console, is_debug
 from trr_pipelines.errors import TrrError
 
@@ -22,7 +32,7 @@ app = typer.Typer(
     help="Photo derivatives for TRR: import, render, look after, and run it all on one machine.",
 )
 # The order of the help.
-for group in (importing, rendering, reports, photos, upkeep, local):
+for group in (importing, rendering, reports, photos, reprocessing, upkeep, local):
     app.add_typer(group.commands)
 app.add_typer(backfill.commands, name="backfill")
 app.add_typer(backfill.recipe_commands, name="recipe")

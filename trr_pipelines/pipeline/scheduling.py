@@ -59,7 +59,7 @@ def request_crops(database: Database, has_run: IsInDagster) -> PhotosRequest | N
 
 
 def request_retries(database: Database, has_run: IsInDagster) -> PhotosRequest | None:
-    """Photos whose next attempt is due, all as one run."""
+    """Photos whose next attempt is due, and those asked to be done again, all as one run."""
     return _request_photos(database, RETRIES_SCOPE, ledger.retries_due, has_run)
 
 
@@ -113,8 +113,8 @@ def run_failed(database: Database, run_id: str, scope: str | None) -> None:
 
 
 def batches_with_work(database: Database) -> list[str]:
-    """Keys of all batches with open work that nobody is doing."""
-    return database.run(lambda conn: ledger.batches_with_work(conn, KEYS_PER_TICK))
+    """Keys of all batches with open work that nobody is doing, whoever asked for it."""
+    return database.run(lambda conn: ledger.batches_with_work(conn, KEYS_PER_TICK, asked=True))
 
 
 def require_batches(database: Database, keys: Sequence[str]) -> None:

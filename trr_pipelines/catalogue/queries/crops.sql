@@ -44,14 +44,14 @@ for update;
 -- Make a crop work: what is being rendered for an earlier wish is dropped by its version.
 update core.variant_generations
 set state = 'pending', wanted = :crop_signature, version = version + 1, lease_until = null, run_id = null,
-    attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now()
+    asked_at = null, attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now()
 where media_asset_id = :photo_id and kind = 'crop';
 
 -- name: serve(photo_id, crop_signature, recipe)!
 -- Its files stand already: served from now on.
 update core.variant_generations
 set state = 'complete', wanted = :crop_signature, served = :crop_signature, recipe = :recipe,
-    version = version + 1, lease_until = null, run_id = null,
+    version = version + 1, lease_until = null, run_id = null, asked_at = null,
     attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now()
 where media_asset_id = :photo_id and kind = 'crop';
 

@@ -79,12 +79,12 @@ on conflict on constraint variant_generations_pkey do nothing;
 insert into core.variant_generations (media_asset_id, kind) values (:photo_id, :kind)
 on conflict on constraint variant_generations_pkey do update
     set state = 'pending', version = variant_generations.version + 1, lease_until = null, run_id = null,
-        attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now();
+        asked_at = null, attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now();
 
 -- name: settle(photo_id, kind)!
 -- Nothing is left to do of a kind of work, whoever holds it.
 update core.variant_generations
-set state = 'complete', version = version + 1, lease_until = null, run_id = null,
+set state = 'complete', version = version + 1, lease_until = null, run_id = null, asked_at = null,
     attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now()
 where media_asset_id = :photo_id and kind = :kind;
 
@@ -92,7 +92,7 @@ where media_asset_id = :photo_id and kind = :kind;
 -- Null when the result is stale: the photo was edited, or another run has taken it over.
 update core.variant_generations
 set state = 'complete', reason = null, detail = null, attempts = 0, next_attempt_at = null,
-    lease_until = null, recipe = :recipe, wanted = :signature, served = :signature, updated_at = now()
+    lease_until = null, asked_at = null, recipe = :recipe, wanted = :signature, served = :signature, updated_at = now()
 where media_asset_id = :photo_id and kind = :kind and version = :version and run_id = :run_id
   and state = 'pending'
 returning true;
@@ -101,6 +101,7 @@ returning true;
 -- Backoff doubles twice with each attempt (30 s, 2, 8, 32 min); after :max_attempts the photo is parked.
 update core.variant_generations
 set state = 'failed', reason = :reason, detail = :detail, attempts = attempts + 1, lease_until = null,
+    asked_at = null,
     next_attempt_at = case when :retryable and attempts + 1 < :max_attempts
         then now() + greatest(make_interval(secs => :retry_after), interval '30 seconds' * power(4, attempts)) end,
     updated_at = now()
@@ -110,14 +111,15 @@ returning true;
 
 -- What takes part in a backfill is left to it by the queries of the sensors, edits of crops excepted.
 
--- name: batches_with_work(max_failures, limit)
--- Live batches whose photos wait for their original or their first variants, and that no run holds.
+-- name: batches_with_work(max_failures, limit, asked)
+-- Live batches whose photos wait for their original or their first variants, and that no run holds; with :asked also
+-- those of photos that somebody asked to have done again.
 select open.batch_key
 from (
     select distinct a.batch_key
     from core.variant_generations g
     join core.media_assets a on a.id = g.media_asset_id
-    where g.state = 'pending' and g.kind in ('original', 'base')
+    where g.state = 'pending' and g.kind in ('original', 'base') and (g.asked_at is null or :asked)
       and (g.lease_until is null or g.lease_until < now())
 ) as open
 join core.import_batches b on b.key = open.batch_key and b.lane = 'live'
@@ -145,13 +147,21 @@ order by g.updated_at
 limit :limit;
 
 -- name: retries_due(limit)
-select g.media_asset_id, min(g.next_attempt_at) as due
-from core.variant_generations g
-where g.state = 'failed' and g.next_attempt_at <= now()
-  and not exists (
+-- Photos whose next attempt is due, and those that somebody asked to have done again.
+select open.media_asset_id, min(open.due) as due
+from (
+    select media_asset_id, next_attempt_at as due
+    from core.variant_generations
+    where state = 'failed' and next_attempt_at <= now()
+    union all
+    select media_asset_id, asked_at
+    from core.variant_generations
+    where state = 'pending' and asked_at is not null and (lease_until is null or lease_until < now())
+) as open
+where not exists (
       select from core.media_assets a
       join core.backfill_batches i on i.batch_key = a.batch_key and i.state in ('waiting', 'fed')
-      where a.id = g.media_asset_id)
-group by g.media_asset_id
+      where a.id = open.media_asset_id)
+group by open.media_asset_id
 order by due
 limit :limit;

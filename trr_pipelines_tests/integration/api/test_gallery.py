@@ -24,7 +24,7 @@ from trr_pipelines.pipeline.crops import set_crop
 from trr_pipelines.settings import Settings
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support import backends
-from trr_pipelines_tests.support.archives import import_files, import_path, query, run, value, write_files
+from trr_pipelines_tests.support.archives import EDITOR, import_files, import_path, query, run, value, write_files
 from trr_pipelines_tests.support.backends import ADMIN_APP
 from trr_pipelines_tests.support.databases import new_database
 
@@ -285,7 +285,7 @@ def test_an_edited_crop_is_served_once_it_is_rendered_and_the_one_before_it_unti
         return found
 
     before = wide()
-    edit = set_crop(archived.database, UUID(before["media_asset_id"]), Crop("manual", 10, 20, 2), author="somebody")
+    edit = set_crop(archived.database, UUID(before["media_asset_id"]), Crop("manual", 10, 20, 2), author=EDITOR)
     waiting = wide()
     assert waiting["crop"] == {"mode": "manual", "x": 10, "y": 20, "zoom": 2, "signature": edit.signature}
     assert waiting["generation"]["crop"] == "pending"

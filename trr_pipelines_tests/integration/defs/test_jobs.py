@@ -142,7 +142,7 @@ def test_a_partition_that_is_edited_again_is_checked_again(
 ) -> None:
     photo = photos["bravo-0.jpg"]
     for zoom in (2.0, 3.0):
-        set_crop(archive.database, photo, Crop("manual", 10, 10, zoom), author="ann@example.org")
+        set_crop(archive.database, photo, Crop("manual", 10, 10, zoom), author=EDITOR)
         result = rerender(defs, instance, photo)
         assert result.success
         checks = instance.event_log_storage.get_latest_asset_check_execution_by_key(

@@ -1,0 +1,72 @@
+"""Doing work again that has ended: of one photo, or of all that match a filter, with its price."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
+from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor
+from trr_pipelines.pipeline.reprocessing import Filter, price_of, reprocess, reprocess_photo
+
+router = APIRouter(route_class=GuardedRoute, tags=["reprocessing"])
+
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=300, pattern="^[^\\x00]+$")]
+
+
+class ReopenedPhoto(BaseModel):
+    """The kinds of work that are open now; none where all of it was open already."""
+
+    media_asset_id: UUID
+    reopened: list[str]
+
+
+class WantedPhotos(BaseModel):
+    """Which photos; at least one filter is needed. `dry_run` tells the price and changes nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: Annotated[Text | None, Field(description="pending, mirrored or failed")] = None
+    reason: Annotated[Text | None, Field(description="reason code of a failure")] = None
+    source: Annotated[Text | None, Field(description="name of a source")] = None
+    show: Annotated[Text | None, Field(description="id or slug of a show; its seasons count")] = None
+    dry_run: StrictBool = False
+
+
+class ReprocessedPhotos(BaseModel):
+    """How many photos, and what they cost by the newest that were rendered; null where there are none."""
+
+    dry_run: bool
+    photos: int
+    bytes_to_read: int
+    minutes: float | None
+    photos_per_second: float | None
+    new_storage_bytes: int | None
+
+
+_ERRORS = (404, 413, 415)
+
+
+@router.post("/api/v1/admin/media-assets/{id}/reprocess", status_code=202, **open_to(ADMIN, ADMIN_APP, errors=_ERRORS))
+def reprocess_one(id: UUID, archive: CurrentArchive, author: CurrentAuthor) -> ReopenedPhoto:
+    """Do a photo again: fetch it where that failed, render all its sets. What is served stays until then."""
+    return ReopenedPhoto(media_asset_id=id, reopened=list(reprocess_photo(archive.database, id, author=author)))
+
+
+@router.post("/api/v1/admin/reprocess", status_code=202, **open_to(ADMIN, ADMIN_APP, errors=_ERRORS))
+def reprocess_matching(wanted: WantedPhotos, archive: CurrentArchive, author: CurrentAuthor) -> ReprocessedPhotos:
+    """Do all matching photos again. With `state` failed or a `reason`, only what failed is done again."""
+    chosen = Filter(wanted.state, wanted.reason, wanted.source, wanted.show)
+    database = archive.database
+    price = price_of(database, chosen) if wanted.dry_run else reprocess(database, chosen, author=author)
+    return ReprocessedPhotos(
+        dry_run=wanted.dry_run,
+        photos=price.photos,
+        bytes_to_read=price.bytes_to_read,
+        minutes=price.minutes,
+        photos_per_second=price.photos_per_second,
+        new_storage_bytes=price.new_storage_bytes,
+    )

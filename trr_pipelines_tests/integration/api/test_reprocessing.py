@@ -1,0 +1,135 @@
+"""Doing work again over real HTTP: what becomes open, what it costs, and what is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.rerender import rerender_photos
+from trr_pipelines.pipeline.scheduling import request_batches, request_retries
+from trr_pipelines_tests import pictures
+from trr_pipelines_tests.support.archives import import_files, ledger_of, photo_ids, query, run, value
+from trr_pipelines_tests.support.backends import ADMIN_APP
+
+FILES = {"a.jpg": pictures.jpeg(), "b.jpg": pictures.jpeg(seed=1), "cut.jpg": pictures.jpeg()[:4000], "no.jpg": b"text"}
+
+
+@pytest.fixture
+def ids(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> dict[str, UUID]:
+    """Two good photos of a season, one cut short, and one that is no picture."""
+    batch = import_files(archive, tmp_path / "in", FILES, show="The Valley", season=2)
+    run(archive, batch, pool=render_pool)
+    return photo_ids(archive)
+
+
+def ask(client: httpx.Client, **wanted: object) -> httpx.Response:
+    return client.post("/api/v1/admin/reprocess", json=wanted, headers=ADMIN_APP)
+
+
+def due(archive: Archive) -> set[UUID]:
+    """The photos that the sensor of scattered work asks for."""
+    request = request_retries(archive.database, lambda _: True)
+    return set() if request is None else set(request.photo_ids)
+
+
+def test_one_photo_is_done_again_by_the_run_of_scattered_photos_and_by_no_batch(
+    client: httpx.Client, archive: Archive, ids: dict[str, UUID]
+) -> None:
+    path = f"/api/v1/admin/media-assets/{ids['a.jpg']}/reprocess"
+    answer = client.post(path, headers=ADMIN_APP)
+    assert (answer.status_code, answer.json()["reopened"]) == (202, ["base", "crop"])
+    assert client.post(path, headers=ADMIN_APP).json()["reopened"] == []
+    assert due(archive) == {ids["a.jpg"]}
+    assert request_batches(archive.database, lambda _: True) == []
+    tally = rerender_photos(archive, Scope(photo_ids=(ids["a.jpg"],)), "again", None).tally
+    assert (tally.complete, tally.objects_written, tally.rows_written) == (1, 0, 0)
+    assert ledger_of(archive, "a.jpg") == {"original": "complete", "base": "complete", "crop": "complete"}
+    assert due(archive) == set()
+    (row,) = query(archive.database, "select action, entity_id, new from core.audit_log")
+    assert (row["action"], row["entity_id"], row["new"]) == (
+        "reprocess", str(ids["a.jpg"]), {"reopened": ["base", "crop"]},
+    )  # fmt: skip
+
+
+def test_a_lost_object_is_stored_again(client: httpx.Client, archive: Archive, ids: dict[str, UUID]) -> None:
+    keys = [row["hosted_key"] for row in query(archive.database, "select hosted_key from core.media_asset_variants")]
+    archive.store.delete(keys)
+    assert ask(client, source="deadline").json()["photos"] == 4
+    rerender_photos(archive, Scope(photo_ids=tuple(ids.values())), "again", None)
+    assert all(archive.store.head(key) for key in keys)
+
+
+def test_of_failed_photos_only_what_failed_is_done_again(
+    client: httpx.Client, archive: Archive, ids: dict[str, UUID]
+) -> None:
+    reason = ledger_of(archive, "cut.jpg")["base"]
+    assert ask(client, reason=reason).json()["photos"] == 1
+    assert due(archive) == {ids["cut.jpg"]}
+    assert ledger_of(archive, "cut.jpg") == {"original": "complete", "base": "pending", "crop": "pending"}
+    assert ledger_of(archive, "no.jpg") == {"original": "not_an_image"}
+    assert ask(client, state="failed").json()["photos"] == 1
+    assert due(archive) == {ids["cut.jpg"], ids["no.jpg"]}
+
+
+def test_filters_narrow_each_other_and_a_show_counts_with_its_seasons(
+    client: httpx.Client, ids: dict[str, UUID]
+) -> None:
+    assert ask(client, show="the-valley", dry_run=True).json()["photos"] == 4
+    assert ask(client, show="the-valley", state="mirrored", dry_run=True).json()["photos"] == 2
+    assert ask(client, source="deadline", reason="not_an_image", dry_run=True).json()["photos"] == 1
+    assert ask(client, state="pending", dry_run=True).json()["photos"] == 0
+
+
+def test_a_dry_run_tells_the_price_and_changes_nothing(
+    client: httpx.Client, archive: Archive, ids: dict[str, UUID]
+) -> None:
+    answer = ask(client, state="mirrored", dry_run=True)
+    assert answer.status_code == 202
+    price = answer.json()
+    assert price["dry_run"] is True
+    assert price["bytes_to_read"] == len(FILES["a.jpg"]) + len(FILES["b.jpg"])
+    assert price["photos_per_second"] > 0
+    assert price["minutes"] == pytest.approx(2 / price["photos_per_second"] / 60, abs=0.1)
+    assert price["new_storage_bytes"] == 0
+    query(archive.database, "update core.variant_generations set recipe = 'older' where kind = 'base'")
+    sets = value(archive.database, "select sum(bytes)::bigint from core.media_asset_variants where crop_signature = ''")
+    assert ask(client, state="mirrored", dry_run=True).json()["new_storage_bytes"] == pytest.approx(sets, abs=1)
+    assert due(archive) == set()
+    assert value(archive.database, "select count(*) from core.audit_log") == 0
+
+
+def test_without_anything_rendered_the_price_is_unknown(client: httpx.Client, archive: Archive, tmp_path: Path) -> None:
+    import_files(archive, tmp_path / "in", {"a.jpg": FILES["a.jpg"]})
+    price = ask(client, source="deadline", dry_run=True).json()
+    assert (price["photos"], price["minutes"], price["new_storage_bytes"]) == (0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "named"),
+    [
+        ({}, "at least one"),
+        ({"dry_run": True}, "at least one"),
+        ({"state": "broken"}, "'broken'"),
+        ({"reason": "bad_luck"}, "'bad_luck'"),
+        ({"source": "nowhere"}, "'nowhere'"),
+        ({"show": "no-such-show"}, "'no-such-show'"),
+        ({"show": str(uuid4())}, "unknown show"),
+        ({"state": "failed", "who": "me"}, "who"),
+        ({"state": ""}, "state"),
+        ({"state": "failed", "dry_run": "true"}, "dry_run"),
+    ],
+)
+def test_what_does_not_exist_is_refused_by_name(client: httpx.Client, wanted: dict[str, object], named: str) -> None:
+    answer = ask(client, **wanted)
+    assert answer.status_code == 422
+    assert named in answer.json()["detail"]
+
+
+def test_an_unknown_photo_is_404(client: httpx.Client) -> None:
+    assert client.post(f"/api/v1/admin/media-assets/{uuid4()}/reprocess", headers=ADMIN_APP).status_code == 404
