@@ -13,19 +13,23 @@ from trr_pipelines.api import problems
 from trr_pipelines.api.auth import SECURITY_SCHEMES, Gate
 from trr_pipelines.api.metrics import Metrics
 from trr_pipelines.api.originals import OriginalUrls
-from trr_pipelines.api.routes import crops, entities, gallery, health, media, seeds
+from trr_pipelines.api.routes import assets, crops, entities, gallery, health, media, operations, reprocessing, seeds
+from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive
 from trr_pipelines.settings import load_settings
 from trr_pipelines.web.logs import RequestLog
 
-ROUTERS = (crops.router, entities.router, gallery.router, health.router, media.router, seeds.router)
+ROUTERS = tuple(
+    module.router for module in (assets, crops, entities, gallery, health, media, operations, reprocessing, seeds)
+)
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    with open_archive(app.state.settings, for_answers=True) as archive:
-        app.state.archive = archive
+    # Its one process starts with the first original that is replaced.
+    with open_archive(app.state.settings, for_answers=True) as archive, RenderPool(1) as pool:
+        app.state.archive, app.state.render_pool = archive, pool
         app.state.metrics.watch(archive)
         yield
 

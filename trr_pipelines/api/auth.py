@@ -26,6 +26,7 @@ from trr_pipelines.web.tokens import InvalidTokenError, IssuerUnreachableError, 
 SECRET_HEADER = "x-trr-internal-admin-secret"  # noqa: S105  the header's name
 ACTING_HEADER = "x-trr-acting-admin"
 _CALLERS_KEY = "x-callers"
+_JSON = "application/json"
 
 
 class CallerKind(StrEnum):
@@ -122,7 +123,7 @@ class GuardedRoute(APIRoute):
         if _CALLERS_KEY not in extra:
             raise ValueError(f"{self.path} does not say who may call it")
         allowed = [CallerKind(name) for name in extra[_CALLERS_KEY]]
-        media_type, limit = extra.get("x-body", ("application/json", 1_000_000))
+        media_type, limit = extra.get("x-body", (_JSON, 1_000_000))
 
         async def guarded(request: Request) -> Response:
             gate: Gate = request.app.state.gate
@@ -146,6 +147,9 @@ def open_to(*callers: CallerKind, errors: Sequence[int] = (), body: tuple[str, i
         common |= {400, 401, 403}
     if body is not None:
         extra["x-body"] = body
+        if body[0] != _JSON:
+            content = {body[0]: {"schema": {"type": "string", "format": "binary"}}}
+            extra["requestBody"] = {"required": True, "content": content}
     return {"openapi_extra": extra, "responses": declared(*common, *errors)}
 
 

@@ -1,4 +1,4 @@
-"""What routes ask for: the archive, the author of a change, where originals are."""
+"""What routes ask for: the archive, the author of a change, where originals are, who decodes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from trr_pipelines.api.auth import CurrentCaller
 from trr_pipelines.api.originals import OriginalUrls
 from trr_pipelines.catalogue.audit import Author
+from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
 
 
@@ -26,6 +27,12 @@ def _originals(request: Request) -> OriginalUrls:
     return originals
 
 
+def _pool(request: Request) -> RenderPool:
+    pool: RenderPool = request.app.state.render_pool
+    return pool
+
+
 CurrentArchive = Annotated[Archive, Depends(_archive)]
 CurrentAuthor = Annotated[Author, Depends(_author)]
 CurrentOriginals = Annotated[OriginalUrls, Depends(_originals)]
+CurrentPool = Annotated[RenderPool, Depends(_pool)]

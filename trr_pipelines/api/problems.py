@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
+from trr_pipelines.compute.pool import PoolClosedError
 from trr_pipelines.errors import (
     ConflictError,
     InputError,
@@ -56,10 +57,11 @@ def handle_problems(app: FastAPI) -> None:
     async def media(request: Request, error: MediaError) -> Response:
         is_permanent = isinstance(error, PermanentError)
         status = HTTPStatus.UNPROCESSABLE_ENTITY if is_permanent else HTTPStatus.SERVICE_UNAVAILABLE
-        return problem(request, status, str(error))
+        return problem(request, status, str(error), reason=str(error.reason))
 
+    @app.exception_handler(PoolClosedError)
     @app.exception_handler(SetupError)
-    async def not_ready(request: Request, error: SetupError) -> Response:
+    async def not_ready(request: Request, error: Exception) -> Response:
         return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     @app.exception_handler(psycopg.OperationalError)

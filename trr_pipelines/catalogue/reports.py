@@ -58,8 +58,14 @@ def status(conn: Connection) -> Row:
         "crops": _crops(conn),
         "failed_by_reason": dict(Counter(row["reason"] for row in failures).most_common()),
         "failed_by_source": dict(Counter(row["source"] for row in failures).most_common()),
-        "lag_seconds": round(_queries.lag_seconds(conn), 1),
+        "lag_seconds": lag_seconds(conn),
     }
+
+
+def lag_seconds(conn: Connection) -> float:
+    """Age in seconds of the oldest photo that waits for anything."""
+    seconds: float = _queries.lag_seconds(conn)
+    return round(seconds, 1)
 
 
 def _crops(conn: Connection) -> Row:

@@ -31,6 +31,7 @@ SCHEMA: dict[str, Any] = {
         "detail": {"type": "string", "description": "one sentence for people: the thing, the limit and the value"},
         "instance": {"type": "string", "description": "the path that was asked for"},
         "request_id": {"type": "string", "description": "find the request in the logs by it"},
+        "reason": {"type": "string", "description": "why a photo's bytes were refused: a reason code"},
         "errors": {
             "type": "array",
             "description": "422 only: each field that was refused",
@@ -58,6 +59,7 @@ def problem(
     *,
     headers: Mapping[str, str] | None = None,
     errors: list[dict[str, str]] | None = None,
+    reason: str | None = None,
 ) -> Response:
     """The answer that says `detail` under `status`."""
     body: dict[str, Any] = {
@@ -69,6 +71,8 @@ def problem(
     }
     if request_id := request.scope.get("request_id"):
         body["request_id"] = request_id
+    if reason is not None:
+        body["reason"] = reason
     if errors is not None:
         body["errors"] = errors
     extra = dict(headers or {})

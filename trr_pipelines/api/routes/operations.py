@@ -1,0 +1,62 @@
+"""What waits, fails and was saved, for those who keep the archive running."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
+from trr_pipelines.api.dependencies import CurrentArchive
+from trr_pipelines.pipeline.operations import read_operations
+
+router = APIRouter(route_class=GuardedRoute, tags=["operations"])
+
+
+class Queue(BaseModel):
+    """Work of one kind that has not ended: open, held by a run, waiting for another attempt, failed for good.
+
+    Of what is open or held, `asked_again` is what somebody asked to have done again.
+    """
+
+    waiting: int
+    running: int
+    retrying: int
+    ended_failed: int
+    asked_again: int
+
+
+class Failures(BaseModel):
+    """Failed photos of one source and reason."""
+
+    source: str
+    reason: str
+    photos: int
+
+
+class Saved(BaseModel):
+    """Bytes of one view of every card: of the originals, of the smallest cards, and the difference."""
+
+    photos: int
+    bytes_before: int
+    bytes_after: int
+    bytes_saved: int
+
+
+class Operations(BaseModel):
+    """The archive's operation in figures; `lag_seconds` is the age of the oldest photo that waits."""
+
+    queue: dict[str, Queue]
+    lag_seconds: float
+    failures: list[Failures]
+    failed_by_reason: dict[str, int]
+    failed_by_source: dict[str, int]
+    saved: Saved
+    backfills: list[dict[str, Any]]
+
+
+@router.get("/api/v1/admin/operations", **open_to(ADMIN, ADMIN_APP))
+def get_operations(archive: CurrentArchive) -> Operations:
+    """Queue and lag, failures by reason and source, bytes saved, backfills."""
+    return Operations(**read_operations(archive.database))

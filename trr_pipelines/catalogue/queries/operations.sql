@@ -1,0 +1,39 @@
+-- What the people who keep the archive running look at.
+
+-- name: queue()
+-- Work that has not ended, by kind: open, held by a run, waiting for its next attempt, parked for good.
+select kind,
+       count(*) filter (where state = 'pending' and (lease_until is null or lease_until < now())) as waiting,
+       count(*) filter (where state = 'pending' and lease_until >= now()) as running,
+       count(*) filter (where next_attempt_at is not null) as retrying,
+       count(*) filter (where state = 'failed' and next_attempt_at is null) as ended_failed,
+       count(*) filter (where asked_at is not null and state = 'pending') as asked_again
+from core.variant_generations
+where state <> 'complete'
+group by kind
+order by array_position(array['original', 'base', 'crop'], kind);
+
+-- name: failures(limit)
+-- Failed photos by source and reason, the most first; each photo counts once, with its earliest step that failed.
+select source, reason, count(*) as photos
+from (
+    select distinct on (g.media_asset_id) a.source, g.reason
+    from core.variant_generations g
+    join core.media_assets a on a.id = g.media_asset_id
+    where g.state = 'failed'
+    order by g.media_asset_id, array_position(array['original', 'base', 'crop'], g.kind)
+) as failed
+group by source, reason
+order by photos desc, source, reason
+limit :limit;
+
+-- name: saved()^
+-- Bytes of one view of every card: originals before, the smallest card after.
+select count(*) as photos, coalesce(sum(before), 0)::bigint as bytes_before, coalesce(sum(after), 0)::bigint as bytes_after
+from (
+    select a.bytes as before, min(v.bytes) as after
+    from core.media_assets a
+    join core.media_asset_variants v
+        on v.media_asset_id = a.id and v.variant_key = 'card' and v.superseded_at is null
+    group by a.id, a.bytes
+) as card;
