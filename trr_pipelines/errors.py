@@ -4,6 +4,7 @@
      ├── InputError        what a user gave cannot be used: a path, a manifest, a URL, an option
      │    ├── NotFoundError     it names something that is not there
      │    └── ConflictError     it was made for a state that has changed meanwhile
+     │         └── TakenDownError    it would bring back what was taken down
      ├── BackendError      the backend's answer cannot be used: nothing was written
      │    └── BackendUnavailableError   it did not answer, or not yet; asking later may help
      ├── SetupError        the surroundings are not ready: no database, an old schema, a port in use
@@ -59,6 +60,10 @@ class NotFoundError(InputError):
 
 class ConflictError(InputError):
     """What the user saw has changed meanwhile; nothing was written."""
+
+
+class TakenDownError(ConflictError):
+    """The bytes are those of a photo that was taken down; nothing may bring them back."""
 
 
 class BackendError(TrrError):

@@ -66,6 +66,11 @@ class Item:
     media_asset_id: UUID | None
 
 
+def lock_source(conn: Connection, source: str) -> None:
+    """Let imports of a source follow each other, and takedowns of its photos, to the end of the transaction."""
+    _queries.lock_source(conn, source=source)
+
+
 def known_photos(conn: Connection, source: str, urls: Sequence[str]) -> dict[str, UUID]:
     """The photos that these addresses of a source ended at in earlier imports."""
     rows = _queries.known_photos(conn, source=source, urls=list(urls))
@@ -78,7 +83,7 @@ def add_photos(conn: Connection, source: str, day: date, urls: Sequence[str], la
     Takes the source's lock to the end of the transaction, so that two imports neither create an address twice nor
     overfill a batch. Addresses that are known already come back with the photo they ended at.
     """
-    _queries.lock_source(conn, source=source)
+    lock_source(conn, source)
     known = known_photos(conn, source, urls)
     new = [url for url in dict.fromkeys(urls) if url not in known]
     batch_keys = _reserve(conn, source, day, lane, len(new))

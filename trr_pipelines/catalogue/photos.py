@@ -135,9 +135,14 @@ def register_original(conn: Connection, photo_id: UUID, original: Original) -> U
     return kept
 
 
+def hold_bytes(conn: Connection, sha256: str) -> None:
+    """Hold a hash to the end of the transaction: whoever brings the same bytes waits."""
+    _queries.lock_bytes(conn, sha256=sha256)
+
+
 def photo_with_bytes(conn: Connection, sha256: str) -> UUID | None:
     """The photo that has these bytes, or had them once. Holds the hash to the end of the transaction."""
-    _queries.lock_bytes(conn, sha256=sha256)
+    hold_bytes(conn, sha256)
     photo_id: UUID | None = _queries.photo_with_bytes(conn, sha256=sha256)
     return photo_id
 

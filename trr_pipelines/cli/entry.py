@@ -20,6 +20,7 @@ from trr_pipelines.cli import (
     rendering,
     reports,
     reprocessing,
+    takedown,
     upkeep,
 )
 from trr_pipelines.cli.shell import console, is_debug
@@ -32,7 +33,7 @@ app = typer.Typer(
     help="Photo derivatives for TRR: import, render, look after, and run it all on one machine.",
 )
 # The order of the help.
-for group in (importing, rendering, reports, photos, reprocessing, upkeep, local):
+for group in (importing, rendering, reports, photos, reprocessing, takedown, upkeep, local):
     app.add_typer(group.commands)
 app.add_typer(backfill.commands, name="backfill")
 app.add_typer(backfill.recipe_commands, name="recipe")

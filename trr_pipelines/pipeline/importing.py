@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import islice
@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 from uuid import UUID, uuid4
 
-from trr_pipelines.catalogue import imports
+from trr_pipelines.catalogue import imports, takedowns
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.imports import Item, Lane, Link, Target
 from trr_pipelines.pipeline.manifest import BadRow, ImportRow
@@ -53,13 +53,15 @@ def import_rows(
     batch_day = day or datetime.now(UTC).date()
     for chunk in _chunks(rows):
         checked = [_checked(row) for row in chunk]
-        counts = database.run(lambda conn, rows=checked: _enter(conn, summary.import_id, batch_day, lane, rows))  # type: ignore[misc]
+        entered = database.run(
+            lambda conn, rows=checked: enter_rows(conn, summary.import_id, batch_day, rows, lane)  # type: ignore[misc]
+        )
         summary.rows += len(chunk)
-        summary.created += counts.created
-        summary.known += counts.known
-        summary.links += counts.links
-        summary.rejected += [row for row in checked if isinstance(row, BadRow)]
-        summary.batches = sorted({*summary.batches, *counts.batches})
+        summary.created += entered.created
+        summary.known += entered.known
+        summary.links += entered.links
+        summary.rejected += entered.rejected
+        summary.batches = sorted({*summary.batches, *entered.batches})
         progress(summary.rows)
     return summary
 
@@ -92,41 +94,58 @@ def local_path(location: str) -> Path:
     return Path(os.fsdecode(unquote_to_bytes(urlsplit(location, allow_fragments=False).path)))
 
 
-@dataclass
-class _Counts:
-    created: int = 0
-    known: int = 0
-    links: int = 0
-    batches: set[str] = field(default_factory=set)
+@dataclass(frozen=True)
+class Entered:
+    """What rows came to: `items` has what became of each, in order, `rejected` those that could not be taken."""
+
+    created: int
+    known: int
+    links: int
+    items: list[Item]
+    rejected: list[BadRow]
+    batches: set[str]
 
 
-def _enter(conn: Connection, import_id: UUID, day: date, lane: Lane, rows: list[ImportRow | BadRow]) -> _Counts:
-    """One chunk, in one transaction."""
-    counts = _Counts()
-    items = [
-        Item(row.line, "", row.location, "rejected", row.problem[:1000], None)
-        for row in rows
-        if isinstance(row, BadRow)
-    ]
+def enter_rows(
+    conn: Connection, import_id: UUID, day: date, rows: Sequence[ImportRow | BadRow], lane: Lane = "live"
+) -> Entered:
+    """Enter rows in the caller's transaction. Addresses that were taken down are rejected."""
+    sources = sorted({row.source for row in rows if isinstance(row, ImportRow)})
+    for source in sources:
+        imports.lock_source(conn, source)
+    rows = _without_taken_down(conn, rows)
+    rejected = [row for row in rows if isinstance(row, BadRow)]
+    items = [Item(row.line, "", row.location, "rejected", row.problem[:1000], None) for row in rejected]
     good = [row for row in rows if isinstance(row, ImportRow)]
     targets = _Targets(conn)
     links: list[Link] = []
-    for source in sorted({row.source for row in good}):
+    created = 0
+    for source in sources:
         of_source = [row for row in good if row.source == source]
         added = imports.add_photos(conn, source, day, [row.location for row in of_source], lane)
         fresh = set(added.created)
-        counts.created += len(fresh)
-        counts.known += len(of_source) - len(fresh)
+        created += len(fresh)
         for row in of_source:
             photo = added.ids[row.location]
             outcome = "created" if row.location in fresh else "known"
             fresh.discard(row.location)
             items.append(Item(row.line, source, row.location, outcome, "", photo))
             links += [Link(photo, target, row.kind, row.position, row.caption, row.tags) for target in targets.of(row)]
-    counts.links = imports.add_links(conn, links)
+    items.sort(key=lambda item: item.line)
+    new_links = imports.add_links(conn, links)
     imports.add_items(conn, import_id, items)
-    counts.batches = imports.batches_of(conn, [item.media_asset_id for item in items])
-    return counts
+    batches = imports.batches_of(conn, [item.media_asset_id for item in items])
+    return Entered(created, len(good) - created, new_links, items, rejected, batches)
+
+
+def _without_taken_down(conn: Connection, rows: Sequence[ImportRow | BadRow]) -> list[ImportRow | BadRow]:
+    """The rows, with a BadRow in place of each whose address was taken down."""
+    addresses = [row.location for row in rows if isinstance(row, ImportRow)]
+    gone = takedowns.taken_down_addresses(conn, addresses)
+    return [
+        BadRow(row.line, "", takedowns.TAKEN_DOWN) if isinstance(row, ImportRow) and row.location in gone else row
+        for row in rows
+    ]
 
 
 class _Targets:
@@ -139,15 +158,15 @@ class _Targets:
         self._seasons: dict[tuple[UUID, int], UUID] = {}
 
     def of(self, row: ImportRow) -> list[Target]:
-        """A season stands for its show; a person comes on top."""
+        """A season stands for its show; people come on top."""
         targets = []
         if row.show:
             show = self._shows.get(row.show) or imports.ensure_show(self._conn, row.show)
             self._shows[row.show] = show
             targets.append(Target(show_id=show) if row.season is None else self._season(show, row.season))
-        if row.person:
-            person = self._people.get(row.person) or imports.ensure_person(self._conn, row.person)
-            self._people[row.person] = person
+        for name in row.people:
+            person = self._people.get(name) or imports.ensure_person(self._conn, name)
+            self._people[name] = person
             targets.append(Target(person_id=person))
         return targets
 

@@ -1,4 +1,4 @@
-"""What is to be imported: rows from a manifest (CSV or JSON lines) or from the files of a folder.
+"""What is to be imported: rows from a manifest (CSV or JSON lines), from the files of a folder, or from a request.
 
 Every row ends as an `ImportRow` or as a `BadRow` that says why; nothing is fetched or looked up here.
 """
@@ -30,6 +30,8 @@ MAX_LOCATION_BYTES = 2_000
 MAX_NAME = 300
 _LIMITS = {"path": MAX_URL, "url": MAX_URL, "show": MAX_NAME, "person": MAX_NAME}
 MAX_SEASON = 10_000
+REQUEST_FIELDS = ("source", "source_url", "show", "season", "people", "kind", "caption", "tags", "position")
+MAX_PEOPLE = 50
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class ImportRow:
     source: str
     show: str
     season: int | None
-    person: str
+    people: tuple[str, ...]
     kind: str
     caption: str
     tags: tuple[str, ...]
@@ -88,6 +90,23 @@ def read_rows(path: Path, defaults: Defaults) -> Iterator[ImportRow | BadRow]:
         records = _csv_records(path) if path.suffix.lower() == ".csv" else _json_records(path)
         return _manifest_rows(records, path, defaults)
     return iter([_row(1, {"path": str(path)}, Path(), defaults)])
+
+
+def rows_of_request(records: Iterable[Any]) -> Iterator[ImportRow | BadRow]:
+    """The rows of a request, counted from 1: objects with the fields of `REQUEST_FIELDS`, and http(s) URLs only."""
+    for line, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            yield BadRow(line, "", f"not an object but {type(record).__name__}")
+            continue
+        unknown = next((name for name in record if name not in REQUEST_FIELDS), None)
+        if unknown is not None:
+            yield BadRow(line, "", f"unknown field {unknown[:50]!r}; known are {', '.join(REQUEST_FIELDS)}")
+            continue
+        missing = next((name for name in ("source", "source_url") if not record.get(name)), None)
+        if missing is not None:
+            yield BadRow(line, "", f"{missing} is missing")
+            continue
+        yield _row(line, {**record, "url": record["source_url"]}, Path(), Defaults(""))
 
 
 def source_name(text: str) -> str:
@@ -201,10 +220,12 @@ def _unknown_column(columns: Iterable[str]) -> str:
 
 def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> ImportRow | BadRow:
     """A record with its defaults filled in, or what is wrong with it."""
-    shown = str(record.get("url") or record.get("path") or "")[:200]
+    location = record.get("url") or record.get("path")
+    shown = location[:200] if isinstance(location, str) else ""
     try:
         text = {name: _text(name, record.get(name)) for name in COLUMNS if name not in ("tags", "season", "position")}
-        shown_by_row = text["show"] or text["person"]
+        people = _people(text["person"], record.get("people"))
+        shown_by_row = text["show"] or people
         position = _whole_number("position", record.get("position"))
         return ImportRow(
             line=line,
@@ -213,7 +234,7 @@ def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> I
             # A row that names its own show or person means that one alone.
             show=text["show"] if shown_by_row else defaults.show,
             season=_season(record.get("season"), text["show"] or defaults.show, defaults.season),
-            person=text["person"] if shown_by_row else defaults.person,
+            people=people if shown_by_row else _people(defaults.person, None),
             kind=_kind(text["kind"] or defaults.kind),
             caption=text["caption"],
             tags=(*defaults.tags, *_tags(record.get("tags"))),
@@ -221,6 +242,8 @@ def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> I
         )
     except InputError as error:
         return BadRow(line, shown, str(error))
+    except RecursionError:  # from showing a value that is nested a thousand deep
+        return BadRow(line, "", "a value is nested too deeply")
 
 
 def _text(name: str, value: Any) -> str:
@@ -238,6 +261,15 @@ def _text(name: str, value: Any) -> str:
     except UnicodeEncodeError as error:
         raise InputError(f"{name} is not valid Unicode: {error.reason}") from None
     return value.strip()
+
+
+def _people(person: str, people: Any) -> tuple[str, ...]:
+    named = [] if people is None else people
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise InputError("people is not a list of names")
+    if len(named) > MAX_PEOPLE:
+        raise InputError(f"people has {len(named)} names, at most {MAX_PEOPLE} are allowed")
+    return tuple(dict.fromkeys(name for name in (person, *(_text("person", name) for name in named)) if name))
 
 
 def _location(text: dict[str, str], base: Path) -> str:

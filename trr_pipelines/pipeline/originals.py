@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from trr_pipelines.catalogue import ledger, photos, retention
+from trr_pipelines.catalogue import ledger, photos, retention, takedowns
 from trr_pipelines.catalogue.database import Connection
-from trr_pipelines.catalogue.ledger import Claim, Scope
+from trr_pipelines.catalogue.ledger import Claim, Scope, StaleResultError
 from trr_pipelines.catalogue.photos import Original, Photo
-from trr_pipelines.errors import Reason, RetryableError
+from trr_pipelines.errors import Reason, RetryableError, TakenDownError
 from trr_pipelines.imaging.decode import inspect
 from trr_pipelines.imaging.formats import FILE_TYPES
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.fetching import Fetcher, read_local
 from trr_pipelines.pipeline.importing import local_path
+from trr_pipelines.pipeline.takedown import forbid_late_bytes
 from trr_pipelines.pipeline.work import Outcome, Tally, Work, work_through
 from trr_pipelines.storage.keys import original_key
 
@@ -39,14 +40,20 @@ def mirror_originals(archive: Archive, scope: Scope, run_id: str) -> Tally:
 def store_original(archive: Archive, data: bytes) -> tuple[Original, bool]:
     """Store an original, untouched, under its hash: what to register, and whether the object is new.
 
-    Raises PermanentError for bytes that are no picture we take, and RetryableError where other bytes stand at its key,
-    which is damage.
+    Raises PermanentError for bytes that are no picture we take, TakenDownError for those that were taken down, and
+    RetryableError where other bytes stand at its key, which is damage.
     """
     info = inspect(data)
     file_type = FILE_TYPES[info.format]
     sha256 = hashlib.sha256(data).hexdigest()
     key = original_key(sha256, file_type.extension)
-    archive.database.run(lambda conn: retention.revive(conn, archive.store.bucket, [key]))
+
+    def prepare(conn: Connection) -> None:
+        if takedowns.content_is_taken_down(conn, sha256):
+            raise TakenDownError(takedowns.TAKEN_DOWN)
+        retention.revive(conn, archive.store.bucket, [key])
+
+    archive.database.run(prepare)
     stored = archive.store.put_if_absent(key, data, content_type=file_type.content_type, sha256=sha256)
     if stored.sha256 != sha256:
         raise RetryableError(
@@ -77,8 +84,17 @@ class _Mirror:
     def __call__(self, photo: Photo, claims: Sequence[Claim]) -> Outcome:
         (claim,) = claims
         data = self._read(photo.source_url)
-        original, is_new = store_original(self._archive, data)
-        kept = self._archive.database.run(lambda conn: self._register(conn, claim, original))
+        original: Original | None = None
+        try:
+            original, is_new = store_original(self._archive, data)
+            kept = self._archive.database.run(lambda conn: self._register(conn, claim, original))
+        except TakenDownError:
+            self._reject(claim, original)
+            return Outcome("taken_down", bytes_read=len(data))
+        except StaleResultError:
+            if original is not None:
+                forbid_late_bytes(self._archive, photo.id, original.sha256, original.hosted_key)
+            raise
         return Outcome(
             "complete" if kept else "duplicate",
             objects_written=int(is_new),
@@ -94,6 +110,20 @@ class _Mirror:
     def _register(self, conn: Connection, claim: Claim, original: Original) -> bool:
         """Whether the photo itself was kept; False when it was a duplicate."""
         ledger.complete(conn, claim, self._run_id)
+        photos.hold_bytes(conn, original.sha256)
+        if takedowns.content_is_taken_down(conn, original.sha256):
+            raise TakenDownError(takedowns.TAKEN_DOWN)
         kept = photos.register_original(conn, claim.photo_id, original)
         ledger.open_derivatives(conn, kept)
         return kept == claim.photo_id
+
+    def _reject(self, claim: Claim, original: Original | None) -> None:
+        """The bytes were taken down: the photo goes, and its rows of imports say why. No other photo has them."""
+
+        def reject(conn: Connection) -> None:
+            ledger.complete(conn, claim, self._run_id)
+            takedowns.reject_photo(conn, claim.photo_id)
+
+        self._archive.database.run(reject)
+        if original is not None:  # they were taken down while we stored them
+            self._archive.store.delete([original.hosted_key])

@@ -12,7 +12,7 @@ from typing import cast
 
 from trr_pipelines.catalogue import ledger, photos, retention
 from trr_pipelines.catalogue.database import Connection
-from trr_pipelines.catalogue.ledger import Claim, Kind, Scope
+from trr_pipelines.catalogue.ledger import Claim, Kind, Scope, StaleResultError
 from trr_pipelines.catalogue.photos import NO_CROP, CropRow, Looks, Photo, Variant
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.errors import Reason, RetryableError
@@ -23,6 +23,7 @@ from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.imaging.render import Rendered, RenderedVariant, RenderRequest
 from trr_pipelines.imaging.signature import crop_signature
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.takedown import discard_late_objects
 from trr_pipelines.pipeline.work import Outcome, Tally, Work, work_through
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.keys import crop_key, variant_key
@@ -147,8 +148,13 @@ class _Renderer:
             photos.mark_rendered(conn, photo.id, _looks(rendered))
             return written
 
+        try:
+            rows_written = self._archive.database.run(record)
+        except StaleResultError:
+            discard_late_objects(self._archive, photo.id, keys)
+            raise
         return Outcome(
-            rows_written=self._archive.database.run(record),
+            rows_written=rows_written,
             objects_written=len(created),
             bytes_read=bytes_read,
             bytes_written=sum(variant.bytes for variant in created),

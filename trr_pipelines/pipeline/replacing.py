@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
-from trr_pipelines.catalogue import audit, crops, ledger, photos
+from trr_pipelines.catalogue import audit, crops, ledger, photos, takedowns
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.crops import PhotoState
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.photos import CropRow, Original
 from trr_pipelines.compute.pool import RenderPool
-from trr_pipelines.errors import ConflictError, NotFoundError
+from trr_pipelines.errors import ConflictError, NotFoundError, TakenDownError
 from trr_pipelines.imaging.geometry import Crop, CropMode
 from trr_pipelines.imaging.render import RenderRequest
 from trr_pipelines.imaging.signature import crop_signature
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.originals import store_original
+from trr_pipelines.pipeline.takedown import forbid_late_bytes
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def replace_original(
 
     A good picture is never replaced by a bad one: `data` is decoded once, in a process of its own, before anything is
     written. Raises MediaError when that fails, NotFoundError for an unknown photo, and ConflictError for bytes that
-    another photo has.
+    another photo has or that were taken down.
     """
     if _state(archive, photo_id) is None:
         raise NotFoundError(f"no photo {photo_id}")
@@ -48,7 +49,11 @@ def replace_original(
             return replace_original(archive, photo_id, data, author=author, pool=own)
     pool.render(data, RenderRequest(base=None, crop_recipe=None), name=f"replacement of {photo_id}")
     original, _ = store_original(archive, data)
-    changed = archive.database.run(lambda conn: _record(conn, photo_id, original, author))
+    try:
+        changed = archive.database.run(lambda conn: _record(conn, photo_id, original, author))
+    except NotFoundError:
+        forbid_late_bytes(archive, photo_id, original.sha256, original.hosted_key)
+        raise
     return Replacement(photo_id, original.sha256, changed)
 
 
@@ -58,6 +63,8 @@ def _state(archive: Archive, photo_id: UUID) -> PhotoState | None:
 
 def _record(conn: Connection, photo_id: UUID, original: Original, author: Author) -> bool:
     holder = photos.photo_with_bytes(conn, original.sha256)
+    if takedowns.content_is_taken_down(conn, original.sha256):
+        raise TakenDownError(takedowns.TAKEN_DOWN)
     if holder not in (None, photo_id):
         raise ConflictError(f"these bytes are photo {holder} already; nothing was changed")
     photo = crops.lock_photo(conn, photo_id)

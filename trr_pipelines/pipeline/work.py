@@ -37,7 +37,7 @@ DATABASE_ERRORS = (psycopg.Error, PoolTimeout)
 class Outcome:
     """What became of one photo's work: how it ended, and what was read and written for it."""
 
-    ended: str = "complete"  # complete, duplicate, stale, or the reason code of the failure
+    ended: str = "complete"  # complete, duplicate, stale, taken_down, or the reason code of the failure
     objects_written: int = 0
     rows_written: int = 0
     bytes_read: int = 0
@@ -78,7 +78,7 @@ class Tally:
 
     @property
     def failed(self) -> int:
-        return sum(self.ended.values()) - self.complete - self.ended["stale"]
+        return sum(self.ended.values()) - self.complete - self.ended["stale"] - self.ended["taken_down"]
 
     @property
     def photos_per_second(self) -> float:

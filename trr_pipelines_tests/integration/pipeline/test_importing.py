@@ -18,7 +18,7 @@ from trr_pipelines.pipeline.importing import ImportSummary, import_rows, local_p
 from trr_pipelines.pipeline.manifest import Defaults, ImportRow, read_rows
 from trr_pipelines_tests.support.archives import DAY, import_path, query, value, write_files
 
-ROW = ImportRow(1, "https://photos.example/a.jpg", "deadline", "", None, "", "photo", "", (), 1)
+ROW = ImportRow(1, "https://photos.example/a.jpg", "deadline", "", None, (), "photo", "", (), 1)
 
 
 def import_records(archive: Archive, folder: Path, *records: object) -> ImportSummary:

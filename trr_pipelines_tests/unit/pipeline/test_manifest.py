@@ -69,7 +69,7 @@ def test_a_csv_row_says_everything_about_a_photo(tmp_path: Path) -> None:
         f'{URL},Bravo TV,The Valley,2,Ann Example,Video Still,"Hello, you",red; green ;;red,7\n',
     )
     assert only_row(path) == ImportRow(
-        2, URL, "bravo-tv", "The Valley", 2, "Ann Example", "video_still", "Hello, you", ("red", "green"), 7
+        2, URL, "bravo-tv", "The Valley", 2, ("Ann Example",), "video_still", "Hello, you", ("red", "green"), 7
     )
 
 
@@ -93,7 +93,7 @@ def test_what_a_row_leaves_out_comes_from_the_command_line(tmp_path: Path) -> No
 
 def test_a_row_that_names_its_own_person_is_not_linked_to_the_default_show(tmp_path: Path) -> None:
     row = only_row(csv_of(tmp_path, f"url,person\n{URL},Ann Example\n"), Defaults("deadline", show="The Valley"))
-    assert (row.show, row.person) == ("", "Ann Example")
+    assert (row.show, row.people) == ("", ("Ann Example",))
 
 
 def test_paths_are_relative_to_the_manifest(tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""Takedown: a photo, or every photo of a person, removed everywhere."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+
+from trr_pipelines.api.auth import ADMIN, GuardedRoute, open_to
+from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor
+from trr_pipelines.pipeline.takedown import Takedown, take_down_person, take_down_photo
+
+router = APIRouter(route_class=GuardedRoute, tags=["takedown"])
+
+DryRun = Annotated[Literal["true", "false"], Query(description="tell what would go, and remove nothing")]
+
+
+class TakenDown(BaseModel):
+    """What is gone, or would be: photos, their links, their objects, and the URLs that a CDN must purge."""
+
+    dry_run: bool
+    media_asset_ids: list[UUID]
+    links: int
+    objects: int
+    bytes: int
+    purge_urls: list[str]
+
+
+@router.delete("/api/v1/admin/media-assets/{id}", **open_to(ADMIN, errors=(404, 413, 415)))
+def delete_photo(id: UUID, archive: CurrentArchive, author: CurrentAuthor, dry_run: DryRun = "false") -> TakenDown:
+    """Take a photo down: every version, variant, link and crop of it. No import brings it back."""
+    return _answer(take_down_photo(archive, id, author=author, dry_run=dry_run == "true"))
+
+
+@router.delete("/api/v1/admin/people/{id}/photos", **open_to(ADMIN, errors=(404, 413, 415)))
+def delete_photos_of_person(
+    id: UUID, archive: CurrentArchive, author: CurrentAuthor, dry_run: DryRun = "false"
+) -> TakenDown:
+    """Take down every photo of a person, also where others are in it. The person's own row stays."""
+    return _answer(take_down_person(archive, id, author=author, dry_run=dry_run == "true"))
+
+
+def _answer(taken: Takedown) -> TakenDown:
+    return TakenDown(
+        dry_run=taken.dry_run,
+        media_asset_ids=list(taken.photo_ids),
+        links=taken.links,
+        objects=taken.objects,
+        bytes=taken.bytes,
+        purge_urls=list(taken.purge_urls),
+    )

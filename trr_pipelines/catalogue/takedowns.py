@@ -1,0 +1,117 @@
+"""What is taken down for good: rows of photos removed, and hashes by which no import brings them back.
+
+Deleting objects is `pipeline.takedown`'s. Nothing here keeps a name or an address: ids and SHA-256 only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from trr_pipelines.catalogue import imports, photos
+from trr_pipelines.catalogue.database import Connection, load_queries
+
+_queries = load_queries("takedowns.sql")
+
+TAKEN_DOWN: Final = "this photo was taken down; it is not imported again"
+
+
+@dataclass(frozen=True)
+class TakenDownPhoto:
+    """A photo's row, as it was: its batch, how many links it had, and whose photo it was."""
+
+    id: UUID
+    state: str
+    batch: str
+    links: int
+    person_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What stands of photos: their rows, and bytes by object key."""
+
+    photos: tuple[TakenDownPhoto, ...]
+    objects: dict[str, int]
+
+
+def person_exists(conn: Connection, person_id: UUID) -> bool:
+    """Whether there is a person of this id."""
+    return bool(_queries.person_exists(conn, person_id=person_id))
+
+
+def photos_of_person(conn: Connection, person_id: UUID, limit: int | None) -> list[UUID]:
+    """Photos that are linked to a person, in the order of their ids."""
+    return [row["media_asset_id"] for row in _queries.photos_of_person(conn, person_id=person_id, limit=limit)]
+
+
+def lock_extent(conn: Connection, bucket: str, photo_ids: Sequence[UUID]) -> Extent:
+    """What stands of these photos, locked to the end of the transaction; photos that are not there are left out.
+
+    Imports of their sources wait, and so does whatever arrives with their bytes.
+    """
+    ids = list(photo_ids)
+    for row in list(_queries.sources(conn, photo_ids=ids)):
+        imports.lock_source(conn, row["source"])
+    rows = list(_queries.lock_photos(conn, photo_ids=ids))
+    for row in list(_queries.contents(conn, photo_ids=ids)):
+        photos.hold_bytes(conn, row["sha256"])
+    links = {row["media_asset_id"]: row for row in _queries.links(conn, photo_ids=ids)}
+    found = []
+    for row in rows:
+        of_photo = links.get(row["id"], {"links": 0, "person_ids": []})
+        people = tuple(of_photo["person_ids"])
+        found.append(TakenDownPhoto(row["id"], row["state"], row["batch_key"], of_photo["links"], people))
+    objects = {row["hosted_key"]: row["bytes"] for row in _queries.objects(conn, bucket=bucket, photo_ids=ids)}
+    return Extent(tuple(found), objects)
+
+
+def remove(conn: Connection, bucket: str, extent: Extent) -> None:
+    """Remove every row of locked photos, keep their hashes, and put their objects on the removal list."""
+    ids = [photo.id for photo in extent.photos]
+    _queries.note_takedowns(conn, photo_ids=ids)
+    _queries.forget_addresses(conn, photo_ids=ids)
+    forget_contents(conn, [row["sha256"] for row in _queries.contents(conn, photo_ids=ids)])
+    _queries.scrub_items(conn, photo_ids=ids, detail=TAKEN_DOWN)
+    objects = json.dumps([{"hosted_key": key, "bytes": size} for key, size in extent.objects.items()])
+    _queries.list_objects(conn, bucket=bucket, objects=objects)
+    _queries.remove_retired(conn, photo_ids=ids)
+    _queries.remove_photos(conn, photo_ids=ids)
+
+
+def forget_contents(conn: Connection, hashes: Sequence[str]) -> None:
+    """Let no import bring these bytes (SHA-256 in hex) back."""
+    _queries.forget_contents(conn, contents=list(hashes))
+
+
+def reject_photo(conn: Connection, photo_id: UUID) -> None:
+    """Remove a photo whose bytes turned out to be taken down, and keep the hash of its address as well."""
+    _queries.forget_addresses(conn, photo_ids=[photo_id])
+    _queries.scrub_items(conn, photo_ids=[photo_id], detail=TAKEN_DOWN)
+    _queries.remove_photos(conn, photo_ids=[photo_id])
+
+
+def is_taken_down(conn: Connection, photo_id: UUID) -> bool:
+    """Whether there was a photo of this id that was taken down."""
+    return bool(_queries.is_taken_down(conn, photo_id=photo_id))
+
+
+def content_is_taken_down(conn: Connection, sha256: str) -> bool:
+    """Whether these bytes were taken down."""
+    return bool(list(_queries.fingerprints(conn, kind="content", hashes=[sha256])))
+
+
+def content_is_held(conn: Connection, sha256: str) -> bool:
+    """Whether some photo has these bytes, or had them once."""
+    return bool(_queries.content_is_held(conn, sha256=sha256))
+
+
+def taken_down_addresses(conn: Connection, addresses: Sequence[str]) -> set[str]:
+    """Those of the addresses whose photos were taken down."""
+    by_hash = {hashlib.sha256(address.encode()).hexdigest(): address for address in addresses}
+    found = _queries.fingerprints(conn, kind="address", hashes=list(by_hash))
+    return {by_hash[row["sha256"]] for row in found}

@@ -1,0 +1,36 @@
+"""`trr takedown`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from trr_pipelines.cli.arguments import shell_author
+from trr_pipelines.cli.shell import Json, human_bytes, opened_archive, print_json
+
+commands = typer.Typer()
+
+
+@commands.command(epilog="Example: trr takedown 1b4e28ba-2fa1-11d2-883f-0016d3cca427 --dry-run")
+def takedown(
+    what: Annotated[str, typer.Argument(metavar="PHOTO|PERSON", help="Id of a photo; id or slug of a person.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would go, and remove nothing.")] = False,
+    author: Annotated[str, typer.Option(help="Who takes down; the user of this shell when left out.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Remove a photo, or every photo of a person, everywhere and for good; prints the URLs that a CDN must purge."""
+    from trr_pipelines.pipeline.takedown import take_down
+
+    with opened_archive() as archive:
+        taken = take_down(archive, what, author=shell_author(author), dry_run=dry_run)
+    if as_json:
+        print_json(asdict(taken))
+        return
+    print(
+        f"{len(taken.photo_ids)} photos {'would be' if dry_run else 'are'} gone, with {taken.links} links, "
+        f"{taken.objects} objects, {human_bytes(taken.bytes)}"
+    )
+    for url in taken.purge_urls:
+        print(f"  purge: {url}")
