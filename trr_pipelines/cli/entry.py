@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import typer
 from rich.markup import escape
 
-from trr_pipelines.cli import backfill, database, importing, local, photos, rendering, reports, upkeep
+from trr_pipelines.cli import backfill, database, facebank, importing, local, photos, rendering, reports, upkeep
 from trr_pipelines.cli.shell import console, is_debug
 from trr_pipelines.errors import TrrError
 
@@ -26,6 +26,7 @@ for group in (importing, rendering, reports, photos, upkeep, local):
     app.add_typer(group.commands)
 app.add_typer(backfill.commands, name="backfill")
 app.add_typer(backfill.recipe_commands, name="recipe")
+app.add_typer(facebank.commands, name="facebank")
 app.add_typer(database.commands, name="db")
 
 

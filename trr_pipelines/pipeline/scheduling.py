@@ -81,7 +81,7 @@ def request_people(database: Database, has_run: IsInDagster) -> list[PersonReque
         people = facebank.people_to_import(conn, PEOPLE_PER_TICK)
         return [(person, dispatches.request(conn, facebank.scope_of(person))) for person in people]
 
-    asked = [(person, _fresh(database, request, has_run)) for person, request in database.run(ask)]
+    asked = [(person, fresh(database, request, has_run)) for person, request in database.run(ask)]
     return [PersonRequest(person, request.scope, request.run_key) for person, request in asked]
 
 
@@ -93,7 +93,7 @@ def request_removals(database: Database, has_run: IsInDagster) -> str | None:
         return dispatches.request(conn, facebank.REMOVALS_SCOPE) if waiting else None
 
     request = database.run(ask)
-    return None if request is None else _fresh(database, request, has_run).run_key
+    return None if request is None else fresh(database, request, has_run).run_key
 
 
 def _request_photos(
