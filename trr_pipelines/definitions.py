@@ -2,13 +2,26 @@
 
 from dagster import Definitions, in_process_executor
 
-from trr_pipelines.defs import assets, backfills, checks, jobs, retention, sensors
+from trr_pipelines.defs import assets, backfills, checks, facebank, jobs, retention, sensors
 from trr_pipelines.defs.resources import ArchiveResource, ArchiveS3Resource
 
 defs = Definitions(
-    assets=[assets.original_images, assets.derivatives, retention.superseded_variants, retention.removed_objects],
-    asset_checks=[*checks.checks, retention.nothing_listed_is_referenced],
-    jobs=[jobs.import_batch, jobs.rerender, backfills.start_backfill_job, retention.retention_job],
+    assets=[
+        assets.original_images,
+        assets.derivatives,
+        retention.superseded_variants,
+        retention.removed_objects,
+        facebank.facebank_images,
+    ],
+    asset_checks=[*checks.checks, retention.nothing_listed_is_referenced, *facebank.checks],
+    jobs=[
+        jobs.import_batch,
+        jobs.rerender,
+        backfills.start_backfill_job,
+        retention.retention_job,
+        facebank.facebank_import,
+        facebank.facebank_removal,
+    ],
     schedules=[retention.nightly_retention],
     sensors=[
         sensors.new_imports,
@@ -16,8 +29,12 @@ defs = Definitions(
         sensors.retry_failed,
         sensors.failed_runs,
         backfills.backfill_feed,
+        *facebank.sensors,
     ],
-    resources={"archive": ArchiveResource(s3=ArchiveS3Resource())},
+    resources={
+        "archive": ArchiveResource(s3=ArchiveS3Resource()),
+        "screenalytics": facebank.ScreenalyticsResource(),
+    },
     # Parallelism is inside the assets: a process per step costs 6-13 s of start-up for 0.2-0.5 s of ours.
     executor=in_process_executor,
 )

@@ -161,6 +161,11 @@ class Settings(BaseSettings):
         """The object store's URL, with the embedded default filled in."""
         return self.media_store or f"file:{self.home / 'media'}"
 
+    @property
+    def has_face_bank(self) -> bool:
+        """Whether there is a Screenalytics database: one that is given, or the embedded one beside the catalogue."""
+        return self.screenalytics_db_url is not None or self.database_url is None
+
     @cached_property
     def backend_url(self) -> str:
         """Where clients find the backend, without a slash at its end."""

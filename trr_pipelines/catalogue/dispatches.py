@@ -52,6 +52,11 @@ def is_ready(conn: Connection, scope: str) -> bool:
     return bool(_queries.is_ready(conn, scope=scope, max_failures=MAX_RUN_FAILURES))
 
 
+def is_free(conn: Connection, scope: str) -> bool:
+    """Whether no run holds the scope, and it neither waits out a backoff nor is parked."""
+    return is_ready(conn, scope) and bool(_queries.is_free(conn, scope=scope))
+
+
 def claim(conn: Connection, scope: str, run_id: str) -> None:
     """A run begins with the scope: later work is asked for under a new key."""
     _queries.claim(conn, scope=scope, run_id=run_id, lease_seconds=LEASE_SECONDS)

@@ -25,7 +25,7 @@ def upgrade(as_json: Json = False) -> None:
     if _has_catalogue(settings):
         before, after = schema.upgrade(database_url(settings))
         report["catalogue"] = {"before": before, "after": after}
-    if _has_face_bank(settings):
+    if settings.has_face_bank:
         before, after = FACE_BANK.upgrade(screenalytics_url(settings))
         report["face_bank"] = {"before": before, "after": after}
     if as_json:
@@ -41,8 +41,3 @@ def upgrade(as_json: Json = False) -> None:
 def _has_catalogue(settings: Settings) -> bool:
     """Not where only the face bank's URL is given: that is Screenalytics' deployment."""
     return settings.database_url is not None or settings.screenalytics_db_url is None
-
-
-def _has_face_bank(settings: Settings) -> bool:
-    """Not where only the catalogue's URL is given: that is the backend's deployment."""
-    return settings.screenalytics_db_url is not None or settings.database_url is None

@@ -14,6 +14,7 @@ from rich.markup import escape
 from trr_pipelines.cli import (
     backfill,
     database,
+    facebank,
     importing,
     local,
     photos,
@@ -37,6 +38,7 @@ for group in (importing, rendering, reports, photos, reprocessing, takedown, upk
     app.add_typer(group.commands)
 app.add_typer(backfill.commands, name="backfill")
 app.add_typer(backfill.recipe_commands, name="recipe")
+app.add_typer(facebank.commands, name="facebank")
 app.add_typer(database.commands, name="db")
 
 

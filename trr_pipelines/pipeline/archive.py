@@ -13,6 +13,7 @@ from typing import Any, Final
 from trr_pipelines.catalogue import schema
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.embedded import embedded_postgres
+from trr_pipelines.errors import SetupError
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.opening import open_store
 from trr_pipelines.storage.store import ObjectStore
@@ -53,7 +54,12 @@ def database_url(settings: Settings) -> str:
 
 
 def screenalytics_url(settings: Settings) -> str:
-    """The URL of the Screenalytics database; starts the embedded server where none was given."""
+    """The URL of the Screenalytics database; starts the embedded server where none was given.
+
+    Raises SetupError where the catalogue is given and this is not: the two are never guessed from one another.
+    """
+    if not settings.has_face_bank:
+        raise SetupError("SCREENALYTICS_DB_URL is not set")
     if settings.screenalytics_db_url is not None:
         return settings.screenalytics_db_url.get_secret_value()
     return _embedded_url(settings, "screenalytics")

@@ -9,16 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from trr_pipelines.catalogue import dispatches, imports, ledger
+from trr_pipelines.catalogue import dispatches, facebank, imports, ledger
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.errors import InputError
 
 BATCHES_PER_TICK = 10
 KEYS_PER_TICK = 1_000
 PHOTOS_PER_RUN = 1_000
+PEOPLE_PER_TICK = 10
 
 CROPS_SCOPE = "crops"
 RETRIES_SCOPE = "retries"
+REMOVALS_SCOPE = facebank.REMOVALS_SCOPE
 
 IsInDagster = Callable[[str], bool]
 """Asked with a run_key: whether a run of that key waits or is under way; with a partition key: whether it is known."""
@@ -29,6 +31,15 @@ class BatchRequest:
     """One batch to run."""
 
     batch: str
+    scope: str
+    run_key: str
+
+
+@dataclass(frozen=True)
+class PersonRequest:
+    """One person whose seeds the face bank has to hear of."""
+
+    person_id: UUID
     scope: str
     run_key: str
 
@@ -61,6 +72,28 @@ def request_crops(database: Database, has_run: IsInDagster) -> PhotosRequest | N
 def request_retries(database: Database, has_run: IsInDagster) -> PhotosRequest | None:
     """Photos whose next attempt is due, and those asked to be done again, all as one run."""
     return _request_photos(database, RETRIES_SCOPE, ledger.retries_due, has_run)
+
+
+def request_people(database: Database, has_run: IsInDagster) -> list[PersonRequest]:
+    """People whose seeds changed since the face bank was told; the same keys until their run has begun."""
+
+    def ask(conn: Connection) -> list[tuple[UUID, dispatches.Request]]:
+        people = facebank.people_to_import(conn, PEOPLE_PER_TICK)
+        return [(person, dispatches.request(conn, facebank.scope_of(person))) for person in people]
+
+    asked = [(person, fresh(database, request, has_run)) for person, request in database.run(ask)]
+    return [PersonRequest(person, request.scope, request.run_key) for person, request in asked]
+
+
+def request_removals(database: Database, has_run: IsInDagster) -> str | None:
+    """The run_key under which the face bank is to forget photos that are gone; None where there are none."""
+
+    def ask(conn: Connection) -> dispatches.Request | None:
+        waiting = facebank.removals(conn, 1) and dispatches.is_free(conn, facebank.REMOVALS_SCOPE)
+        return dispatches.request(conn, facebank.REMOVALS_SCOPE) if waiting else None
+
+    request = database.run(ask)
+    return None if request is None else fresh(database, request, has_run).run_key
 
 
 def _request_photos(

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from trr_pipelines.catalogue import audit, gallery, photos, retention, takedowns
+from trr_pipelines.catalogue import audit, photos, retention, takedowns
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.takedowns import Extent
 from trr_pipelines.errors import NotFoundError, Reason, RetryableError
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.entities import require_entity
 
 # A photo has a dozen objects: locks are held for about a second.
 PHOTOS_AT_ONCE = 100
@@ -44,7 +45,10 @@ def take_down(archive: Archive, what: str, *, author: Author, dry_run: bool = Fa
         named = None
 
     def find_person(conn: Connection) -> UUID | None:
-        return gallery.find_person(conn, named, what)
+        try:
+            return require_entity(conn, "person", named or what)
+        except NotFoundError:
+            return None
 
     person_id = archive.database.run(find_person)
     if person_id is not None:

@@ -15,6 +15,9 @@ select coalesce(
     (select (not_before is null or not_before <= now()) and failures < :max_failures
      from core.dispatches where scope = :scope), true);
 
+-- name: is_free(scope)$
+select coalesce((select lease_until is null or lease_until < now() from core.dispatches where scope = :scope), true);
+
 -- name: claim(scope, lease_seconds, run_id)!
 insert into core.dispatches (scope, epoch, lease_until, run_id)
 values (:scope, 2, now() + make_interval(secs => :lease_seconds), :run_id)

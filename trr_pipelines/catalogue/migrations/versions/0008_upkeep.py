@@ -3,7 +3,7 @@
 from trr_pipelines.catalogue.migrations.sql import run_sql_beside
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 
 
 def upgrade() -> None:

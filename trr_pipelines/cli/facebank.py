@@ -1,0 +1,148 @@
+"""`trr facebank`: photos of people into the face bank of Screenalytics, and what its reviewers say."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from trr_pipelines.cli.shell import Json, opened_archive, print_json
+from trr_pipelines.errors import InputError, TrrError
+from trr_pipelines.settings import Settings, load_settings
+
+commands = typer.Typer(no_args_is_help=True, help="The face bank of Screenalytics.")
+
+Person = Annotated[str, typer.Argument(help="Id of the person.")]
+Photo = Annotated[str, typer.Argument(help="Id of the photo.")]
+Author = Annotated[str, typer.Option(help="Who says so; the user of this shell when left out.")]
+
+
+@commands.command(epilog="Example: trr facebank sync --show the-valley --json")
+def sync(
+    show: Annotated[str, typer.Option(help="Slug of a show: everybody of its cast.")] = "",
+    person: Annotated[list[str] | None, typer.Option(help="Id of a person; may be given again.")] = None,
+    fall_back: Annotated[
+        bool, typer.Option("--fall-back/--no-fall-back", help="Without seeds, take all photos of a person.")
+    ] = True,
+    look_at: Annotated[int, typer.Option(help="How many new photos of each person to judge.", min=0)] = 200,
+    as_json: Json = False,
+) -> None:
+    """Import people's photos from the backend: the seeds, or where there surely are none, all.
+
+    Needs TRR_API_URL, SCREENALYTICS_SERVICE_TOKEN and SCREENALYTICS_DB_URL, and nothing else. A person who fails stops
+    nobody else; exit code 1 says that somebody did.
+    """
+    from trr_pipelines.screenalytics.bank import cast_of
+    from trr_pipelines.screenalytics.importing import import_facebank_images
+    from trr_pipelines.screenalytics.opening import open_client
+    from trr_pipelines.screenalytics.quality import look_at_new_photos
+
+    if bool(show) == bool(person):
+        raise InputError("give either --show SLUG or --person ID")
+    settings = load_settings()
+    named = [_parse_id(text, "person") for text in person or ()]
+    bank = _opened_bank(settings)
+    done: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
+    with open_client(_with_token(settings)) as client:
+        for one in named or cast_of(bank, show):
+            try:
+                report = import_facebank_images(bank, client, one, fall_back=fall_back).report()
+                look = look_at_new_photos(bank, one, limit=look_at) if look_at else None
+            except TrrError as error:
+                failed.append({"person_id": str(one), "error": str(error)})
+                continue
+            done.append(report | {"looked_at": look.photos if look else 0})
+    if as_json:
+        totals = {name: sum(one[name] for one in done) for name in ("inserted", "updated", "unchanged")}
+        print_json({"show": show or None, "people": done, "failed": failed, **totals})
+    else:
+        for line in done:
+            asked = " then ".join("seeds" if call["seed_only"] else "all" for call in line["calls"])
+            counts = ", ".join(f"{line[name]} {name}" for name in ("inserted", "updated", "unchanged"))
+            print(f"{line['person_id']}: {line['outcome']}, {counts} (asked for {asked})")
+        for failure in failed:
+            typer.echo(f"{failure['person_id']}: failed: {failure['error']}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@commands.command(epilog="Example: trr facebank cast --show the-valley")
+def cast(
+    show: Annotated[str, typer.Option(help="Slug of a show; all shows when left out.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Tell the face bank who is in the cast of which show. Runs where the catalogue is; Dagster's runs do so, too."""
+    from trr_pipelines.pipeline.facebank import cast_of_shows
+    from trr_pipelines.screenalytics.bank import put_cast
+
+    bank = _opened_bank(load_settings())
+    with opened_archive() as archive:
+        people = cast_of_shows(archive.database, show or None)
+    changed = put_cast(bank, people)
+    if as_json:
+        print_json({"people": len(people), "changed": changed})
+    else:
+        print(f"{len(people)} people, {changed} new or changed")
+
+
+@commands.command(epilog="Example: trr facebank forget")
+def forget(as_json: Json = False) -> None:
+    """Remove from the face bank what was taken down, without waiting for Dagster. Runs where the catalogue is."""
+    from trr_pipelines.pipeline.facebank import hand_over_removals
+    from trr_pipelines.screenalytics.bank import remove_photos
+
+    bank = _opened_bank(load_settings())
+    with opened_archive() as archive:
+        photos, rows = hand_over_removals(archive.database, lambda gone: remove_photos(bank, gone))
+    if as_json:
+        print_json({"photos_gone": photos, "rows_removed": rows})
+    else:
+        print(f"{rows} faces removed ({photos} photos are gone from the catalogue)")
+
+
+@commands.command(epilog="Example: trr facebank review PERSON PHOTO --approve")
+def review(
+    person: Person,
+    photo: Photo,
+    approve: Annotated[bool, typer.Option("--approve", help="This is the person, and a good picture.")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="Not to be learnt from.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="As if nobody had looked at it.")] = False,
+    not_this_person: Annotated[bool, typer.Option(help="Take it out; no import brings it back.")] = False,
+    author: Author = "",
+) -> None:
+    """Say what a face is worth. No import ever changes it."""
+    from trr_pipelines.screenalytics import bank as banks
+
+    if sum((approve, reject, undo, not_this_person)) != 1:
+        raise InputError("give one of --approve, --reject, --undo, --not-this-person")
+    ids = _parse_id(person, "person"), _parse_id(photo, "photo")
+    bank, who = _opened_bank(load_settings()), author or f"cli:{getpass.getuser()}"
+    if not_this_person:
+        banks.exclude(bank, *ids, author=who)
+    else:
+        banks.review(bank, *ids, approved=approve, rejected=reject, author=who)
+
+
+def _opened_bank(settings: Settings) -> Any:
+    from trr_pipelines.pipeline.archive import screenalytics_url
+    from trr_pipelines.screenalytics.opening import open_bank
+
+    return open_bank(screenalytics_url(settings), upgrade=settings.screenalytics_db_url is None)
+
+
+def _with_token(settings: Settings) -> Settings:
+    """The embedded default's own token is filled in only where everything is embedded, not beside a given backend."""
+    from trr_pipelines.credentials import with_credentials
+
+    is_embedded = not settings.api_url and settings.screenalytics_db_url is None
+    return with_credentials(settings) if is_embedded else settings
+
+
+def _parse_id(text: str, what: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InputError(f"the id of a {what} is a UUID, not {text[:80]!r}") from None

@@ -1,0 +1,212 @@
+"""The face bank in Dagster: a person's faces as an asset, checks, and the sensors that follow seeds and takedowns."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    AssetExecutionContext,
+    Config,
+    ConfigurableResource,
+    DefaultSensorStatus,
+    DynamicPartitionsDefinition,
+    MaterializeResult,
+    MetadataValue,
+    OpExecutionContext,
+    RunConfig,
+    RunRequest,
+    SensorEvaluationContext,
+    SensorResult,
+    asset,
+    asset_check,
+    define_asset_job,
+    job,
+    op,
+    sensor,
+)
+
+from trr_pipelines.credentials import with_credentials
+from trr_pipelines.defs.assets import OWNERS
+from trr_pipelines.defs.lanes import LANE_TAG, LIVE, SCOPE_TAG
+from trr_pipelines.defs.metadata import Metadata, table
+from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.defs.sensors import TICK_SECONDS, has_run
+from trr_pipelines.pipeline import facebank, scheduling
+from trr_pipelines.pipeline.archive import screenalytics_url
+from trr_pipelines.screenalytics import reports
+from trr_pipelines.screenalytics.bank import FaceBank, put_cast, remove_photos
+from trr_pipelines.screenalytics.client import BackendClient
+from trr_pipelines.screenalytics.importing import import_facebank_images
+from trr_pipelines.screenalytics.opening import open_bank, open_client
+from trr_pipelines.screenalytics.quality import PHOTOS_PER_LOOK, look_at_new_photos
+from trr_pipelines.screenalytics.reports import Claim
+from trr_pipelines.settings import load_settings
+
+NO_FACE_BANK = "SCREENALYTICS_DB_URL is not set"
+
+facebank_people = DynamicPartitionsDefinition(name="facebank_people")
+
+
+class ScreenalyticsResource(ConfigurableResource):  # type: ignore[type-arg]
+    """The face bank of `SCREENALYTICS_DB_URL`, and the backend at `TRR_API_URL` as Screenalytics may ask it.
+
+    `photos_per_look` limits the quality gate of one import; the next one goes on.
+    """
+
+    photos_per_look: int = PHOTOS_PER_LOOK
+
+    def bank(self) -> FaceBank:
+        """The face bank; the embedded one is brought to its newest schema."""
+        settings = load_settings()
+        return open_bank(screenalytics_url(settings), upgrade=settings.screenalytics_db_url is None)
+
+    def client(self) -> BackendClient:
+        """A client, for use in a `with` statement."""
+        return open_client(with_credentials(load_settings()))
+
+
+class ImportConfig(Config):
+    """`fall_back`: without seeds, take all photos; a sensor's run never does."""
+
+    fall_back: bool = True
+
+
+@asset(
+    partitions_def=facebank_people,
+    group_name="face_bank",
+    kinds={"python", "postgres"},
+    owners=OWNERS,
+    code_version="1",
+)
+def facebank_images(
+    context: AssetExecutionContext,
+    config: ImportConfig,
+    archive: ArchiveResource,
+    screenalytics: ScreenalyticsResource,
+) -> MaterializeResult[None]:
+    """A person's photos in the face bank of Screenalytics: the seeds that admins flagged, or, where there surely are
+    none, all of them. What reviewers said is never changed."""
+    person_id = UUID(context.partition_key)
+    database, bank = archive.get().database, screenalytics.bank()
+    version = facebank.begin_import(database, person_id, context.run.run_id)
+    with screenalytics.client() as client:
+        result = import_facebank_images(bank, client, person_id, fall_back=config.fall_back)
+    put_cast(bank, facebank.cast_around(database, person_id))
+    facebank.end_import(database, person_id, version, context.run.run_id)
+    look = look_at_new_photos(bank, person_id, limit=screenalytics.photos_per_look)
+    report = reports.person_report(bank, person_id)
+    metadata: Metadata = {
+        **({"faces": MetadataValue.md(f"![faces]({report.sheet})")} if report.sheet else {}),
+        "dagster/partition_row_count": report.numbers["images"],
+        **report.numbers,
+        "outcome": str(result.outcome),
+        "calls": table(result.report()["calls"]),
+        "run_calls": len(result.calls),
+        **{f"run_{name}": getattr(result, name) for name in ("inserted", "updated", "unchanged", "unflagged")},
+        **{f"run_skipped_{reason}": count for reason, count in result.skipped.items()},
+        "run_looked_at": look.photos,
+        "run_unreachable": look.unreachable,
+    }
+    if report.quality:
+        metadata["quality"] = table(report.quality)
+    return MaterializeResult(metadata=metadata)
+
+
+def _result(claim: Claim, severity: AssetCheckSeverity) -> AssetCheckResult:
+    metadata: Metadata = {"looked_at": claim.looked_at, "broken": len(claim.broken), **claim.numbers}
+    if claim.broken:
+        metadata["where"] = table(claim.broken)
+    return AssetCheckResult(passed=not claim.broken, severity=severity, metadata=metadata)
+
+
+def _check_of(look: Callable[[FaceBank, UUID], Claim]) -> AssetChecksDefinition:
+    @asset_check(
+        asset=facebank_images,
+        name=look.__name__,
+        description=look.__doc__,
+        blocking=True,
+        partitions_def=facebank_people,
+    )
+    def check(context: AssetCheckExecutionContext, screenalytics: ScreenalyticsResource) -> AssetCheckResult:
+        return _result(look(screenalytics.bank(), UUID(context.partition_key)), AssetCheckSeverity.ERROR)
+
+    return check
+
+
+@asset_check(asset=facebank_images, description=reports.seeds_match_backend.__doc__, partitions_def=facebank_people)
+def seeds_match_backend(context: AssetCheckExecutionContext, screenalytics: ScreenalyticsResource) -> AssetCheckResult:
+    with screenalytics.client() as client:
+        claim = reports.seeds_match_backend(screenalytics.bank(), client, UUID(context.partition_key))
+    # A toggle between the import and this look is no fault: its own import follows.
+    return _result(claim, AssetCheckSeverity.WARN)
+
+
+checks = [_check_of(reports.no_duplicate_faces), _check_of(reports.approvals_untouched), seeds_match_backend]
+
+facebank_import = define_asset_job(
+    "facebank_import",
+    selection=[facebank_images],
+    description="One person's photos into the face bank of Screenalytics, and checks of what stands there.",
+    tags={LANE_TAG: LIVE},
+)
+
+
+@op(description="Remove from the face bank what is gone from the catalogue.")
+def remove_gone_faces(
+    context: OpExecutionContext, archive: ArchiveResource, screenalytics: ScreenalyticsResource
+) -> None:
+    bank = screenalytics.bank()
+    photos, rows = facebank.hand_over_removals(
+        archive.get().database, lambda gone: remove_photos(bank, gone), run_id=context.run_id
+    )
+    context.add_output_metadata({"photos_gone": photos, "rows_removed": rows})
+
+
+@job(description="Photos that were taken down disappear from the face bank as well.", tags={LANE_TAG: LIVE})
+def facebank_removal() -> None:
+    remove_gone_faces()
+
+
+@sensor(job=facebank_import, minimum_interval_seconds=TICK_SECONDS, default_status=DefaultSensorStatus.RUNNING)
+def facebank_seeds(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
+    """Asks for a run of each person whose seeds changed since the face bank was told. It never falls back: taking a
+    last flag away must not bring in everything else."""
+    if not load_settings().has_face_bank:
+        return SensorResult(skip_reason=NO_FACE_BANK)
+    requests = scheduling.request_people(archive.get().database, has_run(context.instance))
+    if not requests:
+        return SensorResult(skip_reason="nothing is due")
+    people = [str(request.person_id) for request in requests]
+    known = {key for key in people if context.instance.has_dynamic_partition(str(facebank_people.name), key)}
+    config = RunConfig(ops={"facebank_images": ImportConfig(fall_back=False)})
+    return SensorResult(
+        run_requests=[
+            RunRequest(
+                run_key=request.run_key,
+                partition_key=str(request.person_id),
+                run_config=config,
+                tags={SCOPE_TAG: request.scope},
+            )
+            for request in requests
+        ],
+        dynamic_partitions_requests=[facebank_people.build_add_request([key for key in people if key not in known])]
+        if len(known) < len(people)
+        else [],
+    )
+
+
+@sensor(job=facebank_removal, minimum_interval_seconds=TICK_SECONDS, default_status=DefaultSensorStatus.RUNNING)
+def facebank_removals(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
+    """Asks for one run while photos are gone that the face bank may still have."""
+    if not load_settings().has_face_bank:
+        return SensorResult(skip_reason=NO_FACE_BANK)
+    run_key = scheduling.request_removals(archive.get().database, has_run(context.instance))
+    if run_key is None:
+        return SensorResult(skip_reason="nothing is due")
+    return SensorResult(run_requests=[RunRequest(run_key=run_key, tags={SCOPE_TAG: scheduling.REMOVALS_SCOPE})])
+
+
+sensors = [facebank_seeds, facebank_removals]

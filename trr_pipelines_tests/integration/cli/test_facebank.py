@@ -1,0 +1,160 @@
+"""`trr facebank` as a user of Screenalytics runs it: a process with three settings, a backend over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from trr_pipelines.api.app import create_app
+from trr_pipelines.catalogue.database import Database
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.screenalytics.bank import FaceBank, put_cast
+from trr_pipelines_tests.support import backends
+from trr_pipelines_tests.support.face_banks import add_person, add_photos, bank_query, bank_rows
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def backend(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    for name, value in backends.environment(archive).items():
+        monkeypatch.setenv(name, value)
+    with backends.serving(create_app()) as client:
+        yield client
+
+
+@pytest.fixture
+def facebank(backend: httpx.Client, bank: FaceBank, tmp_path: Path) -> Run:
+    """Runs `trr facebank …` with nothing but what Screenalytics needs, in a folder of its own."""
+    folder = tmp_path / "screenalytics"
+    folder.mkdir()
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        settings = {
+            "TRR_API_URL": str(backend.base_url),
+            "SCREENALYTICS_SERVICE_TOKEN": backends.SCREENALYTICS_TOKEN,
+            "SCREENALYTICS_DB_URL": bank.url.get_secret_value(),
+        } | environment
+        ended = subprocess.run(
+            [sys.executable, "-m", "trr_pipelines", "facebank", *arguments],
+            env={"PATH": os.environ["PATH"], "HOME": str(folder)} | {k: v for k, v in settings.items() if v},
+            cwd=folder, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert "Traceback" not in ended.stderr
+        assert list(folder.iterdir()) == []  # no embedded default was started, no secrets were made
+        return ended
+
+    return run
+
+
+def answer(ended: subprocess.CompletedProcess[str], code: int = 0) -> Any:
+    assert ended.returncode == code, ended
+    return json.loads(ended.stdout)
+
+
+def test_a_person_is_synced_with_three_settings_and_again_without_a_change(
+    facebank: Run, bank: FaceBank, database: Database
+) -> None:
+    person = add_person(database)
+    add_photos(database, person, 3, seeds=1)
+    first = answer(facebank("sync", "--person", str(person), "--look-at", "0", "--json"))
+    (report,) = first["people"]
+    assert (report["outcome"], report["inserted"], first["failed"]) == ("seeded", 1, [])
+    assert report["calls"] == [{"seed_only": True, "page": 0, "status": 200}]
+    again = answer(facebank("sync", "--person", str(person), "--look-at", "0", "--json"))
+    assert (again["inserted"], again["updated"], again["unchanged"]) == (0, 0, 1)
+
+
+def test_a_show_is_its_cast_and_one_who_fails_stops_nobody(facebank: Run, bank: FaceBank, database: Database) -> None:
+    people = [add_person(database, f"Person {name}") for name in ("A", "B")]
+    add_photos(database, people[0], 2, seeds=1)
+    add_photos(database, people[1], 2, start=10)
+    stranger = uuid4()
+    put_cast(
+        bank,
+        [{"id": one, "full_name": f"{one}", "shows": ["the-valley"]} for one in [*people, stranger]],
+    )
+    ended = facebank("sync", "--show", "the-valley", "--look-at", "0", "--json", DB_URL="")
+    report = answer(ended, 1)
+    assert {UUID(one["person_id"]): one["outcome"] for one in report["people"]} == {
+        people[0]: "seeded",
+        people[1]: "fallback_unseeded",
+    }
+    assert [UUID(one["person_id"]) for one in report["failed"]] == [stranger]
+    assert len(bank_rows(bank)) == 3
+
+
+@pytest.mark.parametrize(
+    ("environment", "part"),
+    [
+        ({"SCREENALYTICS_SERVICE_TOKEN": ""}, "SCREENALYTICS_SERVICE_TOKEN is not set"),
+        ({"SCREENALYTICS_DB_URL": "postgresql://u:hunter2@127.0.0.1:1/x"}, "cannot reach the Screenalytics database"),
+        ({"SCREENALYTICS_DB_URL": "mysql://u:hunter2@db/x"}, "SCREENALYTICS_DB_URL: "),
+        ({"SCREENALYTICS_DB_URL": "", "DB_URL": "mysql://u:hunter2@db/x"}, "DB_URL: "),
+        ({"TRR_API_URL": "ftp://x"}, "TRR_API_URL: "),
+    ],
+)
+def test_what_is_missing_or_wrong_is_one_line(facebank: Run, environment: dict[str, str], part: str) -> None:
+    ended = facebank("sync", "--person", str(uuid4()), **environment)
+    assert ended.returncode == 1
+    assert part in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert "hunter2" not in ended.stderr
+
+
+def test_a_missing_relation_is_one_line_with_the_command_that_mends_it(facebank: Run, bank: FaceBank) -> None:
+    bank_query(bank, "drop table person cascade")
+    ended = facebank("sync", "--show", "the-valley")
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert 'has no relation "person"; run: trr db upgrade' in ended.stderr
+
+
+def test_a_show_that_nobody_told_of_is_refused_by_name(facebank: Run) -> None:
+    ended = facebank("sync", "--show", "no-such-show")
+    assert ended.returncode == 1
+    assert "knows no cast of the show 'no-such-show'" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--show", "a", "--person", str(uuid4())), ("--person", "somebody")])
+def test_wrong_usage_is_one_line(facebank: Run, arguments: tuple[str, ...]) -> None:
+    ended = facebank("sync", *arguments)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+
+
+def test_the_general_name_of_the_database_works_as_well(facebank: Run, bank: FaceBank, database: Database) -> None:
+    person = add_person(database)
+    url = bank.url.get_secret_value()
+    assert answer(facebank("sync", "--person", str(person), "--json", SCREENALYTICS_DB_URL="", DB_URL=url))["people"]
+
+
+def test_reviews_are_kept_and_an_exclusion_is_durable(facebank: Run, bank: FaceBank, database: Database) -> None:
+    person = add_person(database)
+    kept, wrong = add_photos(database, person, 2, seeds=2)
+    sync = ("sync", "--person", str(person), "--look-at", "0", "--json")
+    facebank(*sync)
+    assert facebank("review", str(person), str(kept.media_asset_id), "--approve").returncode == 0
+    assert facebank("review", str(person), str(wrong.media_asset_id), "--not-this-person").returncode == 0
+    assert answer(facebank(*sync))["people"][0]["skipped"] == {"excluded": 1}
+    assert {link: row["approved"] for link, row in bank_rows(bank).items()} == {kept.link_id: True}
+
+
+def test_where_the_catalogue_is_casts_are_told_and_takedowns_followed(
+    facebank: Run, bank: FaceBank, database: Database, archive: Archive
+) -> None:
+    person = add_person(database)
+    photo = add_photos(database, person, 1, seeds=1)[0]
+    with_catalogue = backends.environment(archive)
+    facebank("sync", "--person", str(person), "--look-at", "0")
+    database.run(lambda conn: conn.execute("delete from core.media_assets where id = %s", [photo.media_asset_id]))
+    assert answer(facebank("forget", "--json", **with_catalogue)) == {"photos_gone": 1, "rows_removed": 1}
+    assert answer(facebank("cast", "--json", **with_catalogue)) == {"people": 0, "changed": 0}
+    assert bank_rows(bank) == {}
