@@ -28,7 +28,8 @@ from quality import Likeness, Reference
 
 from trr_pipelines.imaging.decode import decode
 from trr_pipelines.imaging.encode import encode
-from trr_pipelines.imaging.recipes import BASE, EncoderOptions
+from trr_pipelines.imaging.recipes import BASE, EncoderOptions, Recipe
+from trr_pipelines.imaging.render import Rendered, RenderRequest, render
 from trr_pipelines.samples import write_samples
 
 # What plain use of sharp gives: its WebP effort, and the qualities that are usual for these sizes.
@@ -61,7 +62,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The tables of docs/fidelity.md.")
     parser.add_argument("--photos", type=Path, help="folder of photos; without it, the sample archive")
     parser.add_argument("--width", type=int, default=720, help="pixels in width for the table of settings")
+    parser.add_argument("--limit", type=int, help="no more photos than this, evenly from the folder")
     parser.add_argument("--skip-settings", action="store_true", help="only the table of what is delivered")
+    parser.add_argument("--skip-delivered", action="store_true", help="only the table of settings")
     arguments = parser.parse_args()
     folder = arguments.photos or write_samples(BENCH / "samples").parent
     with ProcessPoolExecutor() as processes:
@@ -71,14 +74,17 @@ def main() -> None:
             for photo, see_through in zip(photos, processes.map(_is_transparent, photos), strict=True)
             if not see_through
         ]
-        print(f"{len(opaque)} photos without alpha\n")
-        print_delivered(opaque, processes)
+        count = min(arguments.limit or len(opaque), len(opaque))
+        opaque = [opaque[at * len(opaque) // count] for at in range(count)]
+        print(f"{len(opaque)} photos without alpha\n", flush=True)
+        if not arguments.skip_delivered:
+            print_delivered(opaque, processes)
         if not arguments.skip_settings:
             print_settings(opaque, arguments.width, processes)
 
 
 def print_delivered(photos: list[Path], processes: ProcessPoolExecutor) -> None:
-    """Sizes and likenesses of the six files of every photo, as both sides make them."""
+    """Sizes and likenesses of the six files of every photo, as each side makes them, and of our AVIFs beside them."""
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trr-fidelity-")))
         listing = scratch / "photos.txt"
@@ -86,29 +92,57 @@ def print_delivered(photos: list[Path], processes: ProcessPoolExecutor) -> None:
         kept = {}
         for name, popen in started(listing, SHARP_EFFORT, USUAL):
             side = Side(name, stack.enter_context(popen))
-            if name != "pyvips":
-                kept[name] = scratch / name
-                kept[name].mkdir()
-                side.round(kept[name])
+            kept[name] = scratch / name
+            kept[name].mkdir()
+            side.round(kept[name])
             side.process.kill()
         rows = list(processes.map(_delivered, photos, [kept] * len(photos)))
 
-    print("| output | MB ours | MB sharp | SSIM ours | SSIM sharp | MS-SSIM | MS-SSIM | chroma dB | chroma dB |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    measures = ("MB", "SSIM", "MS-SSIM", "chroma dB")
+    print(f"| output | {' | '.join(f'{measure} {name}' for measure in measures for name in kept)} |")
+    print("|---" * (1 + len(measures) * len(kept)) + "|")
     outputs = [f"{key}.{image_format}" for key in OURS for image_format in BASE.formats]
     for output in [*outputs, "all"]:
-        measured = {
-            name: [row[name][one] for row in rows for one in (outputs if output == "all" else [output])]
-            for name in kept
-        }
-        bytes_of = {name: sum(one.bytes for one in ones) for name, ones in measured.items()}
-        like = {name: Likeness.mean(one.likeness for one in ones) for name, ones in measured.items()}
-        cells = [f"{size / 1e6:.2f}" for size in bytes_of.values()]
-        cells += [f"{one.ssim:.4f}" for one in like.values()] + [f"{one.ms_ssim:.4f}" for one in like.values()]
-        cells += [f"{one.chroma_psnr:.2f}" for one in like.values()]
+        chosen = outputs if output == "all" else [output]
+        totals = {name: _total([row[name][one] for row in rows for one in chosen]) for name in kept}
+        cells = [f"{total.bytes / 1e6:.2f}" for total in totals.values()]
+        cells += [f"{total.likeness.ssim:.4f}" for total in totals.values()]
+        cells += [f"{total.likeness.ms_ssim:.4f}" for total in totals.values()]
+        cells += [f"{total.likeness.chroma_psnr:.2f}" for total in totals.values()]
         print(f"| {output} | {' | '.join(cells)} |")
-    ours, theirs = bytes_of.values()
-    print(f"\nOurs are {ours / theirs:.3f} of sharp's bytes.\n")
+    for name, total in totals.items():
+        if name != "ours":
+            print(f"\nOurs are {totals['ours'].bytes / total.bytes:.3f} of {name}'s bytes.")
+    _print_avif(rows, totals)
+
+
+def _print_avif(rows: list[dict[str, dict[str, Measured]]], totals: dict[str, Measured]) -> None:
+    """The AVIFs, one file for each size, beside the WebPs and the JPEGs of every side."""
+    avif = _total([one for row in rows for one in row["avif"].values()])
+    print("\n| AVIF | MB | SSIM | MS-SSIM | chroma dB | CPU s of rendering with it | without |")
+    print("|---|---|---|---|---|---|---|")
+    with_avif = sum(one.cpu for row in rows for one in row["avif"].values())
+    without = sum(one.cpu for row in rows for one in row["ours"].values())
+    like = avif.likeness
+    print(
+        f"| all sizes | {avif.bytes / 1e6:.2f} | {like.ssim:.4f} | {like.ms_ssim:.4f} | {like.chroma_psnr:.2f}"
+        f" | {with_avif:.1f} | {without:.1f} |"
+    )
+    for name in totals:
+        per_format = {
+            image_format: sum(row[name][f"{key}.{image_format}"].bytes for row in rows for key in OURS)
+            for image_format in BASE.formats
+        }
+        shares = [f"{avif.bytes / size:.3f} of {image_format}" for image_format, size in per_format.items()]
+        shares.append(f"{avif.bytes / sum(per_format.values()) * len(per_format):.3f} of their mean")
+        print(f"\nBytes of AVIF beside {name}: {', '.join(shares)}.")
+
+
+def _total(ones: list[Measured]) -> Measured:
+    """Sums of bytes and CPU, means of likeness."""
+    return Measured(
+        sum(one.bytes for one in ones), sum(one.cpu for one in ones), Likeness.mean(one.likeness for one in ones)
+    )
 
 
 def print_settings(photos: list[Path], width: int, processes: ProcessPoolExecutor) -> None:
@@ -170,15 +204,27 @@ def _curve(setting: Setting, rows: list[dict[tuple[str, int], Measured]]) -> Cur
 
 
 def _delivered(photo: Path, kept: dict[str, Path]) -> dict[str, dict[str, Measured]]:
+    """By side and output; `avif` is ours as well. CPU is that of rendering all of a photo, spread over its outputs."""
     reference = Reference(photo)
     result: dict[str, dict[str, Measured]] = {}
     for name, folder in kept.items():
-        result[name] = {}
-        for file in folder.glob(f"{photo.name}.*"):
-            data = file.read_bytes()
-            output = file.name.removeprefix(f"{photo.name}.")
-            result[name][output] = Measured(len(data), 0.0, reference.likeness(data))
+        files = {file.name.removeprefix(f"{photo.name}."): file for file in folder.glob(f"{photo.name}.*")}
+        cpu = _rendered(photo, BASE)[1] / len(files) if name == "ours" else 0.0
+        result[name] = {output: _compared(reference, file.read_bytes(), cpu) for output, file in files.items()}
+    rendered, cpu = _rendered(photo, replace(BASE, formats=(*BASE.formats, "avif")))
+    avif = [variant for variant in rendered.variants if variant.format == "avif"]
+    result["avif"] = {one.variant_key: _compared(reference, one.data, cpu / len(avif)) for one in avif}
     return result
+
+
+def _rendered(photo: Path, recipe: Recipe) -> tuple[Rendered, float]:
+    """What is made of the photo, and the CPU seconds it took."""
+    data, began = photo.read_bytes(), time.process_time()
+    return render(data, RenderRequest(recipe, None)), time.process_time() - began
+
+
+def _compared(reference: Reference, data: bytes, cpu: float) -> Measured:
+    return Measured(len(data), cpu, reference.likeness(data))
 
 
 def _with_all_settings(photo: Path, width: int) -> dict[tuple[str, int], Measured]:
