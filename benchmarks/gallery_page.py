@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,7 +84,7 @@ def _filled(server: EmbeddedPostgres, assets: int) -> str:
 def _measure(url: str, assets: int, pages: int, scratch: Path) -> None:
     with (
         psycopg.connect(url, row_factory=dict_row, prepare_threshold=None) as conn,
-        _api(url, scratch) as client,
+        serving(url, scratch, SECRETS) as client,
     ):
         conn.autocommit = True
         first = f"{READ_GALLERIES:06}"
@@ -108,10 +108,10 @@ def _measure(url: str, assets: int, pages: int, scratch: Path) -> None:
 
 
 @contextmanager
-def _api(url: str, scratch: Path) -> Iterator[httpx.Client]:
+def serving(url: str, scratch: Path, settings: Mapping[str, str]) -> Iterator[httpx.Client]:
     """The backend in a process of its own, over this catalogue."""
     port = free_port()
-    environment = {"TRR_HOME": str(scratch / "api"), "TRR_DATABASE_URL": url, "PATH": "/usr/bin:/bin", **SECRETS}
+    environment = {"TRR_HOME": str(scratch / "api"), "TRR_DATABASE_URL": url, "PATH": "/usr/bin:/bin", **settings}
     command = [sys.executable, "-m", "trr_pipelines.api", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)  # it logs each request
     try:
