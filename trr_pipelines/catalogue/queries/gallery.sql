@@ -6,10 +6,11 @@ select id, number from core.seasons where show_id = :show_id order by number;
 -- planned, and with them the joins that only they need; each entity is read in the order of an index, so that a page
 -- costs what it shows and not what the gallery holds.
 with page as (
-    select found.link_id, found.position, found.created_at
+    select found.*
     from unnest(:entities::uuid[]) as gallery (entity_id)
     cross join lateral (
-        select l.link_id, l.position, l.created_at
+        select l.link_id, l.season_id, l.media_asset_id, l.kind, l.position, l.caption, l.tags, l.facebank_seed,
+               l.facebank_seed_changed_by, l.facebank_seed_changed_at, l.created_at
         from core.v_gallery l
         where l.entity_id = gallery.entity_id
           and (:kind::text is null or l.kind = :kind)
@@ -34,13 +35,30 @@ with page as (
              found.link_id
     limit :limit
 )
-select l.link_id, l.media_asset_id, l.season_id, l.kind, l.position, l.caption, l.tags, l.facebank_seed,
-       l.facebank_seed_changed_by, l.facebank_seed_changed_at, l.created_at, l.source, l.hosted_key, l.hosted_url, l.sha256,
-       l.width, l.height, l.bytes, l.format, l.placeholder, l.dominant_color, l.original_unfit,
-       l.crop_mode, l.crop_x, l.crop_y, l.crop_zoom, l.crop_signature,
-       l.base_state, l.crop_state, l.reason, l.served_crop
+select page.*, photo.*
 from page
-join core.v_gallery l using (link_id)
+cross join lateral (
+    select a.source, a.hosted_key, a.hosted_url, a.width, a.height, a.bytes, a.placeholder, a.dominant_color,
+           a.metadata -> 'original_unfit' as original_unfit,
+           c.crop_mode, c.crop_x, c.crop_y, c.crop_zoom, c.crop_signature,
+           coalesce(work.base_state, case a.state when 'failed' then 'failed' else 'pending' end) as base_state,
+           coalesce(work.crop_state, case a.state when 'failed' then 'failed' else 'pending' end) as crop_state,
+           coalesce(a.reason, work.base_reason, work.crop_reason) as reason,
+           coalesce(work.served_crop, '') as served_crop
+    from core.media_assets a
+    left join core.media_asset_crops c on c.media_asset_id = a.id and c.is_active
+    cross join lateral (
+        select max(g.state) filter (where g.kind = 'base') as base_state,
+               max(g.reason) filter (where g.kind = 'base') as base_reason,
+               max(g.state) filter (where g.kind = 'crop') as crop_state,
+               max(g.reason) filter (where g.kind = 'crop') as crop_reason,
+               max(g.served) filter (where g.kind = 'crop') as served_crop
+        from core.variant_generations g
+        where g.media_asset_id = a.id and g.kind in ('base', 'crop')
+    ) as work
+    where a.id = page.media_asset_id
+    offset 0
+) as photo
 order by case :sort when 'position' then page.position end,
          case :sort when 'newest' then page.created_at end desc,
          case :sort when 'newest' then page.link_id end desc,

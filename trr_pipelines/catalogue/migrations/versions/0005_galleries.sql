@@ -1,20 +1,18 @@
--- Galleries: what a page shows of each link, and the orders in which pages are read.
+-- Galleries: what the links of a page are chosen by, and the orders in which pages are read.
 
--- Every join is a left join on a unique key, so that a query pays for those tables only whose columns it uses.
+-- Joins are left joins on whole unique keys, and the crop (whose key is partial) a subquery: so a query pays for those
+-- tables only whose columns it uses.
 create view core.v_gallery as
 select l.id as link_id, l.entity_id, l.season_id, l.media_asset_id, l.kind, l.position, l.caption, l.tags,
        l.facebank_seed, l.facebank_seed_changed_by, l.facebank_seed_changed_at, l.created_at,
-       a.source, a.state, a.hosted_key, a.hosted_url, a.sha256, a.width, a.height, a.bytes, a.format,
-       a.placeholder, a.dominant_color, a.metadata -> 'original_unfit' as original_unfit,
-       c.crop_mode, c.crop_x, c.crop_y, c.crop_zoom, c.crop_signature,
+       a.source, a.state,
        -- Before the original is mirrored there is no ledger row of its derivatives.
        coalesce(base.state, case a.state when 'failed' then 'failed' else 'pending' end) as base_state,
-       coalesce(crop.state, case a.state when 'failed' then 'failed' else 'pending' end) as crop_state,
        coalesce(a.reason, base.reason, crop.reason) as reason,
-       coalesce(crop.served, '') as served_crop
+       (select c.crop_mode from core.media_asset_crops c
+        where c.media_asset_id = l.media_asset_id and c.is_active) as crop_mode
 from core.media_links l
 left join core.media_assets a on a.id = l.media_asset_id
-left join core.media_asset_crops c on c.media_asset_id = l.media_asset_id and c.is_active
 left join core.variant_generations base on base.media_asset_id = l.media_asset_id and base.kind = 'base'
 left join core.variant_generations crop on crop.media_asset_id = l.media_asset_id and crop.kind = 'crop';
 
