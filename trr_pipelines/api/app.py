@@ -68,6 +68,7 @@ def create_app() -> FastAPI:
     app.state.gate = Gate(settings)
     app.state.originals = OriginalUrls(settings)
     app.state.metrics = Metrics()
+    app.state.routes = [route for router in ROUTERS for route in router.routes]
     for router in ROUTERS:
         app.include_router(router)
     app.add_middleware(RequestLog, answered=app.state.metrics.answered)

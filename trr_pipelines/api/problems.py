@@ -5,13 +5,16 @@ No stack trace, SQL or secret gets into one: what is not foreseen says "internal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from trr_pipelines.compute.pool import PoolClosedError
 from trr_pipelines.errors import (
@@ -33,7 +36,10 @@ def handle_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        return problem(request, error.status_code, error.detail, headers=error.headers)
+        headers = error.headers
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {"Allow": ", ".join(_methods_at(request))}
+        return problem(request, error.status_code, error.detail, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -74,6 +80,13 @@ def handle_problems(app: FastAPI) -> None:
         # This answer is made outside of all middleware, so the id that the log has must be added here.
         headers = {"X-Request-Id": request.scope.get("request_id", "")}
         return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal error", headers=headers)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """What can be done at this address: routes of one path stand apart, and each knows its own methods only."""
+    routes: Sequence[APIRoute] = request.app.state.routes
+    here = [route.methods or set() for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted(set().union(*here))
 
 
 def _field(location: tuple[int | str, ...]) -> str:

@@ -10,6 +10,7 @@ _queries = load_queries("operations.sql")
 
 Row = dict[str, Any]
 MAX_FAILURES = 500  # pairs of source and reason
+MAX_CARDS = 40_000  # 20,000 photos in two formats
 
 
 def queue(conn: Connection) -> dict[str, Row]:
@@ -25,6 +26,6 @@ def failures(conn: Connection) -> list[Row]:
 
 
 def saved(conn: Connection) -> Row:
-    """Photos with a card, and the bytes of all their originals and of all their smallest cards."""
-    row: Row = _queries.saved(conn)
+    """The newest photos with a card, 20,000 at most, and the bytes of their originals and of their smallest cards."""
+    row: Row = _queries.saved(conn, cards=MAX_CARDS)
     return row

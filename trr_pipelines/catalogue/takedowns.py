@@ -39,11 +39,6 @@ class Extent:
     objects: dict[str, int]
 
 
-def person_exists(conn: Connection, person_id: UUID) -> bool:
-    """Whether there is a person of this id."""
-    return bool(_queries.person_exists(conn, person_id=person_id))
-
-
 def photos_of_person(conn: Connection, person_id: UUID, limit: int | None) -> list[UUID]:
     """Photos that are linked to a person, in the order of their ids."""
     return [row["media_asset_id"] for row in _queries.photos_of_person(conn, person_id=person_id, limit=limit)]

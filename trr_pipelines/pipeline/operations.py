@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from trr_pipelines.catalogue import operations, reports
+from trr_pipelines.catalogue import backfills, operations, reports
 from trr_pipelines.catalogue.database import Connection, Database
+from trr_pipelines.pipeline.backfills import backfill_progress
 
 Row = dict[str, Any]
 
 
 def read_operations(database: Database) -> Row:
-    """Queue, lag in seconds, failures by reason and by source, and bytes saved, in one snapshot."""
+    """Queue, lag in seconds, failures by reason and by source, bytes saved, and backfills that have not ended."""
 
     def read(conn: Connection) -> Row:
         failures = operations.failures(conn)
@@ -23,10 +24,11 @@ def read_operations(database: Database) -> Row:
             "failed_by_reason": _sums(failures, "reason"),
             "failed_by_source": _sums(failures, "source"),
             "saved": {**saved, "bytes_saved": saved["bytes_before"] - saved["bytes_after"]},
-            "backfills": [],
+            "backfills": list(backfills.active(conn)),
         }
 
-    return database.read(read)
+    told = database.read(read)
+    return {**told, "backfills": [backfill_progress(database, one).report() for one in told["backfills"]]}
 
 
 def _sums(failures: list[Row], name: str) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
-from trr_pipelines.catalogue import audit, crops, reprocessing
+from trr_pipelines.catalogue import audit, crops, rates, reprocessing
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.reprocessing import Matching, Measured
@@ -101,19 +101,23 @@ def _matching(conn: Connection, wanted: Filter) -> Matching:
 
 def _show(conn: Connection, show: str) -> UUID:
     try:
-        given: UUID | str = UUID(show)
-    except ValueError:
-        given = show
-    try:
-        return require_entity(conn, "show", given)
+        return require_entity(conn, "show", _id_or_slug(show))
     except NotFoundError:
         raise InputError(f"unknown show {show[:80]!r}") from None
+
+
+def _id_or_slug(text: str) -> UUID | str:
+    try:
+        return UUID(text)
+    except ValueError:
+        return text
 
 
 def _price(conn: Connection, matching: Matching) -> Price:
     extent = reprocessing.extent(conn, matching, base_recipe=BASE.fingerprint, crop_recipe=CROP.fingerprint)
     measured = reprocessing.measured(conn)
-    speed = measured.photos_per_second
+    # Runs of batches record their speed; where there was none, the newest derivatives tell.
+    speed = rates.recent_rate(conn) or measured.photos_per_second
     return Price(
         photos=extent.photos,
         bytes_to_read=extent.bytes,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from trr_pipelines.catalogue import audit, photos, retention, takedowns
+from trr_pipelines.catalogue import audit, entities, photos, retention, takedowns
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.takedowns import Extent
@@ -40,22 +40,16 @@ class Takedown:
 def take_down(archive: Archive, what: str, *, author: Author, dry_run: bool = False) -> Takedown:
     """Take down a photo by its id, or every photo of a person by id or slug. Raises NotFoundError for neither."""
     try:
-        named: UUID | None = UUID(what)
+        named: UUID | str = UUID(what)
     except ValueError:
-        named = None
-
-    def find_person(conn: Connection) -> UUID | None:
-        try:
-            return require_entity(conn, "person", named or what)
-        except NotFoundError:
-            return None
-
-    person_id = archive.database.run(find_person)
-    if person_id is not None:
-        return take_down_person(archive, person_id, author=author, dry_run=dry_run)
-    if named is None:
-        raise NotFoundError(f"no person {what[:80]!r}, and the id of a photo is a UUID")
-    return take_down_photo(archive, named, author=author, dry_run=dry_run)
+        named = what
+    try:
+        person_id = archive.database.run(lambda conn: require_entity(conn, "person", named))
+    except NotFoundError:
+        if isinstance(named, UUID):
+            return take_down_photo(archive, named, author=author, dry_run=dry_run)
+        raise
+    return take_down_person(archive, person_id, author=author, dry_run=dry_run)
 
 
 def take_down_photo(archive: Archive, photo_id: UUID, *, author: Author, dry_run: bool = False) -> Takedown:
@@ -75,7 +69,7 @@ def take_down_person(archive: Archive, person_id: UUID, *, author: Author, dry_r
 
     Raises NotFoundError for an unknown person, and RetryableError as `take_down_photo`.
     """
-    if not archive.database.run(lambda conn: takedowns.person_exists(conn, person_id)):
+    if not archive.database.run(lambda conn: entities.exists(conn, "person", person_id)):
         raise NotFoundError(f"no person {person_id}")
     limit = None if dry_run else PHOTOS_AT_ONCE
     parts: list[Takedown] = []

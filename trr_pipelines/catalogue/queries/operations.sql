@@ -27,13 +27,18 @@ group by source, reason
 order by photos desc, source, reason
 limit :limit;
 
--- name: saved()^
--- Bytes of one view of every card: originals before, the smallest card after.
+-- name: saved(cards)^
+-- Bytes of one view of every card: originals before, the smallest card after. The newest :cards rows are looked at, so
+-- that it costs the same however many photos there are.
 select count(*) as photos, coalesce(sum(before), 0)::bigint as bytes_before, coalesce(sum(after), 0)::bigint as bytes_after
 from (
-    select a.bytes as before, min(v.bytes) as after
-    from core.media_assets a
-    join core.media_asset_variants v
-        on v.media_asset_id = a.id and v.variant_key = 'card' and v.superseded_at is null
+    select a.bytes as before, min(card.bytes) as after
+    from (
+        select media_asset_id, bytes from core.media_asset_variants
+        where variant_key = 'card' and superseded_at is null
+        order by id desc
+        limit :cards
+    ) as card
+    join core.media_assets a on a.id = card.media_asset_id
     group by a.id, a.bytes
-) as card;
+) as photo;

@@ -86,9 +86,6 @@ delete from core.retired_objects where media_asset_id = any(:photo_ids);
 -- name: remove_photos(photo_ids)!
 delete from core.media_assets where id = any(:photo_ids);
 
--- name: person_exists(person_id)$
-select exists (select from core.people where id = :person_id);
-
 -- name: is_taken_down(photo_id)$
 select exists (select from core.takedowns where media_asset_id = :photo_id);
 

@@ -69,7 +69,7 @@ BAD_ROWS: list[tuple[Any, str]] = [
     ({**ROW, "source_url": "ftp://photos.example/a.jpg"}, "only http and https"),
     ({**ROW, "source_url": "http://2130706433/"}, "four plain numbers"),
     ({**ROW, "source_url": "http://0x7f.1/"}, "four plain numbers"),
-    ({**ROW, "source_url": "http://0177.0.0.1/"}, "four plain numbers"),
+    ({**ROW, "source_url": "http://0177.0.0.1/"}, "Invalid IPv4 address"),
     ({**ROW, "source_url": "http://user:secret@photos.example/"}, "credentials"),
     ({**ROW, "source_url": 5}, "not text"),
     ({**ROW, "source": "!!!"}, "no letter or digit"),

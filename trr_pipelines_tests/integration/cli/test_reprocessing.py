@@ -1,0 +1,37 @@
+"""`trr reprocess` as a user runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trr_pipelines_tests import pictures
+from trr_pipelines_tests.support.archives import write_files
+from trr_pipelines_tests.support.commands import Trr, one_line
+
+
+@pytest.fixture
+def trr(tmp_path: Path, database_url: str, empty_database_url: str) -> Trr:
+    """`trr` on databases of the test's own, given by URL: nothing has to be started."""
+    return Trr(tmp_path, TRR_DATABASE_URL=database_url, TRR_DAGSTER_PG_URL=empty_database_url, TRR_RENDER_PROCESSES="1")
+
+
+def test_what_is_asked_for_is_priced_and_then_done_by_the_next_run(trr: Trr, tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "photos", {"a.jpg": pictures.jpeg(), "cut.jpg": pictures.jpeg(seed=1)[:4000]})
+    (batch,) = trr("import", folder, "--source", "deadline", "--json").json["batches"]
+    trr("run", "--batch", batch)
+    price = trr("reprocess", "--source", "deadline", "--dry-run", "--json").json
+    assert (price["dry_run"], price["photos"], price["bytes_to_read"]) == (True, 2, len(pictures.jpeg()) + 4000)
+    assert trr("run", "--json").json == []
+    assert "1 photos are done again" in trr("reprocess", "--reason", "truncated").out
+    (ran,) = trr("run", "--json").json
+    assert (ran["batch"], ran["succeeded"]) == (batch, True)
+    assert trr("status", "--json").json["failed_by_reason"] == {"truncated": 1}
+
+
+def test_what_makes_no_sense_is_one_line(trr: Trr) -> None:
+    one_line(trr("reprocess"), "at least one of state, reason, source and show")
+    one_line(trr("reprocess", "--reason", "bad_luck"), "unknown reason 'bad_luck'", "truncated")
+    one_line(trr("reprocess", "nothing"), "'nothing'")
+    one_line(trr("reprocess", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "--dry-run"), "neither a filter nor --dry-run")
