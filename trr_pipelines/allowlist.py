@@ -39,6 +39,11 @@ class Allowlist:
     def __contains__(self, email: object) -> bool:
         return isinstance(email, str) and bool(email.strip()) and folded(email) in self._current()
 
+    @property
+    def size(self) -> int:
+        """How many e-mails it holds now."""
+        return len(self._current())
+
     def _current(self) -> frozenset[str]:
         if self._path is None:
             return self._emails

@@ -62,26 +62,37 @@ def require_credentials(settings: Settings, names: Iterable[str] = BACKEND) -> N
     problems: list[str] = []
     seen: dict[str, str] = {}
     for name in names:
-        variable = SECRETS[name]
-        if name == "jwt_secret" and settings.jwks_url:
-            if settings.jwt_secret is not None:
-                problems.append("TRR_JWT_SECRET and TRR_JWKS_URL are both set: give one")
-            continue
-        secret: SecretStr | None = getattr(settings, name)
-        value = "" if secret is None else secret.get_secret_value().strip()
-        if not value:
-            problems.append(f"{variable} is not set" + (" (nor TRR_JWKS_URL)" if name == "jwt_secret" else ""))
-        elif _PLACEHOLDER.fullmatch(value):
-            problems.append(f"{variable} is a placeholder")
-        elif len(value) < MIN_LENGTH:
-            problems.append(f"{variable} has {len(value)} characters, at least {MIN_LENGTH} are needed")
-        elif value in seen:
-            problems.append(f"{variable} is the same as {seen[value]}")
-        seen.setdefault(value, variable)
+        problem = secret_problem(settings, name)
+        value = _value(settings, name)
+        if not problem and value in seen:
+            problem = f"{SECRETS[name]} is the same as {seen[value]}"
+        if problem:
+            problems.append(problem)
+        if value:
+            seen.setdefault(value, SECRETS[name])
     if not settings.admin_allowlist:
         problems.append("TRR_ADMIN_ALLOWLIST is not set")
     if problems:
         raise SetupError("; ".join(problems))
+
+
+def secret_problem(settings: Settings, name: str) -> str:
+    """Why a secret is not fit to use, in one line that does not show it; empty when it is."""
+    variable, value = SECRETS[name], _value(settings, name)
+    if name == "jwt_secret" and settings.jwks_url:
+        return "TRR_JWT_SECRET and TRR_JWKS_URL are both set: give one" if settings.jwt_secret is not None else ""
+    if not value:
+        return f"{variable} is not set" + (" (nor TRR_JWKS_URL)" if name == "jwt_secret" else "")
+    if _PLACEHOLDER.fullmatch(value):
+        return f"{variable} is a placeholder"
+    if len(value) < MIN_LENGTH:
+        return f"{variable} has {len(value)} characters, at least {MIN_LENGTH} are needed"
+    return ""
+
+
+def _value(settings: Settings, name: str) -> str:
+    secret: SecretStr | None = getattr(settings, name)
+    return "" if secret is None else secret.get_secret_value().strip()
 
 
 def _embedded_secrets(home: Path) -> dict[str, str]:

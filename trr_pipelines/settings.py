@@ -98,6 +98,7 @@ class Settings(BaseSettings):
     jwt_audience: str = Field("authenticated", min_length=1, description="the `aud` that tokens must carry")
     jwt_issuer: str = Field("", description="the `iss` that tokens must carry; unset: any")
     admin_allowlist: str = Field("", description="e-mails of admins, separated by commas; or file:PATH, one a line")
+    smoke_token: SecretStr | None = Field(None, description="sign-in token of an admin, for `trr smoke`")
     metrics_token: SecretStr | None = Field(None, description="bearer for /metrics; unset: only loopback may read it")
     originals: Literal["public", "signed"] = Field("public", description="plain or expiring URLs of originals")
     fetch_allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
@@ -160,6 +161,11 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """The object store's URL, with the embedded default filled in."""
         return self.media_store or f"file:{self.home / 'media'}"
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether nothing of it is given: then every part is on this machine, with secrets of its own."""
+        return self.database_url is None and self.screenalytics_db_url is None and not self.api_url
 
     @property
     def has_face_bank(self) -> bool:

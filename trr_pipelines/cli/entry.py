@@ -21,6 +21,7 @@ from trr_pipelines.cli import (
     rendering,
     reports,
     reprocessing,
+    rollout,
     takedown,
     upkeep,
 )
@@ -34,11 +35,12 @@ app = typer.Typer(
     help="Photo derivatives for TRR: import, render, look after, and run it all on one machine.",
 )
 # The order of the help.
-for group in (importing, rendering, reports, photos, reprocessing, takedown, upkeep, local):
+for group in (importing, rendering, reports, photos, reprocessing, takedown, upkeep, local, rollout):
     app.add_typer(group.commands)
 app.add_typer(backfill.commands, name="backfill")
 app.add_typer(backfill.recipe_commands, name="recipe")
 app.add_typer(facebank.commands, name="facebank")
+app.add_typer(rollout.rollout_commands, name="rollout")
 app.add_typer(database.commands, name="db")
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from trr_pipelines.cli.shell import Json, opened_archive, print_json
+from trr_pipelines.cli.shell import Json, opened_archive, opened_bank, print_json
 from trr_pipelines.errors import InputError, TrrError
 from trr_pipelines.settings import Settings, load_settings
 
@@ -43,7 +43,7 @@ def sync(
         raise InputError("give either --show SLUG or --person ID")
     settings = load_settings()
     named = [_parse_id(text, "person") for text in person or ()]
-    bank = _opened_bank(settings)
+    bank = opened_bank(settings)
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     with open_client(_with_token(settings)) as client:
@@ -78,7 +78,7 @@ def cast(
     from trr_pipelines.pipeline.facebank import cast_of_shows
     from trr_pipelines.screenalytics.bank import put_cast
 
-    bank = _opened_bank(load_settings())
+    bank = opened_bank(load_settings())
     with opened_archive() as archive:
         people = cast_of_shows(archive.database, show or None)
     changed = put_cast(bank, people)
@@ -94,7 +94,7 @@ def forget(as_json: Json = False) -> None:
     from trr_pipelines.pipeline.facebank import hand_over_removals
     from trr_pipelines.screenalytics.bank import remove_photos
 
-    bank = _opened_bank(load_settings())
+    bank = opened_bank(load_settings())
     with opened_archive() as archive:
         photos, rows = hand_over_removals(archive.database, lambda gone: remove_photos(bank, gone))
     if as_json:
@@ -119,26 +119,18 @@ def review(
     if sum((approve, reject, undo, not_this_person)) != 1:
         raise InputError("give one of --approve, --reject, --undo, --not-this-person")
     ids = _parse_id(person, "person"), _parse_id(photo, "photo")
-    bank, who = _opened_bank(load_settings()), author or f"cli:{getpass.getuser()}"
+    bank, who = opened_bank(load_settings()), author or f"cli:{getpass.getuser()}"
     if not_this_person:
         banks.exclude(bank, *ids, author=who)
     else:
         banks.review(bank, *ids, approved=approve, rejected=reject, author=who)
 
 
-def _opened_bank(settings: Settings) -> Any:
-    from trr_pipelines.pipeline.archive import screenalytics_url
-    from trr_pipelines.screenalytics.opening import open_bank
-
-    return open_bank(screenalytics_url(settings), upgrade=settings.screenalytics_db_url is None)
-
-
 def _with_token(settings: Settings) -> Settings:
     """The embedded default's own token is filled in only where everything is embedded, not beside a given backend."""
     from trr_pipelines.credentials import with_credentials
 
-    is_embedded = not settings.api_url and settings.screenalytics_db_url is None
-    return with_credentials(settings) if is_embedded else settings
+    return with_credentials(settings) if settings.is_embedded else settings
 
 
 def _parse_id(text: str, what: str) -> UUID:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from trr_pipelines.errors import SetupError
-from trr_pipelines.settings import load_settings
+from trr_pipelines.settings import Settings, load_settings
 
 console = Console(stderr=True, highlight=False)
 
@@ -37,6 +37,14 @@ def opened_archive() -> Iterator[Any]:
 
     with open_archive(load_settings()) as archive:
         yield archive
+
+
+def opened_bank(settings: Settings) -> Any:
+    """The face bank; the embedded one is at its newest schema."""
+    from trr_pipelines.pipeline.archive import screenalytics_url
+    from trr_pipelines.screenalytics.opening import open_bank
+
+    return open_bank(screenalytics_url(settings), upgrade=settings.screenalytics_db_url is None)
 
 
 def print_json(value: Any) -> None:

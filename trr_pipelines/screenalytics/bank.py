@@ -114,3 +114,39 @@ def exclude(bank: FaceBank, person_id: UUID, photo_id: UUID, *, author: str) -> 
         if not queries.exclude(conn, person_id=person_id, photo_id=photo_id, author=author):
             raise NotFoundError(f"person {person_id} has no photo {photo_id} in the face bank")
         queries.remove_excluded(conn, person_id=person_id)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What stood for a person: ids of rows, those of them that were seeds, and whether the person was known at all."""
+
+    ids: tuple[str, ...]
+    seeds: tuple[str, ...]
+    was_known: bool
+
+
+def take_snapshot(bank: FaceBank, person_id: UUID) -> Snapshot:
+    """What stands for a person now, to come back to."""
+    with bank.connect() as conn:
+        rows = list(queries.all_flags(conn, person_id=person_id))
+        known = queries.person(conn, person_id=person_id) is not None
+    return Snapshot(
+        tuple(str(row["id"]) for row in rows), tuple(str(row["id"]) for row in rows if row["is_seed"]), known
+    )
+
+
+def restore(bank: FaceBank, person_id: UUID, snapshot: Snapshot) -> None:
+    """Take out what came since the snapshot, and set flags as they were. What reviewers looked at stays."""
+    ids, seeds = ([UUID(one) for one in some] for some in (snapshot.ids, snapshot.seeds))
+    with bank.connect() as conn, conn.transaction():
+        queries.lock_bank_alone(conn, bank=BANK_LOCK)
+        queries.remove_other_images(conn, person_id=person_id, ids=ids)
+        queries.set_flags(conn, person_id=person_id, seeds=seeds)
+        if not snapshot.was_known:
+            queries.remove_person_without_images(conn, person_id=person_id)
+
+
+def faces(bank: FaceBank, person_id: UUID) -> list[dict[str, Any]]:
+    """The rows of a person: photo, link, `is_seed`, `approved`."""
+    with bank.connect() as conn:
+        return list(queries.faces(conn, person_id=person_id))

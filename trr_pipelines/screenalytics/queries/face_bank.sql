@@ -173,3 +173,22 @@ insert into public.face_exclusions (person_id, media_asset_id, sha256, excluded_
 select person_id, media_asset_id, sha256, :author from public.face_bank_images
 where person_id = :person_id and media_asset_id = :photo_id
 on conflict on constraint face_exclusions_pkey do nothing;
+
+-- name: all_flags(person_id)
+select id, is_seed from public.face_bank_images where person_id = :person_id order by id;
+
+-- name: remove_other_images(person_id, ids)!
+-- What a reviewer has looked at meanwhile stays.
+delete from public.face_bank_images
+where person_id = :person_id and id <> all(:ids) and not approved and not rejected;
+
+-- name: set_flags(person_id, seeds)!
+update public.face_bank_images set is_seed = (id = any(:seeds))
+where person_id = :person_id and is_seed is distinct from (id = any(:seeds));
+
+-- name: remove_person_without_images(person_id)!
+delete from public.person p
+where p.id = :person_id and not exists (select from public.face_bank_images b where b.person_id = p.id);
+
+-- name: faces(person_id)
+select media_asset_id, link_id, is_seed, approved from public.face_bank_images where person_id = :person_id;

@@ -1,0 +1,127 @@
+"""`trr doctor`, `trr smoke` and `trr rollout`: whether an environment may go live, and why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from trr_pipelines.cli.shell import Json, opened_bank, print_json, stop_on_signals
+from trr_pipelines.errors import InputError
+from trr_pipelines.settings import Settings, load_settings
+
+commands = typer.Typer()
+rollout_commands = typer.Typer(no_args_is_help=True, help="What still stands between a build and its users.")
+
+Out = Annotated[Path, typer.Option(help="Folder of the evidence, one pair of files per environment.")]
+EVIDENCE = Path("docs/evidence")
+_COLOURS = {"passed": "green", "ok": "green", "failed": "red", "skipped": "yellow", "open": "yellow"}
+
+
+@commands.command(
+    epilog="Example: trr smoke --backend http://127.0.0.1:8000 --admin http://127.0.0.1:8080 --screenalytics"
+)
+def smoke(
+    backend: Annotated[str, typer.Option(help="URL of the backend.")],
+    admin: Annotated[str, typer.Option(help="URL of the admin app; its steps are left out without.")] = "",
+    screenalytics: Annotated[
+        bool, typer.Option("--screenalytics", help="Also try imports into the face bank of SCREENALYTICS_DB_URL.")
+    ] = False,
+    minimal: Annotated[bool, typer.Option("--minimal", help="Change nothing: for production.")] = False,
+    environment: Annotated[str, typer.Option(help="Name of the environment, such as staging.")] = "local",
+    person: Annotated[str, typer.Option(help="Id or slug of a person to try things on; found when left out.")] = "",
+    out: Out = EVIDENCE,
+    as_json: Json = False,
+) -> None:
+    """Try in an environment what must work before a rollout is closed, put back what was changed, keep the evidence."""
+    from trr_pipelines.smoke.running import Plan, run_smoke
+
+    stop_on_signals()
+    settings = _with_own_credentials(load_settings())
+    for name, url in (("--backend", backend), ("--admin", admin)):
+        if url and not url.startswith(("http://", "https://")):
+            raise InputError(f"{name} is an http or https URL, not {url[:80]!r}")
+    bank = opened_bank(settings) if screenalytics else None
+    plan = Plan(environment, backend.rstrip("/"), admin.rstrip("/"), bank, person, minimal, out)
+    console = Console(stderr=as_json, highlight=False)
+
+    def say(result: Any) -> None:
+        colour = _COLOURS[result.state]
+        console.print(
+            f"[{colour}]{result.state:8}[/] {result.part:14} {result.name} {escape(result.detail)}", soft_wrap=True
+        )
+
+    ended = run_smoke(settings, plan, say)
+    if as_json:
+        parts = {part: {"passed": one.passed, "mode": one.mode, "at": one.at} for part, one in ended.evidence.items()}
+        print_json({"passed": ended.passed, "parts": parts, "left": ended.left, "files": [str(f) for f in ended.files]})
+    else:
+        console.print(f"{'passed' if ended.passed else 'not passed'}; evidence in {ended.files[1]}")
+    for problem in ended.left:
+        typer.echo(f"not put back: {problem}", err=True)
+    if not ended.passed:
+        raise typer.Exit(1)
+
+
+@commands.command(epilog="Example: trr doctor screenalytics")
+def doctor(
+    deployment: Annotated[
+        list[str] | None, typer.Argument(help="backend, admin, screenalytics; all three when left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a deployment lacks: every secret and URL that it needs, tried where that can be done."""
+    from trr_pipelines.doctor import DEPLOYMENTS, examine
+
+    names = tuple(deployment or DEPLOYMENTS)
+    for name in names:
+        if name not in DEPLOYMENTS:
+            raise InputError(f"a deployment is one of {', '.join(DEPLOYMENTS)}, not {name[:60]!r}")
+    findings = {name: examine(name, _with_own_credentials(load_settings())) for name in names}
+    is_well = all(one.ok for found in findings.values() for one in found)
+    if as_json:
+        report = {name: [one.report() for one in found] for name, found in findings.items()}
+        print_json({"ok": is_well, "deployments": report})
+    else:
+        table = Table("deployment", "needs", "", box=None, pad_edge=False)
+        for name, found in findings.items():
+            for one in found:
+                said = "[green]ok[/]" if one.ok else f"[red]{escape(one.problem)}[/]"
+                table.add_row(name, one.name, said)
+        Console(highlight=False).print(table)
+    if not is_well:
+        raise typer.Exit(1)
+
+
+@rollout_commands.command(epilog="Example: trr rollout status --json")
+def status(out: Out = EVIDENCE, as_json: Json = False) -> None:
+    """Where the rollout stands by the evidence of its smokes; exit code 1 while something stands open."""
+    from trr_pipelines.rollout import rollout_status
+
+    rollout = rollout_status(out)
+    if as_json:
+        print_json(rollout.report())
+    else:
+        table = Table(show_header=False, box=None, pad_edge=False)
+        for stage in rollout.stages:
+            table.add_row(
+                stage.environment, stage.part, f"[{_COLOURS[stage.state]}]{stage.state}[/]", stage.at, escape(stage.why)
+            )
+        console = Console(highlight=False)
+        console.print(table)
+        for problem in rollout.out_of_order:
+            console.print(f"out of order: {problem}")
+        console.print(f"next: {escape(rollout.next)}" if rollout.next else "nothing stands open")
+    if not rollout.is_closed:
+        raise typer.Exit(1)
+
+
+def _with_own_credentials(settings: Settings) -> Settings:
+    """The embedded default knows its own secrets; everybody else has to bring theirs."""
+    from trr_pipelines.credentials import with_credentials
+
+    return with_credentials(settings) if settings.is_embedded else settings

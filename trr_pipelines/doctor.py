@@ -1,0 +1,199 @@
+"""What each of the three deployments needs, and whether it has it: every secret and URL, tried where that can be done.
+
+Nothing is changed by looking: credentials are tried on ids that nobody has, where a good one is answered with 404.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psycopg
+
+from trr_pipelines.allowlist import Allowlist
+from trr_pipelines.catalogue import schema
+from trr_pipelines.credentials import secret_problem
+from trr_pipelines.errors import SetupError, TrrError
+from trr_pipelines.pipeline.archive import dagster_url, database_url, screenalytics_url
+from trr_pipelines.screenalytics.opening import open_bank
+from trr_pipelines.settings import Settings
+from trr_pipelines.storage.opening import open_store
+
+TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+NOBODY = UUID(int=0)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One need: by the name of its setting, whether it is met, and if not why, in one line without the value."""
+
+    name: str
+    ok: bool
+    problem: str
+
+    def report(self) -> dict[str, Any]:
+        """The finding in JSON's types."""
+        return asdict(self)
+
+
+Look = Callable[[Settings], None]
+"""Raises when a need is not met."""
+
+
+def examine(deployment: str, settings: Settings) -> list[Finding]:
+    """Look at every need of one of `DEPLOYMENTS`."""
+    return [_find(name, look, settings) for name, look in DEPLOYMENTS[deployment].items()]
+
+
+def _find(name: str, look: Look, settings: Settings) -> Finding:
+    try:
+        look(settings)
+    except httpx.TransportError as error:
+        return Finding(name, False, f"{error.request.url.copy_with(path='/')} cannot be reached: {error}")
+    except (TrrError, OSError, httpx.HTTPError, psycopg.Error, ValueError) as error:
+        return Finding(name, False, " ".join(str(error).split())[:300] or type(error).__name__)
+    return Finding(name, True, "")
+
+
+def _secret(name: str) -> Look:
+    def look(settings: Settings) -> None:
+        if problem := secret_problem(settings, name):
+            raise SetupError(problem)
+
+    return look
+
+
+def _allowlist(settings: Settings) -> None:
+    if not settings.admin_allowlist:
+        raise SetupError("TRR_ADMIN_ALLOWLIST is not set")
+    if not Allowlist(settings.admin_allowlist).size:
+        raise SetupError("TRR_ADMIN_ALLOWLIST names nobody")
+
+
+def _sign_in(settings: Settings) -> None:
+    _secret("jwt_secret")(settings)
+    if settings.jwks_url:
+        keys = _answer(httpx.get(settings.jwks_url, timeout=TIMEOUT, trust_env=False), 200, "TRR_JWKS_URL").json()
+        if not isinstance(keys, dict) or not keys.get("keys"):
+            raise SetupError("TRR_JWKS_URL answers without keys")
+
+
+def _catalogue(settings: Settings) -> None:
+    if settings.database_url is None and not settings.is_embedded:
+        raise SetupError("TRR_DATABASE_URL is not set")
+    with _connection(database_url(settings)) as conn:
+        schema.require_current(conn)
+
+
+def _dagster(settings: Settings) -> None:
+    if settings.dagster_pg_url is None and not settings.is_embedded:
+        raise SetupError("TRR_DAGSTER_PG_URL is not set")
+    with _connection(dagster_url(settings).replace("+psycopg2", "", 1)):
+        pass
+
+
+def _connection(url: str) -> psycopg.Connection[Any]:
+    try:
+        return psycopg.connect(url, connect_timeout=5)
+    except psycopg.OperationalError as error:
+        raise SetupError(f"cannot reach the database: {str(error).strip().splitlines()[0]}") from None
+
+
+def _store(settings: Settings) -> None:
+    if not settings.media_store and not settings.is_embedded:
+        raise SetupError("TRR_MEDIA_STORE is not set")
+    # Nothing has this key: whoever may read learns that it is missing, whoever may not is refused.
+    open_store(settings.store_url, base_url=settings.base_url).head(f"originals/00/{'0' * 64}.jpg")
+
+
+def _media_url(settings: Settings) -> None:
+    if not settings.media_base_url and not settings.is_embedded:
+        raise SetupError("TRR_MEDIA_BASE_URL is not set")
+    status = httpx.get(f"{settings.base_url}/originals/", timeout=TIMEOUT, trust_env=False).status_code
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        raise SetupError(f"{settings.base_url} answers with status {status}")
+
+
+def _backend(settings: Settings) -> None:
+    if not settings.api_url and not settings.is_embedded:
+        raise SetupError("TRR_API_URL is not set")
+    _answer(httpx.get(f"{settings.backend_url}/readyz", timeout=TIMEOUT, trust_env=False), 200, settings.backend_url)
+
+
+def _both_secrets(settings: Settings) -> None:
+    """Both are the backend's: a toggle of a link that nobody has is answered with 404, where they are not with 403."""
+    values = {}
+    for name in ("service_role_key", "internal_admin_shared_secret"):
+        _secret(name)(settings)
+        values[name] = getattr(settings, name).get_secret_value()
+    answer = httpx.patch(
+        f"{settings.backend_url}/api/v1/admin/person/{NOBODY}/gallery/{NOBODY}/facebank-seed",
+        json={"facebank_seed": False},
+        headers={
+            "Authorization": f"Bearer {values['service_role_key']}",
+            "X-TRR-Internal-Admin-Secret": values["internal_admin_shared_secret"],
+        },
+        timeout=TIMEOUT,
+        trust_env=False,
+    )
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        raise SetupError("TRR_SERVICE_ROLE_KEY is not the backend's")
+    if answer.status_code == httpx.codes.FORBIDDEN:
+        raise SetupError("TRR_INTERNAL_ADMIN_SHARED_SECRET is not the backend's")
+    _answer(answer, 404, "the toggle of a link that nobody has")
+
+
+def _token(settings: Settings) -> None:
+    """The token is the backend's: photos of a person whom nobody knows are answered with 404."""
+    _secret("screenalytics_service_token")(settings)
+    token = settings.screenalytics_service_token
+    assert token is not None
+    answer = httpx.get(
+        f"{settings.backend_url}/api/v1/screenalytics/people/{NOBODY}/photos",
+        headers={"Authorization": f"Bearer {token.get_secret_value()}"},
+        timeout=TIMEOUT,
+        trust_env=False,
+    )
+    if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        raise SetupError("SCREENALYTICS_SERVICE_TOKEN is not the backend's")
+    _answer(answer, 404, "photos of a person whom nobody knows")
+
+
+def _face_bank(settings: Settings) -> None:
+    with open_bank(screenalytics_url(settings), upgrade=settings.is_embedded).connect():
+        pass
+
+
+def _answer(answer: httpx.Response, status: int, what: str) -> httpx.Response:
+    if answer.status_code != status:
+        raise SetupError(f"{what} answers with status {answer.status_code}, expected {status}")
+    return answer
+
+
+DEPLOYMENTS: Mapping[str, Mapping[str, Look]] = {
+    "backend": {
+        "TRR_DATABASE_URL": _catalogue,
+        "TRR_DAGSTER_PG_URL": _dagster,
+        "TRR_MEDIA_STORE": _store,
+        "TRR_MEDIA_BASE_URL": _media_url,
+        "TRR_SERVICE_ROLE_KEY": _secret("service_role_key"),
+        "TRR_INTERNAL_ADMIN_SHARED_SECRET": _secret("internal_admin_shared_secret"),
+        "SCREENALYTICS_SERVICE_TOKEN": _secret("screenalytics_service_token"),
+        "TRR_JWT_SECRET or TRR_JWKS_URL": _sign_in,
+        "TRR_ADMIN_ALLOWLIST": _allowlist,
+    },
+    "admin": {
+        "TRR_API_URL": _backend,
+        "TRR_SERVICE_ROLE_KEY and TRR_INTERNAL_ADMIN_SHARED_SECRET": _both_secrets,
+        "TRR_JWT_SECRET or TRR_JWKS_URL": _sign_in,
+        "TRR_ADMIN_ALLOWLIST": _allowlist,
+    },
+    "screenalytics": {
+        "TRR_API_URL": _backend,
+        "SCREENALYTICS_SERVICE_TOKEN": _token,
+        "SCREENALYTICS_DB_URL": _face_bank,
+    },
+}
