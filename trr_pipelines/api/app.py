@@ -13,14 +13,16 @@ from trr_pipelines.api import problems
 from trr_pipelines.api.auth import SECURITY_SCHEMES, Gate
 from trr_pipelines.api.metrics import Metrics
 from trr_pipelines.api.originals import OriginalUrls
-from trr_pipelines.api.routes import assets, crops, gallery, health, media, operations, reprocessing, seeds
+from trr_pipelines.api.routes import assets, crops, entities, gallery, health, media, operations, reprocessing, seeds
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive
 from trr_pipelines.settings import load_settings
 from trr_pipelines.web.logs import RequestLog
 
-ROUTERS = tuple(module.router for module in (assets, crops, gallery, health, media, operations, reprocessing, seeds))
+ROUTERS = tuple(
+    module.router for module in (assets, crops, entities, gallery, health, media, operations, reprocessing, seeds)
+)
 
 
 @asynccontextmanager
@@ -45,6 +47,7 @@ def create_app() -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # an address that nobody gave is not there; no answer leads to where input says
         # A body is JSON by its type, which the guard has looked at.
         strict_content_type=False,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from uuid import UUID
 
 from trr_pipelines.errors import InputError
 
@@ -28,3 +29,12 @@ def decode_cursor(cursor: str, *types: type[str] | type[int]) -> tuple[str | int
     except (ValueError, binascii.Error, RecursionError):
         raise InputError("cursor: not one that this server gave") from None
     return tuple(key)
+
+
+def decode_id(cursor: str) -> UUID:
+    """The id of a cursor that holds nothing else. Raises InputError for anything else."""
+    (value,) = decode_cursor(cursor, str)
+    try:
+        return UUID(str(value))
+    except ValueError:
+        raise InputError("cursor: not one that this server gave") from None

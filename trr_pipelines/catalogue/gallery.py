@@ -45,22 +45,6 @@ class After:
     created_at: datetime | None = None
 
 
-def find_show(conn: Connection, entity_id: UUID | None, slug: str) -> UUID | None:
-    """The show with this id or, without one, with this slug now or earlier."""
-    return _find(conn, "show", entity_id, slug)
-
-
-def find_person(conn: Connection, entity_id: UUID | None, slug: str) -> UUID | None:
-    """The person with this id or, without one, with this slug now or earlier."""
-    return _find(conn, "person", entity_id, slug)
-
-
-def _find(conn: Connection, kind: str, entity_id: UUID | None, slug: str) -> UUID | None:
-    row = _queries.find_gallery(conn, entity_kind=kind, entity_id=entity_id, slug=slug)
-    found: UUID | None = row and row["id"]
-    return found
-
-
 def seasons(conn: Connection, show_id: UUID) -> dict[UUID, int]:
     """The numbers of a show's seasons by their ids, in order."""
     return {row["id"]: row["number"] for row in _queries.seasons(conn, show_id=show_id)}

@@ -78,7 +78,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Looks:
-    """What the decoder saw: oriented size in pixels, frames, first-paint values, warnings."""
+    """What the decoder saw: oriented size in pixels, frames, first-paint values, warnings.
+
+    `unfit` says why the original itself had better not be shown (`imaging.fitness`); empty: it may be.
+    """
 
     width: int
     height: int
@@ -86,6 +89,7 @@ class Looks:
     placeholder: str
     dominant_color: str
     warnings: tuple[str, ...]
+    unfit: tuple[str, ...]
 
 
 def photos_by_id(conn: Connection, photo_ids: Sequence[UUID]) -> dict[UUID, Photo]:
@@ -158,7 +162,8 @@ def mark_failed(conn: Connection, photo_id: UUID, reason: Reason) -> None:
 
 def mark_rendered(conn: Connection, photo_id: UUID, looks: Looks) -> None:
     """The photo was decoded: what was seen of it."""
-    _queries.mark_rendered(conn, photo_id=photo_id, **{**asdict(looks), "warnings": json.dumps(list(looks.warnings))})
+    lists = {name: json.dumps(list(getattr(looks, name))) for name in ("warnings", "unfit")}
+    _queries.mark_rendered(conn, photo_id=photo_id, **{**asdict(looks), **lists})
 
 
 def add_crop(conn: Connection, photo_id: UUID, crop: CropRow, *, source_version: str, reason: str, author: str) -> None:

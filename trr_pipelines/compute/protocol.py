@@ -99,6 +99,7 @@ def answer(rendered: Rendered, resident_bytes: int) -> list[bytes]:
         "placeholder": rendered.placeholder,
         "dominant_color": rendered.dominant_color,
         "warnings": rendered.warnings,
+        "unfit": rendered.unfit,
     }
     return frame(head, *(variant.data for variant in rendered.variants))
 
@@ -143,4 +144,5 @@ def _rendered(fields: dict[str, Any], body: bytes) -> Rendered:
         placeholder=fields["placeholder"],
         dominant_color=fields["dominant_color"],
         warnings=tuple(fields["warnings"]),
+        unfit=tuple(fields["unfit"]),
     )

@@ -6,6 +6,7 @@ Depth, palette, transparency keys, colour models and colour profiles belong here
 from __future__ import annotations
 
 from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -25,21 +26,31 @@ _UNSIGNED_WHITE = 2.0**32 - 1
 _STRIP_ROWS = 256
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
+class Shown(NamedTuple):
+    """A picture in sRGB, warnings for people, and whether the numbers in its file mean what a plain screen shows."""
+
+    image: Image.Image
+    warnings: tuple[str, ...]
+    is_as_stored: bool
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> Shown:
     """`image` as 8-bit sRGB in mode L, RGB or RGBA (alpha straight, and only where something can be seen through).
 
     Args:
         image: a loaded picture in any mode that Pillow decodes to; its `info` may hold a transparency key.
         profile: the ICC profile that came with it.
 
-    Returns: the picture, and warnings for people, such as a profile that had to be ignored.
+    Warnings are of a profile that had to be ignored, and the like.
     """
     image = _eight_bit(image)
     image = _without_key_or_palette(image)
+    stored = image
     image, warnings = _apply_profile(image, profile)
+    is_as_stored = image is stored and not warnings
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
-        image = image.convert("RGB")
-    return _without_opaque_alpha(image), warnings
+        image, is_as_stored = image.convert("RGB"), False
+    return Shown(_without_opaque_alpha(image), warnings, is_as_stored)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -26,6 +26,7 @@ from PIL import (
 
 from trr_pipelines.errors import MediaError, PermanentError, Reason
 from trr_pipelines.imaging.colour import to_srgb
+from trr_pipelines.imaging.fitness import unfit_to_show
 from trr_pipelines.imaging.formats import sniff
 from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers import HeaderError, ends_too_soon, read_header
@@ -60,7 +61,8 @@ class Picture:
     """The decoded first frame, still as it lies in the file.
 
     `image` is sRGB in mode L, RGB or RGBA. It may be reduced: one of its pixels covers `reduction` pixels of the
-    source on each side, and its last row and column may cover fewer.
+    source on each side, and its last row and column may cover fewer. `unfit` says why the file itself had better not
+    be shown; see `fitness`.
     """
 
     image: Image.Image
@@ -68,6 +70,7 @@ class Picture:
     orientation: int
     reduction: int
     warnings: tuple[str, ...]
+    unfit: tuple[str, ...]
 
     @property
     def is_transparent(self) -> bool:
@@ -106,12 +109,14 @@ def decode(data: bytes, reduction: int = 1) -> Picture:
         refuse_misread(file)
         file.load()
     profile = bare.profile or file.info.get("icc_profile")
-    image, warnings = to_srgb(as_meant(info.format, data, file), profile)
+    image, warnings, is_as_stored = to_srgb(as_meant(info.format, data, file), profile)
     shown = oriented_size(Size(*image.size), orientation)
     if reduction == 1 and shown != info.size:
         info = replace(info, width=shown.width, height=shown.height)
     image.info = {}  # else encoders copy comments and profiles from it
-    return Picture(image, info, orientation, reduction, bare.warnings + warnings)
+    warnings = bare.warnings + warnings
+    unfit = unfit_to_show(info.format, data, orientation=orientation, is_srgb=is_as_stored and not warnings)
+    return Picture(image, info, orientation, reduction, warnings, unfit)
 
 
 def _inspect(data: bytes) -> tuple[SourceInfo, int]:

@@ -57,7 +57,10 @@ class RenderedVariant:
 
 @dataclass(frozen=True)
 class Rendered:
-    """All that was made of a photo; `crop` and `crop_reason` are set where a crop was asked for."""
+    """All that was made of a photo; `crop` and `crop_reason` are set where a crop was asked for.
+
+    `unfit` says why the original itself had better not be shown; see `fitness`.
+    """
 
     source: SourceInfo
     variants: tuple[RenderedVariant, ...]
@@ -66,6 +69,7 @@ class Rendered:
     placeholder: str
     dominant_color: str
     warnings: tuple[str, ...]
+    unfit: tuple[str, ...]
 
 
 def render(data: bytes, request: RenderRequest) -> Rendered:
@@ -107,6 +111,7 @@ def render(data: bytes, request: RenderRequest) -> Rendered:
         placeholder=thumb_hash(preview),
         dominant_color=dominant_colour(preview),
         warnings=picture.warnings,
+        unfit=picture.unfit,
     )
 
 

@@ -1,4 +1,4 @@
-"""What `trr up` runs: database, API, admin app, Dagster's code server, daemon and UI; kept alive, and stopped in order."""
+"""What `trr up` runs: database, API, admin app, and Dagster's three; kept alive, and stopped in order."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.gallery import After, Filters, Sort
 from trr_pipelines.errors import NotFoundError
 from trr_pipelines.pipeline.delivery import delivered
+from trr_pipelines.pipeline.entities import require_entity
 
 MAX_TOTAL = 10_000
 """Links are counted up to here: 10,000 take 1 ms, and a gallery may hold a million."""
@@ -52,7 +53,7 @@ def show_gallery(database: Database, show: UUID | str, request: PageRequest) -> 
     """A page of a show's own links and those of its seasons; `show` is its id or a slug. Raises NotFoundError."""
 
     def find(conn: Connection) -> _Gallery:
-        seasons = gallery.seasons(conn, show_id := _show(conn, show))
+        seasons = gallery.seasons(conn, show_id := require_entity(conn, "show", show))
         return _Gallery([show_id, *seasons], seasons)
 
     return _page(database, find, request)
@@ -62,7 +63,7 @@ def season_gallery(database: Database, show: UUID | str, number: int, request: P
     """A page of the links of one season. Raises NotFoundError for an unknown show or season."""
 
     def find(conn: Connection) -> _Gallery:
-        seasons = gallery.seasons(conn, _show(conn, show))
+        seasons = gallery.seasons(conn, require_entity(conn, "show", show))
         found = [season for season, its_number in seasons.items() if its_number == number]
         if not found:
             raise NotFoundError(f"show {show} has no season {number}")
@@ -75,23 +76,9 @@ def person_gallery(database: Database, person: UUID | str, request: PageRequest)
     """A page of a person's links; `person` is an id or a slug. Raises NotFoundError."""
 
     def find(conn: Connection) -> _Gallery:
-        found = gallery.find_person(conn, *_id_or_slug(person))
-        if found is None:
-            raise NotFoundError(f"no person {person}")
-        return _Gallery([found], {})
+        return _Gallery([require_entity(conn, "person", person)], {})
 
     return _page(database, find, request)
-
-
-def _show(conn: Connection, show: UUID | str) -> UUID:
-    found = gallery.find_show(conn, *_id_or_slug(show))
-    if found is None:
-        raise NotFoundError(f"no show {show}")
-    return found
-
-
-def _id_or_slug(given: UUID | str) -> tuple[UUID | None, str]:
-    return (given, "") if isinstance(given, UUID) else (None, given)
 
 
 def _page(database: Database, find: Callable[[Connection], _Gallery], request: PageRequest) -> GalleryPage:

@@ -217,4 +217,5 @@ def _looks(rendered: Rendered) -> Looks:
         rendered.placeholder,
         rendered.dominant_color,
         rendered.warnings,
+        rendered.unfit,
     )

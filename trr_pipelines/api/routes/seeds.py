@@ -10,9 +10,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, StrictBool
 
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, SCREENALYTICS, GuardedRoute, open_to
-from trr_pipelines.api.cursors import decode_cursor, encode_cursor
+from trr_pipelines.api.cursors import decode_id, encode_cursor
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor, CurrentOriginals
-from trr_pipelines.errors import InputError
 from trr_pipelines.pipeline.seeds import person_photos, set_facebank_seed
 
 router = APIRouter(route_class=GuardedRoute, tags=["face bank"])
@@ -82,7 +81,7 @@ def photos_of_person(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
 ) -> PersonPhotos:
     """The photos of a person that this system serves: the whole list, or pages of it."""
-    after = None if cursor is None else _link_of(cursor)
+    after = None if cursor is None else decode_id(cursor)
     is_seed_only = seed_only == "true"
     page = person_photos(archive.database, person_id, seed_only=is_seed_only, after=after, limit=limit)
     photos = [
@@ -103,11 +102,3 @@ def photos_of_person(
 
 
 _COPIED = [name for name in PersonPhoto.model_fields if name != "served_url"]
-
-
-def _link_of(cursor: str) -> UUID:
-    (link,) = decode_cursor(cursor, str)
-    try:
-        return UUID(str(link))
-    except ValueError:
-        raise InputError("cursor: not one that this server gave") from None

@@ -1,11 +1,3 @@
--- name: find_gallery(entity_kind, entity_id, slug)^
--- The show or person with this id or slug, also one that it had before.
-select id from core.shows where :entity_kind = 'show' and id = coalesce(:entity_id::uuid, (
-    select entity_id from core.slugs where entity_kind = 'show' and slug = :slug))
-union all
-select id from core.people where :entity_kind = 'person' and id = coalesce(:entity_id::uuid, (
-    select entity_id from core.slugs where entity_kind = 'person' and slug = :slug));
-
 -- name: seasons(show_id)
 select id, number from core.seasons where show_id = :show_id order by number;
 

@@ -52,9 +52,6 @@ from jsonb_to_recordset(:items::jsonb) as item (
 )
 on conflict on constraint import_items_import_id_line_key do nothing;
 
--- name: lock_entities()$
-select true from (select pg_advisory_xact_lock(hashtextextended('entities', 0))) as locked;
-
 -- name: find_show(name)$
 select id from core.shows where lower(title) = lower(:name)
 union all
@@ -72,12 +69,6 @@ limit 1;
 
 -- name: add_person(name)$
 insert into core.people (full_name) values (:name) returning id;
-
--- name: taken_slugs(entity_kind, slug)
-select slug from core.slugs where entity_kind = :entity_kind and (slug = :slug or slug like :slug || '-%%');
-
--- name: add_slug(entity_kind, slug, entity_id)!
-insert into core.slugs (entity_kind, slug, entity_id) values (:entity_kind, :slug, :entity_id);
 
 -- name: ensure_season(show_id, number)$
 insert into core.seasons (show_id, number) values (:show_id, :number)

@@ -16,7 +16,7 @@ select media_asset_id from core.media_asset_versions where sha256 = :sha256;
 update core.media_assets
 set state = 'mirrored', reason = null, sha256 = :sha256, bytes = :bytes, width = :width, height = :height,
     format = :format, frames = :frames, hosted_bucket = :hosted_bucket, hosted_key = :hosted_key,
-    hosted_url = :hosted_url, updated_at = now()
+    hosted_url = :hosted_url, updated_at = now(), metadata = metadata - 'original_unfit'
 where id = :photo_id;
 
 -- name: add_version(photo_id, sha256, bytes, width, height, format, hosted_bucket, hosted_key, author)!
@@ -62,11 +62,11 @@ update core.media_assets a set state = 'failed', reason = :reason, updated_at = 
 where id = :photo_id
   and not exists (select from core.media_asset_variants v where v.media_asset_id = a.id and v.crop_signature = '');
 
--- name: mark_rendered(width, height, frames, placeholder, dominant_color, warnings, photo_id)!
+-- name: mark_rendered(width, height, frames, placeholder, dominant_color, warnings, unfit, photo_id)!
 update core.media_assets
 set state = 'mirrored', reason = null, width = :width, height = :height, frames = :frames,
     placeholder = :placeholder, dominant_color = :dominant_color, updated_at = now(),
-    metadata = jsonb_set(metadata, '{warnings}', :warnings::jsonb)
+    metadata = metadata || jsonb_build_object('warnings', :warnings::jsonb, 'original_unfit', :unfit::jsonb)
 where id = :photo_id;
 
 -- name: add_crop(photo_id, crop_mode, crop_x, crop_y, crop_zoom, crop_signature, source_version, reason, author)!

@@ -9,7 +9,7 @@ from __future__ import annotations
 from trr_pipelines.imaging.headers import base_media, bmp, gif, jpeg, png, tiff, webp
 from trr_pipelines.imaging.headers.header import Header, HeaderError
 
-__all__ = ["Header", "HeaderError", "ends_too_soon", "read_header"]
+__all__ = ["Header", "HeaderError", "carries_metadata", "ends_too_soon", "read_header"]
 
 _READERS = {
     "jpeg": jpeg.read_header,
@@ -33,6 +33,14 @@ _ENDINGS = {
     "bmp": bmp.ends_too_soon,
 }
 
+_METADATA = {
+    "jpeg": jpeg.carries_metadata,
+    "png": png.carries_metadata,
+    "webp": webp.carries_metadata,
+    "gif": gif.carries_metadata,
+    "avif": base_media.carries_metadata,
+}
+
 
 def read_header(image_format: str, data: bytes) -> Header:
     """The header of `data`, a file of `image_format` (a key of `formats.FILE_TYPES`).
@@ -50,5 +58,13 @@ def ends_too_soon(image_format: str, data: bytes) -> bool:
     """Whether the structure of a file that could not be decoded says that bytes at its end are missing."""
     try:
         return _ENDINGS[image_format](data)
+    except (HeaderError, IndexError):
+        return True
+
+
+def carries_metadata(image_format: str, data: bytes) -> bool:
+    """Whether a file may say more than how its picture looks: EXIF, XMP, comments. In doubt it does."""
+    try:
+        return image_format not in _METADATA or _METADATA[image_format](data)
     except (HeaderError, IndexError):
         return True

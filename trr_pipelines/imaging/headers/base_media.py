@@ -74,6 +74,12 @@ def _aperture(data: bytes, properties: list[_Box], stored: Size) -> tuple[int, i
     return None
 
 
+def carries_metadata(data: bytes) -> bool:
+    """Whether an item of EXIF or of a media type (XMP) may be in it; in doubt there is."""
+    meta = _child(data, 0, len(data), b"meta")
+    return meta is None or any(kind in data[meta.start : meta.end] for kind in (b"Exif", b"mime"))
+
+
 def ends_too_soon(data: bytes) -> bool:
     """Whether the last box says that it ends behind the file."""
     end = 0

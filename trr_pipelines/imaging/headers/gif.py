@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers.header import Header, HeaderError, unpack_at
 
 _IMAGE, _EXTENSION = 0x2C, 0x21
+_WORDS, _APPLICATION = (0x01, 0xFE), 0xFF
+_REPEATING = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _SCREEN_BYTES, _IMAGE_BYTES = 13, 10
 
 
@@ -29,27 +34,40 @@ def _box(data: bytes, at: int) -> tuple[int, int, int, int]:
     return left, top, left + width, top + height
 
 
+def carries_metadata(data: bytes) -> bool:
+    """Whether there is a comment, a text, or a block of an application that does not repeat an animation."""
+    return any(
+        data[at] == _EXTENSION
+        and (data[at + 1] in _WORDS or (data[at + 1] == _APPLICATION and data[at + 3 : at + 14] not in _REPEATING))
+        for at in _blocks(data)
+    )
+
+
 def ends_too_soon(data: bytes) -> bool:
     return not data.rstrip(b"\0").endswith(b"\x3b")
 
 
 def _image_offsets(data: bytes, at_most: int | None = None) -> list[int]:
     """Where each picture's descriptor stands; a damaged tail ends the list."""
-    found: list[int] = []
+    return list(islice((at for at in _blocks(data) if data[at] == _IMAGE), at_most))
+
+
+def _blocks(data: bytes) -> Iterator[int]:
+    """Where each picture's descriptor and each extension stands; a damaged tail ends them."""
     at = _SCREEN_BYTES + _colour_table_bytes(data, 10)
-    while at < len(data) and len(found) != at_most:
+    while at < len(data):
         if data[at] == _IMAGE and at + _IMAGE_BYTES <= len(data):
-            found.append(at)
+            yield at
             at += _IMAGE_BYTES + _colour_table_bytes(data, at + 9) + 1
         elif data[at] == _EXTENSION:
+            yield at
             at += 2
         elif data[at] == 0:  # filling between blocks, which some writers leave
             at += 1
             continue
         else:
-            break
+            return
         at = _after_blocks(data, at)
-    return found
 
 
 def _colour_table_bytes(data: bytes, flags_at: int) -> int:

@@ -47,6 +47,16 @@ def read_header(data: bytes) -> Header:
     return Header(size, orientation, 1 if has_gain_map else frames)
 
 
+def carries_metadata(data: bytes) -> bool:
+    """Whether there is a comment or application data that is not about how colours are stored."""
+    return any(
+        marker in _METADATA
+        and not _says_how_colours_are_stored(marker, content)
+        and not (marker == _APP2 and content.startswith(_PROFILE))
+        for marker, _, content in _segments(data)
+    )
+
+
 def ends_too_soon(data: bytes) -> bool:
     return b"\xff\xd9" not in data[-_TAIL_BYTES:]
 

@@ -15,6 +15,10 @@ _FRAME_BYTES = 12  # length, name and checksum around a chunk's data
 
 _TRANSPARENCY, _PROFILE = b"tRNS", b"iCCP"
 _ANCILLARY_BIT = 0x20
+_LOOKS = {
+    *(b"IHDR", b"PLTE", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"),
+    *(b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"bKGD", b"pHYs"),
+}
 
 MAX_PROFILE_BYTES = 8_000_000
 
@@ -53,6 +57,11 @@ def read_header(data: bytes) -> Header:
     # The picture for viewers that do not animate may stand outside of the animation: it is shown, and counts.
     frames = animation_frames + is_first_frame_hidden if 0 < animation_frames <= 0x8000_0000 else 1
     return Header(Size(width, height), orientation, frames)
+
+
+def carries_metadata(data: bytes) -> bool:
+    """Whether there is a chunk that says anything else than how the picture looks."""
+    return any(chunk.name not in _LOOKS for chunk in _chunks(data))
 
 
 def ends_too_soon(data: bytes) -> bool:

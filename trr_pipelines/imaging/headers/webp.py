@@ -8,6 +8,8 @@ from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers.header import UPRIGHT, Header, HeaderError
 from trr_pipelines.imaging.headers.tiff import exif_orientation
 
+_LOOKS = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"}
+
 
 def read_header(data: bytes) -> Header:
     orientation = UPRIGHT
@@ -18,6 +20,11 @@ def read_header(data: bytes) -> Header:
         elif name == b"ANMF":
             frames += 1
     return Header(_size(data), orientation, max(1, frames))
+
+
+def carries_metadata(data: bytes) -> bool:
+    """Whether there is a chunk that says anything else than how the picture looks."""
+    return any(name not in _LOOKS for name, _ in _chunks(data))
 
 
 def ends_too_soon(data: bytes) -> bool:

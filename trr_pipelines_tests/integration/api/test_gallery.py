@@ -255,6 +255,25 @@ def test_a_cursor_of_another_order_is_refused(gallery: httpx.Client) -> None:
     assert answer.status_code == 422
 
 
+def test_no_url_points_at_more_bytes_than_an_original_that_can_be_shown(
+    archive: Archive, client: httpx.Client, tmp_path: Path, render_pool: RenderPool
+) -> None:
+    client.headers.update(ADMIN_APP)
+    blurred = pictures.photo(1500, 1500, seed=7).quantize(4, dither=Image.Dither.NONE).convert("RGB")
+    plain = pictures.saved(blurred, "WEBP", quality=1, method=6)
+    exif = Image.Exif()
+    exif[0x010E] = "where it was taken"
+    told = pictures.saved(blurred, "WEBP", quality=1, method=6, exif=exif)
+    batch = import_files(archive, tmp_path / "in", {"plain.webp": plain, "told.webp": told}, show="The Valley")
+    run(archive, batch, pool=render_pool)
+    items = {item["original_url"]: item for item in page(client)["items"]}
+    for data, is_fit in ((plain, True), (told, False)):
+        (item,) = (item for item in items.values() if item["bytes"] == len(data))
+        sizes = {url: len(client.get(url.removeprefix("http://127.0.0.1:8000")).content) for url in urls_of(item)}
+        assert (max(sizes.values()) <= len(data)) is is_fit
+        assert (item["detail_url"] == item["original_url"]) is is_fit
+
+
 def test_an_edited_crop_is_served_once_it_is_rendered_and_the_one_before_it_until_then(
     client: httpx.Client, archive: Archive, tmp_path: Path, render_pool: RenderPool
 ) -> None:

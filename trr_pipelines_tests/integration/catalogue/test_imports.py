@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from trr_pipelines.catalogue import imports
+from trr_pipelines.catalogue import imports, slugs
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.imports import Item, Link, Target
 from trr_pipelines_tests.support.archives import DAY, query, value
@@ -137,7 +137,7 @@ def test_a_person_and_a_show_may_share_a_slug(database: Database) -> None:
 def test_any_name_that_a_manifest_may_hold_has_a_slug(database: Database, name: str, slug: str | None) -> None:
     show = database.run(lambda conn: imports.ensure_show(conn, name))
     found = value(database, "select slug from core.slugs where entity_id = %s", show)
-    assert len(found) <= imports.MAX_SLUG
+    assert len(found) <= slugs.MAX_SLUG
     assert slug is None or found == slug
     assert database.run(lambda conn: imports.ensure_show(conn, name)) == show
 

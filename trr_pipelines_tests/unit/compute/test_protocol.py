@@ -22,6 +22,7 @@ RENDERED = Rendered(
     placeholder="abc=",
     dominant_color="#102030",
     warnings=("one",),
+    unfit=("metadata",),
 )
 
 
