@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
-from trr_pipelines.catalogue import audit, crops, gallery, reprocessing
+from trr_pipelines.catalogue import audit, crops, reprocessing
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.reprocessing import Matching, Measured
 from trr_pipelines.errors import InputError, NotFoundError, Reason
 from trr_pipelines.imaging.recipes import BASE, CROP
+from trr_pipelines.pipeline.entities import require_entity
 
 STATES = ("pending", "mirrored", "failed")
 # One statement changes three rows of each: 2 s. A whole archive is a backfill's work, which can be paused.
@@ -100,12 +101,13 @@ def _matching(conn: Connection, wanted: Filter) -> Matching:
 
 def _show(conn: Connection, show: str) -> UUID:
     try:
-        found = gallery.find_show(conn, UUID(show), "")
+        given: UUID | str = UUID(show)
     except ValueError:
-        found = gallery.find_show(conn, None, show)
-    if found is None:
-        raise InputError(f"unknown show {show[:80]!r}")
-    return found
+        given = show
+    try:
+        return require_entity(conn, "show", given)
+    except NotFoundError:
+        raise InputError(f"unknown show {show[:80]!r}") from None
 
 
 def _price(conn: Connection, matching: Matching) -> Price:
