@@ -13,7 +13,18 @@ from trr_pipelines.api import problems
 from trr_pipelines.api.auth import SECURITY_SCHEMES, Gate
 from trr_pipelines.api.metrics import Metrics
 from trr_pipelines.api.originals import OriginalUrls
-from trr_pipelines.api.routes import assets, crops, entities, gallery, health, media, operations, reprocessing, seeds
+from trr_pipelines.api.routes import (
+    assets,
+    crops,
+    entities,
+    gallery,
+    health,
+    media,
+    operations,
+    reprocessing,
+    seeds,
+    views,
+)
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive
@@ -21,7 +32,8 @@ from trr_pipelines.settings import load_settings
 from trr_pipelines.web.logs import RequestLog
 
 ROUTERS = tuple(
-    module.router for module in (assets, crops, entities, gallery, health, media, operations, reprocessing, seeds)
+    module.router
+    for module in (assets, crops, entities, gallery, health, media, operations, reprocessing, seeds, views)
 )
 
 

@@ -24,7 +24,6 @@ def failures(conn: Connection) -> list[Row]:
     return list(_queries.failures(conn, limit=MAX_FAILURES))
 
 
-def saved(conn: Connection) -> Row:
-    """Photos with a card, and the bytes of all their originals and of all their smallest cards."""
-    row: Row = _queries.saved(conn)
-    return row
+def saved_by_day(conn: Connection) -> list[Row]:
+    """By the day that cards were made: photos, bytes of their originals, bytes of their smallest cards."""
+    return list(_queries.saved_by_day(conn))

@@ -27,13 +27,15 @@ group by source, reason
 order by photos desc, source, reason
 limit :limit;
 
--- name: saved()^
--- Bytes of one view of every card: originals before, the smallest card after.
-select count(*) as photos, coalesce(sum(before), 0)::bigint as bytes_before, coalesce(sum(after), 0)::bigint as bytes_after
+-- name: saved_by_day()
+-- Bytes of one view of every card, by the day that it was made: originals before, the smallest card after.
+select day, count(*) as photos, sum(before)::bigint as bytes_before, sum(after)::bigint as bytes_after
 from (
-    select a.bytes as before, min(v.bytes) as after
+    select a.bytes as before, min(v.bytes) as after, min(v.created_at)::date as day
     from core.media_assets a
     join core.media_asset_variants v
         on v.media_asset_id = a.id and v.variant_key = 'card' and v.superseded_at is null
     group by a.id, a.bytes
-) as card;
+) as card
+group by day
+order by day;
