@@ -25,6 +25,7 @@ from trr_pipelines.api.routes import (
     reprocessing,
     seeds,
     takedown,
+    views,
 )
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.credentials import require_credentials, with_credentials
@@ -34,7 +35,20 @@ from trr_pipelines.web.logs import RequestLog
 
 ROUTERS = tuple(
     module.router
-    for module in (assets, crops, entities, gallery, health, imports, media, operations, reprocessing, seeds, takedown)
+    for module in (
+        assets,
+        crops,
+        entities,
+        gallery,
+        health,
+        imports,
+        media,
+        operations,
+        reprocessing,
+        seeds,
+        takedown,
+        views,
+    )
 )
 
 

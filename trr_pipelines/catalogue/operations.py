@@ -25,7 +25,9 @@ def failures(conn: Connection) -> list[Row]:
     return list(_queries.failures(conn, limit=MAX_FAILURES))
 
 
-def saved(conn: Connection) -> Row:
-    """The newest photos with a card, 20,000 at most, and the bytes of their originals and of their smallest cards."""
-    row: Row = _queries.saved(conn, cards=MAX_CARDS)
-    return row
+def saved_by_day(conn: Connection) -> list[Row]:
+    """By the day that cards were made: photos, bytes of their originals, bytes of their smallest cards.
+
+    Of the newest 20,000 cards at most, so that it costs the same however many photos there are.
+    """
+    return list(_queries.saved_by_day(conn, cards=MAX_CARDS))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
-from trr_pipelines.catalogue import backfills, operations, reports
+from trr_pipelines.catalogue import backfills, operations, reports, views
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.pipeline.backfills import backfill_progress
 
 Row = dict[str, Any]
+MOST_DAYS = 180
 
 
 def read_operations(database: Database) -> Row:
@@ -16,14 +18,16 @@ def read_operations(database: Database) -> Row:
 
     def read(conn: Connection) -> Row:
         failures = operations.failures(conn)
-        saved = operations.saved(conn)
+        days = operations.saved_by_day(conn)
         return {
             "queue": operations.queue(conn),
             "lag_seconds": reports.lag_seconds(conn),
             "failures": failures,
             "failed_by_reason": _sums(failures, "reason"),
             "failed_by_source": _sums(failures, "source"),
-            "saved": {**saved, "bytes_saved": saved["bytes_before"] - saved["bytes_after"]},
+            "saved": _saved(days),
+            "saved_by_day": _growth(days)[-MOST_DAYS:],
+            "image_times": views.image_times(conn),
             "backfills": list(backfills.active(conn)),
         }
 
@@ -36,3 +40,14 @@ def _sums(failures: list[Row], name: str) -> dict[str, int]:
     for row in failures:
         sums[row[name]] = sums.get(row[name], 0) + row["photos"]
     return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _saved(days: list[Row]) -> Row:
+    sums = {name: sum(day[name] for day in days) for name in ("photos", "bytes_before", "bytes_after")}
+    return {**sums, "bytes_saved": sums["bytes_before"] - sums["bytes_after"]}
+
+
+def _growth(days: list[Row]) -> list[Row]:
+    """What one view of every card saved, by the end of each day."""
+    saved = accumulate(day["bytes_before"] - day["bytes_after"] for day in days)
+    return [{"day": day["day"], "bytes_saved": so_far} for day, so_far in zip(days, saved, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from fastapi import APIRouter
@@ -44,6 +45,21 @@ class Saved(BaseModel):
     bytes_saved: int
 
 
+class SavedBy(BaseModel):
+    """What one view of every card saved, by the end of a day."""
+
+    day: date
+    bytes_saved: int
+
+
+class ImageTimes(BaseModel):
+    """How long browsers took for pictures of one rendition key, from request to paint, in the last seven days."""
+
+    count: int
+    p50_ms: int
+    p95_ms: int
+
+
 class Operations(BaseModel):
     """The archive's operation in figures; `lag_seconds` is the age of the oldest photo that waits."""
 
@@ -53,6 +69,8 @@ class Operations(BaseModel):
     failed_by_reason: dict[str, int]
     failed_by_source: dict[str, int]
     saved: Saved
+    saved_by_day: list[SavedBy]
+    image_times: dict[str, ImageTimes]
     backfills: list[dict[str, Any]]
 
 

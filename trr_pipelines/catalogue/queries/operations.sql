@@ -27,18 +27,20 @@ group by source, reason
 order by photos desc, source, reason
 limit :limit;
 
--- name: saved(cards)^
--- Bytes of one view of every card: originals before, the smallest card after. The newest :cards rows are looked at, so
--- that it costs the same however many photos there are.
-select count(*) as photos, coalesce(sum(before), 0)::bigint as bytes_before, coalesce(sum(after), 0)::bigint as bytes_after
+-- name: saved_by_day(cards)
+-- Bytes of one view of every card, by the day that it was made: originals before, the smallest card after. The newest
+-- :cards rows are looked at, so that it costs the same however many photos there are.
+select day, count(*) as photos, sum(before)::bigint as bytes_before, sum(after)::bigint as bytes_after
 from (
-    select a.bytes as before, min(card.bytes) as after
+    select a.bytes as before, min(card.bytes) as after, min(card.created_at)::date as day
     from (
-        select media_asset_id, bytes from core.media_asset_variants
+        select media_asset_id, bytes, created_at from core.media_asset_variants
         where variant_key = 'card' and superseded_at is null
         order by id desc
         limit :cards
     ) as card
     join core.media_assets a on a.id = card.media_asset_id
     group by a.id, a.bytes
-) as photo;
+) as photo
+group by day
+order by day;

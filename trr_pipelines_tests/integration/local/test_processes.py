@@ -80,7 +80,7 @@ def test_a_part_that_does_not_stay_up_ends_the_stack_by_name(tmp_path: Path) -> 
     part.start()
     told: list[str] = []
     with pytest.raises(SetupError, match=r"part does not stay up: .*no_such_module_here"):
-        Stack([part], "", "").keep_running(told.append)
+        Stack([part], "", "", "").keep_running(told.append)
     assert told == ["part ended; starting it again"] * 3
     part.stop()
 
