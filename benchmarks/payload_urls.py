@@ -77,7 +77,9 @@ def _shrunk(photo: Path, side: int) -> Image.Image | None:
         with Image.open(photo) as image:
             image.draft("RGB", (side, side))
             image.thumbnail((side, side))
-            return image.convert("RGB")
+            bare = image.convert("RGB")
+            bare.info = {}  # a comment or a profile makes an original unfit to show, and bigger files right
+            return bare
     except OSError:
         return None
 
