@@ -52,7 +52,7 @@ def hashes(archive: Archive) -> dict[str, str]:
 
 def everything_said(archive: Archive) -> str:
     """Every row of every table but those that say, by hashes and ids alone, what was taken down and by whom."""
-    kept = ("takedowns", "taken_down_fingerprints", "audit_log")
+    kept = ("takedowns", "taken_down_fingerprints", "audit_log", "facebank_removals")
     tables = query(archive.database, "select tablename from pg_tables where schemaname = 'core'")
     return "\n".join(
         str(row["said"])
