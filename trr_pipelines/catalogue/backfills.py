@@ -55,7 +55,8 @@ class PlannedBatch:
 
 @dataclass(frozen=True)
 class Backfill:
-    """A backfill as it was started. `active_seconds` is the time in which it was fed."""
+    """A backfill as it was started. `active_seconds` is the time in which it was fed; `is_fed` says whether somebody
+    fed it within the last minute."""
 
     id: int
     state: State
@@ -67,6 +68,7 @@ class Backfill:
     bytes: int
     planned_seconds: float
     active_seconds: float
+    is_fed: bool
     author: str
     created_at: datetime
     ended_at: datetime | None
@@ -154,7 +156,7 @@ def add(
 
 def get(conn: Connection, backfill_id: int) -> Backfill | None:
     """One backfill."""
-    row = _queries.backfill(conn, backfill_id=backfill_id)
+    row = _queries.backfill(conn, backfill_id=backfill_id, idle_seconds=IDLE_SECONDS)
     return row and Backfill(**{**row, "galleries": tuple(row["galleries"])})
 
 

@@ -114,8 +114,8 @@ def _watch(archive: Any, progress: Any) -> Any:
 
 def _watch_line(progress: Any) -> str:
     done = f"{progress.done_photos}/{progress.backfill.photos} photos, {progress.photos_per_second} photos/s"
-    if progress.seconds_left is None:
-        return f"{done}, {progress.backfill.state}"
+    if progress.seconds_left is None or not progress.backfill.is_fed:
+        return f"{done}, {_state(progress)}"
     return f"{done}, {_duration(progress.seconds_left)} left"
 
 
@@ -184,7 +184,7 @@ def _progress_table(progress: Any) -> Table:
     table.add_column(style="bold")
     table.add_column()
     rows = {
-        "backfill": f"{one.id}, {one.state}{', waits for its hours' if progress.waits_for_hours else ''}",
+        "backfill": f"{one.id}, {_state(progress)}",
         "order": f"{one.ordering}{f', source {one.source}' if one.source else ''}",
         "photos": f"{progress.done_photos} of {one.photos} done, {progress.left_photos} left",
         "batches": ", ".join(f"{count} {state}" for state, count in sorted(progress.batches.items())),
@@ -197,6 +197,15 @@ def _progress_table(progress: Any) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _state(progress: Any) -> str:
+    one = progress.backfill
+    if progress.waits_for_hours:
+        return f"{one.state}, waits for its hours"
+    if one.state == "running" and not one.is_fed:
+        return f"{one.state}, but nobody feeds it: trr up does, with its sensor backfill_feed on"
+    return str(one.state)
 
 
 def _clock(moment: datetime) -> str:

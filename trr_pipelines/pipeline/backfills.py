@@ -90,6 +90,7 @@ class Progress:
             "seconds_left": self.seconds_left,
             "ends_at": self.ends_at,
             "waits_for_hours": self.waits_for_hours,
+            "is_fed": one.is_fed,
             "active_seconds": round(one.active_seconds, 1),
             "started_at": one.created_at,
             "ended_at": one.ended_at,

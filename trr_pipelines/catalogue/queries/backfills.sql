@@ -56,8 +56,9 @@ from unnest(:keys::text[], :photos::integer[]) with ordinality as item (batch_ke
 -- name: set_gallery_photos(gallery_photos, backfill_id)!
 update core.backfills set gallery_photos = :gallery_photos where id = :backfill_id;
 
--- name: backfill(backfill_id)^
+-- name: backfill(idle_seconds, backfill_id)^
 select id, state, ordering, source, galleries, gallery_photos, photos, bytes, planned_seconds, active_seconds,
+       coalesce(ticked_at > now() - make_interval(secs => :idle_seconds), false) as is_fed,
        author, created_at, ended_at
 from core.backfills where id = :backfill_id;
 

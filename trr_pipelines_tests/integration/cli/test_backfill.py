@@ -35,6 +35,7 @@ def test_a_backfill_goes_from_its_plan_to_its_end(trr: Trr, batch: str) -> None:
 
     number = trr("backfill", "start", "--json").json["backfill"]
     assert [trr("backfill", step, "--json").json["state"] for step in ("pause", "resume")] == ["paused", "running"]
+    assert "nobody feeds it: trr up does" in " ".join(trr("backfill", "status").out.split())
     (ran,) = trr("run", "--batch", batch, "--json").json
     assert (ran["succeeded"], ran["photos"]) == (True, 2)
     status = trr("backfill", "status", str(number), "--json").json

@@ -192,9 +192,21 @@ def test_progress_counts_what_is_left_and_when_it_will_end(
     assert (progress.done_photos, progress.left_photos) == (3, 1)
     feed(archive.database, nobody, queue=1)
     assert backfill_progress(archive.database).batches == {"done": 1, "fed": 1}
+    assert backfill_progress(archive.database).backfill.is_fed
     pause_backfill(archive.database)
     progress = backfill_progress(archive.database)
     assert (progress.done_photos, progress.seconds_left, progress.ends_at) == (3, None, None)
+
+
+def test_a_backfill_that_nobody_feeds_says_so(archive: Archive, tmp_path: Path) -> None:
+    put(archive, tmp_path, "deadline", 1, range(1))
+    start_backfill(archive.database, author=ANN)
+    seen = [backfill_progress(archive.database).backfill.is_fed]
+    feed(archive.database, nobody, queue=1)
+    seen.append(backfill_progress(archive.database).backfill.is_fed)
+    query(archive.database, "update core.backfills set ticked_at = now() - interval '61 seconds'")
+    seen.append(backfill_progress(archive.database).backfill.is_fed)
+    assert seen == [False, True, False]
 
 
 def test_the_speed_of_a_backfill_counts_the_time_in_which_it_was_fed(
