@@ -23,7 +23,7 @@ $(VENV)/.synced: pyproject.toml uv.lock
 demo: setup ## Photos through the whole pipeline; PHOTOS=folder takes your own
 	@$(BIN)/trr demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
-up: setup ## Database, API, Dagster UI and daemon until Ctrl-C
+up: setup ## Database, API, admin app, Dagster UI and daemon until Ctrl-C
 	@exec $(BIN)/trr up
 
 test: setup ## All tests, with everything they need

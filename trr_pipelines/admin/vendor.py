@@ -11,31 +11,32 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 VERSION = "2.0.11"
 SHA512 = "Thx/WtpeOQqSrqBCw/A1cwGJGg4UrVa3+sW0GmrM3p4gJgO89ecH4qtbnyzDDWFvBTqjnIMCgELTNt636dtamA=="
 FOLDER = Path(__file__).parent / "static" / "vendor"
-FILES = {"package/dist/htmx.min.js": "htmx.min.js", "package/LICENSE": "htmx.LICENSE"}
+FILES = {"package/dist/htmx.min.js": FOLDER / "htmx.min.js", "package/LICENSE": FOLDER / "htmx.LICENSE"}
 
 
-def main() -> None:
-    """Pack the pinned version with npm, check it, and put its files where templates expect them."""
+def vendor(package: str, version: str, sha512: str, files: Mapping[str, Path]) -> None:
+    """Pack `package` with npm, check its hash (base64), and put members of it where `files` says."""
     with tempfile.TemporaryDirectory() as folder:
         packed = subprocess.run(
-            ["npm", "pack", "--silent", f"htmx.org@{VERSION}"], cwd=folder, check=True, capture_output=True, text=True
+            ["npm", "pack", "--silent", f"{package}@{version}"], cwd=folder, check=True, capture_output=True, text=True
         )
         archive = Path(folder) / packed.stdout.strip().splitlines()[-1]
         found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
-        if found != SHA512:
-            sys.exit(f"htmx.org {VERSION} has the hash {found}, {SHA512} was pinned")
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(archive) as package:
-            for member, name in FILES.items():
-                content = package.extractfile(member)
+        if found != sha512:
+            sys.exit(f"{package} {version} has the hash {found}, {sha512} was pinned")
+        with tarfile.open(archive) as members:
+            for member, target in files.items():
+                content = members.extractfile(member)
                 assert content is not None
-                (FOLDER / name).write_bytes(content.read())
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content.read())
 
 
 if __name__ == "__main__":
-    main()
+    vendor("htmx.org", VERSION, SHA512, FILES)

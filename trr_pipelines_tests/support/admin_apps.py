@@ -10,29 +10,37 @@ from contextlib import contextmanager
 
 import httpx
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from trr_pipelines.admin.guard import OriginFormProtocol
 from trr_pipelines_tests.support.backends import token
 
 
 @contextmanager
-def serving_admin(app: Starlette, port: int) -> Iterator[httpx.Client]:
-    """A browser-like client of the app: it keeps cookies, follows nothing, and names its origin."""
+def running(app: ASGIApp, port: int) -> Iterator[str]:
+    """The URL of an app behind the server that production uses."""
     config = uvicorn.Config(app, port=port, http=OriginFormProtocol, ws="none", log_config=None, proxy_headers=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    url = f"http://127.0.0.1:{port}"
     try:
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.01)
-        with httpx.Client(base_url=url, trust_env=False, timeout=30, headers={"Origin": url}) as client:
-            yield client
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def serving_admin(app: ASGIApp, port: int) -> Iterator[httpx.Client]:
+    """A browser-like client of the app: it keeps cookies, follows nothing, and names its origin."""
+    with (
+        running(app, port) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=30, headers={"Origin": url}) as client,
+    ):
+        yield client
 
 
 def sign_in(client: httpx.Client, value: str | None = None, target: str = "") -> httpx.Response:

@@ -1,0 +1,175 @@
+"""The admin app in front of a real backend, without Dagster: what a run would do, the tests do themselves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from trr_pipelines.admin.app import create_app as create_admin
+from trr_pipelines.api.app import create_app as create_backend
+from trr_pipelines.catalogue.database import Database
+from trr_pipelines.catalogue.embedded import EmbeddedPostgres
+from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.originals import mirror_originals
+from trr_pipelines.pipeline.rendering import render_photos
+from trr_pipelines.settings import Settings
+from trr_pipelines.storage.opening import open_store
+from trr_pipelines_tests.e2e.conftest import PATIENCE_SECONDS, QUIET
+from trr_pipelines_tests.pictures import photo, saved
+from trr_pipelines_tests.support import backends
+from trr_pipelines_tests.support.admin_apps import running
+from trr_pipelines_tests.support.archives import EVERYTHING, import_path, photo_ids, query
+from trr_pipelines_tests.support.databases import new_database
+from trr_pipelines_tests.support.faulty_proxy import FaultyProxy, no_fault
+from trr_pipelines_tests.support.ports import free_port
+
+SHOW, PERSON = "The Valley: Persian Style", "Person One"
+GALLERY = "/admin/trr-shows/the-valley-persian-style/season-1/media-gallery"
+PERSON_GALLERY = "/admin/trr-people/person-one/media-gallery"
+PHOTOS = 10
+PATIENCE_MS = 25_000  # nothing here waits for Dagster
+
+
+@dataclass
+class AdminStack:
+    """An archive with photos, its backend, and the admin app; `between` misbehaves on the way from one to the other."""
+
+    url: str
+    archive: Archive
+    folder: Path
+    photos: dict[str, UUID]
+    between: FaultyProxy
+    pool: RenderPool
+
+    def render(self, *photos: UUID) -> None:
+        """What the next run of Dagster would do with these photos."""
+        scope = Scope(photo_ids=photos)
+        mirror_originals(self.archive, scope, "run-2")
+        render_photos(self.archive, scope, "run-2", EVERYTHING, pool=self.pool)
+
+    def rows(self, sql: str, *parameters: object) -> list[dict[str, Any]]:
+        return query(self.archive.database, sql, *parameters)
+
+    def id_of(self, table: str, slug: str) -> UUID:
+        sql = "select entity_id from core.slugs where entity_kind = %s and slug = %s"
+        found: UUID = self.rows(sql, table, slug)[0]["entity_id"]
+        return found
+
+
+@pytest.fixture(scope="session")
+def admin_stack(
+    postgres: EmbeddedPostgres, render_pool: RenderPool, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AdminStack]:
+    folder = tmp_path_factory.mktemp("admin")
+    api_port, admin_port = free_port(), free_port()
+    with new_database(postgres, "template_trr") as database_url, pytest.MonkeyPatch.context() as environment:
+        for name, value in {
+            **backends.ENVIRONMENT,
+            "TRR_HOME": str(folder / "home"),
+            "TRR_DATABASE_URL": database_url,
+            "TRR_MEDIA_STORE": f"file:{folder / 'media'}",
+            "TRR_API_PORT": str(api_port),
+            "TRR_ADMIN_PORT": str(admin_port),
+        }.items():
+            environment.setenv(name, value)
+        settings = Settings()
+        backend = create_backend()
+        with FaultyProxy(api_port) as between:
+            environment.setenv("TRR_API_URL", between.url)
+            admin = create_admin()
+            environment.undo()
+            database = Database(database_url).open()
+            archive = Archive(settings, database, open_store(settings.store_url, base_url=settings.base_url))
+            _fill(archive, folder, render_pool)
+            with running(backend, api_port), running(admin, admin_port) as url:
+                yield AdminStack(url, archive, folder, photo_ids(archive), between, render_pool)
+            database.close()
+
+
+def _fill(archive: Archive, folder: Path, pool: RenderPool) -> None:
+    """Ten photos and a broken one, of a season of a show and of a person, through the whole pipeline."""
+    manifest = folder / "manifest.csv"
+    with manifest.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "show", "season", "person", "kind", "caption", "tags", "position"])
+        for number in range(PHOTOS):
+            path = folder / f"{number}.jpg"
+            size = [(1500, 1000), (1000, 1500), (1200, 1200)][number % 3]
+            path.write_bytes(saved(photo(*size, seed=number), "JPEG", quality=92))
+            tags = "cast;stills" if number % 2 else "cast"
+            rows.writerow([path, SHOW, 1, PERSON, "photo", f"Photo {number}", tags, number])
+        (folder / "broken.jpg").write_text("not a picture")
+        rows.writerow([folder / "broken.jpg", SHOW, 1, PERSON, "photo", "Broken", "", PHOTOS])
+    (batch,) = import_path(archive, manifest).batches
+    mirror_originals(archive, Scope(batch=batch), "run-1")
+    render_photos(archive, Scope(batch=batch), "run-1", EVERYTHING, pool=pool)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium without a window, for all tests of this worker."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        pytest.skip("no chromium here; as root: apt-get install chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=executable, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def signed_in(admin_stack: AdminStack, chromium: Browser) -> dict[str, Any]:
+    """The cookies of an admin who signed in as people do."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(f"{admin_stack.url}/admin/sign-in#access_token={backends.token(exp=4_000_000_000)}")
+    page.get_by_text(f"as {backends.ADMIN_EMAIL}").wait_for()
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/admin/trr-shows")
+    state: dict[str, Any] = json.loads(json.dumps(context.storage_state()))
+    context.close()
+    return state
+
+
+Opener = Callable[..., Page]
+
+
+@pytest.fixture
+def opened(admin_stack: AdminStack, chromium: Browser, signed_in: dict[str, Any]) -> Iterator[Opener]:
+    """Opens a page of the app as the admin: `opened("/admin/…", width=390)`. An error of a script fails the test."""
+    expect.set_options(timeout=PATIENCE_MS)
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def open_page(path: str, *, width: int = 1280, height: int = 860, **options: Any) -> Page:
+        context = chromium.new_context(
+            base_url=admin_stack.url, viewport={"width": width, "height": height}, storage_state=signed_in, **options
+        )
+        context.set_default_timeout(PATIENCE_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on(
+            "console",
+            lambda message: errors.append(message.text) if "Content Security Policy" in message.text else None,
+        )
+        page.goto(path)
+        return page
+
+    yield open_page
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
+    admin_stack.between.plan = no_fault
+    for context in contexts:
+        context.close()
+    assert errors == []

@@ -1,0 +1,227 @@
+"""A gallery in a real browser: the grid, the lightbox, the star, filters, failures, and a backend that fails."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from trr_pipelines_tests.e2e.admin.conftest import GALLERY, PERSON_GALLERY, PHOTOS, AdminStack, Opener
+from trr_pipelines_tests.pictures import jpeg
+from trr_pipelines_tests.support.admin_apps import form_token
+from trr_pipelines_tests.support.backends import ADMIN_EMAIL, token
+from trr_pipelines_tests.support.faulty_proxy import Answer
+
+MOST_SHIFT = 0.02
+
+
+def shift(page: Page) -> float:
+    """The cumulative layout shift since the page was opened."""
+    moved: float = page.evaluate(
+        """() => new Promise(done => {
+            let sum = 0;
+            new PerformanceObserver(list => { for (const one of list.getEntries()) sum += one.value })
+                .observe({type: 'layout-shift', buffered: true});
+            setTimeout(() => done(sum), 500);
+        })"""
+    )
+    return moved
+
+
+def test_the_grid_shows_derivatives_in_place_before_they_are_loaded(opened: Opener, admin_stack: AdminStack) -> None:
+    page = opened(GALLERY)
+    pictures = page.locator("#gallery picture img")
+    expect(pictures).to_have_count(PHOTOS)
+    page.wait_for_function("[...document.querySelectorAll('#gallery picture img')].every(one => one.complete)")
+    for picture in pictures.all():
+        assert re.search(r"/crops/.+/crop_card\.webp$", picture.evaluate("image => image.currentSrc"))
+        assert picture.evaluate("image => image.naturalWidth > 0")
+        assert (picture.get_attribute("width"), picture.get_attribute("height")) == ("720", "900")
+    assert page.locator("#gallery img.placeholder").first.evaluate("image => image.naturalWidth") > 1
+    assert shift(page) < MOST_SHIFT
+    page.get_by_role("link", name="Whole").click()
+    page.wait_for_url("**mode=full")
+    expect(pictures.first).to_be_visible()
+    assert re.search(r"/variants/.+\.webp$", pictures.first.evaluate("image => image.currentSrc"))
+
+
+def test_a_phone_shows_two_columns_and_nothing_sticks_out(opened: Opener) -> None:
+    for path in (GALLERY, PERSON_GALLERY, "/admin/trr-shows", "/admin/operations"):
+        page = opened(path, width=390, height=844, has_touch=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    columns = page.goto(GALLERY) and page.locator("#gallery .grid").evaluate(
+        "grid => getComputedStyle(grid).gridTemplateColumns.split(' ').length"
+    )
+    assert columns == 2
+
+
+def test_without_scripts_links_lead_on(opened: Opener) -> None:
+    page = opened(f"{GALLERY}?q=photo", java_script_enabled=False)
+    expect(page.locator(".tile")).to_have_count(PHOTOS)
+    page.get_by_placeholder("Caption or tag").fill("photo 3")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator(".tile")).to_have_count(1)
+    page.locator(".photo").click()
+    expect(page.get_by_role("heading", name="Photo 3")).to_be_visible()
+
+
+def test_the_lightbox_is_used_by_keyboard(opened: Opener) -> None:
+    page = opened(GALLERY)
+    page.get_by_role("link", name="Photo 0", exact=True).focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("img", name="Photo 0")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    large = dialog.get_by_role("img", name="Photo 1", exact=True)
+    expect(large).to_be_visible()
+    page.wait_for_function("document.querySelector('#lightbox img').naturalWidth > 0")
+    assert large.evaluate("image => image.currentSrc").endswith("crop_detail.webp")
+    expect(dialog.get_by_text(re.compile(r"original \d+ KB"))).to_be_visible()
+    assert "/originals/" in (dialog.get_by_role("link", name="View original").get_attribute("href") or "")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")  # there is none before the first
+    expect(dialog.get_by_role("img", name="Photo 0")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_role("link", name="Photo 0", exact=True)).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("link", name="Photo 1", exact=True)).to_be_focused()
+
+
+def test_a_star_answers_at_once_and_says_who_and_when(opened: Opener, admin_stack: AdminStack) -> None:
+    page = opened(PERSON_GALLERY)
+    star = page.get_by_role("button", name="Face-bank seed: Photo 4")
+    expect(star).to_have_attribute("aria-pressed", "false")
+    star.click()
+    expect(star).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_text(f"Seed by {ADMIN_EMAIL}")).to_have_count(1)
+    (row,) = admin_stack.rows(
+        "select facebank_seed, facebank_seed_changed_by from core.media_links where person_id is not null"
+        " and caption = 'Photo 4'"
+    )
+    assert row == {"facebank_seed": True, "facebank_seed_changed_by": ADMIN_EMAIL}
+    page.get_by_role("combobox", name="Face-bank seeds").select_option("true")
+    page.wait_for_url("**seed=true")
+    expect(page.locator(".tile")).to_have_count(1)
+    star.click()
+    expect(star).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_star_goes_back_with_the_reason_when_the_backend_refuses(opened: Opener, admin_stack: AdminStack) -> None:
+    page = opened(PERSON_GALLERY)
+    star = page.get_by_role("button", name="Face-bank seed: Photo 5")
+    admin_stack.between.plan = lambda request: Answer(503) if request.method == "PATCH" else None
+    star.click()
+    expect(page.get_by_role("alert")).to_contain_text("503")
+    expect(star).to_have_attribute("aria-pressed", "false")
+    admin_stack.between.plan = lambda _: None
+    page.get_by_role("alert").get_by_role("button", name="Try again").click()
+    expect(page.get_by_text(f"Seed by {ADMIN_EMAIL}").first).to_be_visible()
+    expect(star).to_have_attribute("aria-pressed", "true")
+    star.click()
+    expect(star).to_have_attribute("aria-pressed", "false")
+
+
+def test_filters_stand_in_the_address_and_come_back_with_it(opened: Opener) -> None:
+    page = opened(GALLERY)
+    page.get_by_placeholder("Caption or tag").fill("stills")
+    page.wait_for_url("**q=stills")
+    expect(page.locator(".tile")).to_have_count(PHOTOS // 2)
+    assert "state=" not in page.url
+    page.locator(".tags").first.get_by_role("link", name="cast").click()
+    page.wait_for_url("**tag=cast**")
+    expect(page.get_by_role("link", name="Remove tag cast")).to_be_visible()
+    page.reload()
+    expect(page.get_by_placeholder("Caption or tag")).to_have_value("stills")
+    page.get_by_role("combobox", name="State", exact=True).select_option("failed")
+    expect(page.get_by_text("No photo matches.")).to_be_visible()
+    page.get_by_role("link", name="Clear filters").click()
+    expect(page.locator(".tile")).to_have_count(PHOTOS + 1)
+
+
+def test_a_failed_photo_says_why_and_is_done_again(opened: Opener, admin_stack: AdminStack) -> None:
+    page = opened(f"{GALLERY}?state=failed")
+    expect(page.locator(".tile")).to_contain_text("the file is no image")
+    (admin_stack.folder / "broken.jpg").write_bytes(jpeg(640, 800, seed=77))
+    page.get_by_role("button", name="Retry Broken").click()
+    expect(page.get_by_text("The photo will be done again.")).to_be_visible()
+    expect(page.locator(".tile .badge")).to_have_text("Pending")
+    admin_stack.render(admin_stack.photos["broken.jpg"])
+    page.goto(f"{GALLERY}?q=broken")
+    expect(page.get_by_role("img", name="Broken")).to_be_visible()
+    expect(page.locator(".badge")).to_have_count(0)
+
+
+def test_many_photos_are_chosen_and_done_again(opened: Opener, admin_stack: AdminStack) -> None:
+    page = opened(GALLERY)
+    boxes = page.get_by_role("checkbox")
+    boxes.nth(6).check()
+    boxes.nth(8).click(modifiers=["Shift"])
+    expect(page.get_by_text("3 selected")).to_be_visible()
+    page.get_by_role("button", name="Reprocess", exact=True).click()
+    expect(page.get_by_text("3 photos will be done again.")).to_be_visible()
+    asked = admin_stack.rows("select distinct media_asset_id from core.variant_generations where asked_at is not null")
+    wanted = {admin_stack.photos[f"{number}.jpg"] for number in (6, 7, 8)}
+    assert wanted <= {row["media_asset_id"] for row in asked}
+    admin_stack.render(*wanted)
+
+
+def test_a_backend_that_is_down_leaves_the_page_and_is_asked_again(opened: Opener, admin_stack: AdminStack) -> None:
+    page = opened(GALLERY)
+    before = page.locator(".tile").count()
+    admin_stack.between.plan = lambda _: Answer(500)
+    page.get_by_role("combobox", name="Order").select_option("newest")
+    expect(page.get_by_role("alert")).to_contain_text("The backend failed with 500")
+    expect(page.locator(".tile")).to_have_count(before)
+    assert page.url.endswith("media-gallery")
+    admin_stack.between.plan = lambda _: None
+    page.get_by_role("alert").get_by_role("button", name="Try again").click()
+    page.wait_for_url("**sort=newest")
+    admin_stack.between.plan = lambda _: Answer(500)
+    page.reload()
+    expect(page.get_by_role("heading", name="The backend failed")).to_be_visible()
+    admin_stack.between.plan = lambda _: None
+    page.get_by_role("link", name="Try again").click()
+    expect(page.locator(".tile")).to_have_count(before)
+    assert page.url.endswith("sort=newest")
+
+
+def test_an_expired_sign_in_leads_back_to_the_same_page(opened: Opener) -> None:
+    page = opened(f"{PERSON_GALLERY}?q=photo&sort=newest")
+    page.context.clear_cookies()
+    star = page.get_by_role("button", name="Face-bank seed: Photo 7")
+    star.click()
+    expect(page.get_by_role("alert")).to_contain_text("Your sign-in has expired.")
+    expect(star).to_have_attribute("aria-pressed", "false")
+    page.get_by_role("alert").get_by_role("button", name="Sign in").click()
+    page.get_by_label("Access token").fill(token())
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**media-gallery?q=photo&sort=newest")
+    expect(page.locator(".tile")).to_have_count(PHOTOS)
+    assert form_token(page.content())
+
+
+def test_scrolling_goes_on_to_the_end_and_every_photo_comes_once(opened: Opener, admin_stack: AdminStack) -> None:
+    (person,) = admin_stack.rows("insert into core.people (full_name) values ('Many Photos') returning id")
+    admin_stack.rows(
+        "insert into core.slugs (entity_kind, slug, entity_id) values ('person', 'many-photos', %s)", person["id"]
+    )
+    admin_stack.rows(
+        "with assets as (insert into core.media_assets (source, source_url, batch_key)"
+        " select 'bulk', 'https://photos.example/' || n, (select min(key) from core.import_batches)"
+        " from generate_series(1, 200) n returning id, source_url)"
+        " insert into core.media_links (media_asset_id, person_id, kind, position, caption)"
+        " select id, %s, 'photo', 1, 'Bulk ' || source_url from assets",
+        person["id"],
+    )
+    page = opened("/admin/trr-people/many-photos/media-gallery")
+    asked = len(admin_stack.between.requests)
+    for _ in range(20):
+        if page.locator(".tile").count() == 200:
+            break
+        page.mouse.wheel(0, 20_000)
+        page.wait_for_timeout(300)
+    expect(page.locator(".tile")).to_have_count(200)
+    assert len(set(page.locator(".tile").evaluate_all("tiles => tiles.map(one => one.dataset.photo)"))) == 200
+    pages = [one for one in admin_stack.between.requests[asked:] if "/gallery" in one.target]
+    assert len(pages) == 3

@@ -1,0 +1,144 @@
+"""The photo page in a real browser: crops and their history, a better file, why each address is served."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from trr_pipelines_tests.e2e.admin.conftest import AdminStack, Opener
+from trr_pipelines_tests.pictures import photo, saved
+
+MOST_DIFFERENCE = 6.0
+"""Of 255 levels, on average: the preview is 200 pixels wide and made of another size than the file."""
+
+
+def open_photo(opened: Opener, stack: AdminStack, name: str) -> Page:
+    page = opened(f"/admin/photos/{stack.photos[name]}")
+    page.wait_for_function("document.querySelector('.crop-preview img').naturalWidth > 0")
+    return page
+
+
+def set_number(page: Page, name: str, value: float) -> None:
+    field = page.get_by_role("spinbutton", name=name, exact=True)
+    field.fill(str(value))
+    field.press("Tab")
+
+
+def active_crop(stack: AdminStack, name: str) -> dict[str, Any]:
+    (row,) = stack.rows(
+        "select crop_mode, crop_x::float8 as x, crop_y::float8 as y, crop_zoom::float8 as zoom, author"
+        " from core.media_asset_crops where media_asset_id = %s and is_active",
+        stack.photos[name],
+    )
+    return row
+
+
+def pixels(data: bytes) -> npt.NDArray[np.float64]:
+    image = Image.open(BytesIO(data)).convert("RGB").resize((200, 250), Image.Resampling.BOX)
+    return np.asarray(image, dtype=np.float64)
+
+
+def test_a_crop_is_dragged_saved_rendered_and_shows_what_was_previewed(opened: Opener, admin_stack: AdminStack) -> None:
+    page = open_photo(opened, admin_stack, "0.jpg")
+    frame = page.get_by_role("application")
+    set_number(page, "zoom", 2)
+    set_number(page, "x", 30)
+    frame.focus()
+    page.keyboard.press("Shift+ArrowDown")
+    box = page.locator(".crop-stage").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 25, box["y"] + box["height"] / 2 + 5, steps=4)
+    page.mouse.up()
+    x = float(page.get_by_role("spinbutton", name="x", exact=True).input_value())
+    assert x > 30
+    page.get_by_role("button", name="Save crop").click()
+    expect(page.get_by_text("Saved. It is served once its files stand")).to_be_visible()
+    crop = active_crop(admin_stack, "0.jpg")
+    assert (crop["crop_mode"], crop["zoom"], crop["x"]) == ("manual", 2.0, x)
+    assert crop["author"] == "admin@example.com"
+    preview = page.locator(".crop-preview").screenshot()
+    admin_stack.render(admin_stack.photos["0.jpg"])
+    served = page.get_by_role("img", name="Crop as it is served")
+    files = admin_stack.rows(
+        "select hosted_url from core.media_asset_variants where media_asset_id = %s and variant_key = 'crop_card'"
+        " and format = 'webp' and superseded_at is null",
+        admin_stack.photos["0.jpg"],
+    )
+    (file,) = files
+    shown = httpx.get(file["hosted_url"]).content
+    assert np.abs(pixels(shown) - pixels(preview)).mean() < MOST_DIFFERENCE
+    detail = file["hosted_url"].replace("crop_card", "crop_detail")
+    expect(served).to_have_attribute("src", detail)  # the page finds that out by itself
+
+
+def test_an_earlier_crop_is_restored_and_the_proposal_is_one_click_away(
+    opened: Opener, admin_stack: AdminStack
+) -> None:
+    page = open_photo(opened, admin_stack, "1.jpg")
+    proposed = active_crop(admin_stack, "1.jpg")
+    assert proposed["crop_mode"] == "auto"
+    set_number(page, "zoom", 3)
+    page.get_by_role("button", name="Save crop").click()
+    restore = page.get_by_role("button", name="Restore")
+    expect(restore).to_have_count(1)
+    admin_stack.render(admin_stack.photos["1.jpg"])
+    restore.click()
+    expect(page.get_by_text("The crop is served.")).to_be_visible()
+    assert active_crop(admin_stack, "1.jpg")["crop_mode"] == "auto"
+    expect(page.get_by_text("rolled back")).to_be_visible()
+    set_number(page, "zoom", 4)
+    page.get_by_role("button", name="Save crop").click()
+    expect(restore).to_have_count(3)
+    page.get_by_role("button", name="Use the proposal").click()
+    expect(restore).to_have_count(4)
+    after = active_crop(admin_stack, "1.jpg")
+    assert (after["x"], after["y"], after["zoom"]) == (proposed["x"], proposed["y"], proposed["zoom"])
+
+
+def test_who_was_slower_learns_of_it_and_may_insist(opened: Opener, admin_stack: AdminStack) -> None:
+    one, other = (open_photo(opened, admin_stack, "2.jpg") for _ in range(2))
+    set_number(one, "zoom", 2)
+    one.get_by_role("button", name="Save crop").click()
+    expect(one.get_by_role("button", name="Restore")).to_have_count(1)
+    set_number(other, "zoom", 5)
+    other.get_by_role("button", name="Save crop").click()
+    expect(other.get_by_role("alert")).to_contain_text("Someone else was faster")
+    assert active_crop(admin_stack, "2.jpg")["zoom"] == 2
+    other.get_by_role("button", name="Use mine").click()
+    expect(other.get_by_role("button", name="Restore")).to_have_count(2)
+    assert active_crop(admin_stack, "2.jpg")["zoom"] == 5
+
+
+def test_a_better_file_takes_the_place_of_the_original(opened: Opener, admin_stack: AdminStack) -> None:
+    page = open_photo(opened, admin_stack, "9.jpg")
+    chooser = page.get_by_label("Image file")
+    chooser.set_input_files({"name": "no.jpg", "mimeType": "image/jpeg", "buffer": b"not a picture"})
+    page.get_by_role("button", name="Replace").click()
+    expect(page.get_by_role("alert")).to_contain_text("not_an_image")
+    page.get_by_role("alert").get_by_role("button", name="Dismiss").click()
+    better = saved(photo(2000, 1600, seed=99), "JPEG", quality=95)
+    chooser.set_input_files({"name": "better.jpg", "mimeType": "image/jpeg", "buffer": better})
+    page.get_by_role("button", name="Replace").click()
+    expect(page.get_by_text("The new original is in place")).to_be_visible()
+    admin_stack.render(admin_stack.photos["9.jpg"])
+    expect(page.locator("#facts")).to_contain_text("2000 × 1600")
+    expect(page.locator("#original tbody tr")).to_have_count(2)
+
+
+def test_the_page_says_why_each_address_is_served_and_links_the_run(opened: Opener, admin_stack: AdminStack) -> None:
+    page = opened(f"/admin/photos/{admin_stack.photos['3.jpg']}")
+    why = page.locator("#why")
+    expect(why.get_by_role("row", name="crop_detail_url")).to_contain_text("present recipe")
+    expect(why.get_by_text("run-1").first).to_be_visible()
+    expect(why.get_by_role("link", name="crop_card.webp")).to_be_visible()
+    expect(page.get_by_role("navigation", name="Breadcrumbs")).to_contain_text("The Valley: Persian Style, season 1")
+    page.get_by_role("link", name="Person One").click()
+    page.wait_for_url("**/admin/trr-people/person-one/media-gallery")

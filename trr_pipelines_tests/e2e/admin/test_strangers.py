@@ -1,0 +1,200 @@
+"""What others try, in a real browser: scripts in every text, and pages of other sites that send requests."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from trr_pipelines_tests.e2e.admin.conftest import GALLERY, PERSON_GALLERY, AdminStack, Opener
+from trr_pipelines_tests.support.axe import serious_findings
+
+PAYLOADS = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'><svg onload=alert(1)>",
+    "javascript:alert(1)",
+    "{{7*7}}${7*7}<%= 7*7 %>",
+    "</title></textarea><script>alert(1)</script>",
+    '" autofocus onfocus=alert(1) x="',
+    "<a href=javascript:alert(1)>x</a>",
+]
+
+
+@pytest.fixture
+def poisoned(admin_stack: AdminStack) -> dict[str, UUID]:
+    """A show, a person and photos whose every text holds a payload."""
+    ids: dict[str, UUID] = {}
+    everything = " ".join(PAYLOADS)
+    for table, column, kind in (("shows", "title", "show"), ("people", "full_name", "person")):
+        (row,) = admin_stack.rows(
+            f"insert into core.{table} ({column}) values (%s) returning id",  # noqa: S608  our own names
+            f"{everything} {kind}",
+        )
+        ids[kind] = row["id"]
+        admin_stack.rows(
+            "insert into core.slugs (entity_kind, slug, entity_id) values (%s, %s, %s) on conflict do nothing",
+            kind,
+            f"poisoned-{row['id']}",
+            row["id"],
+        )
+    for number, payload in enumerate(PAYLOADS):
+        (photo,) = admin_stack.rows(
+            "insert into core.media_assets (source, source_url, batch_key, state, reason) values"
+            " (%s, %s, (select min(key) from core.import_batches), 'failed', 'not_an_image') returning id",
+            payload,
+            f"{payload}/{ids['show']}.jpg",
+        )
+        ids[f"photo{number}"] = photo["id"]
+        admin_stack.rows(
+            "insert into core.variant_generations (media_asset_id, kind, state, reason, detail, run_id) values"
+            " (%s, 'original', 'failed', 'not_an_image', %s, %s)",
+            photo["id"],
+            payload,
+            payload,
+        )
+        for kind in ("show", "person"):
+            admin_stack.rows(
+                f"insert into core.media_links (media_asset_id, {kind}_id, kind, position, caption, tags,"  # noqa: S608
+                " facebank_seed_changed_by, facebank_seed_changed_at)"
+                " values (%s, %s, 'photo', 1, %s, %s, %s, now())",
+                photo["id"],
+                ids[kind],
+                payload,
+                [payload],
+                payload,
+            )
+    return ids
+
+
+def test_no_text_becomes_a_script(opened: Opener, poisoned: dict[str, UUID]) -> None:
+    dialogs: list[str] = []
+
+    def watched(path: str) -> Page:
+        page = opened("/admin/nothing")
+        page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        page.goto(path)
+        return page
+
+    for path in (
+        "/admin/trr-shows",
+        "/admin/trr-people",
+        f"/admin/trr-shows/{poisoned['show']}",
+        f"/admin/trr-shows/{poisoned['show']}/media-gallery",
+        f"/admin/trr-people/{poisoned['person']}/media-gallery?mode=full",
+        *(f"/admin/photos/{poisoned[f'photo{number}']}" for number in range(len(PAYLOADS))),
+        "/admin/operations",
+        f"{GALLERY}?q={PAYLOADS[1]}&tag={PAYLOADS[1]}&source={PAYLOADS[1]}&cursor={PAYLOADS[1]}",
+        f"/admin/trr-shows/{PAYLOADS[2].replace('/', '')}",
+        f"/admin/sign-in?next={PAYLOADS[1]}",
+    ):
+        page = watched(path)
+        expect(page.get_by_role("main")).to_be_visible()
+        assert page.locator("main script, main [onerror], main [onload], main [onfocus]").count() == 0, path
+        assert page.locator('a[href^="javascript"]').count() == 0, path
+        assert "49" not in page.title()
+    page = watched(f"/admin/trr-people/{poisoned['person']}/media-gallery")
+    page.locator(".photo").first.click()
+    for _ in PAYLOADS:
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Escape")
+    page.locator(".star").first.click()
+    expect(page.locator(".star").first).to_have_attribute("aria-pressed", "true")
+    assert dialogs == []
+
+
+@pytest.fixture
+def other_site(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """A folder that another origin serves, and its port."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield tmp_path, server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_page_of_another_site_toggles_nothing(
+    opened: Opener, admin_stack: AdminStack, other_site: tuple[Path, int], host: str
+) -> None:
+    """With another port of the same host, which browsers count as the same site and send cookies to; and another."""
+    folder, port = other_site
+    (link,) = admin_stack.rows(
+        "select id, person_id, media_asset_id from core.media_links where person_id is not null and caption = 'Photo 8'"
+    )
+    seed = f"{admin_stack.url}/admin/api/person/{link['person_id']}/gallery/{link['id']}/facebank-seed"
+    again = f"{admin_stack.url}/admin/api/media-assets/{link['media_asset_id']}/reprocess"
+    (folder / "attack.html").write_text(
+        f"""<!doctype html><title>waiting</title>
+        <form method="post" action="{again}" target="frame"><input name="a" value="1"></form>
+        <form method="post" action="{again}" target="frame" enctype="text/plain"><input name="a" value="1"></form>
+        <form method="post" action="{admin_stack.url}/admin/sign-out" target="frame"></form>
+        <iframe name="frame"></iframe><img src="{again}"><script>
+        const body = JSON.stringify({{facebank_seed: true}}), credentials = "include";
+        const tries = [
+            fetch("{seed}", {{method: "PATCH", body, credentials, headers: {{"Content-Type": "application/json"}}}}),
+            fetch("{again}", {{method: "POST", body, credentials, mode: "no-cors"}}),
+            fetch("{again}", {{method: "POST", credentials, mode: "no-cors"}}),
+            fetch("{again}", {{method: "POST", body: new Blob([body], {{type: "text/plain"}}), credentials,
+                mode: "no-cors"}}),
+        ];
+        for (const form of document.forms) form.submit();
+        navigator.sendBeacon("{again}", body);
+        Promise.allSettled(tries).then(() => setTimeout(() => document.title = "done", 1000));
+        </script>"""
+    )
+    before = len(admin_stack.rows("select id from core.audit_log"))
+    asked = len(admin_stack.between.requests)
+    page = opened("/admin/nothing")
+    page.goto(f"http://{host}:{port}/attack.html")
+    page.wait_for_function("document.title === 'done'")
+    assert not [one for one in admin_stack.between.requests[asked:] if one.method != "GET"]
+    assert len(admin_stack.rows("select id from core.audit_log")) == before
+    page.goto(f"{admin_stack.url}{PERSON_GALLERY}")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+PAGES = {
+    "shows": "/admin/trr-shows",
+    "show": "/admin/trr-shows/the-valley-persian-style",
+    "gallery": GALLERY,
+    "whole photos": f"{GALLERY}?mode=full&tag=cast",
+    "people": "/admin/trr-people",
+    "person": "/admin/trr-people/person-one",
+    "person's gallery": PERSON_GALLERY,
+    "operations": "/admin/operations",
+    "not found": "/admin/nothing",
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_page(opened: Opener, admin_stack: AdminStack, scheme: str) -> None:
+    pages = {**PAGES, "photo": f"/admin/photos/{admin_stack.photos['3.jpg']}"}
+    page = opened("/admin/trr-shows", color_scheme=scheme)
+    found: dict[str, list[str]] = {}
+    for name, path in pages.items():
+        page.goto(path)
+        found[name] = serious_findings(page)
+    page.goto(GALLERY)
+    page.get_by_role("checkbox").first.check()
+    found["selection"] = serious_findings(page)
+    page.locator(".photo").first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    found["lightbox"] = serious_findings(page)
+    page.context.clear_cookies()
+    page.goto("/admin/sign-in")
+    found["sign in"] = serious_findings(page)
+    assert {name: findings for name, findings in found.items() if findings} == {}
