@@ -268,7 +268,10 @@ def _change(database: Database, backfill_id: int | None, to: State, expected: Se
                 return Changed(one.id, to, False)
             raise ConflictError(f"backfill {one.id} is {one.state}; {' or '.join(expected)} is what can become {to}")
         if to == "cancelled":
-            backfills.withdraw(conn, backfills.fed(conn, one.id), backfill_scope(one.id))
+            fed = backfills.fed(conn, one.id)
+            backfills.withdraw(conn, fed, backfill_scope(one.id))
+            for key in fed:  # the end of their runs will find them dropped
+                backfills.recount_batch(conn, key, current_recipes())
             backfills.drop_batches(conn, one.id)
         return Changed(one.id, to, True)
 

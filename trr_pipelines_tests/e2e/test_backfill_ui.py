@@ -36,9 +36,11 @@ def partitions(stack: RunningStack) -> int:
 def test_a_backfill_of_forty_partitions_launched_in_the_ui_completes(
     stack: RunningStack, page: Page, tmp_path: Path
 ) -> None:
-    for number in range(PARTITIONS):
-        folder = write_files(tmp_path / f"in-{number}", {"a.jpg": jpeg(300, 200, seed=number)})
-        stack.trr("import", str(folder), "--source", f"s{number:02}", "--backfill")
+    folder = write_files(tmp_path / "in", {f"{n}.jpg": jpeg(300, 200, seed=n) for n in range(PARTITIONS)})
+    manifest = tmp_path / "photos.csv"
+    rows = [f"{folder / f'{n}.jpg'},s{n:02}" for n in range(PARTITIONS)]  # a source each, so a partition each
+    manifest.write_text("\n".join(["path,source", *rows]), encoding="utf-8")
+    stack.trr("import", str(manifest), "--source", "archive", "--backfill")
     wait_for(lambda: partitions(stack) == PARTITIONS, "the partitions to be announced")
     page.goto(f"{stack.dagster}/locations/trr_pipelines/asset-groups/photos")
     page.get_by_role("button", name=re.compile("Materialize all")).first.click()

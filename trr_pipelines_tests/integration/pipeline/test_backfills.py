@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from trr_pipelines.catalogue import rates
+from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.errors import ConflictError, InputError, NotFoundError
 from trr_pipelines.imaging.recipes import BASE, EncoderOptions
@@ -23,9 +24,12 @@ from trr_pipelines.pipeline.backfills import (
     resume_backfill,
     start_backfill,
 )
+from trr_pipelines.pipeline.batch_run import begin_batch
+from trr_pipelines.pipeline.originals import mirror_originals
 from trr_pipelines.pipeline.pricing import DEFAULT_PHOTOS_PER_SECOND, RUN_SECONDS, recipe_diff
+from trr_pipelines.pipeline.rendering import render_photos
 from trr_pipelines.settings import Hours
-from trr_pipelines_tests.support.archives import query, write_files
+from trr_pipelines_tests.support.archives import photo_ids, query, write_files
 from trr_pipelines_tests.support.backfills import complete, nobody, put
 
 ANN = "ann@example.org"
@@ -158,6 +162,21 @@ def test_a_backfill_is_paused_resumed_and_cancelled_and_saying_it_again_changes_
     assert (cancelled.state, cancel_backfill(database, cancelled.backfill).changed) == ("cancelled", False)
     with pytest.raises(ConflictError, match=f"backfill {cancelled.backfill} is cancelled"):
         resume_backfill(database, cancelled.backfill)
+
+
+def test_what_was_done_when_a_backfill_was_cancelled_stays_counted(
+    archive: Archive, tmp_path: Path, render_pool: RenderPool
+) -> None:
+    batch = put(archive, tmp_path, "deadline", 1, range(3), lane="backfill")
+    start_backfill(archive.database, galleries=0, author=ANN)
+    feed(archive.database, nobody, queue=1)
+    ids = tuple(photo_ids(archive).values())[:2]
+    begin_batch(archive, batch, "run-1")
+    mirror_originals(archive, Scope(photo_ids=ids), "run-1")
+    render_photos(archive, Scope(photo_ids=ids), "run-1", pool=render_pool)
+    cancel_backfill(archive.database)
+    progress = backfill_progress(archive.database)
+    assert (progress.done_photos, progress.left_photos, progress.batches) == (2, 1, {"dropped": 1})
 
 
 def test_a_backfill_that_is_not_there_is_refused_by_number(archive: Archive, tmp_path: Path) -> None:
