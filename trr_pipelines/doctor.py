@@ -123,6 +123,13 @@ def _backend(settings: Settings) -> None:
     _answer(httpx.get(f"{settings.backend_url}/readyz", timeout=TIMEOUT, trust_env=False), 200, settings.backend_url)
 
 
+def _admin_url(settings: Settings) -> None:
+    if not settings.admin_url and not settings.is_embedded:
+        raise SetupError("TRR_ADMIN_URL is not set")
+    url = settings.admin_url or f"http://127.0.0.1:{settings.admin_port}"
+    _answer(httpx.get(f"{url}/healthz", timeout=TIMEOUT, trust_env=False), 200, url)
+
+
 def _both_secrets(settings: Settings) -> None:
     """Both are the backend's: a toggle of a link that nobody has is answered with 404, where they are not with 403."""
     values = {}
@@ -187,6 +194,7 @@ DEPLOYMENTS: Mapping[str, Mapping[str, Look]] = {
     },
     "admin": {
         "TRR_API_URL": _backend,
+        "TRR_ADMIN_URL": _admin_url,
         "TRR_SERVICE_ROLE_KEY and TRR_INTERNAL_ADMIN_SHARED_SECRET": _both_secrets,
         "TRR_JWT_SECRET or TRR_JWKS_URL": _sign_in,
         "TRR_ADMIN_ALLOWLIST": _allowlist,

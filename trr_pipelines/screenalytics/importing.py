@@ -122,6 +122,8 @@ def _merge(
     conn: Connection, person_id: UUID, outcome: Outcome, calls: tuple[Call, ...], listed: _Listed
 ) -> ImportResult:
     queries.merge_links(conn)
+    for prepare in (queries.index_incoming, queries.index_incoming_bytes, queries.count_incoming):
+        prepare(conn)
     queries.put_person(conn, person_id=person_id)
     queries.remove_excluded(conn, person_id=person_id)
     excluded: int = queries.skip_excluded(conn, person_id=person_id)

@@ -22,6 +22,16 @@ create temp table incoming (
     is_seed        boolean not null
 );
 
+-- name: index_incoming()!
+-- Just after a large first import the planner takes the face bank for empty, and joins 10,000 rows row by row.
+create unique index on incoming (media_asset_id);
+
+-- name: index_incoming_bytes()!
+create index on incoming (sha256);
+
+-- name: count_incoming()!
+analyze incoming;
+
 -- name: merge_links()!
 -- A photo may be linked to a person more than once (as photo and as news): it is one face, and a seed if any link is.
 with kept as (select distinct on (media_asset_id) ctid, media_asset_id from incoming order by media_asset_id, link_id),
@@ -50,13 +60,18 @@ select id, approved, rejected, reviewed_by, reviewed_at from public.face_bank_im
 
 -- name: rename_known(person_id)!
 -- The same bytes under another id: two photos were found to be one. The row, and what reviewers said of it, stays.
-update public.face_bank_images b set media_asset_id = i.media_asset_id, updated_at = now()
-from incoming i
-where b.person_id = :person_id and b.sha256 = i.sha256 and b.media_asset_id <> i.media_asset_id
-  and b.id = (select x.id from public.face_bank_images x where x.person_id = b.person_id and x.sha256 = b.sha256
-              order by x.approved desc, x.rejected desc, x.created_at, x.id limit 1)
+with moved as materialized ( -- mostly nothing, so what follows is looked at for nothing
+    select distinct on (i.media_asset_id) b.id, i.media_asset_id
+    from public.face_bank_images b
+    join incoming i on i.sha256 = b.sha256 and i.media_asset_id <> b.media_asset_id
+    where b.person_id = :person_id
+    order by i.media_asset_id, b.approved desc, b.rejected desc, b.created_at, b.id
+)
+update public.face_bank_images b set media_asset_id = m.media_asset_id, updated_at = now()
+from moved m
+where b.id = m.id
   and not exists (select from public.face_bank_images x
-                  where x.person_id = b.person_id and x.media_asset_id = i.media_asset_id)
+                  where x.person_id = b.person_id and x.media_asset_id = m.media_asset_id)
   and not exists (select from incoming other where other.media_asset_id = b.media_asset_id);
 
 -- name: put_images(person_id)^

@@ -1,0 +1,96 @@
+"""What a deployment lacks, by name, tried on real parts."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from trr_pipelines.doctor import DEPLOYMENTS, examine
+from trr_pipelines.settings import Settings
+from trr_pipelines_tests.support.environments import Environment, changed
+from trr_pipelines_tests.support.face_banks import bank_query
+from trr_pipelines_tests.support.ports import refusing_port
+
+
+def problems(deployment: str, settings: Settings) -> dict[str, str]:
+    return {one.name: one.problem for one in examine(deployment, settings) if not one.ok}
+
+
+def complete(environment: Environment) -> Settings:
+    """Whatever a real deployment is given by URL."""
+    settings = environment.settings
+    return settings.model_copy(update={"dagster_pg_url": settings.database_url, "admin_url": environment.admin})
+
+
+def test_an_environment_that_has_everything_lacks_nothing(environment: Environment) -> None:
+    assert {name: problems(name, complete(environment)) for name in DEPLOYMENTS} == {
+        "backend": {},
+        "admin": {},
+        "screenalytics": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("deployment", "setting", "need", "told"),
+    [
+        ("admin", "service_role_key", "TRR_SERVICE_ROLE_KEY and TRR_INTERNAL_ADMIN_SHARED_SECRET",
+         "TRR_SERVICE_ROLE_KEY is not the backend's"),
+        ("admin", "internal_admin_shared_secret", "TRR_SERVICE_ROLE_KEY and TRR_INTERNAL_ADMIN_SHARED_SECRET",
+         "TRR_INTERNAL_ADMIN_SHARED_SECRET is not the backend's"),
+        ("screenalytics", "screenalytics_service_token", "SCREENALYTICS_SERVICE_TOKEN",
+         "SCREENALYTICS_SERVICE_TOKEN is not the backend's"),
+    ],
+)  # fmt: skip
+def test_a_secret_that_is_not_the_backends_is_told_live(
+    environment: Environment, deployment: str, setting: str, need: str, told: str
+) -> None:
+    settings = changed(complete(environment), setting, "another-secret-of-the-tests")
+    assert problems(deployment, settings) == {need: told}
+
+
+def test_every_setting_that_is_missing_is_named(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("TRR_", "SCREENALYTICS_")):
+            monkeypatch.delenv(name)
+    bare = Settings(home=environment.out, database_url=environment.settings.database_url)
+    assert problems("backend", bare) == {
+        "TRR_DAGSTER_PG_URL": "TRR_DAGSTER_PG_URL is not set",
+        "TRR_MEDIA_STORE": "TRR_MEDIA_STORE is not set",
+        "TRR_MEDIA_BASE_URL": "TRR_MEDIA_BASE_URL is not set",
+        "TRR_SERVICE_ROLE_KEY": "TRR_SERVICE_ROLE_KEY is not set",
+        "TRR_INTERNAL_ADMIN_SHARED_SECRET": "TRR_INTERNAL_ADMIN_SHARED_SECRET is not set",
+        "SCREENALYTICS_SERVICE_TOKEN": "SCREENALYTICS_SERVICE_TOKEN is not set",
+        "TRR_JWT_SECRET or TRR_JWKS_URL": "TRR_JWT_SECRET is not set (nor TRR_JWKS_URL)",
+        "TRR_ADMIN_ALLOWLIST": "TRR_ADMIN_ALLOWLIST is not set",
+    }
+    assert set(problems("screenalytics", bare).values()) == {
+        "TRR_API_URL is not set",
+        "SCREENALYTICS_SERVICE_TOKEN is not set",
+        "SCREENALYTICS_DB_URL is not set",
+    }
+
+
+def test_parts_that_cannot_be_reached_are_told_without_secrets(environment: Environment) -> None:
+    with refusing_port() as port:
+        nowhere = changed(
+            changed(complete(environment), "database_url", f"postgresql://u:hunter2@127.0.0.1:{port}/x"),
+            "screenalytics_db_url",
+            f"postgresql://u:hunter2@127.0.0.1:{port}/x",
+        ).model_copy(update={"api_url": f"http://127.0.0.1:{port}"})
+        backend, screenalytics = problems("backend", nowhere), problems("screenalytics", nowhere)
+    assert set(backend) == {"TRR_DATABASE_URL"}
+    assert set(screenalytics) == {"TRR_API_URL", "SCREENALYTICS_SERVICE_TOKEN", "SCREENALYTICS_DB_URL"}
+    assert "cannot be reached" in screenalytics["TRR_API_URL"]
+    assert "hunter2" not in str(backend) + str(screenalytics)
+
+
+def test_a_relation_that_is_missing_is_told_with_the_command_that_mends_it(environment: Environment) -> None:
+    bank_query(environment.bank, "drop table face_exclusions")
+    told = problems("screenalytics", complete(environment))["SCREENALYTICS_DB_URL"]
+    assert told.endswith('has no relation "face_exclusions"; run: trr db upgrade')
+
+
+def test_an_allowlist_of_nobody_is_told(environment: Environment) -> None:
+    settings = complete(environment).model_copy(update={"admin_allowlist": " , # nobody"})
+    assert problems("admin", settings) == {"TRR_ADMIN_ALLOWLIST": "TRR_ADMIN_ALLOWLIST names nobody"}

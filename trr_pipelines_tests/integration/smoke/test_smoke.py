@@ -1,0 +1,230 @@
+"""The smoke against real parts: everything passes, each part can be made to fail, and everything is put back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from pydantic import SecretStr
+
+from trr_pipelines.errors import SetupError
+from trr_pipelines.rollout import rollout_status
+from trr_pipelines.screenalytics.bank import FaceBank
+from trr_pipelines.smoke.evidence import Part, State, StepResult
+from trr_pipelines.smoke.running import Smoke, run_smoke
+from trr_pipelines.smoke.steps import STEPS
+from trr_pipelines_tests.support.archives import query
+from trr_pipelines_tests.support.environments import Environment, changed
+from trr_pipelines_tests.support.face_banks import bank_query
+from trr_pipelines_tests.support.ports import refusing_port
+
+
+def failed(smoke: Smoke) -> dict[str, str]:
+    steps = [step for part in smoke.evidence.values() for step in part.steps]
+    return {step.name: step.detail for step in steps if step.state is State.FAILED}
+
+
+def state_of(environment: Environment) -> tuple[list[bool], list[object], list[object]]:
+    """All that a smoke could leave behind."""
+    return (
+        environment.flags(),
+        list(bank_query(environment.bank, "select person_id, media_asset_id, is_seed from face_bank_images")),
+        list(bank_query(environment.bank, "select id from person")),
+    )
+
+
+def test_everything_passes_and_is_put_back(environment: Environment) -> None:
+    before = state_of(environment)
+    smoke = environment.smoke()
+    assert failed(smoke) == {}
+    assert smoke.passed
+    assert [step.name for part in smoke.evidence.values() for step in part.steps] == [step.name for step in STEPS]
+    assert state_of(environment) == before
+    assert not list(environment.out.glob("*.undo.json"))
+
+
+def test_the_evidence_holds_the_calls_in_order_and_no_secret(environment: Environment) -> None:
+    smoke = environment.smoke()
+    as_json, as_markdown = (path.read_text(encoding="utf-8") for path in smoke.files)
+    steps = {step["name"]: step for step in json.loads(as_json)["parts"]["screenalytics"]["steps"]}
+    asked = {
+        name: [call["seed_only"] for call in steps[name]["seen"]["calls"]] for name in ("unseeded_person_falls_back",)
+    }
+    assert asked == {"unseeded_person_falls_back": [True, False]}
+    assert [call["seed_only"] for call in steps["seeded_person_needs_one_call"]["seen"]["first"]["calls"]] == [True]
+    for name in ("service_role_key", "internal_admin_shared_secret", "screenalytics_service_token", "smoke_token"):
+        assert getattr(environment.settings, name).get_secret_value() not in as_json + as_markdown
+    assert "## backend: passed" in as_markdown
+
+
+def test_a_minimal_smoke_changes_nothing_at_all(environment: Environment) -> None:
+    query(environment.database, "update core.media_links set facebank_seed = true")
+    before = state_of(environment), query(environment.database, "select count(*) from core.audit_log")
+    smoke = environment.smoke(environment.plan(minimal=True))
+    assert failed(smoke) == {}
+    assert smoke.passed
+    assert (state_of(environment), query(environment.database, "select count(*) from core.audit_log")) == before
+    assert {step.name for part in smoke.evidence.values() for step in part.steps} == {
+        step.name for step in STEPS if not step.changes
+    }
+
+
+def test_what_stood_in_the_face_bank_stands_afterwards(environment: Environment) -> None:
+    environment.smoke()
+    bank_query(environment.bank, "insert into person (id, full_name) values (%s, 'Person One')", environment.person)
+    photo = query(environment.database, "select media_asset_id from core.media_links order by media_asset_id")[0]
+    bank_query(
+        environment.bank,
+        "insert into face_bank_images (person_id, media_asset_id, link_id, served_url, sha256, width, height, source,"
+        " caption, is_seed, approved, reviewed_by, reviewed_at)"
+        " values (%s, %s, gen_random_uuid(), 'http://x/', repeat('0', 64), 1, 1, '', '', true, true, 'a reviewer',"
+        " now())",
+        environment.person,
+        photo["media_asset_id"],
+    )
+    before = state_of(environment)
+    smoke = environment.smoke()
+    assert failed(smoke) == {}
+    assert state_of(environment) == before
+
+
+def test_a_wrong_secret_is_told_by_the_step_that_meets_it(environment: Environment) -> None:
+    wrong = changed(environment.settings, "internal_admin_shared_secret", "another-secret-of-the-tests")
+    assert "status 403, expected 200" in failed(environment.smoke(settings=wrong))["gallery_urls_are_alive"]
+    wrong = changed(environment.settings, "screenalytics_service_token", "another-token-of-the-tests")
+    assert "status 401" in failed(environment.smoke(settings=wrong))["token_reads_photos_and_nothing_else"]
+    wrong = changed(environment.settings, "smoke_token", "no-token")
+    assert "signing in: status 401" in failed(environment.smoke(settings=wrong))["toggle_through_the_proxy"]
+
+
+def test_a_backend_that_is_down_is_one_failed_step_and_the_rest_is_left_out(environment: Environment) -> None:
+    with refusing_port() as port:
+        smoke = environment.smoke(environment.plan(backend=f"http://127.0.0.1:{port}"))
+    assert set(failed(smoke)) == {"backend_is_ready"}
+    others = [step for part in smoke.evidence.values() for step in part.steps if step.name != "backend_is_ready"]
+    assert {(step.state, step.detail) for step in others} == {(State.SKIPPED, "backend_is_ready failed")}
+
+
+def test_an_admin_app_that_is_down_fails_its_own_part_only(environment: Environment) -> None:
+    with refusing_port() as port:
+        smoke = environment.smoke(environment.plan(admin=f"http://127.0.0.1:{port}"))
+    assert set(failed(smoke)) == {"admin_is_ready"}
+    assert {part: one.passed for part, one in smoke.evidence.items()} == {
+        Part.BACKEND: True, Part.ADMIN: False, Part.SCREENALYTICS: True,
+    }  # fmt: skip
+
+
+def test_a_dropped_table_is_named(environment: Environment) -> None:
+    bank_query(environment.bank, "drop table person cascade")
+    smoke = environment.smoke()
+    assert 'has no relation "person"; run: trr db upgrade' in failed(smoke)["face_bank_is_whole"]
+    assert set(failed(smoke)) == {"face_bank_is_whole"}
+
+
+def test_a_photo_that_stands_twice_is_found(environment: Environment) -> None:
+    bank_query(
+        environment.bank, "alter table face_bank_images drop constraint face_bank_images_person_id_media_asset_id_key"
+    )
+    assert failed(environment.smoke())  # without the constraint nothing can be imported
+    bank_query(environment.bank, "insert into person (id) values (%s)", environment.person)
+    for _ in range(2):
+        bank_query(
+            environment.bank,
+            "insert into face_bank_images (person_id, media_asset_id, link_id, served_url, sha256, width, height,"
+            " source, caption, is_seed) values (%s, gen_random_uuid(), gen_random_uuid(), 'http://x/', repeat('1', 64),"
+            " 1, 1, '', '', false)",
+            environment.person,
+        )
+    bank_query(
+        environment.bank,
+        "alter table face_bank_images add constraint face_bank_images_person_id_media_asset_id_key"
+        " unique (person_id, media_asset_id)",
+    )
+    assert "rows are wrong" in failed(environment.smoke())["seeded_person_needs_one_call"]
+
+
+def test_a_media_file_that_is_gone_is_named(environment: Environment) -> None:
+    query(
+        environment.database,
+        "update core.media_asset_variants set hosted_key = hosted_key || 'x', hosted_url = hosted_url || 'x'",
+    )
+    assert (
+        ": status 404, expected 206"
+        in failed(environment.smoke(environment.plan(only_backend=True)))["gallery_urls_are_alive"]
+    )
+
+
+class Interrupted(BaseException):
+    """Ctrl-C at a moment of the test's choice."""
+
+
+@pytest.mark.parametrize("step", [step.name for step in STEPS if step.changes])
+def test_an_interrupted_smoke_puts_everything_back(
+    environment: Environment, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trr_pipelines.smoke import running
+
+    before = state_of(environment)
+
+    def interrupted(one: object) -> object:
+        def run(world: object) -> object:
+            one.run(world)  # type: ignore[attr-defined]
+            raise Interrupted
+
+        return run
+
+    monkeypatch.setattr(
+        running, "STEPS", [replace(one, run=interrupted(one)) if one.name == step else one for one in STEPS]
+    )
+    with pytest.raises(Interrupted):
+        environment.smoke()
+    assert state_of(environment) == before
+
+
+def test_what_a_killed_smoke_left_is_put_back_by_the_next(environment: Environment) -> None:
+    (link,) = query(environment.database, "select id from core.media_links limit 1")
+    query(environment.database, "update core.media_links set facebank_seed = true where id = %s", link["id"])
+    environment.out.mkdir()
+    entry = {"kind": "flag", "person": str(environment.person), "link": str(link["id"]), "value": False}
+    (environment.out / "staging.undo.json").write_text(json.dumps([entry]))
+    assert environment.smoke(environment.plan(minimal=True)).passed
+    assert environment.flags() == [False] * 3
+
+
+def test_what_cannot_be_put_back_is_kept_and_told(environment: Environment) -> None:
+    environment.out.mkdir()
+    entry = {"kind": "faces", "person": str(environment.person), "ids": [], "seeds": [], "was_known": False}
+    (environment.out / "staging.undo.json").write_text(json.dumps([entry]))
+    with pytest.raises(SetupError, match=r"cannot be put back: faces: .*--screenalytics"):
+        environment.smoke(environment.plan(only_backend=True))
+    assert (environment.out / "staging.undo.json").exists()
+    assert environment.smoke().passed
+
+
+def test_without_anybody_to_try_it_on_the_smoke_says_so(environment: Environment) -> None:
+    query(environment.database, "delete from core.media_links")
+    assert "give --person" in failed(environment.smoke())["seeds_are_a_subset_of_all_photos"]
+
+
+def test_a_smoke_closes_its_part_of_the_rollout(environment: Environment) -> None:
+    environment.smoke(environment.plan(only_backend=True))
+    rollout = rollout_status(environment.out)
+    assert [stage.state for stage in rollout.stages] == ["passed", *["open"] * 5]
+    assert rollout.next == "admin of staging: no smoke was run"
+    environment.smoke()
+    assert [stage.state for stage in rollout_status(environment.out).stages] == [*["passed"] * 3, *["open"] * 3]
+
+
+def test_steps_are_told_as_they_end(environment: Environment) -> None:
+    told: list[StepResult] = []
+    run_smoke(environment.settings, environment.plan(only_backend=True, minimal=True), told.append)
+    assert [one.part for one in told] == [Part.BACKEND] * len(told)
+    assert told
+
+
+def test_an_unreachable_face_bank_is_one_failed_step(environment: Environment) -> None:
+    nowhere = FaceBank(SecretStr("postgresql://u:hunter2@127.0.0.1:1/x"))
+    smoke = environment.smoke(environment.plan(bank=nowhere))
+    assert set(failed(smoke)) == {"face_bank_is_whole"}
+    assert "hunter2" not in smoke.files[0].read_text(encoding="utf-8")

@@ -1,0 +1,55 @@
+"""An environment as a smoke meets it: where its parts answer, and what may be left behind in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from trr_pipelines.catalogue.database import Database
+from trr_pipelines.screenalytics.bank import FaceBank
+from trr_pipelines.settings import Settings
+from trr_pipelines.smoke.running import Plan, Smoke, run_smoke
+from trr_pipelines_tests.support.archives import query
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where the parts answer, whom they know, and what a smoke is told."""
+
+    backend: str
+    admin: str
+    bank: FaceBank
+    database: Database
+    settings: Settings
+    person: UUID
+    out: Path
+
+    def plan(
+        self, *, minimal: bool = False, admin: str | None = None, backend: str | None = None,
+        bank: FaceBank | None = None, only_backend: bool = False,
+    ) -> Plan:  # fmt: skip
+        """A smoke of everything."""
+        return Plan(
+            "staging",
+            self.backend if backend is None else backend,
+            "" if only_backend else self.admin if admin is None else admin,
+            None if only_backend else bank or self.bank,
+            "",
+            minimal,
+            self.out,
+        )
+
+    def smoke(self, plan: Plan | None = None, settings: Settings | None = None) -> Smoke:
+        return run_smoke(settings or self.settings, plan or self.plan(), lambda _: None)
+
+    def flags(self) -> list[bool]:
+        rows = query(self.database, "select facebank_seed from core.media_links order by id")
+        return [row["facebank_seed"] for row in rows]
+
+
+def changed(settings: Settings, name: str, value: str) -> Settings:
+    """The settings with another secret."""
+    return settings.model_copy(update={name: SecretStr(value)})
