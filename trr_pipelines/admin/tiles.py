@@ -13,6 +13,7 @@ from trr_pipelines.admin.views import http_only, human_bytes
 
 Mode = Literal["crop", "full"]
 Item = dict[str, Any]
+CARD_WIDTH = 700  # pixels; a card has 720, or what its source has
 
 REASONS = {
     "empty_file": "the file is empty",
@@ -76,8 +77,8 @@ def tile(item: Item, mode: Mode) -> Tile:
     cropped, detail_crop = http_only(item["crop_display_url"]), http_only(item["crop_detail_url"])
     original = http_only(item["original_url"])
     is_cropped = mode == "crop" and bool(cropped)
-    sources = [(source["type"], source["srcset"]) for source in item["sources"]]
-    fallback = http_only(item["display_url"]) or original
+    files = item["crop_srcset"] if is_cropped else item["srcset"]
+    sources = _sources(files)
     generation = item["generation"]
     state: Literal["ok", "pending", "failed"] = "ok"
     says = ""
@@ -89,8 +90,8 @@ def tile(item: Item, mode: Mode) -> Tile:
         item=item,
         mode=mode,
         is_cropped=is_cropped,
-        sources=[] if is_cropped else sources[:-1],
-        src=cropped if is_cropped else _last_of(item) or fallback,
+        sources=sources[:-1],
+        src=_last_of(files) or (cropped if is_cropped else http_only(item["display_url"]) or original),
         detail=(detail_crop if is_cropped else "") or http_only(item["detail_url"]) or original,
         original=original,
         placeholder=placeholder_url(item["placeholder"]),
@@ -99,15 +100,22 @@ def tile(item: Item, mode: Mode) -> Tile:
     )
 
 
-def _last_of(item: Item) -> str:
+def _sources(files: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Type and srcset of each format, in the order of the files."""
+    of_format: dict[str, list[str]] = {}
+    for file in files:
+        if http_only(file["url"]):
+            of_format.setdefault(file["format"], []).append(f"{file['url']} {file['width']}w")
+    return [(f"image/{name}", ", ".join(candidates)) for name, candidates in of_format.items()]
+
+
+def _last_of(files: list[dict[str, Any]]) -> str:
     """The card of the last format: what a browser shows that knows none of the others."""
-    if not item["sources"]:
-        return ""
-    files = [file for file in item["srcset"] if file["format"] == item["srcset"][-1]["format"]]
-    wide_enough = [file for file in files if file["width"] >= 700] or files[-1:]
-    return http_only(wide_enough[0]["url"])
+    same = [file for file in files if file["format"] == files[-1]["format"]]
+    wide_enough = [file for file in same if file["width"] >= CARD_WIDTH] or same[-1:]
+    return http_only(wide_enough[0]["url"]) if wide_enough else ""
 
 
 def _bytes_of(item: Item, url: str) -> int | None:
-    files = [*item["srcset"], *item.get("crop_srcset", ())]
+    files = [*item["srcset"], *item["crop_srcset"]]
     return next((file["bytes"] for file in files if file["url"] == url), None)

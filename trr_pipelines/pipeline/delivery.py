@@ -38,17 +38,8 @@ def delivered(photo: Row, files: list[Row]) -> Row:
         "detail_url": _smallest(base, "detail") or original,
         "crop_display_url": _smallest(crop, "crop_card"),
         "crop_detail_url": _smallest(crop, "crop_detail") or _smallest(crop, "crop_card"),
-        "srcset": [
-            {
-                "url": file["hosted_url"],
-                "format": file["format"],
-                "width": file["width"],
-                "height": file["height"],
-                "bytes": file["bytes"],
-            }
-            for of_format in by_format
-            for file in of_format
-        ],
+        "srcset": _listed(by_format),
+        "crop_srcset": _listed(_by_format(crop)),
         "sources": [
             {
                 "type": FILE_TYPES[of_format[0]["format"]].content_type,
@@ -57,6 +48,20 @@ def delivered(photo: Row, files: list[Row]) -> Row:
             for of_format in by_format
         ],
     }
+
+
+def _listed(by_format: list[list[Row]]) -> list[Row]:
+    return [
+        {
+            "url": file["hosted_url"],
+            "format": file["format"],
+            "width": file["width"],
+            "height": file["height"],
+            "bytes": file["bytes"],
+        }
+        for of_format in by_format
+        for file in of_format
+    ]
 
 
 def _size_limit(photo: Row) -> int | None:

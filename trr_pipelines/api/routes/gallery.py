@@ -93,6 +93,7 @@ class Item(BaseModel):
     crop_display_url: str | None
     crop_detail_url: str | None
     srcset: list[File]
+    crop_srcset: list[File]
     sources: list[Source]
     placeholder: str | None
     dominant_color: str | None
