@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+import httpx
+
+SECONDS = 60.0  # for one answer
+
 # What the schema allows may still name something that is not there, lack a precondition, or make no sense together.
 CONFIG = """
 [checks.positive_data_acceptance]
@@ -40,9 +44,12 @@ def fuzz(
     config = folder / "schemathesis.toml"
     given = "".join(f'"path.{name}" = "{value}"\n' for name, value in ids.items())
     config.write_text((f"[parameters]\n{given}" if given else "") + CONFIG)
-    report = folder / "events.ndjson"
+    document, report = folder / "openapi.json", folder / "events.ndjson"
+    # Its own patience for the document is 10 s, which a busy machine needs to put it together.
+    document.write_bytes(httpx.get(f"{url}/openapi.json", timeout=SECONDS, trust_env=False).content)
     command = [
-        str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config), "run", f"{url}/openapi.json",
+        str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config), "run", str(document),
+        "--url", url, "--request-timeout", str(SECONDS),
         "--checks", "all", "--max-examples", str(examples), "--include-path-regex", paths,
         "--continue-on-failure", "--no-color", "--seed", "1",
         "--suppress-health-check", "all", "--report-ndjson-path", str(report), "--phases", "examples,coverage,fuzzing",
