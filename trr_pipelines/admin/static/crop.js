@@ -1,5 +1,5 @@
-// The crop editor. A frame of 4:5 on the whole photo; beside it what will be served, by CSS alone: object-position
-// and a scale about the same point show exactly the part that the renderer cuts out.
+// The crop editor. A frame of 4:5 on the whole photo; beside it what will be served: the part of the photo that the
+// renderer cuts out, by a transform. (object-position would be moved to whole pixels before the zoom enlarges that.)
 
 import { send } from "./http.js";
 import { failure, note } from "./toasts.js";
@@ -139,12 +139,13 @@ class Cropper {
       width: percent(width, this.width),
       height: percent(height, this.height),
     });
-    const { x, y, zoom } = this.crop;
+    const scale = this.preview.parentElement.clientWidth / width; // pixels of the preview for one of the photo
     Object.assign(this.preview.style, {
-      objectPosition: `${x}% ${y}%`,
-      transform: `scale(${zoom})`,
-      transformOrigin: `${x}% ${y}%`,
+      width: `${this.width}px`,
+      height: `${this.height}px`,
+      transform: `matrix(${scale}, 0, 0, ${scale}, ${-left * scale}, ${-top * scale})`,
     });
+    const { x, y, zoom } = this.crop;
     this.inputs.x.value = x;
     this.inputs.y.value = y;
     this.inputs.zoom.value = zoom;

@@ -15,11 +15,18 @@ export async function refresh() {
     return true;
   }
   const fresh = new DOMParser().parseFromString(text, "text/html");
+  const isOpen = fresh.getElementById("figures")?.dataset.open === "true";
   for (const id of PARTS) {
     const [now, then] = [fresh.getElementById(id), document.getElementById(id)];
-    if (now && then && now.outerHTML !== then.outerHTML && !then.contains(document.activeElement)) then.replaceWith(now);
+    if (!now || !then || now.outerHTML === then.outerHTML) continue;
+    const hadFocus = then.contains(document.activeElement);
+    then.replaceWith(now);
+    if (hadFocus) {
+      now.tabIndex = -1;
+      now.focus({ preventScroll: true });
+    }
   }
-  return fresh.getElementById("figures")?.dataset.open === "true";
+  return isOpen;
 }
 
 export async function refreshUntilDone(isDone = () => false) {
