@@ -3,7 +3,7 @@
 
 import { send } from "./http.js";
 
-const SAMPLED = 0.25; // of page views; views of a gallery are all counted
+const SAMPLED = 0.25; // of page views are timed; all are counted
 const MOST_TIMINGS = 60;
 const AFTER_MS = 4000;
 
@@ -11,8 +11,7 @@ export function start() {
   const gallery = document.getElementById("gallery");
   if (!gallery) return;
   const timings = [];
-  const everything = document.documentElement.dataset.timings === "all";
-  if (everything || Math.random() < SAMPLED) watch(gallery, timings);
+  if (Math.random() < SAMPLED) watch(gallery, timings);
   const report = () => {
     if (!gallery.dataset.entity) return;
     const { entity, entityKind, season } = gallery.dataset;
@@ -33,21 +32,21 @@ function watch(gallery, timings) {
     (event) => {
       const image = event.target;
       if (!(image instanceof HTMLImageElement) || image.matches(".placeholder") || timings.length >= MOST_TIMINGS) return;
-      requestAnimationFrame(() => add(image, timings));
+      requestAnimationFrame(() => add(image, timings, performance.now()));
     },
     true,
   );
   // Those that were there before this script.
   for (const image of gallery.querySelectorAll("picture img")) {
-    if (image.complete && image.naturalWidth) add(image, timings);
+    if (image.complete && image.naturalWidth) add(image, timings, 0);
   }
 }
 
-function add(image, timings) {
+// `paintedAt` is 0 for a picture whose paint nobody saw: then its last byte has to do.
+function add(image, timings, paintedAt) {
   const [entry] = performance.getEntriesByName(image.currentSrc, "resource");
   if (!entry) return;
-  const painted = image.complete && entry.responseEnd ? Math.max(entry.responseEnd, 0) : performance.now();
-  timings.push({ key: keyOf(image.currentSrc), ms: Math.round(painted - entry.startTime) });
+  timings.push({ key: keyOf(image.currentSrc), ms: Math.round((paintedAt || entry.responseEnd) - entry.startTime) });
 }
 
 // Keys of objects end in the rendition: …/card.webp; anything else is an original.
