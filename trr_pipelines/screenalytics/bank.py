@@ -147,6 +147,6 @@ def restore(bank: FaceBank, person_id: UUID, snapshot: Snapshot) -> None:
 
 
 def faces(bank: FaceBank, person_id: UUID) -> list[dict[str, Any]]:
-    """The rows of a person: photo, link, `is_seed`, `approved`."""
+    """The rows of a person: photo, link, `is_seed`, `approved`, `reviewed_by`."""
     with bank.connect() as conn:
         return list(queries.faces(conn, person_id=person_id))

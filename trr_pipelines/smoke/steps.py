@@ -286,7 +286,7 @@ def _require_rows(world: World, *, seeds: int) -> None:
     flagged = [row for row in rows if row["is_seed"]]
     if len(flagged) != seeds or (seeds and flagged[0]["link_id"] != subject.link_id):
         raise StepError(f"{len(flagged)} rows are seeds, expected {seeds}")
-    if any(row["approved"] for row in flagged):
+    if any(row["approved"] and row["reviewed_by"] is None for row in flagged):
         raise StepError("a new seed is approved without a reviewer")
     if len({row["media_asset_id"] for row in rows}) != len(rows):
         raise StepError("a photo stands twice for one person")

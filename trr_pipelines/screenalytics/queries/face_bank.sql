@@ -206,4 +206,5 @@ delete from public.person p
 where p.id = :person_id and not exists (select from public.face_bank_images b where b.person_id = p.id);
 
 -- name: faces(person_id)
-select media_asset_id, link_id, is_seed, approved from public.face_bank_images where person_id = :person_id;
+select media_asset_id, link_id, is_seed, approved, reviewed_by
+from public.face_bank_images where person_id = :person_id;

@@ -29,7 +29,9 @@ def state_of(environment: Environment) -> tuple[list[bool], list[object], list[o
     """All that a smoke could leave behind."""
     return (
         environment.flags(),
-        list(bank_query(environment.bank, "select person_id, media_asset_id, is_seed from face_bank_images")),
+        list(
+            bank_query(environment.bank, "select person_id, media_asset_id, is_seed from face_bank_images order by 2")
+        ),
         list(bank_query(environment.bank, "select id from person")),
     )
 
@@ -73,16 +75,15 @@ def test_a_minimal_smoke_changes_nothing_at_all(environment: Environment) -> Non
 def test_what_stood_in_the_face_bank_stands_afterwards(environment: Environment) -> None:
     environment.smoke()
     bank_query(environment.bank, "insert into person (id, full_name) values (%s, 'Person One')", environment.person)
-    photo = query(environment.database, "select media_asset_id from core.media_links order by media_asset_id")[0]
-    bank_query(
-        environment.bank,
-        "insert into face_bank_images (person_id, media_asset_id, link_id, served_url, sha256, width, height, source,"
-        " caption, is_seed, approved, reviewed_by, reviewed_at)"
-        " values (%s, %s, gen_random_uuid(), 'http://x/', repeat('0', 64), 1, 1, '', '', true, true, 'a reviewer',"
-        " now())",
-        environment.person,
-        photo["media_asset_id"],
-    )
+    for photo in query(environment.database, "select distinct media_asset_id from core.media_links"):
+        bank_query(
+            environment.bank,
+            "insert into face_bank_images (person_id, media_asset_id, link_id, served_url, sha256, width, height,"
+            " source, caption, is_seed, approved, reviewed_by, reviewed_at) values"
+            " (%s, %s, gen_random_uuid(), 'http://x/', repeat('0', 64), 1, 1, '', '', false, true, 'a reviewer', now())",
+            environment.person,
+            photo["media_asset_id"],
+        )
     before = state_of(environment)
     smoke = environment.smoke()
     assert failed(smoke) == {}
