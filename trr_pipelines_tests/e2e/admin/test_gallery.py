@@ -210,7 +210,7 @@ def test_a_view_and_its_picture_times_reach_the_operations_page(opened: Opener, 
     views = admin_stack.rows("select photos from core.gallery_views where entity_id = %s order by id desc", season)
     assert views[0]["photos"] == PHOTOS + 1
     page.goto("/admin/operations")
-    times = page.get_by_role("row", name=re.compile(r"^card \d+ ms \d+ ms \d+$"))
+    times = page.get_by_role("row", name=re.compile(r"^(thumb|card) \d+ ms \d+ ms \d+$"))
     expect(times).to_be_visible()
 
 
