@@ -79,8 +79,9 @@ def test_what_stood_in_the_face_bank_stands_afterwards(environment: Environment)
         bank_query(
             environment.bank,
             "insert into face_bank_images (person_id, media_asset_id, link_id, served_url, sha256, width, height,"
-            " source, caption, is_seed, approved, reviewed_by, reviewed_at) values"
-            " (%s, %s, gen_random_uuid(), 'http://x/', repeat('0', 64), 1, 1, '', '', false, true, 'a reviewer', now())",
+            " source, caption, is_seed, approved, reviewed_by, reviewed_at)"
+            " values (%s, %s, gen_random_uuid(), 'http://x/', repeat('0', 64), 1, 1, '', '', false, true, 'a reviewer',"
+            " now())",
             environment.person,
             photo["media_asset_id"],
         )
