@@ -97,9 +97,9 @@ def _processes_of(home: Path) -> list[str]:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium without a window."""
+    """Debian's Chromium without a window, one for all tests of this worker: Playwright bears no second start."""
     executable = shutil.which("chromium")
     if executable is None:
         assert not os.environ.get("CI"), "CI must have a browser"

@@ -142,7 +142,7 @@ def _is_api_of(folder: Path, stack: RunningStack) -> bool:
         command, environment = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
     except OSError:
         return False
-    return b"trr_pipelines.api.app" in command and f"TRR_HOME={stack.home}".encode() in environment
+    return b"trr_pipelines.api" in command and f"TRR_HOME={stack.home}".encode() in environment
 
 
 def _answers(url: str) -> bool:

@@ -19,6 +19,7 @@ SERVICE_ROLE = "service-role-of-the-tests"
 ADMIN_SECRET = "internal-admin-of-the-tests"
 SCREENALYTICS_TOKEN = "screenalytics-of-the-tests"
 JWT_SECRET = "a-secret-of-the-tests-that-is-long-enough-for-HS512-as-well-in-64"
+DAY = 86_400
 ADMIN_EMAIL = "admin@example.com"
 OTHER_ADMIN = "second.admin@example.com"
 
@@ -45,9 +46,19 @@ def environment(archive: Archive) -> dict[str, str]:
 
 
 def token(email: str = ADMIN_EMAIL, *, key: str = JWT_SECRET, algorithm: str = "HS256", **claims: Any) -> str:
-    """A sign-in's token as Supabase makes it; a claim given as None is left out."""
+    """A sign-in's token as Supabase makes it; a claim given as None is left out.
+
+    Good for a day: some are made when tests are collected.
+    """
     now = int(time.time())
-    values = {"email": email, "aud": "authenticated", "role": "authenticated", "iat": now, "exp": now + 600, **claims}
+    values = {
+        "email": email,
+        "aud": "authenticated",
+        "role": "authenticated",
+        "iat": now,
+        "exp": now + 86_400,
+        **claims,
+    }
     return jwt.encode({name: value for name, value in values.items() if value is not None}, key, algorithm)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from trr_pipelines.admin.app import create_app as create_admin
 from trr_pipelines.api.app import create_app as create_backend
@@ -25,7 +24,7 @@ from trr_pipelines.pipeline.originals import mirror_originals
 from trr_pipelines.pipeline.rendering import render_photos
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.opening import open_store
-from trr_pipelines_tests.e2e.conftest import PATIENCE_SECONDS, QUIET
+from trr_pipelines_tests.e2e.conftest import PATIENCE_SECONDS
 from trr_pipelines_tests.pictures import photo, saved
 from trr_pipelines_tests.support import backends
 from trr_pipelines_tests.support.admin_apps import running
@@ -117,21 +116,9 @@ def _fill(archive: Archive, folder: Path, pool: RenderPool) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium without a window, for all tests of this worker."""
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.skip("no chromium here; as root: apt-get install chromium")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=executable, args=QUIET)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="session")
-def signed_in(admin_stack: AdminStack, chromium: Browser) -> dict[str, Any]:
+def signed_in(admin_stack: AdminStack, browser: Browser) -> dict[str, Any]:
     """The cookies of an admin who signed in as people do."""
-    context = chromium.new_context()
+    context = browser.new_context()
     page = context.new_page()
     page.goto(f"{admin_stack.url}/admin/sign-in#access_token={backends.token(exp=4_000_000_000)}")
     page.get_by_text(f"as {backends.ADMIN_EMAIL}").wait_for()
@@ -151,14 +138,14 @@ def _is_ours(message: str) -> bool:
 
 
 @pytest.fixture
-def opened(admin_stack: AdminStack, chromium: Browser, signed_in: dict[str, Any]) -> Iterator[Opener]:
+def opened(admin_stack: AdminStack, browser: Browser, signed_in: dict[str, Any]) -> Iterator[Opener]:
     """Opens a page of the app as the admin: `opened("/admin/…", width=390)`. An error of a script fails the test."""
     expect.set_options(timeout=PATIENCE_MS)
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
     def open_page(path: str, *, width: int = 1280, height: int = 860, **options: Any) -> Page:
-        context = chromium.new_context(
+        context = browser.new_context(
             base_url=admin_stack.url, viewport={"width": width, "height": height}, storage_state=signed_in, **options
         )
         context.set_default_timeout(PATIENCE_MS)

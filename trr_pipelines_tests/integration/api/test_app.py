@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 from pathlib import Path
 
@@ -10,9 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from trr_pipelines.api.app import create_app
 from trr_pipelines.compute.pool import RenderPool
-from trr_pipelines.errors import SetupError
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import import_files, query, run
@@ -44,20 +41,6 @@ def test_it_is_not_ready_with_a_schema_that_it_was_not_written_for(client: httpx
     assert answer.headers["content-type"] == "application/problem+json"
     assert "newer than this code" in answer.json()["detail"]
     assert client.get("/healthz").status_code == 200
-
-
-def test_it_refuses_to_start_on_a_database_without_our_schema(
-    environment: str, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TRR_DATABASE_URL", empty_database_url)
-
-    async def start() -> None:
-        app = create_app()
-        async with app.router.lifespan_context(app):
-            pass
-
-    with pytest.raises(SetupError, match="run: trr db upgrade"):
-        asyncio.run(start())
 
 
 def test_every_object_is_served_where_its_row_says(client: httpx.Client, archive: Archive, urls: list[str]) -> None:

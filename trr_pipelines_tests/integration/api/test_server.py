@@ -135,6 +135,19 @@ def test_it_refuses_to_start_in_one_line_that_names_what_is_wrong(
     assert not any(secret in line for secret in backends.ENVIRONMENT.values())
 
 
+def test_it_refuses_to_start_on_a_database_without_our_schema(environment: str, empty_database_url: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "trr_pipelines.api", "--port", str(free_port())],
+        env={**os.environ, "TRR_DATABASE_URL": empty_database_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "run: trr db upgrade" in ended.stderr
+
+
 def test_a_restart_of_the_database_under_load_is_503_and_then_over(server_home: Path, tmp_path: Path) -> None:
     """Requests of several threads go on while the server is killed and started again; nothing acknowledged is lost."""
     postgres = EmbeddedPostgres(server_home)
