@@ -1,4 +1,4 @@
-"""`python -m trr_pipelines.admin [--host 127.0.0.1] [--port 8080]`: the admin app behind uvicorn."""
+"""`python -m trr_pipelines.admin [--host 127.0.0.1]`: the admin app behind uvicorn, on `TRR_ADMIN_PORT`."""
 
 from __future__ import annotations
 
