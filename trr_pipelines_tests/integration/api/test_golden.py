@@ -68,6 +68,11 @@ def filled(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> Archive
     )
     (batch,) = import_path(archive, folder / "manifest.csv").batches
     run(archive, batch, pool=render_pool)
+    # Screenalytics gets photos in the order of their links' ids, which are random otherwise.
+    query(
+        archive.database,
+        "update core.media_links set id = lpad(position::text, 32, '0')::uuid where person_id is not null",
+    )
     set_crop(archive.database, photo_ids(archive)["edited.jpg"], Crop("manual", 25, 12.5, 1.5), author=author)
     run(archive, batch, "run-2", pool=render_pool)
     person = rename_entity(archive.database, "person", "person-zero", "Person One", author=author)["id"]
