@@ -38,7 +38,8 @@ class Recipes:
 @dataclass(frozen=True)
 class PlannedBatch:
     """A batch with open photos, and what they lack. `unfetched` photos have no original, so their bytes are unknown;
-    `heat` is the mean number of links of the galleries that they stand in; `taken_by` is the backfill that has it."""
+    `views` (in 30 days) and `links` are the means of the hottest galleries that they stand in; `taken_by` is the
+    backfill that has it."""
 
     key: str
     source: str
@@ -49,7 +50,8 @@ class PlannedBatch:
     unfetched: int
     base_sets: int
     crop_sets: int
-    heat: float
+    views: float
+    links: float
     taken_by: int | None
 
 
@@ -116,7 +118,7 @@ def plan(conn: Connection, recipes: Recipes, source: str | None) -> list[Planned
 
 
 def top_galleries(conn: Connection, limit: int) -> list[UUID]:
-    """The galleries with the most links, the largest first."""
+    """The galleries with the most views in 30 days, then the most links."""
     return [row["entity_id"] for row in _queries.top_galleries(conn, limit=limit)] if limit else []
 
 
@@ -231,7 +233,7 @@ def has_batches_left(conn: Connection, backfill_id: int) -> bool:
 
 
 def gallery_work(conn: Connection, backfill_id: int, recipes: Recipes, limit: int) -> dict[UUID, bool]:
-    """Due photos of the galleries that come first, the largest gallery first, and whether a run holds each."""
+    """Due photos of the galleries that come first, the hottest gallery first, and whether a run holds each."""
     rows = _queries.gallery_work(conn, backfill_id=backfill_id, limit=limit, **recipes.parameters())
     return {row["id"]: row["is_held"] for row in rows}
 

@@ -22,7 +22,8 @@ recipe_commands = typer.Typer(no_args_is_help=True, help="What derivatives are m
 WATCH_SECONDS = 1.0
 
 Order = Annotated[
-    str, typer.Option(help="recency: newest batches first; hot: those in the largest galleries; source: by source.")
+    str,
+    typer.Option(help="recency: newest batches first; hot: those in the most viewed galleries; source: by source."),
 ]
 Source = Annotated[str, typer.Option(help="Only what came from this source.")]
 Which = Annotated[int | None, typer.Argument(help="Number of the backfill; the one that has not ended if left out.")]
@@ -50,7 +51,7 @@ def plan(order: Order = "recency", source: Source = "", as_json: Json = False) -
 def start(
     order: Order = "recency",
     source: Source = "",
-    galleries: Annotated[int, typer.Option(help="So many of the largest galleries come before all batches.")] = 10,
+    galleries: Annotated[int, typer.Option(help="So many of the hottest galleries come before all batches.")] = 10,
     as_json: Json = False,
 ) -> None:
     """Start a backfill of every photo with open work. Runs of it come from the sensor of a running `trr up`."""

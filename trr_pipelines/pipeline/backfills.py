@@ -128,7 +128,7 @@ def start_backfill(
     galleries: int = TOP_GALLERIES,
     author: str,
 ) -> Started:
-    """Start a backfill of all batches with open work; photos of the largest `galleries` come first.
+    """Start a backfill of all batches with open work; photos of the hottest `galleries` come first.
 
     Raises as `plan_backfill`, and ConflictError where another backfill has one of the batches.
     """
@@ -238,7 +238,7 @@ def _newest_first(batch: PlannedBatch) -> tuple[int, int, str]:
 
 _SORTED_BY: dict[Ordering, Callable[[PlannedBatch], Any]] = {
     "recency": _newest_first,
-    "hot": lambda batch: (-batch.heat, *_newest_first(batch)),
+    "hot": lambda batch: (-batch.views, -batch.links, *_newest_first(batch)),
     "source": lambda batch: (batch.source, *_newest_first(batch)),
 }
 

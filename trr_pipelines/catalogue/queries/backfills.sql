@@ -8,7 +8,7 @@ select true from (select pg_advisory_xact_lock(hashtextextended('backfills', 0))
 select distinct source from core.import_batches order by source;
 
 -- name: plan(source, base_recipe, crop_recipe)
--- Batches with open photos, and what they lack; `heat` is the mean size of the galleries that their photos stand in.
+-- Batches with open photos, and what they lack; `views` and `links` are the means of the hottest gallery of each photo.
 with open_photo as (
     select a.id, a.batch_key, a.bytes,
            bool_or(g.kind is distinct from 'crop') as lacks_base, bool_or(g.kind is distinct from 'base') as lacks_crop
@@ -20,8 +20,10 @@ with open_photo as (
            or (g.state = 'complete' and g.kind = 'base' and g.recipe <> :base_recipe)
            or (g.state = 'complete' and g.kind = 'crop' and g.recipe <> :crop_recipe))
     group by a.id
-), gallery as (
-    select entity_id, count(*) as links from core.media_links group by entity_id
+), heat as (
+    select l.media_asset_id, max(array[gallery.views, gallery.links]) as of_hottest
+    from core.media_links l join core.v_gallery_heat gallery using (entity_id)
+    group by l.media_asset_id
 )
 select b.key, b.source, b.day, b.number, taken.backfill_id,
        count(*)::integer as photos,
@@ -29,19 +31,17 @@ select b.key, b.source, b.day, b.number, taken.backfill_id,
        count(*) filter (where o.bytes is null)::integer as unfetched,
        count(*) filter (where o.lacks_base)::integer as base_sets,
        count(*) filter (where o.lacks_crop)::integer as crop_sets,
-       coalesce(avg(heat.links), 0)::double precision as heat
+       coalesce(avg(heat.of_hottest[1]), 0)::double precision as views,
+       coalesce(avg(heat.of_hottest[2]), 0)::double precision as links
 from open_photo o
 join core.import_batches b on b.key = o.batch_key
-left join lateral (
-    select max(gallery.links) as links
-    from core.media_links l join gallery using (entity_id) where l.media_asset_id = o.id
-) as heat on true
+left join heat on heat.media_asset_id = o.id
 left join core.backfill_batches taken on taken.batch_key = b.key and taken.state in ('waiting', 'fed')
 group by b.key, taken.backfill_id;
 
 -- name: top_galleries(limit)
--- The galleries with the most links, whatever they hold.
-select entity_id from core.media_links group by entity_id order by count(*) desc, entity_id limit :limit;
+-- The hottest galleries, whatever they hold.
+select entity_id from core.v_gallery_heat order by views desc, links desc, entity_id limit :limit;
 
 -- name: add_backfill(ordering, source, galleries, photos, bytes, planned_seconds, author)$
 insert into core.backfills (ordering, source, galleries, photos, bytes, planned_seconds, author)

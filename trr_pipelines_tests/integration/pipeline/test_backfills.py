@@ -70,6 +70,39 @@ def test_batches_come_in_the_order_that_was_asked_for(
     assert [batch.key for batch in plan_backfill(archive.database, ordering=ordering).batches] == expected
 
 
+VIEWS = """
+with season as (insert into core.seasons (show_id, number) select id, 1 from core.shows where title = 'Summer House'
+                returning id, show_id)
+update core.media_links l set show_id = null, season_id = season.id from season where l.show_id = season.show_id;
+insert into core.gallery_views (entity_kind, entity_id, photos, at)
+select 'show', id, 1, now() - case title when 'Summer House' then interval '29 days' else interval '31 days' end
+from core.shows where title <> 'The Valley';
+"""
+
+
+def test_what_was_viewed_in_thirty_days_is_hotter_than_what_is_large(archive: Archive, tmp_path: Path) -> None:
+    """A view of a show is one of its seasons, too."""
+    put(archive, tmp_path, "deadline", 1, range(3), show="The Valley")
+    put(archive, tmp_path, "bravo", 1, range(3, 4), show="Summer House")
+    put(archive, tmp_path, "peacock", 1, range(4, 5), show="Vanderpump Rules")
+    query(archive.database, VIEWS)
+    batches = plan_backfill(archive.database, ordering="hot").batches
+    assert [(batch.source, batch.views, batch.links) for batch in batches] == [
+        ("bravo", 1, 1), ("deadline", 0, 3), ("peacock", 0, 1),
+    ]  # fmt: skip
+    start_backfill(archive.database, ordering="hot", galleries=2, author=ANN)
+    firsts = query(
+        archive.database,
+        """
+        select l.season_id is not null as is_season, count(*) as links
+        from core.backfills, unnest(galleries) with ordinality as first (id, place)
+        join core.media_links l on l.entity_id = first.id
+        group by 1, place order by place
+        """,
+    )
+    assert firsts == [{"is_season": True, "links": 1}, {"is_season": False, "links": 3}]
+
+
 def test_a_plan_of_one_source_leaves_the_others_out(archive: Archive, tmp_path: Path) -> None:
     put(archive, tmp_path, "bravo", 1, range(1))
     batch = put(archive, tmp_path, "deadline", 1, range(1, 3))
