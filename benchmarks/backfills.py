@@ -83,7 +83,7 @@ class Stack:
 def running_stack(home: Path) -> Iterator[Stack]:
     """Everything up for the length of the block. Others may enter the folder: PostgreSQL may run as one of them."""
     home.chmod(0o755)
-    ports = {"TRR_API_PORT": str(free_port()), "TRR_DAGSTER_PORT": str(free_port())}
+    ports = {f"TRR_{part}_PORT": str(free_port()) for part in ("API", "ADMIN", "DAGSTER")}
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("TRR_", "DAGSTER_"))},
         **{name: value for name, value in os.environ.items() if name.startswith("TRR_BACKFILL_")},
@@ -188,9 +188,9 @@ def _kill(stack: Stack, name: str) -> None:
         if name == "daemon":
             found[:] = [one for one in parts if "dagster._daemon" in one.cmdline()]
         else:
-            servers = [one for one in parts if "grpc" in one.cmdline()]
-            children = [child for server in servers for child in server.children()]
-            found[:] = [one for one in children if any("spawn_main" in part for part in one.cmdline())]
+            servers = [one for one in parts if "trr_pipelines.local.code_server" in one.cmdline()]
+            forks = [child for server in servers for child in server.children() if "forkserver" in str(child.cmdline())]
+            found[:] = [run for fork in forks for run in fork.children()]
         return bool(found)
 
     wait_for(find, f"a {name} to kill", 0.02)
