@@ -58,14 +58,14 @@ def main() -> None:
         server.start()
         try:
             for assets in arguments.assets:
-                _measure(_filled(server, assets), assets, arguments.pages, Path(scratch))
+                _measure(filled(server, assets, "gallery", FILL), assets, arguments.pages, Path(scratch))
         finally:
             server.release()
 
 
-def _filled(server: EmbeddedPostgres, assets: int) -> str:
-    """The URL of a catalogue of this size; filled when there is none yet."""
-    name = f"gallery_{assets}"
+def filled(server: EmbeddedPostgres, assets: int, kind: str, script: str) -> str:
+    """The URL of a catalogue of this size, filled by `script`; the one that is there under the name of the kind."""
+    name = f"{kind}_{assets}"
     url = server.url(name)
     with psycopg.connect(server.url("postgres"), autocommit=True) as conn:
         if conn.execute("select from pg_database where datname = %s", (name,)).fetchone() is not None:
@@ -74,7 +74,7 @@ def _filled(server: EmbeddedPostgres, assets: int) -> str:
     began = time.monotonic()
     schema.upgrade(url)
     with psycopg.connect(url, autocommit=True) as conn:
-        for statement in FILL.split(";\n"):
+        for statement in script.split(";\n"):
             if statement.strip():
                 conn.execute(statement.replace(":assets", str(assets)).replace(":galleries", str(READ_GALLERIES)))
     print(f"{assets:,} assets filled in {time.monotonic() - began:.0f} s", flush=True)

@@ -35,6 +35,11 @@ class Filters:
     crop: str | None = None
     q: str | None = None
 
+    @property
+    def asks_photos(self) -> bool:
+        """Whether the rows of the photos themselves must be looked at, beyond what few of them have."""
+        return any((self.source, self.state, self.reason)) or self.crop in ("auto", "none")
+
 
 @dataclass(frozen=True)
 class After:
@@ -48,6 +53,11 @@ class After:
 def seasons(conn: Connection, show_id: UUID) -> dict[UUID, int]:
     """The numbers of a show's seasons by their ids, in order."""
     return {row["id"]: row["number"] for row in _queries.seasons(conn, show_id=show_id)}
+
+
+def walk_in_order(conn: Connection) -> None:
+    """Have `page` and `total` stop when they have enough, for filters that ask photos; to the end of the transaction."""
+    _queries.walk_in_order(conn)
 
 
 def page(

@@ -90,6 +90,8 @@ def _page(database: Database, find: Callable[[Connection], _Gallery], request: P
 
     def read(conn: Connection) -> tuple[_Gallery, list[dict[str, Any]], list[dict[str, Any]], int]:
         found = find(conn)
+        if request.filters.asks_photos:
+            gallery.walk_in_order(conn)
         links = gallery.page(
             conn, found.entities, request.filters, sort=request.sort, after=request.after, limit=request.limit + 1
         )

@@ -61,11 +61,13 @@ where media_asset_id = :photo_id and crop_signature = :crop_signature;
 
 -- name: churn(days)^
 -- Edits by people within :days days, and how many proposals they corrected in all.
+-- Groups are hashed where `count(distinct …)` would sort a million hashes.
 select (select count(*) from core.media_asset_crops
         where crop_mode = 'manual' and created_at > now() - make_interval(days => :days)) as edits,
-       (select count(distinct crop_signature) from core.media_asset_crops) as signatures,
-       (select count(distinct media_asset_id) from core.media_asset_crops) as photos,
-       (select count(distinct media_asset_id) from core.media_asset_crops where crop_mode = 'auto') as proposed,
+       (select count(*) from (select from core.media_asset_crops group by crop_signature) as one) as signatures,
+       (select count(*) from (select from core.media_asset_crops group by media_asset_id) as one) as photos,
+       (select count(*) from (select from core.media_asset_crops where crop_mode = 'auto' group by media_asset_id) as one)
+           as proposed,
        (select count(distinct proposal.media_asset_id)
         from core.media_asset_crops proposal
         join core.media_asset_crops edit

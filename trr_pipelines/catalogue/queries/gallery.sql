@@ -1,6 +1,13 @@
 -- name: seasons(show_id)
 select id, number from core.seasons where show_id = :show_id order by number;
 
+-- name: walk_in_order()$
+-- To the end of the transaction, plans read links in the order of an index, look at the photo of each, and stop where
+-- there are enough. The planner takes every gallery for a small one, and filters for rare ones: of 100,000 links it would
+-- read and join all (1.3 to 2 s), and sort them, for a page of 200 (0.1 to 0.4 s).
+select set_config('enable_bitmapscan', 'off', true) || set_config('enable_hashjoin', 'off', true)
+       || set_config('enable_mergejoin', 'off', true);
+
 -- name: page(entities, kind, tags, seed, q, source, state, reason, crop, sort, position, created_at, link_id, limit)
 -- A page of the links of some entities, in one order. Parameters that are null fall away when the statement is
 -- planned, and with them the joins that only they need; each entity is read in the order of an index, so that a page
@@ -11,16 +18,8 @@ with page as (
     cross join lateral (
         select l.link_id, l.season_id, l.media_asset_id, l.kind, l.position, l.caption, l.tags, l.facebank_seed,
                l.facebank_seed_changed_by, l.facebank_seed_changed_at, l.created_at
-        from core.v_gallery l
+        from core.gallery_links(:kind, :tags, :seed, :q, :source, :state, :reason, :crop) l
         where l.entity_id = gallery.entity_id
-          and (:kind::text is null or l.kind = :kind)
-          and (:tags::text[] is null or l.tags @> :tags)
-          and (:seed::boolean is null or l.facebank_seed = :seed)
-          and (:q::text is null or strpos(lower(l.caption || ' ' || array_to_string(l.tags, ' ')), lower(:q::text)) > 0)
-          and (:source::text is null or l.source = :source)
-          and (:state::text is null or :state in (l.state, l.base_state))
-          and (:reason::text is null or l.reason = :reason)
-          and (:crop::text is null or coalesce(l.crop_mode, 'none') = :crop)
           and (:position::integer is null or (l.position, l.link_id) > (:position, :link_id::uuid))
           and (:created_at::timestamptz is null or (l.created_at, l.link_id) < (:created_at, :link_id::uuid))
         order by case :sort when 'position' then l.position end,
@@ -69,16 +68,8 @@ order by case :sort when 'position' then page.position end,
 select count(*)
 from (
     select
-    from core.v_gallery l
+    from core.gallery_links(:kind, :tags, :seed, :q, :source, :state, :reason, :crop) l
     where l.entity_id = any(:entities)
-      and (:kind::text is null or l.kind = :kind)
-      and (:tags::text[] is null or l.tags @> :tags)
-      and (:seed::boolean is null or l.facebank_seed = :seed)
-      and (:q::text is null or strpos(lower(l.caption || ' ' || array_to_string(l.tags, ' ')), lower(:q::text)) > 0)
-      and (:source::text is null or l.source = :source)
-      and (:state::text is null or :state in (l.state, l.base_state))
-      and (:reason::text is null or l.reason = :reason)
-      and (:crop::text is null or coalesce(l.crop_mode, 'none') = :crop)
     limit :most
 ) as counted;
 

@@ -1,0 +1,10 @@
+"""Filters of galleries in one place, and indexes over what failed."""
+
+from trr_pipelines.catalogue.migrations.sql import run_sql_beside
+
+revision = "0012"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    run_sql_beside(__file__)
