@@ -89,7 +89,9 @@ def _entity_cases() -> Iterator[Case]:
     yield Case("a show with seasons", lambda d: one_entity(d, "show", UUID(_show(d, "000001"))), is_bounded=True)
     for kind, table in (("show", "shows"), ("person", "people")):
         for what, q in (("that many have", "1"), ("that none has", "nobody")):
-            yield Case(f"{table}, q {what}", lambda d, kind=kind, q=q: list_entities(d, kind, q=q, after=None, limit=50))  # type: ignore[misc]
+            yield Case(
+                f"{table}, q {what}", lambda d, kind=kind, q=q: list_entities(d, kind, q=q, after=None, limit=50)
+            )  # type: ignore[misc]
     yield Case("people, a page of 200", lambda d: list_entities(d, "person", q=None, after=None, limit=200), True)
 
 
@@ -113,7 +115,9 @@ def _gallery_cases() -> Iterator[Case]:
     }.items():
         for sort in ("position", "newest"):
             request = PageRequest(filters, sort, None, 200)  # type: ignore[arg-type]
-            yield Case(f"gallery by {sort}: {name}", lambda d, r=request: show_gallery(d, UUID(_show(d, "large gallery")), r))  # type: ignore[misc]
+            yield Case(
+                f"gallery by {sort}: {name}", lambda d, r=request: show_gallery(d, UUID(_show(d, "large gallery")), r)
+            )  # type: ignore[misc]
 
 
 _shows: dict[tuple[int, str], str] = {}

@@ -10,7 +10,6 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trr_pipelines.admin.origins import Origins
 from trr_pipelines.web.problems import problem
@@ -21,15 +20,6 @@ _ONCE = frozenset(
     b"authorization x-trr-internal-admin-secret x-trr-acting-admin x-csrf-token cookie origin host content-type"
     b" content-length if-match if-none-match".split()
 )
-
-
-class OriginFormProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, without absolute-form targets (`GET http://…`): it drops their host before we could look."""
-
-    def on_headers_complete(self) -> None:
-        if not self.url.startswith(b"/"):
-            raise ValueError("the target is not a path")  # httptools makes it a parse error: 400, and the end
-        super().on_headers_complete()
 
 
 def security_headers(media_origin: str) -> list[tuple[bytes, bytes]]:

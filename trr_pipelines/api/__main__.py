@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
-
-import uvicorn
-
 from trr_pipelines.api.app import create_app
-from trr_pipelines.errors import TrrError
 from trr_pipelines.pipeline.archive import open_archive
-from trr_pipelines.settings import load_settings
-from trr_pipelines.web.logs import log_as_json
-
-GRACE_SECONDS = 10  # what is being answered when the server is told to stop
+from trr_pipelines.settings import Settings
+from trr_pipelines.web.serving import serve
 
 
 def main() -> None:
     """Serve until told to stop; exit 2, with one line, where the settings or the catalogue do not allow it."""
-    parser = argparse.ArgumentParser(prog="python -m trr_pipelines.api", description="The backend.")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int)
-    arguments = parser.parse_args()
-    try:
-        settings = load_settings()
-        app = create_app()
-        with open_archive(settings, for_answers=True):  # so that what is wrong is said in one line
-            pass
-    except TrrError as error:
-        print(f"trr: {error}", file=sys.stderr)
-        sys.exit(2)
-    log_as_json()
-    uvicorn.run(
-        app,
-        host=arguments.host,
-        port=arguments.port or settings.api_port,
-        http="httptools",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+    serve("trr_pipelines.api", "The backend.", create_app, lambda settings: settings.api_port, _check_catalogue)
+
+
+def _check_catalogue(settings: Settings) -> None:
+    with open_archive(settings, for_answers=True):  # so that what is wrong is said in one line
+        pass
 
 
 if __name__ == "__main__":

@@ -4,51 +4,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from trr_pipelines.api import problems
+from trr_pipelines.api import problems, routes
 from trr_pipelines.api.auth import SECURITY_SCHEMES, Gate
 from trr_pipelines.api.metrics import Metrics
 from trr_pipelines.api.originals import OriginalUrls
-from trr_pipelines.api.routes import (
-    assets,
-    crops,
-    entities,
-    gallery,
-    health,
-    imports,
-    media,
-    operations,
-    reprocessing,
-    seeds,
-    takedown,
-    views,
-)
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive
 from trr_pipelines.settings import load_settings
 from trr_pipelines.web.logs import RequestLog
 
-ROUTERS = tuple(
-    module.router
-    for module in (
-        assets,
-        crops,
-        entities,
-        gallery,
-        health,
-        imports,
-        media,
-        operations,
-        reprocessing,
-        seeds,
-        takedown,
-        views,
-    )
+# Every module of `routes`, by name.
+ROUTERS: tuple[APIRouter, ...] = tuple(
+    import_module(f"{routes.__name__}.{module.name}").router for module in iter_modules(routes.__path__)
 )
 
 

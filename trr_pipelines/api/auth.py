@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 from pydantic import SecretStr
 
 from trr_pipelines.allowlist import Allowlist
-from trr_pipelines.api.bodies import require_readable_body
+from trr_pipelines.api.bodies import JSON, require_readable_body
 from trr_pipelines.api.problems import Refusal, declared
 from trr_pipelines.settings import Settings
 from trr_pipelines.web.tokens import InvalidTokenError, IssuerUnreachableError, TokenVerifier
@@ -26,7 +26,6 @@ from trr_pipelines.web.tokens import InvalidTokenError, IssuerUnreachableError, 
 SECRET_HEADER = "x-trr-internal-admin-secret"  # noqa: S105  the header's name
 ACTING_HEADER = "x-trr-acting-admin"
 _CALLERS_KEY = "x-callers"
-_JSON = "application/json"
 
 
 class CallerKind(StrEnum):
@@ -123,12 +122,15 @@ class GuardedRoute(APIRoute):
         if _CALLERS_KEY not in extra:
             raise ValueError(f"{self.path} does not say who may call it")
         allowed = [CallerKind(name) for name in extra[_CALLERS_KEY]]
-        media_type, limit = extra.get("x-body", (_JSON, 1_000_000))
+        media_type, limit = extra.get("x-body", (JSON, 1_000_000))
 
         async def guarded(request: Request) -> Response:
             gate: Gate = request.app.state.gate
             request.state.caller = gate.admit(request, allowed)
             request.scope["caller"] = request.state.caller.author
+            _only(request, "idempotency-key")
+            if request.scope["path"].endswith("\n"):  # Starlette's patterns end in `$`, which overlooks it
+                raise Refusal(404, "Not Found")
             await require_readable_body(request, media_type, limit)
             return await answer(request)
 
@@ -147,7 +149,7 @@ def open_to(*callers: CallerKind, errors: Sequence[int] = (), body: tuple[str, i
         common |= {400, 401, 403}
     if body is not None:
         extra["x-body"] = body
-        if body[0] != _JSON:
+        if body[0] != JSON:
             content = {body[0]: {"schema": {"type": "string", "format": "binary"}}}
             extra["requestBody"] = {"required": True, "content": content}
     return {"openapi_extra": extra, "responses": declared(*common, *errors)}
@@ -199,7 +201,10 @@ def _bytes(secret: SecretStr | None) -> bytes:
 def _is_local(request: Request) -> bool:
     """Whether the caller sits on this machine; what a proxy on this machine passes on does not count."""
     host = request.client.host if request.client else ""
-    is_passed_on = any(name.startswith(b"x-forwarded") or name == b"forwarded" for name, _ in request.scope["headers"])
+    is_passed_on = any(
+        name.startswith(b"x-forwarded") or name in (b"forwarded", b"via", b"x-real-ip")
+        for name, _ in request.scope["headers"]
+    )
     try:
         return ip_address(host).is_loopback and not is_passed_on
     except ValueError:

@@ -37,8 +37,8 @@ def handle_problems(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         headers = error.headers
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers = {"Allow": ", ".join(_methods_at(request))}
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods_at(request)):
+            headers = {"Allow": ", ".join(methods)}
         return problem(request, error.status_code, error.detail, headers=headers)
 
     @app.exception_handler(RequestValidationError)

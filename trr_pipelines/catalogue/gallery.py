@@ -56,7 +56,7 @@ def seasons(conn: Connection, show_id: UUID) -> dict[UUID, int]:
 
 
 def walk_in_order(conn: Connection) -> None:
-    """Have `page` and `total` stop when they have enough, for filters that ask photos; to the end of the transaction."""
+    """Have `page` and `total` stop when they have enough, to the end of the transaction."""
     _queries.walk_in_order(conn)
 
 

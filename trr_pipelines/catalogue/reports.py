@@ -43,11 +43,12 @@ def status(conn: Connection) -> Row:
     """The whole archive in figures, as `trr status --json` prints it. Reductions are shares of 1."""
     failures = failed_photos(conn)
     grid = grid_bytes(conn)
+    generations = list(_queries.generations_by_state(conn))
     return {
         "assets": _by_state(_queries.assets_by_state(conn), ("pending", "mirrored", "failed")),
         "generations": {
             kind: _by_state(
-                (row for row in _queries.generations_by_state(conn) if row["kind"] == kind),
+                (row for row in generations if row["kind"] == kind),
                 ("pending", "complete", "failed"),
             )
             for kind in ("base", "crop")

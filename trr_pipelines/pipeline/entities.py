@@ -14,6 +14,8 @@ from trr_pipelines.catalogue.slugs import EntityKind
 from trr_pipelines.errors import ConflictError, InputError, NotFoundError
 
 MAX_NAME = 300
+# They turn the text around them, also that of the page. Marks and joiners, which names in Persian need, stay allowed.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ def _shown_name(name: str) -> str:
     clean = " ".join(unicodedata.normalize("NFC", name).split())
     if not 1 <= len(clean) <= MAX_NAME:
         raise InputError(f"the name has {len(clean)} characters; 1 to {MAX_NAME} are needed")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in clean):
+    if any(unicodedata.category(character) in ("Cc", "Cs") or character in _TURNING for character in clean):
         raise InputError("the name has a character that cannot be shown")
+    if not any(unicodedata.category(character)[0] in "LNPS" for character in clean):
+        raise InputError("the name has no character that is seen")
     return clean

@@ -12,14 +12,14 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
-from trr_pipelines.admin.guard import OriginFormProtocol
+from trr_pipelines.web.serving import PlainProtocol
 from trr_pipelines_tests.support.backends import token
 
 
 @contextmanager
 def running(app: ASGIApp, port: int) -> Iterator[str]:
     """The URL of an app behind the server that production uses."""
-    config = uvicorn.Config(app, port=port, http=OriginFormProtocol, ws="none", log_config=None, proxy_headers=False)
+    config = uvicorn.Config(app, port=port, http=PlainProtocol, ws="none", log_config=None, proxy_headers=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

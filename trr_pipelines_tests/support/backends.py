@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.web.serving import PlainProtocol
 
 SERVICE_ROLE = "service-role-of-the-tests"
 ADMIN_SECRET = "internal-admin-of-the-tests"
@@ -70,7 +71,7 @@ def admin(email: str = ADMIN_EMAIL) -> dict[str, str]:
 @contextmanager
 def serving(app: FastAPI, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Client]:
     """A client of `app` behind uvicorn on a free port."""
-    config = uvicorn.Config(app, port=0, http="httptools", log_config=None, proxy_headers=False)
+    config = uvicorn.Config(app, port=0, http=PlainProtocol, log_config=None, proxy_headers=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

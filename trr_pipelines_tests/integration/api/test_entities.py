@@ -166,6 +166,7 @@ def test_a_name_that_another_one_has_is_a_conflict(app: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "body",
     [{}, {"title": ""}, {"title": "   "}, {"title": "x" * 301}, {"title": 1}, {"title": "a\0b"}, {"title": "a\u001bb"},
+     {"title": "A\u202eB"}, {"title": "\u200b"}, {"title": "\u0301"},
      {"title": "A", "slug": "b"}, {"full_name": "A"}],
 )  # fmt: skip
 def test_a_name_that_cannot_be_is_422(app: httpx.Client, body: dict[str, Any]) -> None:

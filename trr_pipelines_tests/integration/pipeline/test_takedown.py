@@ -27,8 +27,8 @@ from trr_pipelines.pipeline.rerender import rerender_photos
 from trr_pipelines.pipeline.takedown import Takedown, take_down, take_down_person, take_down_photo
 from trr_pipelines_tests.pictures import photo, saved
 from trr_pipelines_tests.support.archives import EDITOR, import_files, import_path, photo_ids, query, run, value
+from trr_pipelines_tests.support.s3_servers import S3Server, bucket_on
 
-PHOTOS = 200
 PERSON = "Person One"
 
 
@@ -36,18 +36,9 @@ def small(seed: int) -> bytes:
     return saved(photo(48, 40, seed=seed), "JPEG")
 
 
-def media(archive: Archive) -> Path:
-    return Path(archive.settings.media_store.removeprefix("file:"))
-
-
 def hashes(archive: Archive) -> dict[str, str]:
     """The hash of every object that stands, by its key."""
-    root = media(archive)
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
+    return {item.key: hashlib.sha256(archive.store.get(item.key)).hexdigest() for item in archive.store.list("")}
 
 
 def everything_said(archive: Archive) -> str:
@@ -76,12 +67,28 @@ def assert_nothing_is_left(archive: Archive) -> None:
 def test_nothing_of_a_person_with_200_photos_is_left_and_others_stay(
     archive: Archive, tmp_path: Path, render_pool: RenderPool
 ) -> None:
+    assert_a_person_goes_and_others_stay(archive, tmp_path, render_pool, photos=200)
+
+
+@pytest.mark.parametrize("server", ["moto", "rclone"])
+def test_nothing_of_a_person_is_left_in_a_bucket(
+    archive: Archive, tmp_path: Path, render_pool: RenderPool, request: pytest.FixtureRequest, server: str
+) -> None:
+    s3: S3Server = request.getfixturevalue(server)
+    with bucket_on(s3, s3.client()) as store:
+        assert_a_person_goes_and_others_stay(replace(archive, store=store), tmp_path, render_pool, photos=5)
+
+
+def assert_a_person_goes_and_others_stay(
+    archive: Archive, tmp_path: Path, render_pool: RenderPool, *, photos: int
+) -> None:
+    """Take down a person with photos of every state, beside a photo of somebody else's."""
     other = import_files(archive, tmp_path / "other", {"z.jpg": small(9_999)}, show="The Valley", source="bravo")
     run(archive, other, pool=render_pool)
     make_contact_sheet(archive, other, "thumb")
     stays = hashes(archive)
 
-    files = {f"{number}.jpg": small(number) for number in range(PHOTOS)} | {"again.jpg": small(0)}
+    files = {f"{number}.jpg": small(number) for number in range(photos)} | {"again.jpg": small(0)}
     batch = import_files(archive, tmp_path / "photos", files, person=PERSON)
     import_path(archive, tmp_path / "photos", show="The Valley")
     run(archive, batch, pool=render_pool)
@@ -98,7 +105,7 @@ def test_nothing_of_a_person_with_200_photos_is_left_and_others_stay(
     goes = {key: sha for key, sha in hashes(archive).items() if key not in stays}
     of_person = query(archive.database, "select media_asset_id from core.media_links where person_id is not null")
     gone_ids = {row["media_asset_id"] for row in of_person}
-    assert len(gone_ids) == PHOTOS
+    assert len(gone_ids) == photos
 
     announced = take_down_person(archive, person_id(archive), author=EDITOR, dry_run=True)
     assert hashes(archive) == stays | goes
@@ -119,7 +126,7 @@ def test_nothing_of_a_person_with_200_photos_is_left_and_others_stay(
     assert_nothing_is_left(archive)
 
     audited = query(archive.database, "select * from core.audit_log where action = 'takedown'")
-    assert len(audited) == PHOTOS + 1
+    assert len(audited) == photos + 1
     assert PERSON not in str(audited)
     assert {row["media_asset_id"] for row in query(archive.database, "select * from core.takedowns")} == gone_ids
 

@@ -9,19 +9,7 @@ import pytest
 
 from trr_pipelines.storage.directory import DirectoryStore
 from trr_pipelines.storage.store import ObjectStore
-from trr_pipelines_tests.support.s3_servers import BASE_URL, S3Server, bucket_on, moto_server, rclone_server
-
-
-@pytest.fixture(scope="session")
-def moto() -> Iterator[S3Server]:
-    with moto_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with rclone_server(tmp_path_factory.mktemp("rclone")) as server:
-        yield server
+from trr_pipelines_tests.support.s3_servers import BASE_URL, S3Server, bucket_on
 
 
 @pytest.fixture(params=["directory", "moto", "rclone"])
