@@ -82,6 +82,8 @@ def s3_client(
         read_timeout=read_seconds,
         retries={"mode": "standard", "total_max_attempts": 1},
         max_pool_connections=connections,
+        # Without it boto3 presigns as it did before 2014 where no other region is named: most buckets refuse that.
+        signature_version="s3v4",
         # Checksums beyond Content-MD5 are sent as trailers, which many other S3 servers do not understand.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
