@@ -2,7 +2,7 @@
 
 from trr_pipelines.catalogue.migrations.sql import run_sql_beside
 
-revision = "0012"
+revision = "0011"
 down_revision = "0010"
 
 
