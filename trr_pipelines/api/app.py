@@ -27,6 +27,7 @@ from trr_pipelines.api.routes import (
     takedown,
     views,
 )
+from trr_pipelines.api.watch import watching
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive
@@ -55,7 +56,7 @@ ROUTERS = tuple(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Its one process starts with the first original that is replaced.
-    with open_archive(app.state.settings, for_answers=True) as archive, RenderPool(1) as pool:
+    with open_archive(app.state.settings, for_answers=True) as archive, RenderPool(1) as pool, watching(archive):
         app.state.archive, app.state.render_pool = archive, pool
         app.state.metrics.watch(archive)
         yield
