@@ -2,7 +2,7 @@
 
 from dagster import Definitions, in_process_executor
 
-from trr_pipelines.defs import assets, backfills, checks, facebank, jobs, retention, sensors
+from trr_pipelines.defs import alerts, assets, backfills, checks, facebank, jobs, retention, retries, sensors
 from trr_pipelines.defs.resources import ArchiveResource, ArchiveS3Resource
 
 defs = Definitions(
@@ -12,12 +12,14 @@ defs = Definitions(
         retention.superseded_variants,
         retention.removed_objects,
         facebank.facebank_images,
+        alerts.alerts_asset,
     ],
     asset_checks=[*checks.checks, retention.nothing_listed_is_referenced, *facebank.checks],
     jobs=[
         jobs.import_batch,
         jobs.rerender,
         backfills.start_backfill_job,
+        retries.retry_failures,
         retention.retention_job,
         facebank.facebank_import,
         facebank.facebank_removal,
@@ -29,6 +31,7 @@ defs = Definitions(
         sensors.retry_failed,
         sensors.failed_runs,
         backfills.backfill_feed,
+        alerts.watch,
         *facebank.sensors,
     ],
     resources={

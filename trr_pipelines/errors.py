@@ -8,6 +8,7 @@
      ├── BackendError      the backend's answer cannot be used: nothing was written
      │    └── BackendUnavailableError   it did not answer, or not yet; asking later may help
      ├── SetupError        the surroundings are not ready: no database, an old schema, a port in use
+     ├── NotDeliveredError the webhook did not take an alert, which is kept and sent later
      └── MediaError        one photo could not be fetched, decoded or stored; carries a `Reason`
           ├── PermanentError   the same bytes will fail again
           └── RetryableError   the same photo may succeed later
@@ -76,6 +77,17 @@ class BackendUnavailableError(BackendError):
 
 class SetupError(TrrError):
     """The surroundings (database, ports, settings) are not ready for what was asked."""
+
+
+class NotDeliveredError(TrrError):
+    """The webhook did not take an alert; says why, and nothing of the URL, which holds a secret.
+
+    `may_retry` is whether the same message may be taken a moment later.
+    """
+
+    def __init__(self, problem: str, *, may_retry: bool = False) -> None:
+        super().__init__(problem)
+        self.may_retry = may_retry
 
 
 class MediaError(TrrError):

@@ -13,6 +13,7 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -86,6 +87,17 @@ class Settings(BaseSettings):
     backfill_hours: Annotated[Hours | None, NoDecode] = Field(
         None, description="hours in which backfills run, such as 22:00-06:00; unset: always"
     )
+    alert_webhook: SecretStr | None = Field(
+        None, description="URL that alerts and failed runs are posted to as JSON; unset: nowhere"
+    )
+    alert_lag_seconds: int = Field(900, ge=0, description="the oldest live work waits for longer; 0: no alert")
+    alert_parked_photos: int = Field(100, ge=0, description="so many photos were given up in 24 h; 0: no alert")
+    alert_silence_seconds: int = Field(
+        300, ge=0, description="Dagster's daemon or a sensor was not heard of for longer; 0: no alert"
+    )
+    alert_disk_percent: float = Field(
+        5, ge=0, le=100, description="less of the disk of a directory store is free; 0: no alert"
+    )
     debug: bool = Field(False, description="show tracebacks of unexpected errors")
     # Decoded by ourselves: pydantic-settings reports text that is no JSON on its own, before it looks at the rest.
     service_role_key: SecretStr | None = Field(None, description="shared with the admin app, which sends it as bearer")
@@ -124,6 +136,20 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must be an http or https URL")
         return value.rstrip("/")
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _is_webhook(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        try:
+            url = urlsplit(value.get_secret_value())
+            is_url = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        except ValueError:
+            is_url = False
+        if not is_url or not value.get_secret_value().isascii() or re.search(r"\s", value.get_secret_value()):
+            raise ValueError("must be an http or https URL (https://HOST/PATH)")
+        return value
 
     @field_validator("home")
     @classmethod
@@ -176,6 +202,11 @@ class Settings(BaseSettings):
     def backend_url(self) -> str:
         """Where clients find the backend, without a slash at its end."""
         return self.api_url or f"http://127.0.0.1:{self.api_port}"
+
+    @cached_property
+    def dagster_ui_url(self) -> str:
+        """Where browsers find Dagster's UI, without a slash at its end."""
+        return self.dagster_url or f"http://127.0.0.1:{self.dagster_port}"
 
     @cached_property
     def base_url(self) -> str:

@@ -39,10 +39,11 @@ class Views:
         )
         self._environment.filters |= {
             "bytes": human_bytes, "day": _day, "moment": _moment, "http": http_only, "count": _count, "json": _json,
+            "span": _span,
         }  # fmt: skip
         self._environment.globals |= {
             "static": static_url,
-            "dagster_url": settings.dagster_url or f"http://127.0.0.1:{settings.dagster_port}",
+            "dagster_url": settings.dagster_ui_url,
         }
 
     def page(
@@ -90,6 +91,13 @@ def _day(value: str | None) -> str:
 
 def _count(number: float) -> str:
     return f"{number:,}"
+
+
+def _span(seconds: float) -> str:
+    """Seconds up to two minutes, minutes up to two hours, then hours."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _json(value: Any) -> str:

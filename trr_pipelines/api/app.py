@@ -15,6 +15,7 @@ from trr_pipelines.api import problems, routes
 from trr_pipelines.api.auth import SECURITY_SCHEMES, Gate
 from trr_pipelines.api.metrics import Metrics
 from trr_pipelines.api.originals import OriginalUrls
+from trr_pipelines.api.watch import watching
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive
@@ -30,7 +31,7 @@ ROUTERS: tuple[APIRouter, ...] = tuple(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Its one process starts with the first original that is replaced.
-    with open_archive(app.state.settings, for_answers=True) as archive, RenderPool(1) as pool:
+    with open_archive(app.state.settings, for_answers=True) as archive, RenderPool(1) as pool, watching(archive):
         app.state.archive, app.state.render_pool = archive, pool
         app.state.metrics.watch(archive)
         yield

@@ -17,6 +17,7 @@ from psycopg_pool import PoolTimeout
 
 from trr_pipelines.catalogue import reports
 from trr_pipelines.catalogue.reports import OpenWork
+from trr_pipelines.pipeline import alerts
 from trr_pipelines.pipeline.archive import Archive
 
 FRESH_SECONDS = 10.0
@@ -76,6 +77,21 @@ class _Catalogue(Collector):
             failed.add_metric([reason], count)
         yield failed
         yield _gauge("trr_lag_seconds", "Age of the oldest photo that waits for its first variants", work.lag_seconds)
+        yield from self._alerts()
+
+    def _alerts(self) -> Iterable[Metric]:
+        """Conditions that are open, and how fresh that is: nothing is said where the catalogue went away meanwhile."""
+        try:
+            standing = self._archive.database.read(alerts.standing)
+        except (psycopg.OperationalError, PoolTimeout):
+            return
+        open_kinds = {alert["kind"] for alert in standing["alerts"]}
+        gauge = GaugeMetricFamily("trr_alert_open", "Whether this alert is open", labels=["kind"])
+        for kind in alerts.CONDITIONS:
+            gauge.add_metric([kind], float(kind in open_kinds))
+        yield gauge
+        if (seconds := standing["alerts_looked_seconds"]) is not None:
+            yield _gauge("trr_alerts_looked_seconds", "How long ago Dagster's sensor looked for alerts", seconds)
 
     def _open_work(self) -> OpenWork | None:
         with self._lock:

@@ -72,6 +72,10 @@ def succeed(conn: Connection, scope: str, run_id: str) -> None:
     _queries.succeed(conn, scope=scope, run_id=run_id)
 
 
-def fail(conn: Connection, scope: str, run_id: str) -> None:
-    """The scope's run failed: ask again under a new key, after a backoff."""
-    _queries.fail(conn, scope=scope, run_id=run_id)
+def fail(conn: Connection, scope: str, run_id: str) -> int | None:
+    """The scope's run failed: ask again under a new key, after a backoff.
+
+    Returns how many of its runs failed in a row; None where the scope is another run's by now.
+    """
+    failures: int | None = _queries.fail(conn, scope=scope, run_id=run_id)
+    return failures

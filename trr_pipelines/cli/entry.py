@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from trr_pipelines.cli import (
+    alerts,
     backfill,
     database,
     facebank,
@@ -35,7 +36,7 @@ app = typer.Typer(
     help="Photo derivatives for TRR: import, render, look after, and run it all on one machine.",
 )
 # The order of the help.
-for group in (importing, rendering, reports, photos, reprocessing, takedown, upkeep, local, rollout):
+for group in (importing, rendering, reports, alerts, photos, reprocessing, takedown, upkeep, local, rollout):
     app.add_typer(group.commands)
 app.add_typer(backfill.commands, name="backfill")
 app.add_typer(backfill.recipe_commands, name="recipe")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.progress import BarColumn, Progress, TextColumn
 
 from trr_pipelines.cli.arguments import parse_photo_id, shell_author
-from trr_pipelines.cli.shell import Json, human_bytes, opened_archive, print_json
+from trr_pipelines.cli.shell import Json, console, human_bytes, opened_archive, print_json, stop_on_signals
 from trr_pipelines.errors import InputError
 
 commands = typer.Typer()
+
+WATCH_SECONDS = 1.0
 
 
 @commands.command(epilog="Example: trr reprocess --reason decode_timeout --source deadline --dry-run")
@@ -23,6 +27,8 @@ def reprocess(
     show: Annotated[str | None, typer.Option(help="Id or slug of a show; its seasons count.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell the price, change nothing.")] = False,
     author: Annotated[str, typer.Option(help="Who asks; the user of this shell when left out.")] = "",
+    report: Annotated[int | None, typer.Option(help="How the request of this number came out.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="With --report: until nothing of it is open.")] = False,
     as_json: Json = False,
 ) -> None:
     """Do work again that has ended, of one photo or of all that match; the pipeline takes it from there."""
@@ -31,12 +37,19 @@ def reprocess(
     wanted = reprocessing.Filter(state, reason, source, show)
     if photo and (dry_run or any(asdict(wanted).values())):
         raise InputError("a photo's id goes with neither a filter nor --dry-run")
+    if watch and report is None:
+        raise InputError("--watch goes with --report NUMBER")
+    if report is not None:
+        if photo or dry_run or any(asdict(wanted).values()):
+            raise InputError("--report goes with neither a photo's id, a filter nor --dry-run")
+        _print_report(report, watch=watch, as_json=as_json)
+        return
     with opened_archive() as archive:
         if photo:
             photo_id = parse_photo_id(photo)
             kinds = reprocessing.reprocess_photo(archive.database, photo_id, author=shell_author(author))
-            report = {"media_asset_id": str(photo_id), "reopened": list(kinds)}
-            print_json(report) if as_json else print(f"{photo_id}: {', '.join(kinds) or 'open already'}")
+            reopened = {"media_asset_id": str(photo_id), "reopened": list(kinds)}
+            print_json(reopened) if as_json else print(f"{photo_id}: {', '.join(kinds) or 'open already'}")
             return
         if dry_run:
             price = reprocessing.price_of(archive.database, wanted)
@@ -51,3 +64,38 @@ def reprocess(
         f"{price.photos} photos {'would be done' if dry_run else 'are done'} again: {human_bytes(price.bytes_to_read)}"
         f" to read, minutes: {minutes}, new storage: {storage}"
     )
+    if price.id is not None:
+        print(f"how it comes out: trr reprocess --report {price.id} --watch")
+
+
+def _print_report(number: int, *, watch: bool, as_json: bool) -> None:
+    from trr_pipelines.pipeline.reprocessing import report_of
+
+    with opened_archive() as archive:
+        report = report_of(archive.database, number)
+        if watch:
+            stop_on_signals()
+            report = _watch(archive, report)
+    if as_json:
+        print_json(report.report())
+    else:
+        asked = ", ".join(f"{name} {value}" for name, value in asdict(report.wanted).items() if value)
+        print(f"request {report.id} ({asked}) by {report.author}: {report}, {report.seconds:.0f} s")
+
+
+def _watch(archive: Any, report: Any) -> Any:
+    """Until nothing of it is open, or Ctrl-C."""
+    from trr_pipelines.pipeline.reprocessing import report_of
+
+    columns = (TextColumn("request {task.fields[number]}"), BarColumn(), TextColumn("{task.fields[text]}"))
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=report.photos, number=report.id, text="")
+        try:
+            while True:
+                bar.update(task, completed=report.photos - report.open, text=str(report))
+                if report.is_done:
+                    return report
+                time.sleep(WATCH_SECONDS)
+                report = report_of(archive.database, report.id)
+        except KeyboardInterrupt:
+            return report

@@ -20,10 +20,11 @@ from dagster import (
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.defs.checks import claims_by_asset
 from trr_pipelines.defs.lanes import LANE_TAG, LIVE, is_backfill
-from trr_pipelines.defs.metadata import finding_metadata, report_metadata, tally_metadata
+from trr_pipelines.defs.metadata import finding_metadata, report_metadata, retries_metadata, tally_metadata
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.pipeline import batch_report
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.reprocessing import reports_about
 from trr_pipelines.pipeline.rerender import TouchedSet, rerender_photos, touched_sets
 
 import_batch = define_asset_job(
@@ -47,7 +48,8 @@ def rerender_scattered_photos(context: OpExecutionContext, config: PhotoIds, arc
     scope = Scope(photo_ids=tuple(UUID(photo_id) for photo_id in config.photo_ids))
     in_background = is_backfill(context.run.tags)
     done = rerender_photos(opened, scope, context.run_id, config.scope or None, in_background=in_background)
-    context.add_output_metadata(dict(tally_metadata(done.tally)))
+    reports = reports_about(opened.database, done.scope.photo_ids or ())
+    context.add_output_metadata({**tally_metadata(done.tally), **retries_metadata(reports)})
     for touched in touched_sets(opened, done.scope):
         _report(context, opened, touched)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from dagster import MetadataValue, TableRecord
@@ -10,6 +11,7 @@ from dagster._core.definitions.metadata import RawMetadataValue
 
 from trr_pipelines.pipeline.batch_report import BatchReport, ContactSheet
 from trr_pipelines.pipeline.invariants import Finding
+from trr_pipelines.pipeline.reprocessing import Price, Report
 from trr_pipelines.pipeline.work import Tally
 
 Metadata = dict[str, RawMetadataValue]
@@ -47,6 +49,16 @@ def tally_metadata(tally: Tally) -> Metadata:
         "run_seconds": tally.seconds,
         "run_photos_per_second": tally.photos_per_second,
     }
+
+
+def retries_metadata(reports: Sequence[Report]) -> Metadata:
+    """What became of the requests to do photos again that a run worked for, fixed against still failing."""
+    return {f"retry_{report.id}": str(report) for report in reports}
+
+
+def price_metadata(price: Price) -> Metadata:
+    """What doing photos again costs; what is unknown is left out."""
+    return {name: value for name, value in asdict(price).items() if value is not None}
 
 
 def finding_metadata(finding: Finding) -> Metadata:

@@ -16,11 +16,13 @@ from dagster import (
     sensor,
 )
 
+from trr_pipelines.defs.failures import failed_run
 from trr_pipelines.defs.jobs import PhotoIds, import_batch, rerender
 from trr_pipelines.defs.lanes import SCOPE_TAG
 from trr_pipelines.defs.partitions import import_batches
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.pipeline import scheduling
+from trr_pipelines.pipeline.alerts import record_failed_run
 from trr_pipelines.pipeline.scheduling import PhotosRequest
 
 TICK_SECONDS = 2
@@ -69,9 +71,11 @@ def retry_failed(context: SensorEvaluationContext, archive: ArchiveResource) -> 
 
 @run_failure_sensor(default_status=DefaultSensorStatus.RUNNING, minimum_interval_seconds=5)
 def failed_runs(context: RunFailureSensorContext, archive: ArchiveResource) -> None:
-    """Gives back what a failed run held, and lets its work be asked for again after a backoff."""
-    run = context.dagster_run
-    scheduling.run_failed(archive.get().database, run.run_id, run.tags.get(SCOPE_TAG))
+    """Gives back what a failed run held, lets its work be asked for again after a backoff, and keeps the failure for
+    the webhook (`TRR_ALERT_WEBHOOK`), to which the sensor `alerts` hands it over."""
+    opened, run = archive.get(), context.dagster_run
+    in_a_row = scheduling.run_failed(opened.database, run.run_id, run.tags.get(SCOPE_TAG))
+    record_failed_run(opened.database, failed_run(opened, context.instance, run, in_a_row))
 
 
 def _photos(request: PhotosRequest | None) -> SensorResult:

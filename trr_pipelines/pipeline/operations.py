@@ -7,19 +7,24 @@ from typing import Any
 
 from trr_pipelines.catalogue import backfills, operations, reports, views
 from trr_pipelines.catalogue.database import Connection, Database
+from trr_pipelines.pipeline import alerts
 from trr_pipelines.pipeline.backfills import backfill_progress
+from trr_pipelines.pipeline.reprocessing import recent_reports
 
 Row = dict[str, Any]
 MOST_DAYS = 180
 
 
 def read_operations(database: Database) -> Row:
-    """Queue, lag in seconds, failures by reason and by source, bytes saved, and backfills that have not ended."""
+    """Alerts, queue, lag in seconds, failures by reason and by source, the last retries, bytes saved, and backfills
+    that have not ended."""
 
     def read(conn: Connection) -> Row:
         failures = operations.failures(conn)
         days = operations.saved_by_day(conn)
         return {
+            **alerts.standing(conn),
+            "retries": [report.report() for report in recent_reports(conn)],
             "queue": operations.queue(conn),
             "lag_seconds": reports.lag_seconds(conn),
             "failures": failures,

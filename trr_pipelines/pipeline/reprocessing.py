@@ -1,18 +1,20 @@
 """Doing work again that has ended: of one photo, or of all that match a filter, at a price that is told before.
 
 Nothing is fetched or rendered here. What is asked for becomes open work, and the `retry_failed` sensor has it done as
-runs of scattered photos; until then everything that is served stays served.
+runs of scattered photos; until then everything that is served stays served. Reports tell how it came out.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from trr_pipelines.catalogue import audit, crops, rates, reprocessing
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection, Database
-from trr_pipelines.catalogue.reprocessing import Matching, Measured
+from trr_pipelines.catalogue.reprocessing import Matching, Measured, Outcome
 from trr_pipelines.errors import InputError, NotFoundError, Reason
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline.entities import require_entity
@@ -20,6 +22,8 @@ from trr_pipelines.pipeline.entities import require_entity
 STATES = ("pending", "mirrored", "failed")
 # One statement changes three rows of each: 2 s. A whole archive is a backfill's work, which can be paused.
 MAX_PHOTOS = 50_000
+# Whose reports the pages of operations and the runs of scattered photos show.
+RECENT_HOURS, RECENT_REQUESTS = 24, 5
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,56 @@ class Filter:
 
 @dataclass(frozen=True)
 class Price:
-    """What doing photos again costs; minutes and new bytes are None where nothing was rendered yet to measure by."""
+    """What doing photos again costs; minutes and new bytes are None where nothing was rendered yet to measure by.
+
+    `id` is the number of the request, for its report; None where nothing was asked for.
+    """
 
     photos: int
     bytes_to_read: int
     minutes: float | None
     photos_per_second: float | None
     new_storage_bytes: int | None
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a request came out, as its photos stand now: `still_failing` for the reason that they had failed for before,
+    `failing_otherwise` for another; `gone` were taken down, or turned out to be photos that were there already.
+
+    `seconds` end with the newest change of its photos, or with now while some are `open`.
+    """
+
+    id: int
+    wanted: Filter
+    author: str
+    asked_at: str
+    photos: int
+    fixed: int
+    open: int
+    still_failing: dict[str, int]
+    failing_otherwise: dict[str, int]
+    gone: int
+    seconds: float
+
+    @property
+    def is_done(self) -> bool:
+        return self.open == 0
+
+    def report(self) -> dict[str, Any]:
+        """The report in JSON's types."""
+        told = asdict(self)
+        return {"id": self.id, "filter": told.pop("wanted"), **told, "is_done": self.is_done}
+
+    def __str__(self) -> str:
+        """`12 of 14 fixed, 1 still truncated, 1 now corrupt`."""
+        parts = [f"{self.fixed} of {self.photos} fixed"]
+        parts += [f"{photos} still {reason}" for reason, photos in self.still_failing.items()]
+        parts += [f"{photos} now {reason}" for reason, photos in self.failing_otherwise.items()]
+        parts += [f"{self.open} open"] if self.open else []
+        parts += [f"{self.gone} gone"] if self.gone else []
+        return ", ".join(parts)
 
 
 def reprocess_photo(database: Database, photo_id: UUID, *, author: Author) -> tuple[str, ...]:
@@ -52,7 +99,8 @@ def reprocess_photo(database: Database, photo_id: UUID, *, author: Author) -> tu
     def work(conn: Connection) -> tuple[str, ...]:
         if crops.lock_photo(conn, photo_id) is None:
             raise NotFoundError(f"no photo {photo_id}")
-        kinds = tuple(sorted(reprocessing.ask(conn, Matching(photo_id)).get(photo_id, [])))
+        asked = reprocessing.ask(conn, Matching(photo_id)).get(photo_id)
+        kinds = () if asked is None else tuple(sorted(asked.kinds))
         if kinds:
             audit.record(conn, author, "reprocess", "media_asset", photo_id, old=None, new={"reopened": kinds})
         return kinds
@@ -77,13 +125,72 @@ def reprocess(database: Database, wanted: Filter, *, author: Author) -> Price:
         price = _price(conn, matching)
         if price.photos > MAX_PHOTOS:
             raise InputError(f"{price.photos:,} photos match; at most {MAX_PHOTOS:,} at a time: narrow the filter")
-        if price.photos:
-            reprocessing.ask(conn, matching)
-            asked = {**asdict(wanted), "photos": price.photos}
-            audit.record(conn, author, "reprocess", "media_assets", "filter", old=None, new=asked)
-        return price
+        asked = reprocessing.ask(conn, matching) if price.photos else {}
+        if not asked:
+            return price
+        request_id = reprocessing.remember(conn, asked, **asdict(wanted), author=author.actor)
+        told = {**asdict(wanted), "photos": price.photos, "request": request_id}
+        audit.record(conn, author, "reprocess", "media_assets", "filter", old=None, new=told)
+        return replace(price, id=request_id)
 
     return database.run(work)
+
+
+def report_of(database: Database, request_id: int) -> Report:
+    """How a request came out so far. Raises NotFoundError for a number that no request has."""
+
+    def read(conn: Connection) -> Report:
+        report = _report(conn, request_id)
+        if report is None:
+            raise NotFoundError(f"no reprocess request {request_id}")
+        return report
+
+    return database.read(read)
+
+
+def recent_reports(conn: Connection) -> list[Report]:
+    """Reports of the newest five requests of the last 24 hours, the newest first."""
+    numbers = reprocessing.recent_requests(conn, hours=RECENT_HOURS, limit=RECENT_REQUESTS)
+    return [report for number in numbers if (report := _report(conn, number)) is not None]
+
+
+def reports_about(database: Database, photo_ids: Sequence[UUID]) -> list[Report]:
+    """Reports of the requests of the last days that asked for any of these photos, the newest five."""
+
+    def read(conn: Connection) -> list[Report]:
+        numbers = reprocessing.requests_of(conn, photo_ids, days=RECENT_HOURS // 24)[-RECENT_REQUESTS:]
+        return [report for number in numbers if (report := _report(conn, number)) is not None]
+
+    return database.read(read)
+
+
+def _report(conn: Connection, request_id: int) -> Report | None:
+    request = reprocessing.request(conn, request_id)
+    if request is None:
+        return None
+    stand = reprocessing.outcomes(conn, request_id)
+    still_open = sum(one.photos for one in stand if one.outcome == "open")
+    ended = max((one.changed_at for one in stand), default=request.created_at)
+    seconds = request.age_seconds if still_open else (ended - request.created_at).total_seconds()
+    return Report(
+        id=request.id,
+        wanted=Filter(request.state, request.reason, request.source, request.show),
+        author=request.author,
+        asked_at=request.created_at.isoformat(),
+        photos=request.photos,
+        fixed=sum(one.photos for one in stand if one.outcome == "complete"),
+        open=still_open,
+        still_failing=_failing(stand, as_before=True),
+        failing_otherwise=_failing(stand, as_before=False),
+        gone=request.photos - sum(one.photos for one in stand),
+        seconds=round(max(seconds, 0), 1),
+    )
+
+
+def _failing(stand: Sequence[Outcome], *, as_before: bool) -> dict[str, int]:
+    """Photos by the reason that they failed for, the most first."""
+    found = [one for one in stand if one.outcome == "failed" and one.is_as_before == as_before]
+    return {str(one.reason): one.photos for one in sorted(found, key=lambda one: (-one.photos, str(one.reason)))}
 
 
 def _matching(conn: Connection, wanted: Filter) -> Matching:

@@ -134,15 +134,17 @@ def batches_missing_from(database: Database, known: Sequence[str]) -> list[str]:
     return [key for key in database.run(imports.all_batches) if key not in there]
 
 
-def run_failed(database: Database, run_id: str, scope: str | None) -> None:
-    """A run ended without finishing: give its leases back, and let its scope be asked for again after a backoff."""
+def run_failed(database: Database, run_id: str, scope: str | None) -> int | None:
+    """A run ended without finishing: give its leases back, and let its scope be asked for again after a backoff.
 
-    def record(conn: Connection) -> None:
+    Returns how many runs of the scope failed in a row, where it is known.
+    """
+
+    def record(conn: Connection) -> int | None:
         ledger.release(conn, run_id)
-        if scope is not None:
-            dispatches.fail(conn, scope, run_id)
+        return None if scope is None else dispatches.fail(conn, scope, run_id)
 
-    database.run(record)
+    return database.run(record)
 
 
 def batches_with_work(database: Database) -> list[str]:

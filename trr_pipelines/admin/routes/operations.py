@@ -1,4 +1,5 @@
-"""The operations page: what waits, what fails and how to retry it, what was saved, how long pictures take."""
+"""The operations page: alerts, what waits, what fails, retries and how they came out, what was saved, how long pictures
+take."""
 
 from __future__ import annotations
 
@@ -11,6 +12,15 @@ from starlette.routing import Route
 from trr_pipelines.admin.asking import Asker
 from trr_pipelines.admin.tiles import REASONS
 
+ALERTS = {
+    "lag": "Live work waits too long.",
+    "parked_photos": "Many photos failed.",
+    "parked_runs": "Runs fail again and again.",
+    "disk_nearly_full": "The disk is nearly full.",
+    "alerts_undelivered": "Alerts do not reach the webhook.",
+    "silent_watch": "Dagster is silent.",
+    "silent_dagster": "Parts of Dagster are silent.",
+}
 WIDTH, HEIGHT = 720, 180  # the chart's own units
 
 
@@ -24,10 +34,23 @@ async def operations(request: Request) -> Response:
         asker.session,
         found=found,
         reasons=REASONS,
+        alert_names=ALERTS,
+        asked_for=asked_for,
         chart=chart(found.get("saved_by_day", [])),
         image_times=found.get("image_times", {}),
     )
     return answer
+
+
+def asked_for(wanted: dict[str, str | None]) -> str:
+    """The filter of a retry in words."""
+    parts = [
+        REASONS.get(wanted["reason"], wanted["reason"]) if wanted["reason"] else "",
+        f"source {wanted['source']}" if wanted["source"] else "",
+        f"show {wanted['show']}" if wanted["show"] else "",
+        wanted["state"] if wanted["state"] and not wanted["reason"] else "",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def chart(days: list[dict[str, Any]]) -> dict[str, Any] | None:

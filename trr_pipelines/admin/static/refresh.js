@@ -1,10 +1,10 @@
 // Parts of this page as they are now, put in place of what it shows.
 
-const PARTS = ["figures", "facts", "history", "why"];
+const PARTS = ["figures", "facts", "history", "why", "alerts", "retries"];
 const EVERY_MS = 1500;
 const MOST_TIMES = 40;
 
-// Resolves to whether work on the photo is still open. What cannot be read stays as it is.
+// Resolves to whether work that the page is about is still open. What cannot be read stays as it is.
 export async function refresh() {
   let text;
   try {
@@ -15,7 +15,7 @@ export async function refresh() {
     return true;
   }
   const fresh = new DOMParser().parseFromString(text, "text/html");
-  const isOpen = fresh.getElementById("figures")?.dataset.open === "true";
+  const isOpen = fresh.querySelector('[data-open="true"]') !== null;
   for (const id of PARTS) {
     const [now, then] = [fresh.getElementById(id), document.getElementById(id)];
     if (!now || !then || now.outerHTML === then.outerHTML) continue;
@@ -29,10 +29,10 @@ export async function refresh() {
   return isOpen;
 }
 
-export async function refreshUntilDone(isDone = () => false) {
-  for (let times = 0; times < MOST_TIMES; times++) {
+export async function refreshUntilDone(isDone = () => false, every = EVERY_MS, times = MOST_TIMES) {
+  for (let time = 0; time < times; time++) {
     const isOpen = await refresh();
     if (!isOpen || isDone()) return;
-    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+    await new Promise((resolve) => setTimeout(resolve, every));
   }
 }

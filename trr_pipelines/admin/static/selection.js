@@ -1,9 +1,13 @@
 // Choosing photos of a grid, and doing them again: one, the chosen ones, or all of a kind of failure.
 
 import { send } from "./http.js";
+import { refreshUntilDone } from "./refresh.js";
 import { failure, note } from "./toasts.js";
 
 const AT_ONCE = 4;
+// The page of operations reads the whole archive: it is asked for less often than a photo's, for a quarter of an hour.
+const RETRIES_EVERY_MS = 4000;
+const RETRIES_TIMES = 225;
 
 export function start() {
   document.addEventListener("click", (event) => {
@@ -19,6 +23,16 @@ export function start() {
     if (event.target.matches(".pick input")) onChange(event.target);
   });
   document.addEventListener("htmx:afterSettle", count);
+  if (document.querySelector('#retries[data-open="true"]')) followRetries();
+}
+
+let isFollowing = false;
+
+async function followRetries() {
+  if (isFollowing) return;
+  isFollowing = true;
+  await refreshUntilDone(() => false, RETRIES_EVERY_MS, RETRIES_TIMES);
+  isFollowing = false;
 }
 
 const boxes = () => [...document.querySelectorAll(".pick input")];
@@ -95,6 +109,7 @@ async function reprocessMatching(button) {
     if (isSure) {
       note(`${data.photos} photos will be done again.`);
       button.textContent = "Done";
+      followRetries();
       return;
     }
     const minutes = data.minutes === null ? "" : `, about ${Math.max(1, Math.round(data.minutes))} min`;

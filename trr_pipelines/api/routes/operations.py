@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive
+from trr_pipelines.api.routes.reprocessing import RetryReport
 from trr_pipelines.pipeline.operations import read_operations
 
 router = APIRouter(route_class=GuardedRoute, tags=["operations"])
@@ -60,8 +61,25 @@ class ImageTimes(BaseModel):
     p95_ms: int
 
 
+class Alert(BaseModel):
+    """A condition that holds since `opened_at`, in one line and in figures; `seen_at` is when somebody last looked."""
+
+    kind: str
+    text: str
+    figures: dict[str, Any]
+    opened_at: datetime
+    seen_at: datetime
+
+
 class Operations(BaseModel):
-    """The archive's operation in figures; `lag_seconds` is the age of the oldest photo that waits."""
+    """The archive's operation in figures; `lag_seconds` is the age of the oldest photo that waits.
+
+    `alerts_looked_seconds` is how long ago Dagster's sensor looked for alerts; null where it never has.
+    """
+
+    alerts: list[Alert]
+    alerts_looked_seconds: float | None
+    retries: list[RetryReport]
 
     queue: dict[str, Queue]
     lag_seconds: float
@@ -76,5 +94,5 @@ class Operations(BaseModel):
 
 @router.get("/api/v1/admin/operations", **open_to(ADMIN, ADMIN_APP))
 def get_operations(archive: CurrentArchive) -> Operations:
-    """Queue and lag, failures by reason and source, bytes saved, backfills."""
+    """Alerts, queue and lag, failures by reason and source, the last retries, bytes saved, backfills."""
     return Operations(**read_operations(archive.database))

@@ -1,16 +1,17 @@
-"""Doing work again that has ended: of one photo, or of all that match a filter, with its price."""
+"""Doing work again that has ended: of one photo, or of all that match a filter, with its price and how it came out."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor
-from trr_pipelines.pipeline.reprocessing import Filter, price_of, reprocess, reprocess_photo
+from trr_pipelines.pipeline.reprocessing import Filter, price_of, report_of, reprocess, reprocess_photo
 
 router = APIRouter(route_class=GuardedRoute, tags=["reprocessing"])
 
@@ -37,7 +38,10 @@ class WantedPhotos(BaseModel):
 
 
 class ReprocessedPhotos(BaseModel):
-    """How many photos, and what they cost by the newest that were rendered; null where there are none."""
+    """How many photos, and what they cost by the newest that were rendered; null where there are none.
+
+    `id` is the number of the request, for its report; null where nothing was asked for.
+    """
 
     dry_run: bool
     photos: int
@@ -45,7 +49,40 @@ class ReprocessedPhotos(BaseModel):
     minutes: float | None
     photos_per_second: float | None
     new_storage_bytes: int | None
+    id: int | None
 
+
+class RetryFilter(BaseModel):
+    """What was asked for."""
+
+    state: str | None
+    reason: str | None
+    source: str | None
+    show: str | None
+
+
+class RetryReport(BaseModel):
+    """How a request came out, as its photos stand now.
+
+    `open` wait, or are tried again by themselves. What ended as failed is counted by reason: `still_failing` for that
+    which it had failed for before, `failing_otherwise` for another. `gone` were taken down, or turned out to be known.
+    """
+
+    id: int
+    filter: RetryFilter
+    author: str
+    asked_at: datetime
+    photos: int
+    fixed: int
+    open: int
+    still_failing: dict[str, int]
+    failing_otherwise: dict[str, int]
+    gone: int
+    seconds: float
+    is_done: bool
+
+
+Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 _ERRORS = (404, 413, 415)
 
@@ -69,4 +106,11 @@ def reprocess_matching(wanted: WantedPhotos, archive: CurrentArchive, author: Cu
         minutes=price.minutes,
         photos_per_second=price.photos_per_second,
         new_storage_bytes=price.new_storage_bytes,
+        id=price.id,
     )
+
+
+@router.get("/api/v1/admin/reprocess/{id}", **open_to(ADMIN, ADMIN_APP, errors=(404,)))
+def get_report(id: Number, archive: CurrentArchive) -> RetryReport:
+    """How a request came out so far: fixed, still failing by reason, still open."""
+    return RetryReport.model_validate(report_of(archive.database, id).report())

@@ -33,9 +33,11 @@ where scope = :scope and run_id = :run_id;
 update core.dispatches set lease_until = null, failures = 0, not_before = null
 where scope = :scope and run_id = :run_id;
 
--- name: fail(scope, run_id)!
--- Backoff as for photos; a scope whose runs failed too often is parked until somebody runs it by hand.
+-- name: fail(scope, run_id)$
+-- Backoff as for photos; a scope whose runs failed too often is parked until somebody runs it by hand. Returns how many
+-- failed in a row.
 update core.dispatches
 set epoch = epoch + 1, requested_at = null, lease_until = null, failures = failures + 1,
     not_before = now() + interval '10 seconds' * power(4, least(failures, 5)), run_id = null
-where scope = :scope and (run_id is null or run_id = :run_id or requested_at is not null);
+where scope = :scope and (run_id is null or run_id = :run_id or requested_at is not null)
+returning failures;

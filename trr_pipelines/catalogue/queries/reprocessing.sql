@@ -1,24 +1,15 @@
--- Work that ended and matches: of failed photos what failed, otherwise everything but originals that stand.
+-- What matches a filter is `core.reprocessable`'s to say: of failed photos what failed, otherwise everything but
+-- originals that stand.
 
 -- name: price(photo_id, state, reason, source, show_id, base_recipe, crop_recipe)^
 -- Photos that match, the bytes of their originals, and how many sets they would get that do not stand yet.
 with work as (
-    select g.media_asset_id,
-           bool_or(g.kind = 'original') as original,
-           bool_or(g.kind = 'original' or (g.kind = 'base' and g.recipe <> :base_recipe)) as base,
-           bool_or(g.kind = 'original' or (g.kind = 'crop' and g.recipe <> :crop_recipe)) as crop
-    from core.variant_generations g
-    join core.media_assets a on a.id = g.media_asset_id
-    where g.state in ('complete', 'failed') and (g.kind <> 'original' or g.state = 'failed')
-      and (:photo_id::uuid is null or a.id = :photo_id)
-      and (:state::text is null or (:state = 'failed' and g.state = 'failed') or (:state <> 'failed' and a.state = :state))
-      and (:reason::text is null or g.reason = :reason)
-      and (:source::text is null or a.source = :source)
-      and (:show_id::uuid is null or exists (
-          select from core.media_links l
-          left join core.seasons s on s.id = l.season_id
-          where l.media_asset_id = a.id and :show_id in (l.show_id, s.show_id)))
-    group by g.media_asset_id
+    select media_asset_id,
+           bool_or(kind = 'original') as original,
+           bool_or(kind = 'original' or (kind = 'base' and recipe <> :base_recipe)) as base,
+           bool_or(kind = 'original' or (kind = 'crop' and recipe <> :crop_recipe)) as crop
+    from core.reprocessable(:photo_id, :state, :reason, :source, :show_id)
+    group by media_asset_id
 )
 select count(*) as photos,
        coalesce(sum(a.bytes), 0)::bigint as bytes,
@@ -28,21 +19,63 @@ select count(*) as photos,
 from work join core.media_assets a on a.id = work.media_asset_id;
 
 -- name: ask(photo_id, state, reason, source, show_id)
--- Make what matches work again, for the sensor that asks for runs of scattered photos.
+-- Make what matches work again, for the sensor that asks for runs of scattered photos; `failed_for` is why it had failed.
 update core.variant_generations g
 set state = 'pending', version = g.version + 1, lease_until = null, run_id = null, attempts = 0,
     reason = null, detail = null, next_attempt_at = null, asked_at = now(), updated_at = now()
-from core.media_assets a
-where a.id = g.media_asset_id and g.state in ('complete', 'failed') and (g.kind <> 'original' or g.state = 'failed')
-  and (:photo_id::uuid is null or a.id = :photo_id)
-  and (:state::text is null or (:state = 'failed' and g.state = 'failed') or (:state <> 'failed' and a.state = :state))
-  and (:reason::text is null or g.reason = :reason)
-  and (:source::text is null or a.source = :source)
-  and (:show_id::uuid is null or exists (
-      select from core.media_links l
-      left join core.seasons s on s.id = l.season_id
-      where l.media_asset_id = a.id and :show_id in (l.show_id, s.show_id)))
-returning g.media_asset_id, g.kind;
+from core.reprocessable(:photo_id, :state, :reason, :source, :show_id) as matching
+where g.media_asset_id = matching.media_asset_id and g.kind = matching.kind and g.state in ('complete', 'failed')
+returning g.media_asset_id, g.kind, matching.reason as failed_for;
+
+-- name: add_request(state, reason, source, show, photos, author)$
+insert into core.reprocess_requests (state, reason, source, show, photos, author)
+values (:state, :reason, :source, :show, :photos, :author)
+returning id;
+
+-- name: add_photos(request_id, photo_ids, reasons)!
+insert into core.reprocess_photos (request_id, media_asset_id, reason)
+select :request_id, photo.id, photo.reason from unnest(:photo_ids::uuid[], :reasons::text[]) as photo (id, reason);
+
+-- name: prune_requests(days)!
+delete from core.reprocess_requests where created_at < now() - make_interval(days => :days);
+
+-- name: request(request_id)^
+select id, state, reason, source, show, photos, author, created_at,
+       extract(epoch from now() - created_at)::float8 as age_seconds
+from core.reprocess_requests where id = :request_id;
+
+-- name: recent_requests(hours, limit)
+select id from core.reprocess_requests where created_at > now() - make_interval(hours => :hours)
+order by id desc limit :limit;
+
+-- name: requests_of(photo_ids, days)
+-- Requests that asked for any of these photos, and may still wait for them.
+select distinct p.request_id
+from core.reprocess_photos p join core.reprocess_requests r on r.id = p.request_id
+where p.media_asset_id = any(:photo_ids) and r.created_at > now() - make_interval(days => :days)
+order by p.request_id;
+
+-- name: outcomes(request_id)
+-- What became of the photos of a request, as they stand: open (or to be tried again by itself), failed, complete. Photos
+-- that failed go by the earliest step that did, and by whether it is what they had failed for before.
+select outcome, reason, is_as_before, count(*) as photos, max(changed_at) as changed_at
+from (
+    select case when bool_or(g.state = 'pending' or g.next_attempt_at is not null) then 'open'
+                when bool_or(g.state = 'failed') then 'failed' else 'complete' end as outcome,
+           failed.reason, failed.reason is not distinct from p.reason as is_as_before,
+           max(g.updated_at) as changed_at
+    from core.reprocess_photos p
+    join core.variant_generations g on g.media_asset_id = p.media_asset_id
+    left join lateral (
+        select f.reason from core.variant_generations f
+        where f.media_asset_id = p.media_asset_id and f.state = 'failed' and f.next_attempt_at is null
+        order by array_position(array['original', 'base', 'crop'], f.kind)
+        limit 1
+    ) as failed on true
+    where p.request_id = :request_id
+    group by p.media_asset_id, p.reason, failed.reason
+) as photo
+group by outcome, reason, is_as_before;
 
 -- name: measured(variants, idle_seconds)^
 -- What the newest derivatives say: photos a second while work went on, and the bytes of an original and of each set.

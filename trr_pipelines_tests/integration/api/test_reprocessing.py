@@ -15,7 +15,7 @@ from trr_pipelines.pipeline.rerender import rerender_photos
 from trr_pipelines.pipeline.scheduling import request_batches, request_retries
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import import_files, ledger_of, photo_ids, query, run, value
-from trr_pipelines_tests.support.backends import ADMIN_APP
+from trr_pipelines_tests.support.backends import ADMIN_APP, admin
 
 FILES = {"a.jpg": pictures.jpeg(), "b.jpg": pictures.jpeg(seed=1), "cut.jpg": pictures.jpeg()[:4000], "no.jpg": b"text"}
 
@@ -133,3 +133,40 @@ def test_what_does_not_exist_is_refused_by_name(client: httpx.Client, wanted: di
 
 def test_an_unknown_photo_is_404(client: httpx.Client) -> None:
     assert client.post(f"/api/v1/admin/media-assets/{uuid4()}/reprocess", headers=ADMIN_APP).status_code == 404
+
+
+def test_a_report_says_what_was_fixed_what_still_fails_and_why(
+    client: httpx.Client, archive: Archive, ids: dict[str, UUID]
+) -> None:
+    query(archive.database, "update core.variant_generations set reason = 'corrupt' where reason = 'not_an_image'")
+    assert ask(client, state="failed", dry_run=True).json()["id"] is None
+    number = ask(client, state="failed").json()["id"]
+    path = f"/api/v1/admin/reprocess/{number}"
+    report = client.get(path, headers=ADMIN_APP).json()
+    assert [report[name] for name in ("photos", "fixed", "open", "is_done")] == [2, 0, 2, False]
+    rerender_photos(archive, Scope(photo_ids=tuple(due(archive))), "again", None)
+    report = client.get(path, headers=ADMIN_APP).json()
+    assert report["filter"] == {"state": "failed", "reason": None, "source": None, "show": None}
+    assert [report[name] for name in ("open", "fixed", "gone", "is_done")] == [0, 0, 0, True]
+    assert (report["still_failing"], report["failing_otherwise"]) == ({"truncated": 1}, {"not_an_image": 1})
+    assert report["seconds"] > 0
+    assert client.get("/api/v1/admin/operations", headers=ADMIN_APP).json()["retries"] == [report]
+
+
+def test_a_photo_that_a_better_file_mended_counts_as_fixed_and_one_taken_down_as_gone(
+    client: httpx.Client, archive: Archive, ids: dict[str, UUID]
+) -> None:
+    number = ask(client, show="the-valley").json()["id"]
+    better = {**ADMIN_APP, "Content-Type": "image/jpeg"}
+    path = f"/api/v1/admin/media-assets/{ids['cut.jpg']}/original"
+    client.put(path, content=pictures.jpeg(seed=3), headers=better).raise_for_status()
+    rerender_photos(archive, Scope(photo_ids=tuple(ids.values())), "again", None)
+    client.delete(f"/api/v1/admin/media-assets/{ids['a.jpg']}", headers=admin()).raise_for_status()
+    report = client.get(f"/api/v1/admin/reprocess/{number}", headers=ADMIN_APP).json()
+    assert [report[name] for name in ("photos", "fixed", "gone")] == [4, 2, 1]
+    assert report["still_failing"] == {"not_an_image": 1}
+
+
+@pytest.mark.parametrize(("number", "status"), [("7", 404), ("0", 422), ("x", 422), ("9" * 30, 422)])
+def test_a_request_that_nobody_made_has_no_report(client: httpx.Client, number: str, status: int) -> None:
+    assert client.get(f"/api/v1/admin/reprocess/{number}", headers=ADMIN_APP).status_code == status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -19,9 +20,11 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from trr_pipelines.api.watch import watching
 from trr_pipelines.catalogue import schema
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.embedded import EmbeddedPostgres
+from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines_tests.support import backends
 from trr_pipelines_tests.support.archives import add_photo, query
 from trr_pipelines_tests.support.ports import free_port
@@ -91,6 +94,21 @@ def test_prometheus_reads_requests_and_open_work_on_this_machine_only(client: ht
     assert "trr_lag_seconds 0.0" in answer.text
     for passed_on in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"):
         assert client.get("/metrics", headers={passed_on: "203.0.113.5"}).status_code == 403
+
+
+def test_a_sensor_that_fell_silent_is_noticed_by_the_backend_and_shown(client: httpx.Client, archive: Archive) -> None:
+    query(archive.database, "insert into core.watches (watcher, looked_at) values ('alerts', now() - interval '1 day')")
+    assert 'trr_alert_open{kind="silent_watch"} 0.0' in client.get("/metrics").text
+    settings = archive.settings.model_copy(update={"alert_silence_seconds": 1})
+    with watching(dataclasses.replace(archive, settings=settings), every=0.6):
+        deadline = time.monotonic() + 30
+        while not (alerts := client.get("/api/v1/admin/operations", headers=backends.ADMIN_APP).json()["alerts"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert [one["kind"] for one in alerts] == ["silent_watch"]
+    page = client.get("/metrics").text
+    assert 'trr_alert_open{kind="silent_watch"} 1.0' in page
+    assert re.search(r"^trr_alerts_looked_seconds 864\d\d", page, re.MULTILINE)
 
 
 def test_with_a_token_metrics_need_it(environment: str, tmp_path: Path) -> None:

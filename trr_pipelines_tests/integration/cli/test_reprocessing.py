@@ -24,14 +24,21 @@ def test_what_is_asked_for_is_priced_and_then_done_by_the_next_run(trr: Trr, tmp
     price = trr("reprocess", "--source", "deadline", "--dry-run", "--json").json
     assert (price["dry_run"], price["photos"], price["bytes_to_read"]) == (True, 2, len(pictures.jpeg()) + 4000)
     assert trr("run", "--json").json == []
-    assert "1 photos are done again" in trr("reprocess", "--reason", "truncated").out
+    asked = trr("reprocess", "--reason", "truncated").out
+    assert "1 photos are done again" in asked
+    assert "trr reprocess --report 1 --watch" in asked
     (ran,) = trr("run", "--json").json
     assert (ran["batch"], ran["succeeded"]) == (batch, True)
     assert trr("status", "--json").json["failed_by_reason"] == {"truncated": 1}
+    report = trr("reprocess", "--report", "1", "--watch").out
+    assert report.startswith("request 1 (reason truncated) by ")
+    assert ": 0 of 1 fixed, 1 still truncated, " in report
 
 
 def test_what_makes_no_sense_is_one_line(trr: Trr) -> None:
     one_line(trr("reprocess"), "at least one of state, reason, source and show")
     one_line(trr("reprocess", "--reason", "bad_luck"), "unknown reason 'bad_luck'", "truncated")
     one_line(trr("reprocess", "nothing"), "'nothing'")
+    one_line(trr("reprocess", "--report", "7"), "no reprocess request 7")
+    one_line(trr("reprocess", "--report", "7", "--source", "x"), "--report goes with neither")
     one_line(trr("reprocess", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "--dry-run"), "neither a filter nor --dry-run")

@@ -160,3 +160,38 @@ def test_a_run_takes_edits_along_that_came_after_it_was_asked_for(
     for photo, signature in edited.items():
         served = "select served from core.variant_generations where kind = 'crop' and media_asset_id = %s"
         assert value(archive.database, served, photo) == signature
+
+
+def retry(defs: Definitions, instance: DagsterInstance, **config: object) -> ExecuteInProcessResult:
+    return defs.resolve_job_def("retry_failures").execute_in_process(
+        instance=instance, run_config={"ops": {"ask_for_failures": {"config": config}}}, raise_on_error=False
+    )
+
+
+def metadata_of(result: ExecuteInProcessResult, op: str) -> dict[str, object]:
+    (output,) = [event for event in result.all_events if event.is_successful_output and event.step_key == op]
+    return {name: value.value for name, value in output.step_output_data.metadata.items()}
+
+
+def test_failures_are_retried_by_reason_and_source_and_the_run_tells_what_was_fixed(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, tmp_path: Path, render_pool: RenderPool
+) -> None:
+    cut = pictures.jpeg()[:4000]
+    run(archive, import_files(archive, tmp_path / "in", {"cut.jpg": cut}), pool=render_pool)
+    dry = retry(defs, instance, reason="truncated", source="deadline", dry_run=True)
+    assert metadata_of(dry, "ask_for_failures") == {"photos": 1, "bytes_to_read": len(cut)}
+    assert ledger_of(archive, "cut.jpg")["base"] == "truncated"
+    asked = retry(defs, instance, reason="truncated", source="deadline")
+    assert metadata_of(asked, "ask_for_failures")["id"] == 1
+    again = rerender(defs, instance, *photo_ids(archive).values(), scope="retries")
+    assert metadata_of(again, "rerender_scattered_photos")["retry_1"] == "0 of 1 fixed, 1 still truncated"
+
+
+@pytest.mark.parametrize("config", [{"reason": "bad_luck"}, {"source": "nowhere"}])
+def test_an_unknown_reason_or_source_is_refused_by_name(
+    defs: Definitions, instance: DagsterInstance, config: dict[str, str]
+) -> None:
+    result = retry(defs, instance, **config)
+    assert not result.success
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    assert next(iter(config.values())) in failed.step_failure_data.error.message  # type: ignore[union-attr]

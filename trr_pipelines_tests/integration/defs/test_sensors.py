@@ -160,3 +160,7 @@ def test_a_failed_run_frees_what_it_held_and_moves_its_key_on(
     assert value(archive.database, "select count(*) from core.variant_generations where lease_until is not null") == 0
     dispatch = archive.database.run(lambda conn: dispatches.request(conn, f"batch:{batch}"))
     assert dispatch.epoch == 3
+    (alert,) = query(archive.database, "select subject, text, figures from core.alerts")
+    assert alert["subject"] == alert["figures"]["run_id"] == failed.run_id
+    assert alert["text"].startswith("run of import_batch failed (nobody, lane live, 1 in a row): original_images: ")
+    assert "\n" not in alert["text"]

@@ -1,0 +1,111 @@
+-- What holds now ------------------------------------------------------------------------------------------------------
+
+-- name: live_lag()^
+-- Since when the oldest live work waits: an import since it came in, what was asked for again since then, an edit since
+-- it was made or somebody began with it. What takes part in a backfill is nobody's to wait for, but for edits of crops
+-- and what was asked for.
+select coalesce(extract(epoch from now() - min(since)), 0)::float8 as seconds, count(distinct media_asset_id) as photos
+from (
+    select g.media_asset_id, coalesce(g.asked_at,
+               case when g.version = 1 and g.attempts = 0 then a.created_at else g.updated_at end) as since
+    from core.variant_generations g
+    join core.media_assets a on a.id = g.media_asset_id
+    join core.import_batches b on b.key = a.batch_key
+    where g.state = 'pending'
+      and (g.asked_at is not null or (g.kind = 'crop' and g.served <> '' and g.wanted <> g.served)
+           or (b.lane = 'live' and not exists (
+               select from core.backfill_batches i where i.batch_key = a.batch_key and i.state in ('waiting', 'fed'))))
+    union all
+    select g.media_asset_id, g.next_attempt_at
+    from core.variant_generations g
+    join core.media_assets a on a.id = g.media_asset_id
+    where g.state = 'failed' and g.next_attempt_at <= now()
+      and not exists (
+          select from core.backfill_batches i where i.batch_key = a.batch_key and i.state in ('waiting', 'fed'))
+) as open;
+
+-- name: parked_lately(hours)
+-- Photos that ended as failed within the last hours, by reason, the most first; each counts once.
+select reason, count(*) as photos
+from (
+    select distinct on (media_asset_id) reason
+    from core.variant_generations
+    where state = 'failed' and next_attempt_at is null and updated_at > now() - make_interval(hours => :hours)
+    order by media_asset_id, array_position(array['original', 'base', 'crop'], kind)
+) as parked
+group by reason
+order by photos desc, reason;
+
+-- name: parked_scopes(max_failures)
+-- What no run is asked for any more, because its runs failed too often.
+select scope from core.dispatches where failures >= :max_failures order by scope;
+
+-- name: undelivered(attempts, days)^
+-- Messages that the webhook did not take so many times in a row, and what it said last.
+select count(*) as messages, (array_agg(problem order by tried_at desc))[1] as problem
+from core.alerts
+where told is distinct from 'ended' and attempts >= :attempts
+  and (resolved_at is null or resolved_at > now() - make_interval(days => :days));
+
+-- name: looked(watcher)!
+insert into core.watches (watcher) values (:watcher)
+on conflict on constraint watches_pkey do update set looked_at = now();
+
+-- name: watch(watcher)^
+select extract(epoch from now() - looked_at)::float8 as seconds, first_at from core.watches where watcher = :watcher;
+
+-- Alerts --------------------------------------------------------------------------------------------------------------
+
+-- name: see(kind, text, figures)^
+-- A condition holds: open it, or note that it still does. `is_new` says which.
+insert into core.alerts (kind, text, figures) values (:kind, :text, :figures)
+on conflict (kind, subject) where resolved_at is null
+    do update set text = excluded.text, figures = excluded.figures, seen_at = now()
+returning id, xmax = 0 as is_new;
+
+-- name: resolve(kinds, calm_seconds)
+-- What was looked for and has not held for a while has ended; a value that wavers around its threshold is one alert.
+update core.alerts set resolved_at = seen_at
+where resolved_at is null and kind = any(:kinds) and seen_at < now() - make_interval(secs => :calm_seconds)
+returning kind, text;
+
+-- name: add_failed_run(run_id, text, figures)$
+-- Null where this run was recorded before.
+insert into core.alerts (kind, subject, text, figures, resolved_at)
+values ('run_failed', :run_id, :text, :figures, now())
+on conflict (subject) where kind = 'run_failed' do nothing
+returning id;
+
+-- name: known_runs(run_ids)
+select subject from core.alerts where kind = 'run_failed' and subject = any(:run_ids);
+
+-- name: open_alerts()
+select kind, text, figures, opened_at, seen_at from core.alerts where resolved_at is null order by opened_at, id;
+
+-- name: prune(days)!
+delete from core.alerts where resolved_at < now() - make_interval(days => :days);
+
+-- Messages ------------------------------------------------------------------------------------------------------------
+
+-- name: due(days, limit)
+-- Alerts of which the webhook has not been told what became of them, oldest first. After a failure it is left alone for
+-- a while: 30 s, 1, 2, 4, 8 minutes, then every 10.
+select id from core.alerts
+where told is distinct from 'ended' and (told is null or resolved_at is not null) and kind <> 'alerts_undelivered'
+  and (resolved_at is null or resolved_at > now() - make_interval(days => :days))
+  and (tried_at is null or tried_at < now() - least(interval '10 minutes', interval '15 seconds' * power(2, least(attempts, 9))))
+order by id
+limit :limit;
+
+-- name: hold(alert_id)^
+-- Keep others from telling the same at the same time. Null where somebody does, or has told it.
+select id, kind, subject, text, figures, opened_at, resolved_at, told, attempts
+from core.alerts
+where id = :alert_id and told is distinct from 'ended' and (told is null or resolved_at is not null)
+for update skip locked;
+
+-- name: acknowledged(told, alert_id)!
+update core.alerts set told = :told, told_at = now(), tried_at = null, attempts = 0, problem = null where id = :alert_id;
+
+-- name: refused(problem, alert_id)!
+update core.alerts set tried_at = now(), attempts = attempts + 1, problem = :problem where id = :alert_id;

@@ -1,0 +1,25 @@
+"""`trr alerts` as cron runs it: exit codes, and a daemon that is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trr_pipelines_tests.support.commands import Trr
+from trr_pipelines_tests.support.webhooks import webhook
+
+
+def test_a_daemon_that_never_ran_is_an_alert_and_the_webhook_hears_of_it_once(
+    tmp_path: Path, database_url: str, empty_database_url: str
+) -> None:
+    environment = {"TRR_DATABASE_URL": database_url, "TRR_DAGSTER_PG_URL": empty_database_url}
+    with webhook() as hook:
+        trr = Trr(tmp_path, **environment, TRR_ALERT_WEBHOOK=hook.url)
+        first, second = trr("alerts", "--json"), trr("alerts")
+        assert (first.code, second.code) == (1, 1)
+        assert [one["kind"] for one in first.json["alerts"]] == ["silent_watch", "silent_dagster"]
+        assert first.json["webhook"] == {"told": 2, "problem": None}
+        assert "daemon backfill (never heard of)" in " ".join(second.out.split())
+        assert [message["kind"] for message in hook.taken] == ["silent_watch", "silent_dagster"]
+        assert hook.url not in first.out + first.err + second.out + second.err
+    quiet = Trr(tmp_path, **environment, TRR_ALERT_SILENCE_SECONDS="0")("alerts")
+    assert (quiet.code, quiet.out) == (0, "nothing is open\n")

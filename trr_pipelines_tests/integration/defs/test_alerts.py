@@ -1,0 +1,119 @@
+"""The sensor that looks for alerts: against real storage of Dagster's, where daemons and sensors fall silent."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+from dagster import DagsterInstance, DagsterRunStatus, Definitions, SensorResult, build_sensor_context
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
+from dagster._core.test_utils import create_run_for_test
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.types import DaemonHeartbeat
+
+from trr_pipelines.defs.alerts import silences
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines_tests.support.archives import query, value
+from trr_pipelines_tests.support.webhooks import webhook
+
+MINUTE = timedelta(minutes=1)
+
+
+def tick(defs: Definitions, instance: DagsterInstance) -> SensorResult:
+    assert defs.resources is not None
+    with build_sensor_context(
+        instance=instance, definitions=defs, resources={"archive": defs.resources["archive"]}
+    ) as context:
+        result = defs.resolve_sensor_def("alerts")(context)
+    assert isinstance(result, SensorResult)
+    return result
+
+
+def told(result: SensorResult) -> str:
+    assert result.skip_reason is not None
+    return str(result.skip_reason.skip_message)
+
+
+def hear_of_daemons(instance: DagsterInstance, ago: float = 0) -> None:
+    for kind in instance.get_required_daemon_types():
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - ago, kind, "one", []))
+
+
+def hear_of_sensor(instance: DagsterInstance, name: str, ago: float, status: str = "DECLARED_IN_CODE") -> None:
+    location = InProcessCodeLocationOrigin(
+        LoadableTargetOrigin(module_name="trr_pipelines.definitions"), "trr_pipelines"
+    )
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), name)
+    data = SensorInstigatorData(last_tick_timestamp=time.time() - ago, min_interval=2)
+    state = InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus[status], data)
+    instance.add_instigator_state(state)
+
+
+def test_a_tick_says_what_is_open_and_observes_what_began(
+    defs: Definitions, instance: DagsterInstance, archive: Archive
+) -> None:
+    query(archive.database, "insert into core.dispatches (scope, failures) values ('batch:x', 5)")
+    first, second = tick(defs, instance), tick(defs, instance)
+    assert told(first).endswith("asked for no more: batch:x")
+    (event,) = first.asset_events
+    assert {name: one.value for name, one in event.metadata.items() if name != "alerts"} == {
+        "open": 1, "began": "parked_runs", "ended": "nothing",
+    }  # fmt: skip
+    assert [event.metadata["began"].value for event in second.asset_events] == ["silent_dagster"]  # no daemon is there
+    hear_of_daemons(instance)
+    query(archive.database, "delete from core.dispatches")
+    assert (told(tick(defs, instance)), tick(defs, instance).asset_events) == ("open: nothing", [])
+
+
+def test_after_a_gap_others_get_the_chance_to_tick_before_they_count_as_silent(
+    defs: Definitions, instance: DagsterInstance, archive: Archive
+) -> None:
+    tick(defs, instance)
+    query(archive.database, "update core.watches set looked_at = now() - interval '1 hour'")
+    assert told(tick(defs, instance)) == "open: nothing"
+    assert "silent in Dagster: daemon" in told(tick(defs, instance))
+
+
+@pytest.mark.parametrize(
+    ("daemons", "sensor", "status", "named"),
+    [
+        (0, 1, "DECLARED_IN_CODE", []),
+        (0, 301, "DECLARED_IN_CODE", ["sensor new_imports"]),
+        (0, 301, "RUNNING", ["sensor new_imports"]),
+        (0, 301, "STOPPED", []),
+        (301, 1, "RUNNING", ["daemon sensor", "daemon scheduler"]),
+    ],
+)
+def test_what_was_not_heard_of_is_named_unless_it_is_off(
+    defs: Definitions, instance: DagsterInstance, daemons: float, sensor: float, status: str, named: list[str]
+) -> None:
+    hear_of_daemons(instance, daemons)
+    hear_of_sensor(instance, "new_imports", sensor, status)
+    hear_of_sensor(instance, "a_sensor_of_older_code", 1e6, "RUNNING")
+    sensors = defs.get_repository_def().sensor_defs
+    found = [one.name for one in silences(instance, sensors, 300)]
+    assert set(named) <= set(found)
+    assert bool(found) == bool(named)
+    assert list(silences(instance, sensors, 0)) == []
+
+
+def test_a_failed_run_that_nobody_recorded_is_told_all_the_same(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hear_of_daemons(instance)
+    tick(defs, instance)
+    query(archive.database, "update core.watches set first_at = now() - interval '1 hour'")
+    monkeypatch.setattr("trr_pipelines.defs.alerts.MISSED_AFTER", -MINUTE)
+    run = create_run_for_test(instance, status=DagsterRunStatus.FAILURE, job_name="import_batch")
+    with webhook() as hook:
+        monkeypatch.setenv("TRR_ALERT_WEBHOOK", hook.url)
+        from trr_pipelines.defs import resources
+
+        resources._opened_once.cache_clear()
+        for _ in range(2):
+            tick(defs, instance)
+    assert [message["run_id"] for message in hook.taken] == [run.run_id]
+    assert value(archive.database, "select text from core.alerts").endswith("Dagster does not say why")
