@@ -2,7 +2,7 @@
 
 from dagster import Definitions, in_process_executor
 
-from trr_pipelines.defs import assets, backfills, checks, facebank, jobs, retention, sensors
+from trr_pipelines.defs import assets, backfills, checks, delivery_metrics, facebank, jobs, retention, sensors
 from trr_pipelines.defs.resources import ArchiveResource, ArchiveS3Resource
 
 defs = Definitions(
@@ -12,6 +12,7 @@ defs = Definitions(
         retention.superseded_variants,
         retention.removed_objects,
         facebank.facebank_images,
+        delivery_metrics.delivery_metrics,
     ],
     asset_checks=[*checks.checks, retention.nothing_listed_is_referenced, *facebank.checks],
     jobs=[
@@ -21,8 +22,9 @@ defs = Definitions(
         retention.retention_job,
         facebank.facebank_import,
         facebank.facebank_removal,
+        delivery_metrics.delivery_metrics_job,
     ],
-    schedules=[retention.nightly_retention],
+    schedules=[retention.nightly_retention, delivery_metrics.delivery_schedule],
     sensors=[
         sensors.new_imports,
         sensors.crop_changes,
