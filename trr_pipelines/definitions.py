@@ -2,7 +2,18 @@
 
 from dagster import Definitions, in_process_executor
 
-from trr_pipelines.defs import alerts, assets, backfills, checks, facebank, jobs, retention, retries, sensors
+from trr_pipelines.defs import (
+    alerts,
+    assets,
+    backfills,
+    checks,
+    delivery_metrics,
+    facebank,
+    jobs,
+    retention,
+    retries,
+    sensors,
+)
 from trr_pipelines.defs.resources import ArchiveResource, ArchiveS3Resource
 
 defs = Definitions(
@@ -13,6 +24,7 @@ defs = Definitions(
         retention.removed_objects,
         facebank.facebank_images,
         alerts.alerts_asset,
+        delivery_metrics.delivery_metrics,
     ],
     asset_checks=[*checks.checks, retention.nothing_listed_is_referenced, *facebank.checks],
     jobs=[
@@ -23,8 +35,9 @@ defs = Definitions(
         retention.retention_job,
         facebank.facebank_import,
         facebank.facebank_removal,
+        delivery_metrics.delivery_metrics_job,
     ],
-    schedules=[retention.nightly_retention],
+    schedules=[retention.nightly_retention, delivery_metrics.delivery_schedule],
     sensors=[
         sensors.new_imports,
         sensors.crop_changes,

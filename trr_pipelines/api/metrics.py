@@ -1,13 +1,16 @@
-"""What Prometheus reads: requests of this process, and what the catalogue has waiting.
+"""What Prometheus reads: requests of this process, what the catalogue has open or failed, and how it delivers.
 
-The catalogue's figures cost what is open, not what exists, and are read at most every few seconds.
+What is open is counted anew at most every few seconds, and costs that; how it delivers is read off the newest figures
+of the history. Neither costs more in a larger archive.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from threading import Lock
+from typing import Any
 
 import psycopg
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -15,13 +18,18 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from psycopg_pool import PoolTimeout
 
-from trr_pipelines.catalogue import reports
-from trr_pipelines.catalogue.reports import OpenWork
+from trr_pipelines.catalogue import backfills, delivery_metrics, operations, reports
+from trr_pipelines.catalogue.database import Connection, Database
+from trr_pipelines.catalogue.delivery_metrics import Newest
 from trr_pipelines.pipeline import alerts
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.backfills import Progress, backfill_progress
+from trr_pipelines.pipeline.figures import FIGURES
 
 FRESH_SECONDS = 10.0
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+# The states of open work, as the queue names them.
+_STATES = {"waiting": "waiting", "running": "running", "retrying": "waiting_for_retry", "ended_failed": "failed"}
 
 
 class Metrics:
@@ -51,12 +59,25 @@ class Metrics:
         return generate_latest(self._registry)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What was read of the catalogue, and when, by the clock that only goes forward."""
+
+    queue: Mapping[str, Mapping[str, int]]
+    failures: list[dict[str, Any]]
+    lag_seconds: float
+    newest: Newest | None
+    standing: Mapping[str, Any]
+    backfills: Sequence[Progress] = ()
+    read_at: float = 0.0
+
+
 class _Catalogue(Collector):
-    """Open work by kind and state, and how old the oldest of it is."""
+    """The catalogue's figures; nothing but `trr_catalogue_up` while it cannot be read."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._known: OpenWork | None = None
+        self._known: Known | None = None
         self._read_at = float("-inf")
         self._lock = Lock()
 
@@ -64,47 +85,105 @@ class _Catalogue(Collector):
         return []  # so that registering does not read the catalogue
 
     def collect(self) -> Iterable[Metric]:
-        work = self._open_work()
-        yield _gauge("trr_catalogue_up", "Whether the catalogue could be read", 0.0 if work is None else 1.0)
-        if work is None:
-            return
-        photos = GaugeMetricFamily("trr_open_photos", "Photos with open work", labels=["kind", "state"])
-        for (kind, state), count in sorted(work.photos.items()):
-            photos.add_metric([kind, state], count)
-        yield photos
-        failed = GaugeMetricFamily("trr_failed_photos", "Photos that failed", labels=["reason"])
-        for reason, count in sorted(work.failed_by_reason.items()):
-            failed.add_metric([reason], count)
-        yield failed
-        yield _gauge("trr_lag_seconds", "Age of the oldest photo that waits for its first variants", work.lag_seconds)
-        yield from self._alerts()
+        known = self._fresh()
+        yield _gauge("catalogue_up", "Whether the catalogue could be read", 0.0 if known is None else 1.0)
+        if known is not None:
+            yield from _open_work(known)
+            yield from _backfills(known.backfills)
+            yield from _alerts(known)
+            yield from _delivery(known)
 
-    def _alerts(self) -> Iterable[Metric]:
-        """Conditions that are open, and how fresh that is: nothing is said where the catalogue went away meanwhile."""
-        try:
-            standing = self._archive.database.read(alerts.standing)
-        except (psycopg.OperationalError, PoolTimeout):
-            return
-        open_kinds = {alert["kind"] for alert in standing["alerts"]}
-        gauge = GaugeMetricFamily("trr_alert_open", "Whether this alert is open", labels=["kind"])
-        for kind in alerts.CONDITIONS:
-            gauge.add_metric([kind], float(kind in open_kinds))
-        yield gauge
-        if (seconds := standing["alerts_looked_seconds"]) is not None:
-            yield _gauge("trr_alerts_looked_seconds", "How long ago Dagster's sensor looked for alerts", seconds)
-
-    def _open_work(self) -> OpenWork | None:
+    def _fresh(self) -> Known | None:
         with self._lock:
             if time.monotonic() - self._read_at > FRESH_SECONDS:
                 try:
-                    self._known = self._archive.database.read(reports.open_work)
+                    self._known = read_known(self._archive.database)
                 except (psycopg.OperationalError, PoolTimeout):
                     self._known = None
                 self._read_at = time.monotonic()
             return self._known
 
 
+def read_known(database: Database) -> Known:
+    """Everything of the catalogue that `/metrics` tells."""
+
+    def read(conn: Connection) -> tuple[Known, list[int]]:
+        known = Known(
+            operations.queue(conn),
+            operations.failures(conn),
+            reports.lag_seconds(conn),
+            delivery_metrics.newest(conn),
+            alerts.standing(conn),
+        )
+        return known, list(backfills.active(conn))
+
+    known, active = database.read(read)
+    return replace(known, backfills=[backfill_progress(database, one) for one in active], read_at=time.monotonic())
+
+
+def _open_work(known: Known) -> Iterator[Metric]:
+    photos = _family("open_photos", "Photos whose work has not ended well, by kind of work and state", "kind", "state")
+    for kind, states in known.queue.items():
+        for name, state in _STATES.items():
+            photos.add_metric([kind, state], states[name])
+    yield photos
+    failed = _family(
+        "failed_photos", "Photos that failed, by source and reason of the earliest step", "source", "reason"
+    )
+    for row in known.failures:
+        failed.add_metric([row["source"], row["reason"]], row["photos"])
+    yield failed
+    yield _gauge("lag_seconds", "Age of the oldest photo that waits for anything", known.lag_seconds)
+
+
+def _alerts(known: Known) -> Iterator[Metric]:
+    """Conditions that are open, and how long ago Dagster's sensor looked for them."""
+    open_kinds = {alert["kind"] for alert in known.standing["alerts"]}
+    family = _family("alert_open", "Whether this alert is open", "kind")
+    for kind in alerts.CONDITIONS:
+        family.add_metric([kind], float(kind in open_kinds))
+    yield family
+    if (seconds := known.standing["alerts_looked_seconds"]) is not None:
+        age = seconds + time.monotonic() - known.read_at
+        yield _gauge("alerts_looked_seconds", "How long ago Dagster's sensor looked for alerts", age)
+
+
+def _backfills(active: Sequence[Progress]) -> Iterator[Metric]:
+    """Backfills that have not ended: there may be none."""
+    photos = _family("backfill_photos", "Photos of a backfill that has not ended, by state", "backfill", "state")
+    left = _family("backfill_left_seconds", "Time that a running backfill still takes, as far as known", "backfill")
+    paused = _family("backfill_paused", "Whether a backfill is paused", "backfill")
+    for one in active:
+        id_ = str(one.backfill.id)
+        for state, count in (("done", one.done_photos), ("left", one.left_photos), ("parked", one.parked_photos)):
+            photos.add_metric([id_, state], count)
+        if one.seconds_left is not None:
+            left.add_metric([id_], one.seconds_left)
+        paused.add_metric([id_], one.backfill.state == "paused")
+    yield from (photos, left, paused)
+
+
+def _delivery(known: Known) -> Iterator[Metric]:
+    """The newest figures of the history, and how old they are; nothing before the first were taken."""
+    if known.newest is None:
+        return
+    age = known.newest.age_seconds + time.monotonic() - known.read_at
+    yield _gauge("delivery_metrics_age_seconds", "Time since the figures of delivery were taken", age)
+    for figure in FIGURES:
+        if figure.is_live:
+            continue
+        family = _family(figure.name, figure.meaning, *([figure.label] if figure.label else []))
+        for (name, dimension), value in known.newest.figures.items():
+            if name == figure.name:
+                family.add_metric([dimension] if figure.label else [], value)
+        yield family
+
+
 def _gauge(name: str, help_text: str, value: float) -> Metric:
-    gauge = GaugeMetricFamily(name, help_text)
+    gauge = _family(name, help_text)
     gauge.add_metric([], value)
     return gauge
+
+
+def _family(name: str, help_text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"trr_{name}", help_text, labels=labels)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -21,45 +20,29 @@ CHURN_DAYS = 30
 ROWS_AT_A_TIME = 5_000
 
 
-@dataclass(frozen=True)
-class OpenWork:
-    """Photos by kind of work and state (pending, waiting_for_retry), failed ones by reason, age of the oldest."""
-
-    photos: dict[tuple[str, str], int]
-    failed_by_reason: dict[str, int]
-    lag_seconds: float
-
-
-def open_work(conn: Connection) -> OpenWork:
-    """What waits and what failed; costs what is open, not what exists."""
-    return OpenWork(
-        {(row["kind"], row["state"]): row["photos"] for row in _queries.open_work(conn)},
-        {row["reason"]: row["photos"] for row in _queries.failed_by_reason(conn)},
-        _queries.lag_seconds(conn),
-    )
-
-
 def status(conn: Connection) -> Row:
     """The whole archive in figures, as `trr status --json` prints it. Reductions are shares of 1."""
     failures = failed_photos(conn)
     grid = grid_bytes(conn)
-    generations = list(_queries.generations_by_state(conn))
     return {
         "assets": _by_state(_queries.assets_by_state(conn), ("pending", "mirrored", "failed")),
-        "generations": {
-            kind: _by_state(
-                (row for row in generations if row["kind"] == kind),
-                ("pending", "complete", "failed"),
-            )
-            for kind in ("base", "crop")
-        },
+        "generations": {kind: states for kind, states in generations(conn).items() if kind != "original"},
         "originals": _queries.originals_total(conn),
         "variants": _queries.variants_total(conn),
         "grid": {name: grid[name] for name in ("median_bytes_before", "median_bytes_after", "median_reduction")},
-        "crops": _crops(conn),
+        "crops": crop_churn(conn),
         "failed_by_reason": dict(Counter(row["reason"] for row in failures).most_common()),
         "failed_by_source": dict(Counter(row["source"] for row in failures).most_common()),
         "lag_seconds": lag_seconds(conn),
+    }
+
+
+def generations(conn: Connection) -> dict[str, dict[str, int]]:
+    """Photos by kind of work (original, base, crop) and its state. Reads the whole ledger."""
+    rows = list(_queries.generations_by_state(conn))
+    return {
+        kind: _by_state((row for row in rows if row["kind"] == kind), ("pending", "complete", "failed"))
+        for kind in ("original", "base", "crop")
     }
 
 
@@ -69,7 +52,7 @@ def lag_seconds(conn: Connection) -> float:
     return round(seconds, 1)
 
 
-def _crops(conn: Connection) -> Row:
+def crop_churn(conn: Connection) -> dict[str, float]:
     """Edits a day over the last 30, signatures per photo, and the share (0 to 1) of proposals that were corrected."""
     churn = crops.churn(conn, CHURN_DAYS)
     return {

@@ -2,7 +2,7 @@
 select state, count(*) as photos from core.media_assets group by state;
 
 -- name: generations_by_state()
-select kind, state, count(*) as photos from core.variant_generations where kind <> 'original' group by kind, state;
+select kind, state, count(*) as photos from core.variant_generations group by kind, state;
 
 -- name: originals_total()^
 select count(*) as count, coalesce(sum(bytes), 0)::bigint as bytes from core.media_assets where hosted_key is not null;
@@ -217,14 +217,3 @@ select count(*) filter (where c.crop_mode = 'manual') as edits,
 from core.media_asset_crops c
 join core.media_assets a on a.id = c.media_asset_id
 where a.batch_key = :batch;
-
--- name: open_work()
--- Photos with open work, by kind and state; read off the partial indexes, so it costs what is open.
-select kind, 'pending' as state, count(*) as photos
-from core.variant_generations where state = 'pending' group by kind
-union all
-select kind, 'waiting_for_retry', count(*)
-from core.variant_generations where state = 'failed' and next_attempt_at is not null group by kind;
-
--- name: failed_by_reason()
-select reason, count(*) as photos from core.media_assets where state = 'failed' group by reason;

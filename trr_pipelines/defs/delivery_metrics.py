@@ -1,0 +1,59 @@
+"""Delivery in Dagster: the figures of a day as an asset, and the schedule that takes them."""
+
+from dagster import (
+    AssetSelection,
+    DefaultScheduleStatus,
+    MaterializeResult,
+    MetadataValue,
+    ScheduleDefinition,
+    asset,
+    define_asset_job,
+)
+
+from trr_pipelines.defs.assets import OWNERS
+from trr_pipelines.defs.lanes import BACKFILL, LANE_TAG
+from trr_pipelines.defs.metadata import Metadata, table
+from trr_pipelines.defs.resources import ArchiveResource
+
+GROUP = "operations"
+
+
+@asset(
+    deps=["base_variants", "crop_variants"],
+    group_name=GROUP,
+    kinds={"pandas", "postgres"},
+    owners=OWNERS,
+    code_version="1",
+)
+def delivery_metrics(archive: ArchiveResource) -> MaterializeResult[None]:
+    """How the archive delivers: what failed and what waits, bytes saved per delivered picture, payload by rendition
+    key, time from import to served, crop edits, storage. Kept by day (UTC) in `core.delivery_metrics`; of a day, the
+    figures that were taken last. What each means: docs/metrics.md."""
+    from trr_pipelines.pipeline.delivery_report import report_delivery  # pandas: 1 s that no other run has to wait for
+
+    report = report_delivery(archive.get().database)
+    metadata: Metadata = {
+        **{f"plot_{title}": MetadataValue.md(f"![{title}]({uri})") for title, uri in report.plots.items()},
+        **report.numbers,
+        **{title: table(rows) for title, rows in report.tables.items() if rows},
+    }
+    return MaterializeResult(metadata=metadata)
+
+
+delivery_metrics_job = define_asset_job(
+    "measure_delivery",
+    selection=AssetSelection.assets(delivery_metrics),
+    description="Take the figures of today; done again on the same day, they take the place of the earlier ones.",
+    # Nobody waits for it: the place that is always free stays with imports and edits.
+    tags={LANE_TAG: BACKFILL},
+)
+
+delivery_schedule = ScheduleDefinition(
+    name="delivery_through_the_day",
+    job=delivery_metrics_job,
+    # The last one is what stays of a day. Not every hour: each run leaves 60 KB of plots in Dagster's event log.
+    cron_schedule="50 5,11,17,23 * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Takes the figures of delivery four times a day (UTC).",
+)
