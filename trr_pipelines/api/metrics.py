@@ -67,7 +67,6 @@ class Known:
     failures: list[dict[str, Any]]
     lag_seconds: float
     newest: Newest | None
-    standing: Mapping[str, Any]
     backfills: Sequence[Progress] = ()
     read_at: float = 0.0
 
@@ -90,8 +89,22 @@ class _Catalogue(Collector):
         if known is not None:
             yield from _open_work(known)
             yield from _backfills(known.backfills)
-            yield from _alerts(known)
+            yield from self._alerts()
             yield from _delivery(known)
+
+    def _alerts(self) -> Iterator[Metric]:
+        """Conditions that are open, never older than the question; nothing where the catalogue went away meanwhile."""
+        try:
+            standing = self._archive.database.read(alerts.standing)
+        except (psycopg.OperationalError, PoolTimeout):
+            return
+        open_kinds = {alert["kind"] for alert in standing["alerts"]}
+        family = _family("alert_open", "Whether this alert is open", "kind")
+        for kind in alerts.CONDITIONS:
+            family.add_metric([kind], float(kind in open_kinds))
+        yield family
+        if (seconds := standing["alerts_looked_seconds"]) is not None:
+            yield _gauge("alerts_looked_seconds", "How long ago Dagster's sensor looked for alerts", seconds)
 
     def _fresh(self) -> Known | None:
         with self._lock:
@@ -113,7 +126,6 @@ def read_known(database: Database) -> Known:
             operations.failures(conn),
             reports.lag_seconds(conn),
             delivery_metrics.newest(conn),
-            alerts.standing(conn),
         )
         return known, list(backfills.active(conn))
 
@@ -134,18 +146,6 @@ def _open_work(known: Known) -> Iterator[Metric]:
         failed.add_metric([row["source"], row["reason"]], row["photos"])
     yield failed
     yield _gauge("lag_seconds", "Age of the oldest photo that waits for anything", known.lag_seconds)
-
-
-def _alerts(known: Known) -> Iterator[Metric]:
-    """Conditions that are open, and how long ago Dagster's sensor looked for them."""
-    open_kinds = {alert["kind"] for alert in known.standing["alerts"]}
-    family = _family("alert_open", "Whether this alert is open", "kind")
-    for kind in alerts.CONDITIONS:
-        family.add_metric([kind], float(kind in open_kinds))
-    yield family
-    if (seconds := known.standing["alerts_looked_seconds"]) is not None:
-        age = seconds + time.monotonic() - known.read_at
-        yield _gauge("alerts_looked_seconds", "How long ago Dagster's sensor looked for alerts", age)
 
 
 def _backfills(active: Sequence[Progress]) -> Iterator[Metric]:
