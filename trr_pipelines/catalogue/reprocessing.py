@@ -29,16 +29,18 @@ STEPS = ("original", "base", "crop")
 class Matching:
     """Which photos: None means all. `state` is the photo's (pending, mirrored), or failed for anything that failed."""
 
-    photo_id: UUID | None = None
+    photo_ids: list[UUID] | None = None
     state: str | None = None
     reason: str | None = None
     source: str | None = None
-    show_id: UUID | None = None
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much matches: photos, bytes of their originals, and originals and sets that do not stand yet."""
+    """How much matches: photos, bytes of their originals, and originals and sets that do not stand yet.
+
+    Beyond `most_photos` it was not counted to the end.
+    """
 
     photos: int
     bytes: int
@@ -91,9 +93,12 @@ class Outcome:
     changed_at: datetime
 
 
-def extent(conn: Connection, matching: Matching, *, base_recipe: str, crop_recipe: str) -> Extent:
-    """How much work matches."""
-    return Extent(**_queries.price(conn, **asdict(matching), base_recipe=base_recipe, crop_recipe=crop_recipe))
+def extent(conn: Connection, matching: Matching, *, base_recipe: str, crop_recipe: str, most_photos: int) -> Extent:
+    """How much work matches; where that is more than `most_photos`, some number that is more than those."""
+    row = _queries.price(
+        conn, **asdict(matching), base_recipe=base_recipe, crop_recipe=crop_recipe, most_photos=most_photos
+    )
+    return Extent(**row)
 
 
 def ask(conn: Connection, matching: Matching) -> dict[UUID, Asked]:
@@ -155,3 +160,8 @@ def measured(conn: Connection) -> Measured:
 def source_is_known(conn: Connection, source: str) -> bool:
     """Whether anything was ever imported from this source."""
     return bool(_queries.source_is_known(conn, source=source))
+
+
+def photos_of_show(conn: Connection, show_id: UUID) -> list[UUID]:
+    """The photos of a show and of its seasons."""
+    return [row["media_asset_id"] for row in _queries.photos_of_show(conn, show_id=show_id)]

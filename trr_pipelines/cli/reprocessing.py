@@ -60,9 +60,10 @@ def reprocess(
         return
     minutes = "unknown" if price.minutes is None else f"{price.minutes:g}"
     storage = "unknown" if price.new_storage_bytes is None else human_bytes(price.new_storage_bytes)
+    photos = f"{price.photos}{' or more' if price.photos_capped else ''} photos"
     print(
-        f"{price.photos} photos {'would be done' if dry_run else 'are done'} again: {human_bytes(price.bytes_to_read)}"
-        f" to read, minutes: {minutes}, new storage: {storage}"
+        f"{photos} {'would be done' if dry_run else 'are done'} again: {human_bytes(price.bytes_to_read)} to read,"
+        f" minutes: {minutes}, new storage: {storage}"
     )
     if price.id is not None:
         print(f"how it comes out: trr reprocess --report {price.id} --watch")

@@ -40,7 +40,8 @@ class Filter:
 class Price:
     """What doing photos again costs; minutes and new bytes are None where nothing was rendered yet to measure by.
 
-    `id` is the number of the request, for its report; None where nothing was asked for.
+    `id` is the number of the request, for its report; None where nothing was asked for. Of more than 50,000 photos
+    (`photos_capped`), which cannot be done at once, only so many are counted.
     """
 
     photos: int
@@ -48,6 +49,7 @@ class Price:
     minutes: float | None
     photos_per_second: float | None
     new_storage_bytes: int | None
+    photos_capped: bool
     id: int | None = None
 
 
@@ -99,7 +101,7 @@ def reprocess_photo(database: Database, photo_id: UUID, *, author: Author) -> tu
     def work(conn: Connection) -> tuple[str, ...]:
         if crops.lock_photo(conn, photo_id) is None:
             raise NotFoundError(f"no photo {photo_id}")
-        asked = reprocessing.ask(conn, Matching(photo_id)).get(photo_id)
+        asked = reprocessing.ask(conn, Matching([photo_id])).get(photo_id)
         kinds = () if asked is None else tuple(sorted(asked.kinds))
         if kinds:
             audit.record(conn, author, "reprocess", "media_asset", photo_id, old=None, new={"reopened": kinds})
@@ -123,8 +125,10 @@ def reprocess(database: Database, wanted: Filter, *, author: Author) -> Price:
     def work(conn: Connection) -> Price:
         matching = _matching(conn, wanted)
         price = _price(conn, matching)
-        if price.photos > MAX_PHOTOS:
-            raise InputError(f"{price.photos:,} photos match; at most {MAX_PHOTOS:,} at a time: narrow the filter")
+        if price.photos_capped:
+            raise InputError(
+                f"{price.photos:,} photos match, or more; at most {MAX_PHOTOS:,} at a time: narrow the filter"
+            )
         asked = reprocessing.ask(conn, matching) if price.photos else {}
         if not asked:
             return price
@@ -202,8 +206,8 @@ def _matching(conn: Connection, wanted: Filter) -> Matching:
         raise InputError(f"unknown reason {wanted.reason[:80]!r}; known are {', '.join(Reason)}")
     if wanted.source is not None and not reprocessing.source_is_known(conn, wanted.source):
         raise InputError(f"unknown source {wanted.source[:80]!r}: nothing was ever imported from it")
-    show_id = None if wanted.show is None else _show(conn, wanted.show)
-    return Matching(None, wanted.state, wanted.reason, wanted.source, show_id)
+    photo_ids = None if wanted.show is None else reprocessing.photos_of_show(conn, _show(conn, wanted.show))
+    return Matching(photo_ids, wanted.state, wanted.reason, wanted.source)
 
 
 def _show(conn: Connection, show: str) -> UUID:
@@ -221,7 +225,9 @@ def _id_or_slug(text: str) -> UUID | str:
 
 
 def _price(conn: Connection, matching: Matching) -> Price:
-    extent = reprocessing.extent(conn, matching, base_recipe=BASE.fingerprint, crop_recipe=CROP.fingerprint)
+    extent = reprocessing.extent(
+        conn, matching, base_recipe=BASE.fingerprint, crop_recipe=CROP.fingerprint, most_photos=MAX_PHOTOS
+    )
     measured = reprocessing.measured(conn)
     # Runs of batches record their speed; where there was none, the newest derivatives tell.
     speed = rates.recent_rate(conn) or measured.photos_per_second
@@ -231,6 +237,7 @@ def _price(conn: Connection, matching: Matching) -> Price:
         minutes=None if speed is None else round(extent.photos / speed / 60, 1),
         photos_per_second=None if speed is None else round(speed, 2),
         new_storage_bytes=_new_bytes(extent, measured),
+        photos_capped=extent.photos > MAX_PHOTOS,
     )
 
 

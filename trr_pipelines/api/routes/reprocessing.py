@@ -40,11 +40,13 @@ class WantedPhotos(BaseModel):
 class ReprocessedPhotos(BaseModel):
     """How many photos, and what they cost by the newest that were rendered; null where there are none.
 
-    `id` is the number of the request, for its report; null where nothing was asked for.
+    `id` is the number of the request, for its report; null where nothing was asked for. More than 50,000 photos cannot
+    be done at once and are not counted to the end: `photos_capped` says so.
     """
 
     dry_run: bool
     photos: int
+    photos_capped: bool
     bytes_to_read: int
     minutes: float | None
     photos_per_second: float | None
@@ -102,6 +104,7 @@ def reprocess_matching(wanted: WantedPhotos, archive: CurrentArchive, author: Cu
     return ReprocessedPhotos(
         dry_run=wanted.dry_run,
         photos=price.photos,
+        photos_capped=price.photos_capped,
         bytes_to_read=price.bytes_to_read,
         minutes=price.minutes,
         photos_per_second=price.photos_per_second,

@@ -110,7 +110,7 @@ where media_asset_id = :photo_id and kind = :kind and version = :version and run
 returning true;
 
 -- What takes part in a backfill is left to it by the queries of the sensors; edits of crops and what somebody asked to
--- have done again are not.
+-- have done again are not. Whether there is any backfill is asked once, before photos are looked up one by one.
 
 -- name: batches_with_work(max_failures, limit, asked)
 -- Live batches whose photos wait for their original or their first variants, and that no run holds; with :asked also
@@ -140,7 +140,9 @@ from core.variant_generations g
 join core.variant_generations base on base.media_asset_id = g.media_asset_id and base.kind = 'base'
 where g.state = 'pending' and g.kind = 'crop' and base.state = 'complete'
   and (g.lease_until is null or g.lease_until < now())
-  and (g.wanted <> g.served or not exists (
+  and (g.wanted <> g.served
+       or not exists (select from core.backfill_batches where state in ('waiting', 'fed'))
+       or not exists (
       select from core.media_assets a
       join core.backfill_batches i on i.batch_key = a.batch_key and i.state in ('waiting', 'fed')
       where a.id = g.media_asset_id))
@@ -154,10 +156,11 @@ from (
     select g.media_asset_id, g.next_attempt_at as due
     from core.variant_generations g
     where g.state = 'failed' and g.next_attempt_at <= now()
-      and not exists (
+      and (not exists (select from core.backfill_batches where state in ('waiting', 'fed'))
+           or not exists (
           select from core.media_assets a
           join core.backfill_batches i on i.batch_key = a.batch_key and i.state in ('waiting', 'fed')
-          where a.id = g.media_asset_id)
+          where a.id = g.media_asset_id))
     union all
     select media_asset_id, asked_at
     from core.variant_generations

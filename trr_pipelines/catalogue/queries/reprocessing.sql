@@ -1,14 +1,17 @@
 -- What matches a filter is `core.reprocessable`'s to say: of failed photos what failed, otherwise everything but
 -- originals that stand.
 
--- name: price(photo_id, state, reason, source, show_id, base_recipe, crop_recipe)^
--- Photos that match, the bytes of their originals, and how many sets they would get that do not stand yet.
+-- name: price(photo_ids, state, reason, source, base_recipe, crop_recipe, most_photos)^
+-- Photos that match, the bytes of their originals, and how many sets they would get that do not stand yet. A photo has
+-- three rows at the most: where more than :most_photos match, not all are counted, but more than those.
 with work as (
     select media_asset_id,
            bool_or(kind = 'original') as original,
            bool_or(kind = 'original' or (kind = 'base' and recipe <> :base_recipe)) as base,
            bool_or(kind = 'original' or (kind = 'crop' and recipe <> :crop_recipe)) as crop
-    from core.reprocessable(:photo_id, :state, :reason, :source, :show_id)
+    from (
+        select * from core.reprocessable(:photo_ids, :state, :reason, :source) limit 3 * :most_photos + 1
+    ) as matching
     group by media_asset_id
 )
 select count(*) as photos,
@@ -18,12 +21,12 @@ select count(*) as photos,
        count(*) filter (where work.crop) as crop_sets
 from work join core.media_assets a on a.id = work.media_asset_id;
 
--- name: ask(photo_id, state, reason, source, show_id)
+-- name: ask(photo_ids, state, reason, source)
 -- Make what matches work again, for the sensor that asks for runs of scattered photos; `failed_for` is why it had failed.
 update core.variant_generations g
 set state = 'pending', version = g.version + 1, lease_until = null, run_id = null, attempts = 0,
     reason = null, detail = null, next_attempt_at = null, asked_at = now(), updated_at = now()
-from core.reprocessable(:photo_id, :state, :reason, :source, :show_id) as matching
+from core.reprocessable(:photo_ids, :state, :reason, :source) as matching
 where g.media_asset_id = matching.media_asset_id and g.kind = matching.kind and g.state in ('complete', 'failed')
 returning g.media_asset_id, g.kind, matching.reason as failed_for;
 
@@ -96,3 +99,9 @@ select (select count(*) / nullif(sum(seconds), 0) from gap where seconds < :idle
 
 -- name: source_is_known(source)$
 select exists (select from core.import_batches where source = :source);
+
+-- name: photos_of_show(show_id)
+-- Photos of a show and its seasons.
+select distinct l.media_asset_id
+from core.media_links l
+where l.entity_id in (select id from core.seasons where show_id = :show_id union all select :show_id::uuid);

@@ -8,9 +8,13 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.errors import InputError
+from trr_pipelines.pipeline import reprocessing
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.reprocessing import Filter, price_of, reprocess
 from trr_pipelines.pipeline.rerender import rerender_photos
 from trr_pipelines.pipeline.scheduling import request_batches, request_retries
 from trr_pipelines_tests import pictures
@@ -102,6 +106,17 @@ def test_a_dry_run_tells_the_price_and_changes_nothing(
     assert ask(client, state="mirrored", dry_run=True).json()["new_storage_bytes"] == pytest.approx(sets, abs=1)
     assert due(archive) == set()
     assert value(archive.database, "select count(*) from core.audit_log") == 0
+
+
+def test_more_than_can_be_done_at_once_is_not_counted_to_the_end_and_refused(
+    client: httpx.Client, archive: Archive, ids: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(client, state="mirrored", dry_run=True).json()["photos_capped"] is False
+    monkeypatch.setattr(reprocessing, "MAX_PHOTOS", 1)
+    assert price_of(archive.database, Filter(state="mirrored")).photos_capped
+    with pytest.raises(InputError, match="2 photos match, or more; at most 1 at a time"):
+        reprocess(archive.database, Filter(state="mirrored"), author=Author("admin@example.com", "admin"))
+    assert due(archive) == set()
 
 
 def test_without_anything_rendered_the_price_is_unknown(client: httpx.Client, archive: Archive, tmp_path: Path) -> None:
