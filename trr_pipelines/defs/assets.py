@@ -13,6 +13,7 @@ from trr_pipelines.imaging.autocrop import PROPOSAL_VERSION
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline import batch_report
 from trr_pipelines.pipeline.batch_run import begin_batch, end_batch
+from trr_pipelines.pipeline.contact_sheets import make_contact_sheet, make_least_saved_sheet
 from trr_pipelines.pipeline.originals import mirror_originals
 from trr_pipelines.pipeline.rendering import Outputs, render_photos
 
@@ -35,7 +36,8 @@ def original_images(context: AssetExecutionContext, archive: ArchiveResource) ->
     begin_batch(archive.get(), batch, context.run.run_id, context.run.tags.get(PARENT_RUN_TAG))
     tally = mirror_originals(archive.get(), Scope(batch=batch), context.run.run_id)
     report = batch_report.originals_report(archive.get(), batch)
-    metadata = report_metadata(report, rows=int(report.numbers["mirrored"]), tally=tally)
+    galleries = batch_report.batch_links(archive.get(), batch)
+    metadata = report_metadata(report, rows=int(report.numbers["mirrored"]), tally=tally, galleries=galleries)
     return MaterializeResult(metadata={**metadata, "run_duplicates": tally.ended["duplicate"]})
 
 
@@ -88,12 +90,17 @@ def derivatives(context: AssetExecutionContext, archive: ArchiveResource) -> Ite
     in_background = is_backfill(context.run.tags)
     tally = render_photos(opened, Scope(batch=batch), context.run.run_id, outputs, in_background=in_background)
     end_batch(opened, batch, context.run.run_id, tally)
+    galleries = batch_report.batch_links(opened, batch)
     if outputs.base:
         report = batch_report.base_report(opened, batch)
-        sheet = batch_report.make_contact_sheet(opened, batch, "thumb")
+        sheets = {
+            "contact_sheet": make_contact_sheet(opened, batch, "thumb"),
+            "least_saved": make_least_saved_sheet(opened, batch, in_background=in_background),
+        }
         rows = int(report.numbers["variant_rows"])
         yield MaterializeResult(
-            asset_key="base_variants", metadata=report_metadata(report, rows=rows, tally=tally, sheet=sheet)
+            asset_key="base_variants",
+            metadata=report_metadata(report, rows=rows, tally=tally, sheets=sheets, galleries=galleries),
         )
     if outputs.auto_crops:
         report = batch_report.proposals_report(opened, batch)
@@ -103,8 +110,9 @@ def derivatives(context: AssetExecutionContext, archive: ArchiveResource) -> Ite
         )
     if outputs.crops:
         report = batch_report.crops_report(opened, batch)
-        sheet = batch_report.make_contact_sheet(opened, batch, "crop_card")
+        sheets = {"contact_sheet": make_contact_sheet(opened, batch, "crop_card")}
         rows = int(report.numbers["variant_rows"])
         yield MaterializeResult(
-            asset_key="crop_variants", metadata=report_metadata(report, rows=rows, tally=tally, sheet=sheet)
+            asset_key="crop_variants",
+            metadata=report_metadata(report, rows=rows, tally=tally, sheets=sheets, galleries=galleries),
         )

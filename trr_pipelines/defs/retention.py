@@ -78,5 +78,6 @@ nightly_retention = ScheduleDefinition(
     job=retention_job,
     cron_schedule="30 3 * * *",
     default_status=DefaultScheduleStatus.STOPPED,
-    description="Off until somebody who knows the CDN's longest cache life switches it on.",
+    description="Lists and deletes what nothing serves any more. Off until somebody who knows the CDN's longest cache"
+    " life switches it on.",
 )
