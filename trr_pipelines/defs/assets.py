@@ -31,7 +31,8 @@ PARENT_RUN_TAG = "dagster/parent_run_id"
 )
 def original_images(context: AssetExecutionContext, archive: ArchiveResource) -> MaterializeResult[None]:
     """The photos of an import batch as their sources delivered them: fetched safely, stored untouched under their
-    hash, registered. Bytes that are known already become links on the photo that has them."""
+    hash, registered. Bytes that are known already become links on the photo that has them. Photos that failed stand in
+    the table `failures` of their batch; they fail no run. More: docs/architecture.md."""
     batch = context.partition_key
     begin_batch(archive.get(), batch, context.run.run_id, context.run.tags.get(PARENT_RUN_TAG))
     tally = mirror_originals(archive.get(), Scope(batch=batch), context.run.run_id)
@@ -63,19 +64,22 @@ def _spec(key: str, deps: list[AssetKey | str], code_version: str, description: 
             "base_variants",
             ["original_images"],
             BASE.fingerprint,
-            "thumb, card and detail of each photo (320, 720, 1440 px wide) as WebP with a JPEG or PNG beside it.",
+            "thumb, card and detail of each photo (320, 720, 1440 px wide) as WebP with a JPEG or PNG beside it. Each"
+            " partition has pictures: `contact_sheet`, and `least_saved` with the dozen photos that save the least,"
+            " each beside its original. More: docs/rendering.md.",
         ),
         _spec(
             "auto_crops",
             ["original_images"],
             PROPOSAL_VERSION,
-            "A proposed 4:5 crop for each photo that has none. A manual crop always beats it.",
+            "A proposed 4:5 crop for each photo that has none. A manual crop always beats it. More: docs/crops.md.",
         ),
         _spec(
             "crop_variants",
             ["original_images", "auto_crops"],
             CROP.fingerprint,
-            "crop_card and crop_detail (720x900, 1440x1800) of the active crop, as real files at their own URLs.",
+            "crop_card and crop_detail (720x900, 1440x1800) of the active crop, as real files at their own URLs. After"
+            " an edit the earlier set is served until the new one is complete. More: docs/crops.md.",
         ),
     ],
 )

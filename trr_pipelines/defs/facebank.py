@@ -88,7 +88,7 @@ def facebank_images(
     screenalytics: ScreenalyticsResource,
 ) -> MaterializeResult[None]:
     """A person's photos in the face bank of Screenalytics: the seeds that admins flagged, or, where there surely are
-    none, all of them. What reviewers said is never changed."""
+    none, all of them. What reviewers said is never changed. Partitions are people. More: docs/facebank.md."""
     person_id = UUID(context.partition_key)
     database, bank = archive.get().database, screenalytics.bank()
     version = facebank.begin_import(database, person_id, context.run.run_id)

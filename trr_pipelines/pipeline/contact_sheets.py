@@ -83,8 +83,8 @@ def make_least_saved_sheet(archive: Archive, batch: str, *, in_background: bool 
         pictures = [one for before, row in zip(befores, rows, strict=True)
                     for one in (before, archive.store.get(row["card_key"]))]  # fmt: skip
         labels = [label for number, row in enumerate(rows, 1) for label in _labels(number, row)]
-        full = contact_sheet(pictures, cell=320, columns=4, max_bytes=FULL_BYTES, labels=labels)
-        return full, contact_sheet(pictures, cell=80, columns=8, max_bytes=INLINE_BYTES, labels=labels)
+        full = contact_sheet(pictures, cell=240, columns=4, max_bytes=FULL_BYTES, labels=labels)
+        return full, contact_sheet(pictures, cell=60, columns=8, max_bytes=INLINE_BYTES, labels=labels)
 
     title = f"the {len(rows)} photos that save least: left the original, right its card"
     return _kept(archive, f"contact_sheets/{batch}/least-saved", title, lambda: _keys(look()), _keys(rows), make)
