@@ -88,8 +88,8 @@ def retry_failed(context: SensorEvaluationContext, archive: ArchiveResource) -> 
 @run_failure_sensor(
     default_status=DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=5,
-    description="Gives back what a failed run held, lets its work be asked for again after a backoff, and keeps the failure"
-    " for the webhook (TRR_ALERT_WEBHOOK), to which the sensor `alerts` hands it over.",
+    description="Gives back what a failed run held, lets its work be asked for again after a backoff, and keeps the"
+    " failure for the webhook (TRR_ALERT_WEBHOOK), to which the sensor `alerts` hands it over.",
 )
 def failed_runs(context: RunFailureSensorContext, archive: ArchiveResource) -> None:
     opened, run = archive.get(), context.dagster_run
