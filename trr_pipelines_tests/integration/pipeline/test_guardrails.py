@@ -115,6 +115,13 @@ LEDGER = "update core.variant_generations set "
         ([OLD, LEDGER + "recipe = 'older', updated_at = now()"], {}),
         ([LEDGER + f"recipe = 'older', updated_at = now() - {LATE} where kind = 'base'"], {"base_variants": 1}),
         ([LEDGER + f"asked_at = now() - {LATE} where kind = 'base'"], {"base_variants": 1}),
+        (
+            [
+                "update core.import_batches set lane = 'backfill'",
+                LEDGER + f"asked_at = now() - {LATE} where kind = 'base'",
+            ],
+            {"base_variants": 1},
+        ),
         # A retry is late when its time has passed, not when it failed.
         ([OLD, LEDGER + "state = 'failed', reason = 'x', next_attempt_at = now() + interval '1 minute'"], {}),
         (
