@@ -209,6 +209,11 @@ class Settings(BaseSettings):
         return self.dagster_url or f"http://127.0.0.1:{self.dagster_port}"
 
     @cached_property
+    def admin_app_url(self) -> str:
+        """Where browsers find the admin app, without a slash at its end."""
+        return self.admin_url or f"http://127.0.0.1:{self.admin_port}"
+
+    @cached_property
     def base_url(self) -> str:
         """The URL under which objects are served, without a slash at its end."""
         return (self.media_base_url or f"http://127.0.0.1:{self.api_port}/media").rstrip("/")

@@ -37,6 +37,12 @@ def load_queries(file_name: str) -> Any:
     return aiosql.from_path(Path(__file__).parent / "queries" / file_name, "psycopg")
 
 
+def streamed(conn: Connection, query: Any, **parameters: object) -> Iterator[DictRow]:
+    """The rows of a named query one by one, so that memory does not grow with them. Until the last one is taken, the
+    connection can do nothing else."""
+    yield from conn.cursor().stream(query.sql, parameters)
+
+
 class Database:
     """A pool of connections to one database; safe to share between threads.
 

@@ -1,6 +1,6 @@
 """What the catalogue tells people: status of everything, statistics of a batch, what invariants are broken.
 
-Reads only; every function is one or a few named queries.
+Reads only; every function is one or a few named queries. Where a batch may be None, that is the whole archive.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from trr_pipelines.catalogue import crops
-from trr_pipelines.catalogue.database import Connection, load_queries
+from trr_pipelines.catalogue.database import Connection, load_queries, streamed
 
 _queries = load_queries("reports.sql")
 
@@ -90,7 +90,7 @@ def batch_progress(conn: Connection, batches: Sequence[str]) -> Row:
     return row
 
 
-def batch_generations(conn: Connection, batch: str, kind: str) -> Row:
+def batch_generations(conn: Connection, batch: str | None, kind: str) -> Row:
     """Photos of a batch by the state of one kind of work."""
     row: Row = _queries.batch_generations(conn, batch=batch, kind=kind)
     return row
@@ -101,8 +101,8 @@ def batch_payloads(conn: Connection, batch: str) -> dict[str, Row]:
     return {row.pop("variant_key"): row for row in _queries.batch_payloads(conn, batch=batch)}
 
 
-def batch_variants(conn: Connection, batch: str, *, is_crop: bool) -> Row:
-    """Rows and bytes of the base or crop variants of a batch."""
+def batch_variants(conn: Connection, batch: str | None, *, is_crop: bool | None) -> Row:
+    """Rows and bytes of the base or crop variants of a batch; of both for None."""
     row: Row = _queries.batch_variants(conn, batch=batch, is_crop=is_crop)
     return row
 
@@ -148,19 +148,34 @@ def batch_objects(conn: Connection, batch: str, kind: str) -> list[Row]:
     return list(_queries.batch_objects(conn, batch=batch, kind=kind))
 
 
-def incomplete_sets(conn: Connection, batch: str, *, is_crop: bool, keys: int) -> list[Row]:
+def sampled_objects(conn: Connection, photos: int, kind: str) -> list[Row]:
+    """As `batch_objects`, of this many photos drawn at random from the whole archive, others every time."""
+    return list(_queries.sampled_objects(conn, photos=photos, kind=kind))
+
+
+def incomplete_sets(conn: Connection, batch: str | None, *, is_crop: bool, keys: int) -> Iterator[Row]:
     """Photos called complete whose set has not all of its `keys` rendition keys, or is mixed of two."""
-    return list(_queries.incomplete_sets(conn, batch=batch, is_crop=is_crop, keys=keys))
+    return streamed(conn, _queries.incomplete_sets, batch=batch, is_crop=is_crop, keys=keys)
 
 
-def crops_not_rendered(conn: Connection, batch: str) -> list[Row]:
+def crops_not_rendered(conn: Connection, batch: str | None) -> Iterator[Row]:
     """Photos called complete whose active crop is not the one that is served."""
-    return list(_queries.crops_not_rendered(conn, batch=batch))
+    return streamed(conn, _queries.crops_not_rendered, batch=batch)
 
 
-def upscaled(conn: Connection, batch: str) -> list[Row]:
+def upscaled(conn: Connection, batch: str | None) -> Iterator[Row]:
     """Variants larger than their source."""
-    return list(_queries.upscaled(conn, batch=batch))
+    return streamed(conn, _queries.upscaled, batch=batch)
+
+
+def grid_by_batch(conn: Connection) -> list[Row]:
+    """Each batch with the share (0 to 1) that its median photo saves in a gallery grid, the worst first."""
+    return list(_queries.grid_by_batch(conn))
+
+
+def batch_galleries(conn: Connection, batch: str, limit: int) -> list[Row]:
+    """Galleries that photos of a batch are in, those with the most first: `entity_kind` (show, person), slug, name."""
+    return list(_queries.batch_galleries(conn, batch=batch, limit=limit))
 
 
 def count_not_current(conn: Connection, batch: str, kind: str, recipe: str) -> int:

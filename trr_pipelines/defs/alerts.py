@@ -45,14 +45,20 @@ alerts_asset = AssetSpec(
     description="Alerts as an external asset: an observation whenever one begins or ends, with all that is open."
     " The sensor of the same name looks every 30 seconds; `docs/operations.md` has the thresholds.",
     group_name="operations",
+    kinds={"dagster", "postgres"},
     owners=OWNERS,
 )
 
 
-@sensor(minimum_interval_seconds=LOOK_SECONDS, default_status=DefaultSensorStatus.RUNNING, name=use_cases.SENSOR)
+@sensor(
+    minimum_interval_seconds=LOOK_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+    name=use_cases.SENSOR,
+    description="Looks for what needs somebody (old live work, photos and batches given up, silent daemons and sensors,"
+    " a full disk) and tells the webhook (TRR_ALERT_WEBHOOK) once when it begins and once when it ends, and of failed"
+    " runs.",
+)
 def watch(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
-    """Looks for what needs somebody (old live work, photos and batches given up, silent daemons and sensors, a full
-    disk) and tells the webhook (`TRR_ALERT_WEBHOOK`) once when it begins and once when it ends, and of failed runs."""
     opened, instance = archive.get(), context.instance
     before = use_cases.last_look(opened.database)
     if before is not None:

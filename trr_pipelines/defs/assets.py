@@ -13,6 +13,7 @@ from trr_pipelines.imaging.autocrop import PROPOSAL_VERSION
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline import batch_report
 from trr_pipelines.pipeline.batch_run import begin_batch, end_batch
+from trr_pipelines.pipeline.contact_sheets import make_contact_sheet, make_least_saved_sheet
 from trr_pipelines.pipeline.originals import mirror_originals
 from trr_pipelines.pipeline.rendering import Outputs, render_photos
 
@@ -30,12 +31,14 @@ PARENT_RUN_TAG = "dagster/parent_run_id"
 )
 def original_images(context: AssetExecutionContext, archive: ArchiveResource) -> MaterializeResult[None]:
     """The photos of an import batch as their sources delivered them: fetched safely, stored untouched under their
-    hash, registered. Bytes that are known already become links on the photo that has them."""
+    hash, registered. Bytes that are known already become links on the photo that has them. Photos that failed stand in
+    the table `failures` of their batch; they fail no run. More: docs/architecture.md."""
     batch = context.partition_key
     begin_batch(archive.get(), batch, context.run.run_id, context.run.tags.get(PARENT_RUN_TAG))
     tally = mirror_originals(archive.get(), Scope(batch=batch), context.run.run_id)
     report = batch_report.originals_report(archive.get(), batch)
-    metadata = report_metadata(report, rows=int(report.numbers["mirrored"]), tally=tally)
+    galleries = batch_report.batch_links(archive.get(), batch)
+    metadata = report_metadata(report, rows=int(report.numbers["mirrored"]), tally=tally, galleries=galleries)
     return MaterializeResult(metadata={**metadata, "run_duplicates": tally.ended["duplicate"]})
 
 
@@ -61,19 +64,22 @@ def _spec(key: str, deps: list[AssetKey | str], code_version: str, description: 
             "base_variants",
             ["original_images"],
             BASE.fingerprint,
-            "thumb, card and detail of each photo (320, 720, 1440 px wide) as WebP with a JPEG or PNG beside it.",
+            "thumb, card and detail of each photo (320, 720, 1440 px wide) as WebP with a JPEG or PNG beside it. Each"
+            " partition has pictures: `contact_sheet`, and `least_saved` with the dozen photos that save the least,"
+            " each beside its original. More: docs/rendering.md.",
         ),
         _spec(
             "auto_crops",
             ["original_images"],
             PROPOSAL_VERSION,
-            "A proposed 4:5 crop for each photo that has none. A manual crop always beats it.",
+            "A proposed 4:5 crop for each photo that has none. A manual crop always beats it. More: docs/crops.md.",
         ),
         _spec(
             "crop_variants",
             ["original_images", "auto_crops"],
             CROP.fingerprint,
-            "crop_card and crop_detail (720x900, 1440x1800) of the active crop, as real files at their own URLs.",
+            "crop_card and crop_detail (720x900, 1440x1800) of the active crop, as real files at their own URLs. After"
+            " an edit the earlier set is served until the new one is complete. More: docs/crops.md.",
         ),
     ],
 )
@@ -88,12 +94,17 @@ def derivatives(context: AssetExecutionContext, archive: ArchiveResource) -> Ite
     in_background = is_backfill(context.run.tags)
     tally = render_photos(opened, Scope(batch=batch), context.run.run_id, outputs, in_background=in_background)
     end_batch(opened, batch, context.run.run_id, tally)
+    galleries = batch_report.batch_links(opened, batch)
     if outputs.base:
         report = batch_report.base_report(opened, batch)
-        sheet = batch_report.make_contact_sheet(opened, batch, "thumb")
+        sheets = {
+            "contact_sheet": make_contact_sheet(opened, batch, "thumb"),
+            "least_saved": make_least_saved_sheet(opened, batch, in_background=in_background),
+        }
         rows = int(report.numbers["variant_rows"])
         yield MaterializeResult(
-            asset_key="base_variants", metadata=report_metadata(report, rows=rows, tally=tally, sheet=sheet)
+            asset_key="base_variants",
+            metadata=report_metadata(report, rows=rows, tally=tally, sheets=sheets, galleries=galleries),
         )
     if outputs.auto_crops:
         report = batch_report.proposals_report(opened, batch)
@@ -103,8 +114,9 @@ def derivatives(context: AssetExecutionContext, archive: ArchiveResource) -> Ite
         )
     if outputs.crops:
         report = batch_report.crops_report(opened, batch)
-        sheet = batch_report.make_contact_sheet(opened, batch, "crop_card")
+        sheets = {"contact_sheet": make_contact_sheet(opened, batch, "crop_card")}
         rows = int(report.numbers["variant_rows"])
         yield MaterializeResult(
-            asset_key="crop_variants", metadata=report_metadata(report, rows=rows, tally=tally, sheet=sheet)
+            asset_key="crop_variants",
+            metadata=report_metadata(report, rows=rows, tally=tally, sheets=sheets, galleries=galleries),
         )

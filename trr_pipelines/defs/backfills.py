@@ -36,10 +36,10 @@ PRIORITY_TAG = "dagster/priority"
     jobs=[import_batch, rerender],
     minimum_interval_seconds=FEED_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
+    description="Asks for the next runs of backfills, a few at a time (TRR_BACKFILL_QUEUE), and takes back what waits"
+    " in the queue of one that is paused, cancelled or outside its hours (TRR_BACKFILL_HOURS).",
 )
 def backfill_feed(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
-    """Asks for the next runs of backfills, a few at a time (`TRR_BACKFILL_QUEUE`), and takes back what waits in the
-    queue of one that is paused, cancelled or outside its hours (`TRR_BACKFILL_HOURS`)."""
     opened, instance = archive.get(), context.instance
     settings = opened.settings
     for run in _runs_to_end(opened, instance):

@@ -1,4 +1,7 @@
-"""Asset checks: claims that must hold of every batch. ERROR stops what is downstream, WARN never does."""
+"""Asset checks: claims that must hold of every batch. ERROR stops what is downstream, WARN never does.
+
+What each means and what to do when it fails is in docs/checks.md.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,27 +11,37 @@ from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetChecksDef
 from trr_pipelines.defs.metadata import finding_metadata
 from trr_pipelines.defs.partitions import import_batches
 from trr_pipelines.defs.resources import ArchiveResource
-from trr_pipelines.pipeline import invariants
+from trr_pipelines.pipeline import guardrails, invariants
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.invariants import Finding
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A check to be: the asset it is about, the function that looks, and whether its failure stops a run."""
+    """A check to be: the asset it is about, the function that looks, and whether its failure stops a run.
+
+    `look` takes a batch, or None for the whole archive.
+    """
 
     asset: str
     name: str
-    look: Callable[[Archive, str], Finding]
+    look: Callable[[Archive, str | None], Finding]
     blocking: bool
 
     @property
     def severity(self) -> AssetCheckSeverity:
         return AssetCheckSeverity.ERROR if self.blocking else AssetCheckSeverity.WARN
 
+    @property
+    def description(self) -> str:
+        consequence = "Where it fails, nothing downstream is made." if self.blocking else "A warning: it stops nothing."
+        return f"{self.look.__doc__} {consequence}"
+
 
 CLAIMS = (
     Claim("original_images", "originals_are_intact", invariants.originals_are_intact, True),
+    Claim("original_images", "originals_within_guardrails", guardrails.originals_within_guardrails, False),
+    Claim("original_images", "failure_rate_by_source", guardrails.failure_rate_by_source, False),
     Claim("base_variants", "variant_sets_are_complete", invariants.variant_sets_are_complete, True),
     Claim("base_variants", "no_row_without_object", invariants.objects_stand_for_rows, True),
     Claim("base_variants", "nothing_was_upscaled", invariants.nothing_was_upscaled, False),
@@ -37,17 +50,23 @@ CLAIMS = (
 )
 
 
+def check_result(archive: Archive, finding: Finding, severity: AssetCheckSeverity) -> AssetCheckResult:
+    """A finding as Dagster takes it."""
+    metadata = finding_metadata(finding, archive.settings.admin_app_url)
+    return AssetCheckResult(passed=finding.passed, severity=severity, metadata=metadata)
+
+
 def _check_of(claim: Claim) -> AssetChecksDefinition:
     @asset_check(
         asset=claim.asset,
         name=claim.name,
-        description=claim.look.__doc__,
+        description=claim.description,
         blocking=claim.blocking,
         partitions_def=import_batches,
     )
     def check(context: AssetCheckExecutionContext, archive: ArchiveResource) -> AssetCheckResult:
-        finding = claim.look(archive.get(), context.partition_key)
-        return AssetCheckResult(passed=finding.passed, severity=claim.severity, metadata=finding_metadata(finding))
+        opened = archive.get()
+        return check_result(opened, claim.look(opened, context.partition_key), claim.severity)
 
     return check
 

@@ -88,7 +88,7 @@ def facebank_images(
     screenalytics: ScreenalyticsResource,
 ) -> MaterializeResult[None]:
     """A person's photos in the face bank of Screenalytics: the seeds that admins flagged, or, where there surely are
-    none, all of them. What reviewers said is never changed."""
+    none, all of them. What reviewers said is never changed. Partitions are people. More: docs/facebank.md."""
     person_id = UUID(context.partition_key)
     database, bank = archive.get().database, screenalytics.bank()
     version = facebank.begin_import(database, person_id, context.run.run_id)
@@ -170,10 +170,14 @@ def facebank_removal() -> None:
     remove_gone_faces()
 
 
-@sensor(job=facebank_import, minimum_interval_seconds=TICK_SECONDS, default_status=DefaultSensorStatus.RUNNING)
+@sensor(
+    job=facebank_import,
+    minimum_interval_seconds=TICK_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Asks for a run of each person whose seeds changed since the face bank was told. It never falls back:"
+    " taking a last flag away must not bring in everything else.",
+)
 def facebank_seeds(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
-    """Asks for a run of each person whose seeds changed since the face bank was told. It never falls back: taking a
-    last flag away must not bring in everything else."""
     if not load_settings().has_face_bank:
         return SensorResult(skip_reason=NO_FACE_BANK)
     requests = scheduling.request_people(archive.get().database, has_run(context.instance))
@@ -198,9 +202,13 @@ def facebank_seeds(context: SensorEvaluationContext, archive: ArchiveResource) -
     )
 
 
-@sensor(job=facebank_removal, minimum_interval_seconds=TICK_SECONDS, default_status=DefaultSensorStatus.RUNNING)
+@sensor(
+    job=facebank_removal,
+    minimum_interval_seconds=TICK_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Asks for one run while photos are gone from the catalogue that the face bank may still have.",
+)
 def facebank_removals(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
-    """Asks for one run while photos are gone that the face bank may still have."""
     if not load_settings().has_face_bank:
         return SensorResult(skip_reason=NO_FACE_BANK)
     run_key = scheduling.request_removals(archive.get().database, has_run(context.instance))

@@ -71,7 +71,7 @@ def _report(context: OpExecutionContext, archive: Archive, touched: TouchedSet) 
             check_name=claim.name,
             passed=finding.passed,
             severity=claim.severity,
-            metadata=finding_metadata(finding),
+            metadata=finding_metadata(finding, archive.settings.admin_app_url),
             partition=touched.batch,
             blocking=claim.blocking,
         )

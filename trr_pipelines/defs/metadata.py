@@ -9,7 +9,8 @@ from typing import Any
 from dagster import MetadataValue, TableRecord
 from dagster._core.definitions.metadata import RawMetadataValue
 
-from trr_pipelines.pipeline.batch_report import BatchReport, ContactSheet
+from trr_pipelines.pipeline.batch_report import BatchReport, GalleryLink
+from trr_pipelines.pipeline.contact_sheets import ContactSheet
 from trr_pipelines.pipeline.invariants import Finding
 from trr_pipelines.pipeline.reprocessing import Price, Report
 from trr_pipelines.pipeline.work import Tally
@@ -20,11 +21,17 @@ TABLE_ROWS = 25
 
 
 def report_metadata(
-    report: BatchReport, *, rows: int, tally: Tally | None = None, sheet: ContactSheet | None = None
+    report: BatchReport,
+    *,
+    rows: int,
+    tally: Tally | None = None,
+    sheets: Mapping[str, ContactSheet | None] | None = None,
+    galleries: Sequence[GalleryLink] = (),
 ) -> Metadata:
-    """Everything of a report: the picture first, then figures of the partition, then what this run did, then tables."""
+    """Everything of a report: pictures and links first, then figures of the partition, what this run did, tables."""
     metadata: Metadata = {
-        **contact_sheet_metadata(sheet),
+        **{key: value for name, sheet in (sheets or {}).items() for key, value in sheet_metadata(name, sheet).items()},
+        **galleries_metadata(galleries),
         "dagster/partition_row_count": rows,
         **report.numbers,
         **({} if tally is None else tally_metadata(tally)),
@@ -61,22 +68,37 @@ def price_metadata(price: Price) -> Metadata:
     return {name: value for name, value in asdict(price).items() if value is not None}
 
 
-def finding_metadata(finding: Finding) -> Metadata:
-    """What a check looked at and where its claim does not hold."""
+def finding_metadata(finding: Finding, admin_app_url: str) -> Metadata:
+    """What a check looked at, where its claim does not hold, and the first photo of those in the admin app."""
     metadata: Metadata = {"looked_at": finding.looked_at, "broken": finding.broken_count, **finding.numbers}
-    if finding.broken:
-        metadata["where"] = table(finding.broken)
+    tables = {"where": finding.broken, "worst_batches": finding.worst_batches, **finding.tables}
+    metadata.update({name: table(rows) for name, rows in tables.items() if rows})
+    if finding.broken and "photo" in finding.broken[0]:
+        metadata["first_photo"] = MetadataValue.url(f"{admin_app_url}/admin/photos/{finding.broken[0]['photo']}")
     return metadata
 
 
-def contact_sheet_metadata(sheet: ContactSheet | None) -> Metadata:
-    """The sheet as a picture in Markdown (raw <img> is not shown), and a link to the full one."""
+def sheet_metadata(name: str, sheet: ContactSheet | None) -> Metadata:
+    """A sheet as a picture in Markdown (raw <img> is not shown), and a link to the full one."""
     if sheet is None:
         return {}
     return {
-        "contact_sheet": MetadataValue.md(f"![{sheet.photos} photos]({sheet.data_uri})"),
-        "contact_sheet_full": MetadataValue.url(sheet.full_url),
+        name: MetadataValue.md(f"{sheet.title}\n\n![{sheet.title}]({sheet.data_uri})"),
+        f"{name}_full": MetadataValue.url(sheet.full_url),
     }
+
+
+def galleries_metadata(galleries: Sequence[GalleryLink]) -> Metadata:
+    """Links into the admin app."""
+    if not galleries:
+        return {}
+    lines = [f"- [{_plain(one.name)}]({one.url}), photos of this batch: {one.photos}" for one in galleries]
+    return {"galleries": MetadataValue.md("\n".join(lines))}
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is, whatever a gallery is called."""
+    return "".join(f"\\{char}" if char in "\\`*_[]<>()#!|&" else char for char in text)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> RawMetadataValue:

@@ -23,7 +23,8 @@ GROUP = "retention"
 @asset(group_name=GROUP, kinds={"postgres", "s3"}, owners=OWNERS)
 def superseded_variants(context: AssetExecutionContext, archive: ArchiveResource) -> MaterializeResult[None]:
     """What may be deleted: crop sets, older recipes and orphan objects that nothing has been served from for 30 days.
-    A dry run by itself; what is listed can be taken off again with `trr gc --undo` for a day."""
+    A dry run by itself; what is listed can be taken off again with `trr gc --undo` for a day.
+    More: docs/architecture.md, Retention."""
     del context
     opened = archive.get()
     totals = retention.list_removable(opened)
@@ -78,5 +79,6 @@ nightly_retention = ScheduleDefinition(
     job=retention_job,
     cron_schedule="30 3 * * *",
     default_status=DefaultScheduleStatus.STOPPED,
-    description="Off until somebody who knows the CDN's longest cache life switches it on.",
+    description="Lists and deletes what nothing serves any more. Off until somebody who knows the CDN's longest cache"
+    " life switches it on.",
 )

@@ -37,9 +37,16 @@ UNFINISHED = [
 ]
 
 
-@sensor(job=import_batch, minimum_interval_seconds=TICK_SECONDS, default_status=DefaultSensorStatus.RUNNING)
+# Dagster shows the description of a sensor, and not its docstring.
+
+
+@sensor(
+    job=import_batch,
+    minimum_interval_seconds=TICK_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Tells Dagster of new batches, and asks for a run of each that has photos nobody is working on.",
+)
 def new_imports(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
-    """Tells Dagster of new batches, and asks for a run of each that has photos nobody is working on."""
     database = archive.get().database
     name = str(import_batches.name)
     keys = scheduling.batches_to_announce(database, lambda key: context.instance.has_dynamic_partition(name, key))
@@ -57,22 +64,34 @@ def new_imports(context: SensorEvaluationContext, archive: ArchiveResource) -> S
     )
 
 
-@sensor(job=rerender, minimum_interval_seconds=TICK_SECONDS, default_status=DefaultSensorStatus.RUNNING)
+@sensor(
+    job=rerender,
+    minimum_interval_seconds=TICK_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Asks for one run of all photos whose crop was edited, so that the new crop is served within seconds.",
+)
 def crop_changes(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
-    """Asks for one run of all photos whose crop signature changed."""
     return _photos(scheduling.request_crops(archive.get().database, has_run(context.instance)))
 
 
-@sensor(job=rerender, minimum_interval_seconds=15, default_status=DefaultSensorStatus.RUNNING)
+@sensor(
+    job=rerender,
+    minimum_interval_seconds=15,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Asks for one run of all photos whose next attempt is due (30 s, 2, 8 and 32 min; parked after 5"
+    " attempts), and of those that somebody asked to have done again.",
+)
 def retry_failed(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
-    """Asks for one run of all photos whose next attempt is due (30 s, 2, 8 and 32 min; parked after 5 attempts)."""
     return _photos(scheduling.request_retries(archive.get().database, has_run(context.instance)))
 
 
-@run_failure_sensor(default_status=DefaultSensorStatus.RUNNING, minimum_interval_seconds=5)
+@run_failure_sensor(
+    default_status=DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=5,
+    description="Gives back what a failed run held, lets its work be asked for again after a backoff, and keeps the"
+    " failure for the webhook (TRR_ALERT_WEBHOOK), to which the sensor `alerts` hands it over.",
+)
 def failed_runs(context: RunFailureSensorContext, archive: ArchiveResource) -> None:
-    """Gives back what a failed run held, lets its work be asked for again after a backoff, and keeps the failure for
-    the webhook (`TRR_ALERT_WEBHOOK`), to which the sensor `alerts` hands it over."""
     opened, run = archive.get(), context.dagster_run
     in_a_row = scheduling.run_failed(opened.database, run.run_id, run.tags.get(SCOPE_TAG))
     record_failed_run(opened.database, failed_run(opened, context.instance, run, in_a_row))

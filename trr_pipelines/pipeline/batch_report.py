@@ -1,26 +1,19 @@
-"""What is said of a batch after a run: figures over all its photos, tables of the worst, a contact sheet.
+"""What is said of a batch after a run: figures over all its photos, tables of the worst.
 
-Plain numbers and rows; how Dagster shows them is `defs.metadata`'s.
+Plain numbers and rows; pictures are `contact_sheets`', and how Dagster shows it all is `defs.metadata`'s.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 from trr_pipelines.catalogue import reports
 from trr_pipelines.catalogue.database import Connection
-from trr_pipelines.errors import MediaError
-from trr_pipelines.imaging.contact_sheet import contact_sheet
 from trr_pipelines.pipeline.archive import Archive
 
-INLINE_BYTES = 12_000  # 16 KB as base64: what Dagster's event log should hold of a picture at the most
-FULL_BYTES = 2_000_000
-FULL_THUMBS = 200
-INLINE_THUMBS = 32
+GALLERIES = 10
 
 
 @dataclass(frozen=True)
@@ -33,12 +26,12 @@ class BatchReport:
 
 
 @dataclass(frozen=True)
-class ContactSheet:
-    """A small sheet as a data URI, and where the full one is."""
+class GalleryLink:
+    """A gallery that people can open: its name, how many photos of the batch are in it, its address."""
 
-    data_uri: str
-    full_url: str
+    name: str
     photos: int
+    url: str
 
 
 def originals_report(archive: Archive, batch: str) -> BatchReport:
@@ -107,6 +100,21 @@ def proposals_report(archive: Archive, batch: str) -> BatchReport:
     return BatchReport(numbers, [], crops)
 
 
+def batch_links(archive: Archive, batch: str) -> list[GalleryLink]:
+    """The galleries of the admin app that show photos of a batch, those with the most first."""
+    with archive.database.transaction() as conn:
+        rows = reports.batch_galleries(conn, batch, GALLERIES)
+    places = {"show": "trr-shows", "person": "trr-people"}
+    return [
+        GalleryLink(
+            row["name"],
+            row["photos"],
+            f"{archive.settings.admin_app_url}/admin/{places[row['entity_kind']]}/{row['slug']}",
+        )
+        for row in rows
+    ]
+
+
 def _failures(conn: Connection, batch: str, kind: str) -> list[dict[str, Any]]:
     return [
         {
@@ -147,29 +155,3 @@ def _payload_numbers(conn: Connection, batch: str, *, is_crop: bool) -> dict[str
             numbers[f"{key}_p50_bytes"] = row["p50"]
             numbers[f"{key}_p95_bytes"] = row["p95"]
     return numbers
-
-
-def make_contact_sheet(archive: Archive, batch: str, variant_key: str) -> ContactSheet | None:
-    """The contact sheet of one rendition of a batch; None when there is no picture to show.
-
-    It is for looking only: when the store cannot give or take it just now, or a thumb in it was damaged (which a
-    check tells), there is none, and nothing else suffers.
-    """
-    with archive.database.transaction() as conn:
-        rows = reports.batch_thumbs(conn, batch, variant_key, FULL_THUMBS)
-    if not rows:
-        return None
-    try:
-        thumbs = [archive.store.get(row["hosted_key"]) for row in rows]
-        full = contact_sheet(thumbs, cell=160, columns=10, max_bytes=FULL_BYTES)
-        sha256 = hashlib.sha256(full).hexdigest()
-        key = f"contact_sheets/{batch}/{variant_key}-{sha256[:16]}.webp"
-        stored = archive.store.put_if_absent(key, full, content_type="image/webp", sha256=sha256)
-        inline = contact_sheet(thumbs[:INLINE_THUMBS], cell=64, columns=8, max_bytes=INLINE_BYTES)
-    except (MediaError, OSError, SyntaxError, ValueError):  # the last three are how Pillow refuses a damaged file
-        return None
-    return ContactSheet(
-        f"data:image/webp;base64,{base64.b64encode(inline).decode()}",
-        archive.store.public_url(stored.key),
-        len(rows),
-    )

@@ -71,7 +71,7 @@ def render_photos(
     if outputs.crops:
         archive.database.run(lambda conn: ledger.reopen_outdated(conn, scope, "crop", CROP.fingerprint))
     if pool is None:
-        with _own_pool(archive.settings, in_background=in_background) as own:
+        with own_pool(archive.settings, in_background=in_background) as own:
             return render_photos(archive, scope, run_id, outputs, pool=own, claimed=claimed)
     work = Work(
         archive.database,
@@ -84,7 +84,8 @@ def render_photos(
     return work_through(work, _Renderer(archive, pool, run_id), claimed=claimed)
 
 
-def _own_pool(settings: Settings, *, in_background: bool) -> RenderPool:
+def own_pool(settings: Settings, *, in_background: bool) -> RenderPool:
+    """Render processes for one run, as many as the settings say; `in_background` ones leave the CPU to others."""
     if not in_background:
         return RenderPool(settings.render_processes or None)
     return RenderPool(settings.backfill_processes or settings.render_processes or None, niceness=BACKGROUND_NICENESS)

@@ -71,7 +71,7 @@ def test_a_partition_shows_its_numbers_and_its_contact_sheet(stack: RunningStack
     for name in ("grid_bytes_before", "grid_bytes_after", "grid_reduction_percent", "card_p95_bytes"):
         expect(page.get_by_text(name, exact=True)).to_be_visible()
     page.get_by_text("Show Markdown").first.click()
-    picture = page.get_by_role("dialog").get_by_role("img", name="photos")
+    picture = page.get_by_role("dialog").get_by_role("img", name=f"{PHOTOS} photos")
     expect(picture).to_be_visible()
     assert (picture.get_attribute("src") or "").startswith("data:image/webp;base64,")
     assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
@@ -79,7 +79,7 @@ def test_a_partition_shows_its_numbers_and_its_contact_sheet(stack: RunningStack
 
 def test_the_full_contact_sheet_is_served(stack: RunningStack, batch: str, page: Page) -> None:
     page.goto(f"{stack.dagster}/assets/base_variants?view=partitions&partition={batch}")
-    link = page.get_by_role("link", name=re.compile("contact_sheets")).get_attribute("href")
+    link = page.get_by_role("link", name=re.compile("contact_sheets/.*/thumb")).get_attribute("href")
     assert link is not None
     answer = httpx.get(link)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")

@@ -158,3 +158,31 @@ def add_photo(database: Database, person_id: UUID, number: int, *, served: bool,
     )
     found: UUID = rows[0]["id"]
     return found
+
+
+def add_ended_photos(archive: Archive, source: str, count: int, *, failed: int = 0, pending: int = 0) -> str:
+    """Photos of a source by SQL alone: the first ones failed, the next ones open, the rest complete; their batch."""
+    batch = f"20260212-{source}-00001"
+    query(
+        archive.database,
+        "insert into core.import_batches (key, source, day, number) values (%s, %s, '2026-02-12', 1)",
+        batch,
+        source,
+    )
+    query(
+        archive.database,
+        "with photo as (insert into core.media_assets (source, source_url, batch_key, state, reason, sha256, bytes,"
+        "  width, height, format, frames, hosted_bucket, hosted_key, hosted_url)"
+        "  select %(source)s, 'https://photos.example/' || lpad(n::text, 3, '0'), %(batch)s,"
+        "   case when n <= %(failed)s then 'failed' when n <= %(open)s then 'pending' else 'mirrored' end,"
+        "   case when n <= %(failed)s then 'truncated' end, sha.hex, 3000000, 4000, 3000, 'jpeg', 1, 'local',"
+        "   'originals/' || sha.hex || '.jpg', 'http://127.0.0.1:1/' || sha.hex"
+        "  from generate_series(1, %(count)s) as n"
+        "  cross join lateral (select encode(sha256((%(source)s || n)::bytea), 'hex') as hex) as sha"
+        "  returning id, state, reason)"
+        " insert into core.variant_generations (media_asset_id, kind, state, reason)"
+        " select id, kind, case state when 'mirrored' then 'complete' else state end, reason"
+        " from photo, unnest(array['original', 'base']) as kind",
+        {"source": source, "batch": batch, "count": count, "failed": failed, "open": failed + pending},
+    )
+    return batch

@@ -15,11 +15,13 @@ from PIL import Image
 from trr_pipelines.imaging.recipes import BASE
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines_tests import pictures
-from trr_pipelines_tests.support.archives import import_files, ledger_of, query, value
+from trr_pipelines_tests.support.archives import import_files, import_path, ledger_of, query, value
 
 ASSETS = {"original_images", "base_variants", "auto_crops", "crop_variants"}
 CHECKS = {
     ("original_images", "originals_are_intact"),
+    ("original_images", "originals_within_guardrails"),
+    ("original_images", "failure_rate_by_source"),
     ("base_variants", "variant_sets_are_complete"),
     ("base_variants", "no_row_without_object"),
     ("base_variants", "nothing_was_upscaled"),
@@ -98,18 +100,36 @@ def test_all_numbers_are_numbers_and_say_what_the_run_did(
     assert (found["auto_crops"]["auto"], found["auto_crops"]["manual"]) == (2, 0)
 
 
-def test_the_contact_sheet_is_a_small_picture_in_markdown(
+def test_contact_sheets_are_small_pictures_in_markdown(
     defs: Definitions, instance: DagsterInstance, batch: str
 ) -> None:
     found = metadata(run(defs, instance, batch))
-    for asset in ("base_variants", "crop_variants"):
-        markdown = found[asset]["contact_sheet"]
+    for asset, sheet, title in (
+        ("base_variants", "contact_sheet", "2 photos"),
+        ("base_variants", "least_saved", "the 2 photos that save least: left the original, right its card"),
+        ("crop_variants", "contact_sheet", "2 photos"),
+    ):
+        markdown = found[asset][sheet]
         assert len(markdown) <= 16 * 1024
-        assert markdown.startswith("![2 photos](data:image/webp;base64,")
+        assert markdown.startswith(f"{title}\n\n![{title}](data:image/webp;base64,")
         picture = base64.b64decode(markdown.partition("base64,")[2].removesuffix(")"))
         with Image.open(io.BytesIO(picture), formats=["WEBP"]) as opened:
             assert opened.width >= 64
-        assert "/contact_sheets/" in found[asset]["contact_sheet_full"]
+        assert "/contact_sheets/" in found[asset][f"{sheet}_full"]
+
+
+def test_partitions_link_to_the_galleries_that_show_their_photos(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRR_ADMIN_URL", "https://admin.example")
+    files = {f"{number}.jpg": pictures.jpeg(seed=number) for number in range(2)}
+    batch = import_files(archive, tmp_path / "in", files, show="The [Valley]", season=2)
+    import_path(archive, tmp_path / "in" / "0.jpg", person="Ann Lee")
+    found = metadata(run(defs, instance, batch, ["original_images"]))
+    assert found["original_images"]["galleries"].splitlines() == [
+        r"- [The \[Valley\]](https://admin.example/admin/trr-shows/the-valley), photos of this batch: 2",
+        "- [Ann Lee](https://admin.example/admin/trr-people/ann-lee), photos of this batch: 1",
+    ]
 
 
 def test_materialising_a_finished_batch_writes_nothing(
@@ -159,12 +179,13 @@ def test_a_lost_original_stops_what_would_be_made_from_it(
     assert "base_variants" not in metadata(result)
 
 
-def test_a_damaged_variant_is_told_by_its_check_and_the_sheet_goes_without_it(
+def test_a_damaged_variant_is_told_by_its_check_and_there_is_no_sheet(
     defs: Definitions, instance: DagsterInstance, archive: Archive, batch: str, tmp_path: Path
 ) -> None:
     run(defs, instance, batch)
     for row in query(archive.database, "select hosted_key from core.media_asset_variants where variant_key = 'thumb'"):
         (tmp_path / "media" / row["hosted_key"]).write_bytes(b"rotten")
+    archive.store.delete([item.key for item in archive.store.list("contact_sheets/")])
     result = run(defs, instance, batch, raise_on_error=False)
     assert checks(result)[("base_variants", "no_row_without_object")] == (False, batch)
     assert "contact_sheet" not in metadata(result)["base_variants"]

@@ -1,4 +1,4 @@
-"""Loading the definitions: it touches nothing, whatever the surroundings are."""
+"""The definitions: loading them touches nothing, and a first-time reader of the UI finds everything explained."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+
+from dagster import Definitions
 
 LOAD = """
 import sys, warnings
@@ -39,3 +41,26 @@ def test_definitions_load_without_touching_anything(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert {"import_batch", "rerender"} <= set(ended.stdout.split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_everything_in_the_ui_is_explained(defs: Definitions) -> None:
+    repository = defs.get_repository_def()
+    graph = defs.resolve_asset_graph()
+    explained = {
+        **{f"asset {key.to_user_string()}": graph.get(key).description for key in graph.get_all_asset_keys()},
+        **{f"check {key.name}": graph.get(key).description for key in graph.asset_check_keys},
+        **{f"job {job.name}": job.description for job in repository.get_all_jobs() if not job.name.startswith("__")},
+        **{f"sensor {sensor.name}": sensor.description for sensor in repository.sensor_defs},
+        **{f"schedule {schedule.name}": schedule.description for schedule in repository.schedule_defs},
+        **{f"resource {name}": one.description for name, one in repository.get_top_level_resources().items()},
+    }
+    assert [name for name, description in explained.items() if len(description or "") < 30] == []
+
+
+def test_every_asset_has_an_owner_a_group_and_kinds(defs: Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.owners, key
+        assert node.kinds, key
+        assert node.group_name not in ("", "default"), key

@@ -1,4 +1,4 @@
-"""What must hold of a batch: each claim holds after a run, and fails where what it guards is broken."""
+"""What must hold of a batch and of the archive: claims hold after a run, and fail where what they guard is broken."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from trr_pipelines.catalogue import reports
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline import invariants
 from trr_pipelines.pipeline.archive import Archive
@@ -14,7 +15,7 @@ from trr_pipelines.pipeline.invariants import Finding
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import import_files, query, run, value
 
-Claim = Callable[[Archive, str], Finding]
+Claim = Callable[[Archive, str | None], Finding]
 
 CLAIMS: tuple[Claim, ...] = (
     invariants.originals_are_intact,
@@ -41,7 +42,12 @@ def media(tmp_path: Path, key: str) -> Path:
 
 
 def broken_claims(archive: Archive, batch: str) -> set[str]:
-    return {claim.__name__ for claim in CLAIMS if not claim(archive, batch).passed}
+    """Claims that do not hold of the batch; over the whole archive, of which it is all, it must be the same ones."""
+    of_batch, of_all = (
+        {claim.__name__ for claim in CLAIMS if not claim(archive, what).passed} for what in (batch, None)
+    )
+    assert of_batch == of_all
+    return of_batch
 
 
 def test_all_claims_hold_after_a_run_and_say_how_much_they_looked_at(archive: Archive, batch: str) -> None:
@@ -152,6 +158,7 @@ def test_every_broken_place_is_counted_and_ten_are_shown(archive: Archive, batch
     finding = invariants.objects_stand_for_rows(archive, batch)
     assert (finding.broken_count, len(finding.broken)) == (20, 10)
     assert finding.broken[0]["found"] == "no object"
+    assert finding.worst_batches == [{"batch": batch, "broken": 20}]
 
 
 def test_a_grid_that_saved_too_little_is_told_with_the_worst_photos(archive: Archive, batch: str) -> None:
@@ -173,6 +180,38 @@ def test_what_is_open_or_failed_is_no_broken_claim(archive: Archive, batch: str)
     query(archive.database, "update core.variant_generations set state = 'pending' where kind <> 'original'")
     query(archive.database, "delete from core.media_asset_variants")
     assert broken_claims(archive, batch) == set()
+
+
+def test_over_the_archive_the_worst_batches_are_named(
+    archive: Archive, batch: str, tmp_path: Path, render_pool: RenderPool
+) -> None:
+    other = import_files(archive, tmp_path / "other", {"a.jpg": pictures.jpeg(200, 200, seed=5)}, source="bravo")
+    run(archive, other, pool=render_pool)
+    query(archive.database, "delete from core.media_asset_variants where variant_key = 'thumb'")
+    finding = invariants.variant_sets_are_complete(archive, None)
+    assert (finding.looked_at, finding.broken_count) == (3, 3)
+    assert finding.worst_batches == [{"batch": batch, "broken": 2}, {"batch": other, "broken": 1}]
+    query(archive.database, "update core.media_assets set bytes = 1000 where batch_key = %s", other)
+    finding = invariants.grid_bytes_fell(archive, None)
+    assert [row["batch"] for row in finding.broken] == [other]
+    assert finding.broken[0]["median reduction percent"] < 70
+
+
+def test_of_a_large_archive_photos_are_drawn_at_random(archive: Archive, batch: str) -> None:
+    query(
+        archive.database,
+        "insert into core.media_assets (source, source_url, batch_key, state, sha256, bytes, width, height, format,"
+        " frames, hosted_bucket, hosted_key, hosted_url)"
+        " select 'deadline', n, %s, 'mirrored', encode(sha256(n::text::bytea), 'hex'), 1, 1, 1, 'jpeg', 1, 'local',"
+        " 'originals/' || n || '.jpg', 'http://127.0.0.1:1/' || n from generate_series(1, 500) as n",
+        batch,
+    )
+    with archive.database.transaction() as conn:
+        draws = [[row["media_asset_id"] for row in reports.sampled_objects(conn, 20, "original")] for _ in range(2)]
+    for drawn in draws:
+        assert 10 <= len(drawn) <= 20
+        assert len(set(drawn)) == len(drawn)
+    assert draws[0] != draws[1]
 
 
 def test_large_batches_are_looked_at_in_samples_spread_over_them(

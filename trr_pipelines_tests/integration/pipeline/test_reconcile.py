@@ -8,7 +8,7 @@ import pytest
 
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.batch_report import make_contact_sheet
+from trr_pipelines.pipeline.contact_sheets import make_contact_sheet
 from trr_pipelines.pipeline.reconcile import EXAMPLES, reconcile
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import import_files, query, run

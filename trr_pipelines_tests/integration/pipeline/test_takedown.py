@@ -17,7 +17,7 @@ from trr_pipelines.imaging.geometry import Crop
 from trr_pipelines.imaging.render import Rendered, RenderRequest
 from trr_pipelines.pipeline import retention
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.batch_report import make_contact_sheet
+from trr_pipelines.pipeline.contact_sheets import make_contact_sheet
 from trr_pipelines.pipeline.crops import set_crop
 from trr_pipelines.pipeline.originals import mirror_originals
 from trr_pipelines.pipeline.reconcile import reconcile
