@@ -104,7 +104,7 @@ def _fill(archive: Archive, folder: Path, pool: RenderPool) -> None:
         rows.writerow(["path", "show", "season", "person", "kind", "caption", "tags", "position"])
         for number in range(PHOTOS):
             path = folder / f"{number}.jpg"
-            size = [(1500, 1000), (1000, 1500), (1200, 1200)][number % 3]
+            size = [(1200, 920), (760, 1000), (930, 930)][number % 3]  # crops a little wider than a card
             path.write_bytes(saved(photo(*size, seed=number), "JPEG", quality=92))
             tags = "cast;stills" if number % 2 else "cast"
             rows.writerow([path, SHOW, 1, PERSON, "photo", f"Photo {number}", tags, number])
