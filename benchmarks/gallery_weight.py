@@ -29,7 +29,7 @@ POLL_MS = 500
 IN_VIEW_ARE_THERE = """() => {
     const pictures = [...document.querySelectorAll('#gallery picture img')];
     const inView = pictures.filter(one => one.getBoundingClientRect().top < innerHeight);
-    return inView.length > 0 && inView.every(one => one.complete && one.naturalWidth);
+    return seen.lcp > 0 && inView.length > 0 && inView.every(one => one.complete && one.naturalWidth);
 }"""
 WATCH = """
     window.seen = {lcp: 0, tbt: 0, cls: 0};

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from trr_pipelines.admin.backend import BackendError
+from trr_pipelines.admin.forms import is_form
 from trr_pipelines.admin.routes.redirects import Moved, moved
 from trr_pipelines.admin.signing_in import SignInNeeded, here, sign_in_url
 from trr_pipelines.web.problems import problem
@@ -26,7 +27,7 @@ TITLES = {
 
 async def sign_in_needed(request: Request, _: Exception) -> Response:
     """To the sign-in page and back again; a script is told, so that the page it runs in can stay."""
-    if request.method == "GET" and not _is_script(request):
+    if _is_for_people(request):
         return RedirectResponse(sign_in_url(here(request)), HTTPStatus.SEE_OTHER)
     return problem(request, 401, "your sign-in has expired", headers={"WWW-Authenticate": "Cookie"})
 
@@ -59,7 +60,7 @@ HANDLERS: dict[Any, Any] = {
 
 
 def _told(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    if _is_script(request) or request.method not in ("GET", "HEAD") or request.url.path.startswith("/admin/api/"):
+    if not _is_for_people(request):
         return problem(request, status, detail, headers=headers)
     door, views = request.app.state.door, request.app.state.views
     page: Response = views.page(
@@ -70,10 +71,19 @@ def _told(request: Request, status: int, detail: str, headers: dict[str, str] | 
         title=TITLES.get(status, HTTPStatus(status).phrase),
         code=status,
         detail="" if detail == HTTPStatus(status).phrase else detail,
-        can_retry=status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+        can_retry=status >= HTTPStatus.INTERNAL_SERVER_ERROR and request.method == "GET",
+        way_back=getattr(request.state, "way_back", ""),
     )
     page.headers.update(headers or {})
     return page
+
+
+def _is_for_people(request: Request) -> bool:
+    """Whether a page is wanted: by a link, or by a form that was posted without scripts."""
+    if request.method == "POST":
+        return is_form(request) and not _is_script(request)
+    is_page = request.method in ("GET", "HEAD") and not request.url.path.startswith("/admin/api/")
+    return is_page and not _is_script(request)
 
 
 def _is_script(request: Request) -> bool:

@@ -54,7 +54,7 @@ class Backend:
         502, 503 or 504 for a backend that is broken, down or slow."""
         answer = await self.send("GET", path, admin, {"X-Request-Id": request_id}, query=query)
         if answer.status_code != HTTPStatus.OK:
-            raise _refused(answer)
+            raise refused(answer)
         try:
             found = answer.json()
         except ValueError:
@@ -92,7 +92,8 @@ class Backend:
             raise BackendError(503, "The backend cannot be reached.") from None
 
 
-def _refused(answer: httpx.Response) -> BackendError:
+def refused(answer: httpx.Response) -> BackendError:
+    """What an answer that is no success means for the page that needs it."""
     detail = detail_of(answer)
     if answer.status_code in (404, 422):
         return BackendError(answer.status_code, detail or "The backend knows nothing of this.")

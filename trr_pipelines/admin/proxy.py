@@ -1,22 +1,25 @@
 """The proxy: the only routes that reach the backend with credentials, each with its one method and path.
 
+The star is a form as well, for pages without scripts: a form can only POST, and is answered with the page it came from.
 What goes to the backend is put together here from checked parts. Nothing of a browser's request passes by itself:
 not its headers (but for those named below), not its query, and its path only as ids that were read and written anew.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from trr_pipelines.admin.backend import Backend, BackendError
-from trr_pipelines.admin.signing_in import CSRF_HEADER, Door
+from trr_pipelines.admin.backend import Backend, BackendError, refused
+from trr_pipelines.admin.forms import read_form
+from trr_pipelines.admin.signing_in import CSRF_HEADER, Door, checked_next
 from trr_pipelines.web.problems import Refusal
 
 JSON_BODY, IMAGE_BODY = 1_000_000, 50_000_000  # bytes; the backend's own limits
@@ -35,8 +38,9 @@ class Passage:
     takes_image: bool = False
 
 
+STAR = Passage("PATCH", "/person/{person_id}/gallery/{link_id}/facebank-seed")
 PASSAGES = (
-    Passage("PATCH", "/person/{person_id}/gallery/{link_id}/facebank-seed"),
+    STAR,
     Passage("PUT", "/media-assets/{id}/crop"),
     Passage("DELETE", "/media-assets/{id}/crop"),
     Passage("POST", "/media-assets/{id}/crops/{signature}/activate"),
@@ -49,7 +53,10 @@ PASSAGES = (
 
 def proxy_routes() -> list[Route]:
     """The routes of the proxy. A path that two methods share has two routes."""
-    return [Route(f"/admin/api{passage.path}", _endpoint(passage), methods=[passage.method]) for passage in PASSAGES]
+    return [
+        *(Route(f"/admin/api{passage.path}", _endpoint(passage), methods=[passage.method]) for passage in PASSAGES),
+        Route(f"/admin/api{STAR.path}", _star_form, methods=["POST"]),
+    ]
 
 
 def _endpoint(passage: Passage) -> Callable[[Request], Awaitable[Response]]:
@@ -75,6 +82,27 @@ def _endpoint(passage: Passage) -> Callable[[Request], Awaitable[Response]]:
         return Response(answer.content, answer.status_code, {**returned, "cache-control": "no-store"})
 
     return pass_on
+
+
+async def _star_form(request: Request) -> Response:
+    """The star, from a form with `csrf_token`, `facebank_seed` (true or false) and `next`, the page to go back to."""
+    door: Door = request.app.state.door
+    backend: Backend = request.app.state.backend
+    door.require_own_origin(request)
+    session = door.session(request)
+    form = await read_form(request)
+    door.require_token(form.get("csrf_token", ""), session.id)
+    wanted = form.get("facebank_seed", "")
+    if wanted not in ("true", "false"):
+        raise Refusal(422, f"facebank_seed: {wanted[:80]!r} is neither true nor false")
+    page = checked_next(form.get("next", ""))
+    request.state.way_back = page
+    body = json.dumps({"facebank_seed": wanted == "true"}).encode()
+    headers = {"content-type": "application/json", "x-request-id": request.scope["request_id"]}
+    answer = await backend.send(STAR.method, _target(request, STAR), session.email, headers, body=body)
+    if answer.status_code != HTTPStatus.OK:
+        raise refused(answer)
+    return RedirectResponse(f"{page}#photo-{request.path_params['link_id'].lower()}", HTTPStatus.SEE_OTHER)
 
 
 def _target(request: Request, passage: Passage) -> str:

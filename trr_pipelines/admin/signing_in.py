@@ -17,7 +17,6 @@ from trr_pipelines.web.problems import Refusal
 
 SIGN_IN = "/admin/sign-in"
 HOME = "/admin/trr-shows"
-FORM_TYPE = "application/x-www-form-urlencoded"
 CSRF_HEADER = "x-csrf-token"
 _NEXT = re.compile(r"/admin(/[^/\\\x00-\x20\x7f][^\\\x00-\x20\x7f]*)?")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -24,6 +26,7 @@ from trr_pipelines.settings import Settings
 
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
+_BETWEEN_TAGS = re.compile(r">\s+<")
 
 
 class Views:
@@ -40,6 +43,7 @@ class Views:
         self._environment.filters |= {
             "bytes": human_bytes, "day": _day, "moment": _moment, "http": http_only, "count": _count, "json": _json,
             "span": _span,
+            "lean": _lean,
         }  # fmt: skip
         self._environment.globals |= {
             "static": static_url,
@@ -103,6 +107,11 @@ def _span(seconds: float) -> str:
 def _json(value: Any) -> str:
     """JSON for a data attribute; the template escapes it."""
     return json.dumps(value, separators=(",", ":"))
+
+
+def _lean(html: Markup) -> Markup:
+    """HTML without the space between its tags: in a tile that was half of all nodes. What is in a text is escaped."""
+    return Markup(_BETWEEN_TAGS.sub("><", html).strip())  # noqa: S704  it was safe before, and no text is touched
 
 
 class _Versioned(StaticFiles):

@@ -43,7 +43,9 @@ class Child:
         """Start it. It leaves our process group, so that Ctrl-C reaches us alone and we stop the parts in order."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            self.process = start_attached(self.module, self.arguments, self.environment, log)
+            # libpq's own variable: the database says whose a session is, in pg_stat_activity and in its log.
+            environment = {"PGAPPNAME": self.name, **self.environment}
+            self.process = start_attached(self.module, self.arguments, environment, log)
 
     def wait_until_ready(self) -> None:
         """Raises SetupError, with the last line of its log, when it ends or is not ready in time."""

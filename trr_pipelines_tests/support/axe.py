@@ -13,16 +13,17 @@ VERSION = "4.14.1"
 SHA512 = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 FOLDER = Path(__file__).parents[1] / "data" / "axe"
 FILES = {"package/axe.min.js": FOLDER / "axe.min.js", "package/LICENSE": FOLDER / "LICENSE"}
+COLOUR_RULES = ("color-contrast", "link-in-text-block")  # of those that run by default
 SERIOUS = ("serious", "critical")
 
 
-def serious_findings(page: Page) -> list[str]:
+def serious_findings(page: Page, *, colours_only: bool = False) -> list[str]:
     """What axe calls serious or critical on the page as it is, one line for each rule with the first element."""
     # Through the debugger, not as a script of the page: the page's own policy would not let it run.
-    page.evaluate(f"() => {{ {(FOLDER / 'axe.min.js').read_text(encoding='utf-8')}}}")
-    found: list[dict[str, Any]] = page.evaluate(
-        "axe.run({resultTypes: ['violations']}).then(found => found.violations)"
-    )
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(f"() => {{ {(FOLDER / 'axe.min.js').read_text(encoding='utf-8')}}}")
+    options = {"resultTypes": ["violations"]} | ({"runOnly": list(COLOUR_RULES)} if colours_only else {})
+    found: list[dict[str, Any]] = page.evaluate("options => axe.run(options).then(found => found.violations)", options)
     return [
         f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:160]} ({len(one['nodes'])})"
         for one in found

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 from http import HTTPStatus
-from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from trr_pipelines.admin.forms import read_form
 from trr_pipelines.admin.sessions import MAX_SECONDS
-from trr_pipelines.admin.signing_in import FORM_TYPE, HOME, SIGN_IN, Door, checked_next
-from trr_pipelines.web.problems import Refusal
+from trr_pipelines.admin.signing_in import HOME, SIGN_IN, Door, checked_next
 from trr_pipelines.web.tokens import InvalidTokenError, IssuerUnreachableError
-
-MAX_FORM = 32_000  # bytes; the longest token that is looked at has 8,192
 
 
 async def show(request: Request) -> Response:
@@ -31,7 +28,7 @@ async def sign_in(request: Request) -> Response:
     """Start a session for the e-mail of a good token that is on the allowlist."""
     door: Door = request.app.state.door
     door.require_own_origin(request)
-    form = await _form(request)
+    form = await read_form(request)
     door.require_token(form.get("csrf_token", ""), request.cookies.get(door.sessions.form_cookie, ""))
     target = checked_next(form.get("next", ""))
     token = form.get("token", "").strip()
@@ -57,7 +54,7 @@ async def sign_out(request: Request) -> Response:
     """End the session."""
     door: Door = request.app.state.door
     door.require_own_origin(request)
-    form = await _form(request)
+    form = await read_form(request)
     door.require_token(form.get("csrf_token", ""), door.session(request).id)
     answer = RedirectResponse(SIGN_IN, HTTPStatus.SEE_OTHER)
     door.sessions.end(answer)
@@ -96,19 +93,3 @@ def _page(request: Request, target: str, *, status: int = 200, problem: str = ""
     for cookie in holder.headers.getlist("set-cookie"):
         page.headers.append("set-cookie", cookie)
     return page
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a form, each given once. Raises Refusal: 415 for another type, 413 above 32,000 bytes."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
-        raise Refusal(415, f"a form is needed ({FORM_TYPE})")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM:
-            raise Refusal(413, f"the form has more than {MAX_FORM:,} bytes")
-    try:
-        fields = parse_qs(bytes(body).decode("ascii"), keep_blank_values=True, max_num_fields=20)
-    except ValueError:
-        raise Refusal(422, "the form cannot be read") from None
-    return {name: values[-1] for name, values in fields.items()}

@@ -1,5 +1,6 @@
 // One photo large. Arrow keys go on, also past the end of what is loaded; the address of the page stays.
 
+import { restore } from "./far.js";
 import { toggle } from "./stars.js";
 
 let dialog;
@@ -78,6 +79,7 @@ function loadMore() {
 
 function show(tile) {
   if (!tile) return;
+  restore(tile);
   current = tile;
   const { detail, caption } = tile.dataset;
   const image = field("image");

@@ -1,5 +1,6 @@
 // What htmx asks for: addresses without empty parts, and failures that keep what the page has.
 
+import { restore } from "./far.js";
 import { told } from "./http.js";
 import { failure } from "./toasts.js";
 
@@ -37,12 +38,12 @@ function onFailure({ xhr, elt }) {
 }
 
 function moveFocus(event) {
-  const photos = [...document.querySelectorAll("#gallery .photo")];
-  const here = photos.indexOf(event.target);
-  const top = photos[0].getBoundingClientRect().top;
-  const columns = photos.findIndex((photo) => photo.getBoundingClientRect().top > top + 4);
-  const row = columns > 0 ? columns : photos.length;
-  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row }[event.key];
-  photos[here + step]?.focus();
-  if (photos[here + step]) event.preventDefault();
+  const tiles = [...document.querySelectorAll("#gallery .tile")];
+  const columns = getComputedStyle(tiles[0].parentElement).gridTemplateColumns.split(" ").length;
+  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
+  const tile = tiles[tiles.indexOf(event.target.closest(".tile")) + step];
+  if (!tile) return;
+  restore(tile);
+  tile.querySelector(".photo").focus();
+  event.preventDefault();
 }

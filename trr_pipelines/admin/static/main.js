@@ -1,4 +1,5 @@
 import * as crop from "./crop.js";
+import * as far from "./far.js";
 import * as lightbox from "./lightbox.js";
 import * as loading from "./loading.js";
 import * as original from "./original.js";
@@ -6,4 +7,4 @@ import * as selection from "./selection.js";
 import * as stars from "./stars.js";
 import * as views from "./views.js";
 
-for (const part of [loading, stars, lightbox, selection, crop, original, views]) part.start();
+for (const part of [loading, far, stars, lightbox, selection, crop, original, views]) part.start();

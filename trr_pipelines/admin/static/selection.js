@@ -1,5 +1,6 @@
 // Choosing photos of a grid, and doing them again: one, the chosen ones, or all of a kind of failure.
 
+import { restore } from "./far.js";
 import { send } from "./http.js";
 import { refreshUntilDone } from "./refresh.js";
 import { failure, note } from "./toasts.js";
@@ -14,13 +15,13 @@ export function start() {
     const again = event.target.closest("[data-reprocess]");
     if (again) reprocess([again.closest("[data-photo]")]);
     if (event.target.closest("[data-reprocess-selected]")) reprocess(chosen());
-    if (event.target.closest("[data-clear]")) choose(() => false);
-    if (event.target.closest("[data-select-all]")) choose(() => true);
+    if (event.target.closest("[data-clear]")) choose(false);
+    if (event.target.closest("[data-select-all]")) choose(true);
     const many = event.target.closest("[data-reprocess-matching]");
     if (many) reprocessMatching(many);
   });
   document.addEventListener("change", (event) => {
-    if (event.target.matches(".pick input")) onChange(event.target);
+    if (event.target.matches(".pick")) onChange(event.target);
   });
   document.addEventListener("htmx:afterSettle", count);
   if (document.querySelector('#retries[data-open="true"]')) followRetries();
@@ -35,25 +36,31 @@ async function followRetries() {
   isFollowing = false;
 }
 
-const boxes = () => [...document.querySelectorAll(".pick input")];
-const chosen = () => boxes().filter((box) => box.checked).map((box) => box.closest(".tile"));
+// Whether a tile is chosen is its class: far out of view it has no box.
+const tiles = () => [...document.querySelectorAll("#gallery .tile")];
+const chosen = () => [...document.querySelectorAll("#gallery .tile.chosen")];
 
 let last = null;
 let isShift = false;
 document.addEventListener("click", (event) => (isShift = event.shiftKey), true);
 
 function onChange(box) {
-  const all = boxes();
-  if (isShift && last && all.includes(last)) {
-    const [from, to] = [all.indexOf(last), all.indexOf(box)].sort((a, b) => a - b);
-    for (const between of all.slice(from, to)) between.checked = box.checked;
-  }
-  last = box;
+  const tile = box.closest(".tile");
+  const all = tiles();
+  const [from, to] = [isShift && all.includes(last) ? all.indexOf(last) : all.indexOf(tile), all.indexOf(tile)];
+  for (const one of all.slice(Math.min(from, to), Math.max(from, to) + 1)) mark(one, box.checked);
+  last = tile;
   count();
 }
 
+function mark(tile, isChosen) {
+  tile.classList.toggle("chosen", isChosen);
+  const box = tile.querySelector(".pick");
+  if (box) box.checked = isChosen;
+}
+
 function choose(isChosen) {
-  for (const box of boxes()) box.checked = isChosen(box);
+  for (const tile of tiles()) mark(tile, isChosen);
   count();
 }
 
@@ -85,10 +92,11 @@ async function reprocess(holders) {
   const done = holders.length - failed.length;
   if (done) note(done === 1 ? "The photo will be done again." : `${done} photos will be done again.`);
   if (failed.length) failure(first, () => reprocess(failed));
-  else choose(() => false);
+  else choose(false);
 }
 
 function markPending(holder) {
+  restore(holder);
   holder.classList.remove("failed");
   const badge = holder.querySelector(".badge");
   if (badge) {

@@ -1,4 +1,5 @@
-// The face-bank star: answers at once, goes back with the reason when the backend refuses.
+// The face-bank star: answers at once, goes back with the reason when the backend refuses. Without scripts it is the
+// button of a form; here its `formaction` says which link it is.
 
 import { send } from "./http.js";
 import { failure } from "./toasts.js";
@@ -8,47 +9,52 @@ const busy = new Set();
 export function start() {
   document.addEventListener("click", (event) => {
     const star = event.target.closest(".star");
-    if (star) toggle(star);
+    if (!star) return;
+    event.preventDefault();
+    toggle(star);
   });
 }
 
 export const isPressed = (star) => star.getAttribute("aria-pressed") === "true";
 
-const all = (link) => document.querySelectorAll(`.star[data-link="${CSS.escape(link)}"]`);
+const pathOf = (star) => star.getAttribute("formaction");
+const all = (path) => document.querySelectorAll(`.star[formaction="${CSS.escape(path)}"]`);
 
-function show(link, pressed) {
-  for (const star of all(link)) star.setAttribute("aria-pressed", String(pressed));
+function show(path, pressed) {
+  for (const star of all(path)) star.setAttribute("aria-pressed", String(pressed));
 }
 
 export async function toggle(star, wanted = !isPressed(star)) {
-  const { link, person } = star.dataset;
+  const path = pathOf(star);
   const before = isPressed(star);
-  show(link, wanted);
-  if (busy.has(link)) return; // the request under way looks at the star again when it is back
-  busy.add(link);
+  show(path, wanted);
+  if (busy.has(path)) return; // the request under way looks at the star again when it is back
+  busy.add(path);
+  star.setAttribute("aria-busy", "true");
   let saved = before;
   try {
     for (;;) {
-      const now = isPressed(all(link)[0] ?? star);
+      const now = isPressed(all(path)[0] ?? star);
       if (now === saved) break;
-      await send("PATCH", `/admin/api/person/${person}/gallery/${link}/facebank-seed`, { facebank_seed: now });
+      await send("PATCH", path, { facebank_seed: now });
       saved = now;
     }
-    if (saved !== before) tell(link, saved);
+    if (saved !== before) tell(path, saved);
   } catch (problem) {
-    show(link, saved);
+    show(path, saved);
     failure(problem, () => toggle(star, !saved));
   } finally {
-    busy.delete(link);
+    busy.delete(path);
+    for (const one of [star, ...all(path)]) one.removeAttribute("aria-busy");
   }
 }
 
-function tell(link, pressed) {
+function tell(path, pressed) {
   const who = document.querySelector(".who")?.textContent ?? "you";
   const day = new Date().toISOString().slice(0, 10);
-  for (const star of all(link)) {
+  for (const star of all(path)) {
     const line = star.closest(".tile")?.querySelector(".seed-note");
     if (line) line.textContent = `${pressed ? "Seed" : "No seed"} by ${who} · ${day}`;
   }
-  document.dispatchEvent(new CustomEvent("trr:seed", { detail: { link } }));
+  document.dispatchEvent(new CustomEvent("trr:seed"));
 }

@@ -7,6 +7,8 @@ const SAMPLED = 0.25; // of page views are timed; all are counted
 const MOST_TIMINGS = 60;
 const AFTER_MS = 4000;
 
+const timed = new Set();
+
 export function start() {
   const gallery = document.getElementById("gallery");
   if (!gallery) return;
@@ -44,8 +46,10 @@ function watch(gallery, timings) {
 
 // `paintedAt` is 0 for a picture whose paint nobody saw: then its last byte has to do.
 function add(image, timings, paintedAt) {
+  if (timed.has(image.currentSrc)) return; // a tile that came back: its picture was there already
   const [entry] = performance.getEntriesByName(image.currentSrc, "resource");
   if (!entry) return;
+  timed.add(image.currentSrc);
   timings.push({ key: keyOf(image.currentSrc), ms: Math.round((paintedAt || entry.responseEnd) - entry.startTime) });
 }
 

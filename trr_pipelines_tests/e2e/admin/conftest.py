@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
@@ -67,17 +70,38 @@ class AdminStack:
 
 
 @pytest.fixture(scope="session")
+def filled(postgres: EmbeddedPostgres, render_pool: RenderPool, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The archive that the stacks of all workers begin with: filled by the first, its catalogue is `template_admin`."""
+    of_worker = tmp_path_factory.getbasetemp()
+    folder = (of_worker.parent if "PYTEST_XDIST_WORKER" in os.environ else of_worker) / "admin"
+    folder.mkdir(exist_ok=True)
+    settings = Settings(home=folder / "home", media_store=f"file:{folder / 'media'}")
+    with (
+        (folder / "lock").open("ab") as lock,
+        psycopg.connect(postgres.url("postgres"), autocommit=True) as conn,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if conn.execute("select from pg_database where datname = 'template_admin'").fetchone() is None:
+            conn.execute("create database unfinished_admin template template_trr")
+            database = Database(postgres.url("unfinished_admin")).open()
+            store = open_store(settings.store_url, base_url=settings.base_url)
+            _fill(Archive(settings, database, store), folder, render_pool)
+            database.close()
+            conn.execute("alter database unfinished_admin rename to template_admin")
+    return settings
+
+
+@pytest.fixture(scope="session")
 def admin_stack(
-    postgres: EmbeddedPostgres, render_pool: RenderPool, tmp_path_factory: pytest.TempPathFactory
+    postgres: EmbeddedPostgres, filled: Settings, render_pool: RenderPool, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[AdminStack]:
-    folder = tmp_path_factory.mktemp("admin")
     api_port, admin_port = free_port(), free_port()
-    with new_database(postgres, "template_trr") as database_url, pytest.MonkeyPatch.context() as environment:
+    with new_database(postgres, "template_admin") as database_url, pytest.MonkeyPatch.context() as environment:
         for name, value in {
             **backends.ENVIRONMENT,
-            "TRR_HOME": str(folder / "home"),
+            "TRR_HOME": str(tmp_path_factory.mktemp("admin-home")),
             "TRR_DATABASE_URL": database_url,
-            "TRR_MEDIA_STORE": f"file:{folder / 'media'}",
+            "TRR_MEDIA_STORE": filled.media_store,
             "TRR_API_PORT": str(api_port),
             "TRR_ADMIN_PORT": str(admin_port),
         }.items():
@@ -90,9 +114,15 @@ def admin_stack(
             environment.undo()
             database = Database(database_url).open()
             archive = Archive(settings, database, open_store(settings.store_url, base_url=settings.base_url))
-            _fill(archive, folder, render_pool)
+            for table in ("media_assets", "media_asset_variants"):
+                query(
+                    database,
+                    f"update core.{table} set hosted_url = replace(hosted_url, %s, %s)",  # noqa: S608  our own names
+                    filled.base_url,
+                    settings.base_url,
+                )
             with running(backend, api_port), running(admin, admin_port) as url:
-                yield AdminStack(url, archive, folder, photo_ids(archive), between, render_pool)
+                yield AdminStack(url, archive, filled.home.parent, photo_ids(archive), between, render_pool)
             database.close()
 
 
@@ -104,7 +134,7 @@ def _fill(archive: Archive, folder: Path, pool: RenderPool) -> None:
         rows.writerow(["path", "show", "season", "person", "kind", "caption", "tags", "position"])
         for number in range(PHOTOS):
             path = folder / f"{number}.jpg"
-            size = [(1500, 1000), (1000, 1500), (1200, 1200)][number % 3]
+            size = [(1200, 920), (760, 1000), (930, 930)][number % 3]  # crops a little wider than a card
             path.write_bytes(saved(photo(*size, seed=number), "JPEG", quality=92))
             tags = "cast;stills" if number % 2 else "cast"
             rows.writerow([path, SHOW, 1, PERSON, "photo", f"Photo {number}", tags, number])

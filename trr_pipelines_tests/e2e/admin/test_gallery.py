@@ -10,7 +10,7 @@ from trr_pipelines_tests.e2e.admin.conftest import GALLERY, PERSON_GALLERY, PHOT
 from trr_pipelines_tests.pictures import jpeg
 from trr_pipelines_tests.support.admin_apps import form_token
 from trr_pipelines_tests.support.backends import ADMIN_EMAIL, token
-from trr_pipelines_tests.support.faulty_proxy import Answer
+from trr_pipelines_tests.support.faulty_proxy import Answer, no_fault
 
 MOST_SHIFT = 0.02
 
@@ -45,11 +45,29 @@ def test_the_grid_shows_derivatives_in_place_before_they_are_loaded(opened: Open
     assert re.search(r"/variants/.+\.webp$", pictures.first.evaluate("image => image.currentSrc"))
 
 
-def test_a_phone_shows_two_columns_and_nothing_sticks_out(opened: Opener) -> None:
-    for path in (GALLERY, PERSON_GALLERY, "/admin/trr-shows", "/admin/operations"):
-        page = opened(path, width=390, height=844, has_touch=True)
+# A link within lines has its 44 pixels by what lies over it, which has no box of its own to measure.
+TOO_SMALL_FOR_A_FINGER = """() => [...document.querySelectorAll('button:not(.link), .button, input, select, nav a')]
+    .filter(one => one.checkVisibility() && one.type !== 'hidden' && !one.closest('.crumbs'))
+    .filter(one => Math.min(one.getBoundingClientRect().height, one.getBoundingClientRect().width) < 44)
+    .map(one => one.outerHTML.slice(0, 120))"""
+
+
+def test_a_phone_shows_two_columns_and_nothing_sticks_out(opened: Opener, admin_stack: AdminStack) -> None:
+    page = opened("/admin/trr-shows", width=390, height=844, has_touch=True, is_mobile=True)
+    for path in (
+        PERSON_GALLERY,
+        "/admin/trr-shows",
+        "/admin/operations",
+        f"/admin/photos/{admin_stack.photos['3.jpg']}",
+        GALLERY,
+    ):
+        page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
-    columns = page.goto(GALLERY) and page.locator("#gallery .grid").evaluate(
+        assert page.evaluate(TOO_SMALL_FOR_A_FINGER) == [], path
+    page.get_by_role("checkbox").first.check()
+    bar = page.locator(".selection")
+    assert bar.evaluate("bar => bar.scrollWidth <= bar.clientWidth")
+    columns = page.locator("#gallery .grid").evaluate(
         "grid => getComputedStyle(grid).gridTemplateColumns.split(' ').length"
     )
     assert columns == 2
@@ -63,6 +81,20 @@ def test_without_scripts_links_lead_on(opened: Opener) -> None:
     expect(page.locator(".tile")).to_have_count(1)
     page.locator(".photo").click()
     expect(page.get_by_role("heading", name="Photo 3")).to_be_visible()
+
+
+def test_without_scripts_the_star_is_a_button_of_a_form(opened: Opener, admin_stack: AdminStack) -> None:
+    page = opened(f"{PERSON_GALLERY}?q=photo&sort=newest", java_script_enabled=False)
+    star = page.get_by_role("button", name="Face-bank seed: Photo 6")
+    admin_stack.between.plan = lambda request: Answer(500) if request.method == "PATCH" else None
+    star.click()
+    expect(page.get_by_role("heading", name="The backend failed")).to_be_visible()
+    admin_stack.between.plan = no_fault
+    page.get_by_role("link", name="Back to the gallery").click()
+    for pressed in ("true", "false"):
+        star.click()
+        expect(star).to_have_attribute("aria-pressed", pressed)
+        assert page.url.partition("#")[0].endswith(f"{PERSON_GALLERY}?q=photo&sort=newest")
 
 
 def test_the_lightbox_is_used_by_keyboard(opened: Opener) -> None:
@@ -94,7 +126,7 @@ def test_a_star_answers_at_once_and_says_who_and_when(opened: Opener, admin_stac
     expect(star).to_have_attribute("aria-pressed", "false")
     star.click()
     expect(star).to_have_attribute("aria-pressed", "true")
-    expect(page.get_by_text(f"Seed by {ADMIN_EMAIL}")).to_have_count(1)
+    expect(page.locator(".tile", has=star)).to_contain_text(f"Seed by {ADMIN_EMAIL}")
     (row,) = admin_stack.rows(
         "select facebank_seed, facebank_seed_changed_by from core.media_links where person_id is not null"
         " and caption = 'Photo 4'"
@@ -116,7 +148,7 @@ def test_a_star_goes_back_with_the_reason_when_the_backend_refuses(opened: Opene
     expect(star).to_have_attribute("aria-pressed", "false")
     admin_stack.between.plan = lambda _: None
     page.get_by_role("alert").get_by_role("button", name="Try again").click()
-    expect(page.get_by_text(f"Seed by {ADMIN_EMAIL}").first).to_be_visible()
+    expect(page.locator(".tile", has=star)).to_contain_text(f"Seed by {ADMIN_EMAIL}")
     expect(star).to_have_attribute("aria-pressed", "true")
     star.click()
     expect(star).to_have_attribute("aria-pressed", "false")
@@ -214,7 +246,9 @@ def test_a_view_and_its_picture_times_reach_the_operations_page(opened: Opener, 
     expect(times).to_be_visible()
 
 
-def test_scrolling_goes_on_to_the_end_and_every_photo_comes_once(opened: Opener, admin_stack: AdminStack) -> None:
+def test_scrolling_goes_on_to_the_end_of_many_photos_of_which_the_page_keeps_few(
+    opened: Opener, admin_stack: AdminStack
+) -> None:
     (person,) = admin_stack.rows("insert into core.people (full_name) values ('Many Photos') returning id")
     admin_stack.rows(
         "insert into core.slugs (entity_kind, slug, entity_id) values ('person', 'many-photos', %s)", person["id"]
@@ -222,19 +256,33 @@ def test_scrolling_goes_on_to_the_end_and_every_photo_comes_once(opened: Opener,
     admin_stack.rows(
         "with assets as (insert into core.media_assets (source, source_url, batch_key)"
         " select 'bulk', 'https://photos.example/' || n, (select min(key) from core.import_batches)"
-        " from generate_series(1, 200) n returning id, source_url)"
+        " from generate_series(1, 600) n returning id, source_url)"
         " insert into core.media_links (media_asset_id, person_id, kind, position, caption)"
         " select id, %s, 'photo', 1, 'Bulk ' || source_url from assets",
         person["id"],
     )
-    page = opened("/admin/trr-people/many-photos/media-gallery")
     asked = len(admin_stack.between.requests)
-    for _ in range(20):
-        if page.locator(".tile").count() == 200:
-            break
-        page.mouse.wheel(0, 20_000)
-        page.wait_for_timeout(300)
-    expect(page.locator(".tile")).to_have_count(200)
-    assert len(set(page.locator(".tile").evaluate_all("tiles => tiles.map(one => one.dataset.photo)"))) == 200
+    page = opened("/admin/trr-people/many-photos/media-gallery")
+    tiles = page.locator(".tile")
+    first = tiles.first.inner_html()
+    page.get_by_role("checkbox").first.check()
+    page.get_by_role("checkbox").first.blur()  # what has the focus stays
+    for loaded in range(120, 601, 60):
+        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        expect(tiles).to_have_count(loaded)
+    assert len(set(tiles.evaluate_all("tiles => tiles.map(one => one.dataset.photo)"))) == 600
     pages = [one for one in admin_stack.between.requests[asked:] if "/gallery" in one.target]
-    assert len(pages) == 3
+    assert len(pages) == 10
+    expect(tiles.first).to_be_empty()
+    assert page.locator(".tile .photo").count() < 300
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    page.get_by_role("button", name="Select all shown").click()
+    expect(page.get_by_text("600 selected")).to_be_visible()
+    page.evaluate("scrollTo(0, 0)")
+    expect(page.locator(".photo").first).to_be_in_viewport()
+    expect(page.get_by_role("checkbox").first).to_be_checked()
+    assert tiles.first.inner_html() == first
+    page.locator(".photo").first.click()
+    page.keyboard.press("End")  # to a tile that holds nothing now
+    expect(page.get_by_role("dialog")).to_contain_text("Bulk")
+    expect(tiles.last).not_to_be_empty()

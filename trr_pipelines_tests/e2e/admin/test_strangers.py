@@ -75,13 +75,8 @@ def poisoned(admin_stack: AdminStack) -> dict[str, UUID]:
 
 def test_no_text_becomes_a_script(opened: Opener, poisoned: dict[str, UUID]) -> None:
     dialogs: list[str] = []
-
-    def watched(path: str) -> Page:
-        page = opened("/admin/nothing")
-        page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-        page.goto(path)
-        return page
-
+    page = opened("/admin/nothing")
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     for path in (
         "/admin/trr-shows",
         "/admin/trr-people",
@@ -94,12 +89,12 @@ def test_no_text_becomes_a_script(opened: Opener, poisoned: dict[str, UUID]) -> 
         f"/admin/trr-shows/{PAYLOADS[2].replace('/', '')}",
         f"/admin/sign-in?next={PAYLOADS[1]}",
     ):
-        page = watched(path)
+        page.goto(path)
         expect(page.get_by_role("main")).to_be_visible()
         assert page.locator("main script, main [onerror], main [onload], main [onfocus]").count() == 0, path
         assert page.locator('a[href^="javascript"]').count() == 0, path
         assert "49" not in page.title()
-    page = watched(f"/admin/trr-people/{poisoned['person']}/media-gallery")
+    page.goto(f"/admin/trr-people/{poisoned['person']}/media-gallery")
     page.locator(".photo").first.click()
     for _ in PAYLOADS:
         page.keyboard.press("ArrowRight")
@@ -139,10 +134,12 @@ def test_a_page_of_another_site_toggles_nothing(
     again = f"{admin_stack.url}/admin/api/media-assets/{link['media_asset_id']}/reprocess"
     (folder / "attack.html").write_text(
         f"""<!doctype html><title>waiting</title>
-        <form method="post" action="{again}" target="frame"><input name="a" value="1"></form>
-        <form method="post" action="{again}" target="frame" enctype="text/plain"><input name="a" value="1"></form>
-        <form method="post" action="{admin_stack.url}/admin/sign-out" target="frame"></form>
-        <iframe name="frame"></iframe><img src="{again}"><script>
+        <form method="post" action="{again}"><input name="a" value="1"></form>
+        <form method="post" action="{seed}"><input name="facebank_seed" value="true"></form>
+        <form method="post" action="{again}" enctype="text/plain"><input name="a" value="1"></form>
+        <form method="post" action="{admin_stack.url}/admin/sign-out"></form>
+        <iframe name="a"></iframe><iframe name="b"></iframe><iframe name="c"></iframe><iframe name="d"></iframe>
+        <img src="{again}"><script>
         const body = JSON.stringify({{facebank_seed: true}}), credentials = "include";
         const tries = [
             fetch("{seed}", {{method: "PATCH", body, credentials, headers: {{"Content-Type": "application/json"}}}}),
@@ -151,9 +148,14 @@ def test_a_page_of_another_site_toggles_nothing(
             fetch("{again}", {{method: "POST", body: new Blob([body], {{type: "text/plain"}}), credentials,
                 mode: "no-cors"}}),
         ];
-        for (const form of document.forms) form.submit();
+        [...document.forms].forEach((form, number) => {{
+            const frame = document.querySelectorAll("iframe")[number];
+            tries.push(new Promise(done => frame.addEventListener("load", done)));
+            form.target = frame.name;
+            form.submit();
+        }});
         navigator.sendBeacon("{again}", body);
-        Promise.allSettled(tries).then(() => setTimeout(() => document.title = "done", 1000));
+        Promise.allSettled(tries).then(() => setTimeout(() => document.title = "done", 300));
         </script>"""
     )
     before = len(admin_stack.rows("select id from core.audit_log"))
@@ -180,21 +182,36 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_on_any_page(opened: Opener, admin_stack: AdminStack, scheme: str) -> None:
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+
+def serious_everywhere(page: Page) -> list[str]:
+    """What axe finds in light and in dark, at desk and phone; between light and dark nothing differs but colours."""
+    found = []
+    for size, scheme, other in ((DESKTOP, "light", "dark"), (PHONE, "dark", "light")):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        found += serious_findings(page)
+        page.emulate_media(color_scheme=other)  # type: ignore[arg-type]
+        found += serious_findings(page, colours_only=True)
+    page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
+    return found
+
+
+def test_axe_finds_nothing_serious_on_any_page(opened: Opener, admin_stack: AdminStack) -> None:
     pages = {**PAGES, "photo": f"/admin/photos/{admin_stack.photos['3.jpg']}"}
-    page = opened("/admin/trr-shows", color_scheme=scheme)
+    page = opened("/admin/trr-shows")
     found: dict[str, list[str]] = {}
     for name, path in pages.items():
         page.goto(path)
-        found[name] = serious_findings(page)
+        found[name] = serious_everywhere(page)
     page.goto(GALLERY)
     page.get_by_role("checkbox").first.check()
-    found["selection"] = serious_findings(page)
+    found["selection"] = serious_everywhere(page)
     page.locator(".photo").first.click()
     expect(page.get_by_role("dialog")).to_be_visible()
-    found["lightbox"] = serious_findings(page)
+    found["lightbox"] = serious_everywhere(page)
     page.context.clear_cookies()
     page.goto("/admin/sign-in")
-    found["sign in"] = serious_findings(page)
+    found["sign in"] = serious_everywhere(page)
     assert {name: findings for name, findings in found.items() if findings} == {}
