@@ -15,6 +15,7 @@ import psycopg
 
 from trr_pipelines.allowlist import Allowlist
 from trr_pipelines.catalogue import schema
+from trr_pipelines.compute.cluster import connect, slots
 from trr_pipelines.credentials import secret_problem
 from trr_pipelines.errors import SetupError, TrrError
 from trr_pipelines.pipeline.archive import dagster_url, database_url, screenalytics_url
@@ -130,6 +131,14 @@ def _admin_url(settings: Settings) -> None:
     _answer(httpx.get(f"{url}/healthz", timeout=TIMEOUT, trust_env=False), 200, url)
 
 
+def _cluster(settings: Settings) -> None:
+    if not settings.dask_address:
+        return  # then this machine renders
+    with connect(settings.dask_address) as client:
+        if not slots(client):
+            raise SetupError("the scheduler has no worker")
+
+
 def _both_secrets(settings: Settings) -> None:
     """Both are the backend's: a toggle of a link that nobody has is answered with 404, where they are not with 403."""
     values = {}
@@ -186,6 +195,7 @@ DEPLOYMENTS: Mapping[str, Mapping[str, Look]] = {
         "TRR_DAGSTER_PG_URL": _dagster,
         "TRR_MEDIA_STORE": _store,
         "TRR_MEDIA_BASE_URL": _media_url,
+        "TRR_DASK_ADDRESS": _cluster,
         "TRR_SERVICE_ROLE_KEY": _secret("service_role_key"),
         "TRR_INTERNAL_ADMIN_SHARED_SECRET": _secret("internal_admin_shared_secret"),
         "SCREENALYTICS_SERVICE_TOKEN": _secret("screenalytics_service_token"),

@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     backfill_processes: int = Field(
         0, ge=0, le=256, description="child processes that render for a backfill; 0: as many as render_processes"
     )
+    dask_address: str = Field("", description="scheduler of the Dask cluster that renders; unset: this machine renders")
     backfill_hours: Annotated[Hours | None, NoDecode] = Field(
         None, description="hours in which backfills run, such as 22:00-06:00; unset: always"
     )
@@ -149,6 +150,13 @@ class Settings(BaseSettings):
             is_url = False
         if not is_url or not value.get_secret_value().isascii() or re.search(r"\s", value.get_secret_value()):
             raise ValueError("must be an http or https URL (https://HOST/PATH)")
+        return value
+
+    @field_validator("dask_address")
+    @classmethod
+    def _is_scheduler(cls, value: str) -> str:
+        if value and not re.fullmatch(r"(tcp|tls)://(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]@]+):\d{1,5}", value, re.ASCII):
+            raise ValueError("must be tcp://HOST:PORT or tls://HOST:PORT")
         return value
 
     @field_validator("home")

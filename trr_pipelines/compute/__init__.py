@@ -1,4 +1,4 @@
-"""Where rendering runs: child processes of this machine under limits of time and memory.
+"""Where rendering runs: child processes under limits of time and memory, of this machine or of a Dask cluster's.
 
 What is rendered is decided in `pipeline`, how in `imaging`.
 """

@@ -28,6 +28,11 @@ def _killed(_: BinaryIO) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _kill_parent(_: BinaryIO) -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(3600)
+
+
 def _sleep(_: BinaryIO) -> None:
     time.sleep(3600)
 
@@ -56,6 +61,7 @@ def _flood(answers: BinaryIO) -> None:
 _ACTIONS = {
     "crash": _crash,
     "killed": _killed,
+    "kill_parent": _kill_parent,
     "sleep": _sleep,
     "spin": _spin,
     "eat": _eat,

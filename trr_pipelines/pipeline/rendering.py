@@ -1,12 +1,12 @@
 """Rendering: every derivative that a photo lacks, from one decode, stored first and recorded after.
 
-What a derivative is stands in the recipes of `imaging`; in which process it is made, in `compute`.
+What a derivative is stands in the recipes of `imaging`; where it is made and stored, in `compute`.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,9 +14,9 @@ from trr_pipelines.catalogue import ledger, photos, retention
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Claim, Kind, Scope, StaleResultError
 from trr_pipelines.catalogue.photos import NO_CROP, CropRow, Looks, Photo, Variant
+from trr_pipelines.compute.cluster import ClusterSite
 from trr_pipelines.compute.pool import RenderPool
-from trr_pipelines.errors import Reason, RetryableError
-from trr_pipelines.imaging.decode import MAX_BYTES
+from trr_pipelines.compute.site import InHand, LocalSite, Site, Source
 from trr_pipelines.imaging.formats import FILE_TYPES
 from trr_pipelines.imaging.geometry import Crop, CropMode
 from trr_pipelines.imaging.recipes import BASE, CROP
@@ -27,11 +27,10 @@ from trr_pipelines.pipeline.takedown import discard_late_objects
 from trr_pipelines.pipeline.work import Outcome, Tally, Work, work_through
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.keys import crop_key, variant_key
+from trr_pipelines.storage.store import PutObject
 
 AUTO_AUTHOR = "auto"
 CROP_KEYS = frozenset(target.key for target in CROP.targets)
-# While one photo is rendered, others are read from the store and written to it.
-IO_THREADS = 2
 # Render processes of a backfill: whoever else wants the CPU gets nearly all of it.
 BACKGROUND_NICENESS = 19
 
@@ -70,18 +69,33 @@ def render_photos(
         archive.database.run(lambda conn: ledger.reopen_outdated(conn, scope, "base", BASE.fingerprint))
     if outputs.crops:
         archive.database.run(lambda conn: ledger.reopen_outdated(conn, scope, "crop", CROP.fingerprint))
-    if pool is None:
-        with own_pool(archive.settings, in_background=in_background) as own:
-            return render_photos(archive, scope, run_id, outputs, pool=own, claimed=claimed)
-    work = Work(
-        archive.database,
-        scope,
-        outputs.kinds,
-        run_id,
-        pool.workers + IO_THREADS,
-        propose_crops=outputs.auto_crops,
-    )
-    return work_through(work, _Renderer(archive, pool, run_id), claimed=claimed)
+    with _site(archive, pool, in_background=in_background) as site:
+        work = Work(
+            archive.database,
+            scope,
+            outputs.kinds,
+            run_id,
+            site.threads,
+            site.width,
+            site.give_up,
+            propose_crops=outputs.auto_crops,
+        )
+        return work_through(work, _Renderer(archive, site, run_id), claimed=claimed)
+
+
+@contextmanager
+def _site(archive: Archive, pool: RenderPool | None, *, in_background: bool) -> Iterator[Site]:
+    """Where to render: a given pool, the cluster of the settings, or processes of this machine. Never one in place of
+    another: a cluster that cannot be reached is an error."""
+    settings = archive.settings
+    if pool is not None:
+        yield LocalSite(archive.store, pool)
+    elif settings.dask_address:
+        with ClusterSite(settings.dask_address, settings.store_url, in_background=in_background) as cluster:
+            yield cluster
+    else:
+        with own_pool(settings, in_background=in_background) as own:
+            yield LocalSite(archive.store, own)
 
 
 def own_pool(settings: Settings, *, in_background: bool) -> RenderPool:
@@ -94,35 +108,26 @@ def own_pool(settings: Settings, *, in_background: bool) -> RenderPool:
 class _Renderer:
     """One photo's missing sets, from its original to their rows."""
 
-    def __init__(self, archive: Archive, pool: RenderPool, run_id: str) -> None:
+    def __init__(self, archive: Archive, site: Site, run_id: str) -> None:
         self._archive = archive
-        self._pool = pool
+        self._site = site
         self._run_id = run_id
 
     def __call__(self, photo: Photo, claims: Sequence[Claim]) -> Outcome:
         kinds = {claim.kind for claim in claims}
-        data = self._original(photo)
+        assert photo.hosted_key is not None
+        assert photo.sha256 is not None
+        source = Source(f"{photo.id} ({photo.source_url})", photo.hosted_key, photo.sha256)
         request = RenderRequest(
             base=BASE if "base" in kinds else None,
             crop_recipe=CROP if "crop" in kinds else None,
             crop=_crop_of(photo),
         )
-        rendered = self._pool.render(data, request, name=f"{photo.id} ({photo.source_url})")
-        return self._keep(photo, claims, rendered, len(data))
+        return self._keep(photo, claims, self._site.render(source, request))
 
-    def _original(self, photo: Photo) -> bytes:
-        """The original as it was mirrored. Raises RetryableError when the store gives other bytes back."""
-        assert photo.hosted_key is not None
-        data = self._archive.store.get(photo.hosted_key, max_bytes=MAX_BYTES)
-        sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 != photo.sha256:
-            raise RetryableError(
-                Reason.STORAGE_UNAVAILABLE, f"{photo.hosted_key} is damaged: sha256 {sha256} instead of {photo.sha256}"
-            )
-        return data
-
-    def _keep(self, photo: Photo, claims: Sequence[Claim], rendered: Rendered, bytes_read: int) -> Outcome:
+    def _keep(self, photo: Photo, claims: Sequence[Claim], in_hand: InHand) -> Outcome:
         """Objects first, then rows, all of a photo in one transaction."""
+        rendered = in_hand.outline
         assert photo.sha256 is not None
         crop = photo.crop
         if rendered.crop is not None and crop is None:
@@ -137,10 +142,10 @@ class _Renderer:
         self._archive.database.run(lambda conn: retention.revive(conn, self._archive.store.bucket, keys))
         sets: dict[str, list[Variant]] = {"base": [], "crop": []}
         created: list[Variant] = []
-        for variant, key in zip(rendered.variants, keys, strict=True):
-            stored, is_new = self._store(variant, key)
-            sets["crop" if variant.variant_key in CROP_KEYS else "base"].append(stored)
-            created += [stored] * is_new
+        for variant, stored in zip(rendered.variants, in_hand.store(keys), strict=True):
+            row = self._row(variant, stored)
+            sets["crop" if variant.variant_key in CROP_KEYS else "base"].append(row)
+            created += [row] * stored.created
 
         def record(conn: Connection) -> int:
             written = 0
@@ -157,7 +162,7 @@ class _Renderer:
         return Outcome(
             rows_written=rows_written,
             objects_written=len(created),
-            bytes_read=bytes_read,
+            bytes_read=photo.bytes or 0,
             bytes_written=sum(variant.bytes for variant in created),
         )
 
@@ -199,13 +204,9 @@ class _Renderer:
         assert crop is not None
         return crop_key(photo.id, crop.signature, CROP.fingerprint, variant.variant_key, extension)
 
-    def _store(self, variant: RenderedVariant, key: str) -> tuple[Variant, bool]:
-        """The row for a variant, and whether its object was new. An object that stood there says what it is."""
-        file_type = FILE_TYPES[variant.format]
-        stored = self._archive.store.put_if_absent(
-            key, variant.data, content_type=file_type.content_type, sha256=variant.sha256
-        )
-        row = Variant(
+    def _row(self, variant: RenderedVariant, stored: PutObject) -> Variant:
+        """The row for a variant, as its object stands in the store."""
+        return Variant(
             variant.variant_key,
             variant.format,
             variant.width,
@@ -216,7 +217,6 @@ class _Renderer:
             stored.key,
             self._archive.store.public_url(stored.key),
         )
-        return row, stored.created
 
 
 def _crop_of(photo: Photo) -> Crop | None:

@@ -24,7 +24,7 @@ from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.ledger import Claim, Kind, Scope, StaleResultError
 from trr_pipelines.catalogue.photos import Photo
 from trr_pipelines.compute.pool import PoolClosedError
-from trr_pipelines.errors import MediaError, Reason, RetryableError
+from trr_pipelines.errors import MediaError, Reason, RetryableError, SetupError
 
 logger = logging.getLogger(__name__)
 
@@ -87,14 +87,25 @@ class Tally:
 
 @dataclass(frozen=True)
 class Work:
-    """The photos of a scope, the kinds of work, the run that does it, and how many threads it may use."""
+    """The photos of a scope, the kinds of work, the run that does it, and how many threads it may use.
+
+    `width` says how many photos to have under way where that is not one for each thread, and may change its mind;
+    `give_up` is called when the work is broken off, before its threads are waited for.
+    """
 
     database: Database
     scope: Scope
     kinds: tuple[Kind, ...]
     run_id: str
     threads: int
+    width: Callable[[], int] | None = None
+    give_up: Callable[[], object] | None = None
     propose_crops: bool = False
+
+    @property
+    def under_way(self) -> int:
+        """How many photos to have under way now."""
+        return self.threads if self.width is None else min(self.width(), self.threads)
 
     @property
     def claim_limit(self) -> int:
@@ -103,7 +114,7 @@ class Work:
         Scattered photos are leased all at once: what is leased is left out of the next request, so an edit that comes
         in meanwhile gets a run of its own instead of waiting for this one.
         """
-        return self.threads if self.scope.photo_ids is None else max(1, len(self.scope.photo_ids))
+        return self.under_way if self.scope.photo_ids is None else max(1, len(self.scope.photo_ids))
 
 
 Handle = Callable[[Photo, Sequence[Claim]], Outcome]
@@ -115,8 +126,9 @@ def work_through(work: Work, handle: Handle, *, claimed: Sequence[Claim] = ()) -
 
     `claimed` is work that the run holds already; it is done first.
 
-    A MediaError, and any error that is not the database's, ends as a failed row of that photo. Database errors that
-    outlast their retries are raised: then nothing more can be recorded. However it ends, no lease stays behind.
+    A MediaError, and any error that is not the surroundings', ends as a failed row of that photo. Database errors that
+    outlast their retries are raised: then nothing more can be recorded; and so is a SetupError, which would meet every
+    photo. However it ends, no lease stays behind.
     """
     return _Loop(work, handle).run(claimed)
 
@@ -140,6 +152,10 @@ class _Loop:
                     for future in finished:
                         del self._in_flight[future]
                         tally.add(future.result())
+        except BaseException:
+            if self._work.give_up is not None:
+                self._work.give_up()
+            raise
         finally:
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._release()
@@ -149,7 +165,7 @@ class _Loop:
     def _fill(self) -> bool:
         """Keep every thread busy and one photo waiting for each; False when nothing of the scope is open."""
         while True:
-            if len(self._in_flight) <= self._work.threads:
+            if len(self._in_flight) <= self._work.under_way:
                 self._submit(self._claim())
             if self._in_flight:
                 return True
@@ -190,7 +206,7 @@ class _Loop:
             # What else was claimed of the photo went with it: free at once, instead of when the lease runs out.
             self._database.run(lambda conn: ledger.release_photo(conn, photo.id, self._work.run_id))
             return Outcome("stale")
-        except (*DATABASE_ERRORS, PoolClosedError):
+        except (*DATABASE_ERRORS, PoolClosedError, SetupError):
             raise
         except MediaError as error:
             return self._failed(photo, claims, error)

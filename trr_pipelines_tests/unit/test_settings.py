@@ -35,6 +35,7 @@ def test_the_environment_sets_everything(monkeypatch: pytest.MonkeyPatch, tmp_pa
         "TRR_RENDER_PROCESSES": "3",
         "TRR_BACKFILL_QUEUE": "4",
         "TRR_BACKFILL_PROCESSES": "1",
+        "TRR_DASK_ADDRESS": "tls://scheduler.internal:8786",
         "TRR_BACKFILL_HOURS": "22:00-06:30",
         "TRR_FETCH_ALLOW_NETWORKS": '["10.1.0.0/16", "::1"]',
     }.items():
@@ -48,6 +49,7 @@ def test_the_environment_sets_everything(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert (settings.api_port, settings.render_processes) == (9000, 3)
     assert (settings.backfill_queue, settings.backfill_processes) == (4, 1)
     assert settings.backfill_hours == Hours(time(22), time(6, 30))
+    assert settings.dask_address == "tls://scheduler.internal:8786"
     assert settings.fetch_allow_networks == (ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("::1"))
 
 
@@ -78,6 +80,9 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_
         ("TRR_BACKFILL_HOURS", "22:00-24:00"),
         ("TRR_BACKFILL_HOURS", "22:00-22:00"),
         ("TRR_BACKFILL_HOURS", "22:00"),
+        ("TRR_DASK_ADDRESS", "10.1.0.5:8786"),
+        ("TRR_DASK_ADDRESS", "http://10.1.0.5:8786"),
+        ("TRR_DASK_ADDRESS", "tcp://10.1.0.5"),
         ("TRR_HOME", "~no-such-user-here/state"),
         ("TRR_DATABASE_URL", "mysql://u:hunter2@db/trr"),
         ("TRR_DATABASE_URL", "postgresql+psycopg2://u:hunter2@db/trr"),

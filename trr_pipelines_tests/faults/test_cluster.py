@@ -1,0 +1,151 @@
+"""Batches on a Dask cluster of real processes: the same result as here, whatever dies; no run waits for ever."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.compute.cluster import ClusterSite
+from trr_pipelines.errors import SetupError
+from trr_pipelines.pipeline import rendering
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.originals import mirror_originals
+from trr_pipelines.pipeline.reconcile import reconcile
+from trr_pipelines.pipeline.rendering import render_photos
+from trr_pipelines.pipeline.work import Tally
+from trr_pipelines_tests import pictures
+from trr_pipelines_tests.support.archives import import_files, ledger_of, query, value
+from trr_pipelines_tests.support.dask import Cluster, running_scheduler, wait_for
+
+FILES = {f"{number}.jpg": pictures.jpeg(300, 200, seed=number) for number in range(3)}
+HELD = "select count(*) from core.variant_generations where lease_until is not null"
+PENDING = "select count(*) from core.variant_generations where state = 'pending'"
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[Cluster]:
+    with running_scheduler() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(scheduler: Cluster) -> Iterator[Cluster]:
+    """The module's scheduler, without any worker yet."""
+    yield scheduler
+    scheduler.stop_workers()
+
+
+@pytest.fixture
+def scope(archive: Archive, tmp_path: Path) -> Scope:
+    """The photos of `FILES`, imported and mirrored."""
+    scope = Scope(batch=import_files(archive, tmp_path / "in", FILES))
+    mirror_originals(archive, scope, "run-1")
+    return scope
+
+
+def on(address: str, archive: Archive) -> Archive:
+    """The archive as a run that uses the cluster has it."""
+    return replace(archive, settings=archive.settings.model_copy(update={"dask_address": address}))
+
+
+def worker_settings(archive: Archive, failpoint: str = "") -> dict[str, str]:
+    return {"TRR_MEDIA_STORE": archive.settings.media_store, "TRR_RENDER_FAILPOINT": failpoint}
+
+
+def name_of(archive: Archive, file: str) -> str:
+    """A photo's name as render processes are told it."""
+    rows = query(archive.database, "select id, source_url from core.media_assets where source_url like %s", f"%/{file}")
+    return f"{rows[0]['id']} ({rows[0]['source_url']})"
+
+
+def test_a_photo_goes_on_elsewhere_when_its_worker_is_killed(cluster: Cluster, archive: Archive, scope: Scope) -> None:
+    everywhere = "\n".join(f"sleep:{name_of(archive, file)}" for file in FILES)
+    first = cluster.start_worker(worker_settings(archive, everywhere))
+    with ThreadPoolExecutor(1) as thread:
+        running: Future[Tally] = thread.submit(render_photos, on(cluster.address, archive), scope, "run-1")
+        wait_for(lambda: running.done() or psutil.Process(first.pid).children())  # there is one once a photo is in hand
+        render_processes = psutil.Process(first.pid).children()
+        first.kill()
+        cluster.start_worker(worker_settings(archive))
+        tally = running.result()
+    assert render_processes
+    assert psutil.wait_procs(render_processes, timeout=10)[1] == []
+    assert (dict(tally.ended), tally.rows_written) == ({"complete": 3}, 30)
+    assert value(archive.database, HELD) == 0
+    assert reconcile(archive).is_clean
+
+
+def test_a_photo_that_kills_its_workers_ends_as_failed(cluster: Cluster, archive: Archive, scope: Scope) -> None:
+    lethal = f"kill_parent:{name_of(archive, '1.jpg')}"
+    for _ in range(2):
+        cluster.start_worker(worker_settings(archive, lethal))
+    alone = query(archive.database, "select id from core.media_assets where source_url like %s", "%/1.jpg")
+    tally = render_photos(on(cluster.address, archive), Scope(photo_ids=(alone[0]["id"],)), "run-1")
+    assert dict(tally.ended) == {"decode_crash": 1}
+    assert ledger_of(archive, "1.jpg") == {"original": "complete", "base": "decode_crash", "crop": "decode_crash"}
+    (failed,) = query(
+        archive.database,
+        "select detail, next_attempt_at is not null as is_tried_again from core.variant_generations"
+        " where kind = 'base' and state = 'failed'",
+    )
+    assert failed == {"detail": "2 Dask workers died with this photo in hand", "is_tried_again": True}
+
+
+def refused(archive: Archive, scope: Scope, message: str) -> None:
+    """The run fails by name, and leaves its photos to whoever comes next."""
+    with pytest.raises(SetupError, match=message):
+        render_photos(archive, scope, "run-1")
+    assert value(archive.database, HELD) == 0
+    assert value(archive.database, PENDING) == 2 * len(FILES)
+
+
+def test_a_worker_with_another_store_refuses(cluster: Cluster, archive: Archive, scope: Scope, tmp_path: Path) -> None:
+    cluster.start_worker(worker_settings(archive) | {"TRR_MEDIA_STORE": f"file:{tmp_path / 'other'}"})
+    refused(
+        on(cluster.address, archive), scope, f"a Dask worker has TRR_MEDIA_STORE file:{tmp_path / 'other'}, the run"
+    )
+
+
+def test_a_cluster_without_workers_is_waited_for_and_then_refused(
+    cluster: Cluster, archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendering, "ClusterSite", partial(ClusterSite, workerless_seconds=1))
+    refused(on(cluster.address, archive), scope, f"TRR_DASK_ADDRESS {cluster.address}: no worker for 1 s")
+
+
+def test_a_scheduler_that_goes_away_fails_the_run(
+    archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendering, "ClusterSite", partial(ClusterSite, connect_seconds=1))
+    with running_scheduler() as own, ThreadPoolExecutor(1) as thread:
+        running = thread.submit(refused, on(own.address, archive), scope, "the scheduler went away")
+        wait_for(lambda: running.done() or value(archive.database, HELD))
+        own.scheduler.kill()
+        running.result()
+
+
+def _nothing(_: socket.socket) -> None:
+    """Nobody listens: the connection is refused."""
+
+
+def _silence(listener: socket.socket) -> None:
+    """Somebody listens and never says a word."""
+    listener.listen()
+
+
+@pytest.mark.parametrize("behaviour", [_nothing, _silence])
+def test_an_address_that_does_not_answer_is_refused_by_name(behaviour: Callable[[socket.socket], None]) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        behaviour(listener)
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(SetupError, match=f"TRR_DASK_ADDRESS: no Dask scheduler answers at {address} within 0.5 s"):
+            ClusterSite(address, "file:somewhere", connect_seconds=0.5)

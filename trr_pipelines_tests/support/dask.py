@@ -1,0 +1,101 @@
+"""A Dask cluster of real processes on loopback: a scheduler, and workers that tests start, kill and count."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from distributed import Client
+
+from trr_pipelines.local.processes import free_port
+
+SECONDS = 180
+_QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical", "DASK_DISTRIBUTED__DIAGNOSTICS__NVML": "false"}
+
+
+@dataclass
+class Cluster:
+    """A scheduler, and the workers that were started for it."""
+
+    address: str
+    scheduler: subprocess.Popen[bytes]
+    scratch: str
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start_worker(self, environment: Mapping[str, str], *, threads: int = 1) -> subprocess.Popen[bytes]:
+        """A worker without a nanny, which would start it again; `environment` beside what any needs."""
+        arguments = ("--nthreads", f"{threads}", "--no-nanny", "--no-dashboard", "--local-directory", self.scratch)
+        worker = _start("worker", self.address, *arguments, **environment)
+        self.workers.append(worker)
+        return worker
+
+    def wait_for_workers(self, count: int) -> None:
+        """Until so many are there."""
+        with Client(self.address, set_as_default=False) as client:
+            wait_for(lambda: len(client.nthreads()) == count)
+
+    def stop_workers(self) -> None:
+        """Kill them all, and wait until the scheduler knows."""
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+        self.workers.clear()
+        if self.scheduler.poll() is None:
+            self.wait_for_workers(0)
+
+
+@contextmanager
+def running_scheduler(allowed_failures: int = 1) -> Iterator[Cluster]:
+    """A scheduler for the length of the block, and the end of all that was started for it.
+
+    A task is given up when more workers than `allowed_failures` died of it: with Dask's own 3, a photo that kills its
+    workers would cost a test four of them.
+    """
+    address = f"tcp://127.0.0.1:{free_port()}"
+    allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": f"{allowed_failures}"}
+    scheduler = _start("scheduler", "--host", address, "--no-dashboard", **allowed)
+    scratch = tempfile.mkdtemp(prefix="trr-dask-")
+    cluster = Cluster(address, scheduler, scratch)
+    try:
+        wait_for(lambda: scheduler.poll() is not None or _listens(address))
+        yield cluster
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+        cluster.stop_workers()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Until it holds; fails after three minutes."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _start(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TRR_", "DASK_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "dask", *arguments],
+        env=inherited | _QUIET | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
