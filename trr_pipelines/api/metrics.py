@@ -145,7 +145,7 @@ def _open_work(known: Known) -> Iterator[Metric]:
     for row in known.failures:
         failed.add_metric([row["source"], row["reason"]], row["photos"])
     yield failed
-    yield _gauge("lag_seconds", "Age of the oldest photo that waits for anything", known.lag_seconds)
+    yield _gauge("lag_seconds", "For how long the oldest live work waits", known.lag_seconds)
 
 
 def _backfills(active: Sequence[Progress]) -> Iterator[Metric]:

@@ -30,14 +30,6 @@ MAX_ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
-class Lag:
-    """Age in seconds of the oldest live work, and the photos that have any."""
-
-    seconds: float
-    photos: int
-
-
-@dataclass(frozen=True)
 class OpenAlert:
     """A condition that holds since `opened_at`; `seen_at` is when somebody last found that it does."""
 
@@ -61,11 +53,6 @@ class Told:
     resolved_at: datetime | None
     told: Literal["open"] | None
     attempts: int
-
-
-def live_lag(conn: Connection) -> Lag:
-    """How long the oldest live work waits; costs what is open, not what exists."""
-    return Lag(**_queries.live_lag(conn))
 
 
 def parked_lately(conn: Connection, hours: int) -> dict[str, int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -46,10 +47,22 @@ def generations(conn: Connection) -> dict[str, dict[str, int]]:
     }
 
 
+@dataclass(frozen=True)
+class Lag:
+    """For how many seconds the oldest live work waits, and the photos that have any."""
+
+    seconds: float
+    photos: int
+
+
+def live_lag(conn: Connection) -> Lag:
+    """How long live work waits; costs what is open, not what exists. Backfills are nobody's to wait for."""
+    return Lag(**_queries.live_lag(conn))
+
+
 def lag_seconds(conn: Connection) -> float:
-    """Age in seconds of the oldest photo that waits for anything."""
-    seconds: float = _queries.lag_seconds(conn)
-    return round(seconds, 1)
+    """For how many seconds the oldest live work waits, in tenths."""
+    return round(live_lag(conn).seconds, 1)
 
 
 def crop_churn(conn: Connection) -> dict[str, float]:

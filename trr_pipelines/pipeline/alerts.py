@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from trr_pipelines.catalogue import alerts
+from trr_pipelines.catalogue import alerts, reports
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.settings import Settings
@@ -160,7 +160,7 @@ def _settle(conn: Connection, found: Sequence[Condition | None], kinds: Sequence
 
 
 def _lag(conn: Connection, settings: Settings) -> Condition | None:
-    lag, limit = alerts.live_lag(conn), settings.alert_lag_seconds
+    lag, limit = reports.live_lag(conn), settings.alert_lag_seconds
     if not limit or lag.seconds <= limit:
         return None
     figures = {"seconds": round(lag.seconds), "limit_seconds": limit, "photos": lag.photos}

@@ -28,7 +28,7 @@ FIGURES = (
     Figure("failed_photos", "kind", "Photos of which this kind of work failed", is_live=True),
     Figure("failures", "reason", "Failed photos by the reason of the earliest step that failed", is_live=True),
     Figure("failure_ratio", "source", "Failed photos of a source, of all its photos (0 to 1)"),
-    Figure("lag_seconds", "", "Age of the oldest photo that waits for anything", is_live=True),
+    Figure("lag_seconds", "", "For how long the oldest live work waits", is_live=True),
     Figure("stored_bytes", "kind", "Bytes in the store: originals, derivatives, retired (waiting for removal)"),
     Figure("delivered_pictures", "weighting", "Pictures in galleries: views of 30 days, or links where nobody looked"),
     Figure("delivered_p50_bytes", "key", "Median bytes of delivered pictures, by rendition key"),

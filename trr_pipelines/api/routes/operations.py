@@ -72,7 +72,7 @@ class Alert(BaseModel):
 
 
 class Operations(BaseModel):
-    """The archive's operation in figures; `lag_seconds` is the age of the oldest photo that waits.
+    """The archive's operation in figures; `lag_seconds` says for how long the oldest live work waits.
 
     `alerts_looked_seconds` is how long ago Dagster's sensor looked for alerts; null where it never has.
     """
