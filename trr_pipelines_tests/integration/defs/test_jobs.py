@@ -88,7 +88,7 @@ def test_its_materialisations_carry_the_recipe_and_their_checks(
     assert record.asset_materialization is not None
     assert record.asset_materialization.tags is not None
     assert record.asset_materialization.tags["dagster/code_version"] == CROP.fingerprint
-    (check,) = [key for key in defs.resolve_asset_graph().asset_check_keys if key.name == "active_crops_are_rendered"]
+    check = AssetCheckKey(AssetKey("crop_variants"), "active_crops_are_rendered")
     (found,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=5)
     assert found.event is not None
     evaluation = found.event.dagster_event.asset_check_evaluation_data  # type: ignore[union-attr]
