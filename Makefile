@@ -6,7 +6,10 @@ BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
-.PHONY: help setup demo up test check lint bench clean
+# Where this is set, as in many container images, each of some hundred processes would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo up test check lint lint-types lint-rest bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,9 +34,14 @@ test: setup ## All tests, with everything they need
 	@$(PYTEST)
 
 lint: setup ## Format, lint, types, import layers, definitions
+	@$(MAKE) --no-print-directory -j 2 lint-types lint-rest
+
+lint-types: # takes as long as the rest
+	$(BIN)/mypy
+
+lint-rest:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/dg check defs
 

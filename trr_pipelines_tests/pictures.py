@@ -9,6 +9,7 @@ import math
 import struct
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -18,11 +19,16 @@ from PIL import Image, ImageCms
 
 def photo(width: int, height: int, *, seed: int = 0) -> Image.Image:
     """An RGB picture with the soft shapes and fine grain of a photograph, the same for the same arguments."""
+    return Image.fromarray(_samples(width, height, seed))
+
+
+@lru_cache(maxsize=4)  # drawing takes 0.15 s a megapixel, and cases of one test draw the same picture
+def _samples(width: int, height: int, seed: int) -> Any:
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (max(2, height // 40), max(2, width // 40), 3), dtype=np.uint8)
     soft = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
     grain = random.normal(0, 6, (height, width, 3))
-    return Image.fromarray(np.clip(np.asarray(soft) + grain, 0, 255).astype(np.uint8))
+    return np.clip(np.asarray(soft) + grain, 0, 255).astype(np.uint8)
 
 
 def saved(image: Image.Image, image_format: str, **options: Any) -> bytes:
@@ -42,6 +48,7 @@ def opened_profile(profile: bytes) -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(BytesIO(profile))
 
 
+@lru_cache(maxsize=64)  # 10 ms for the default, which most tests take
 def jpeg(width: int = 400, height: int = 300, *, seed: int = 0) -> bytes:
     return saved(photo(width, height, seed=seed), "JPEG", quality=90)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from trr_pipelines.local.processes import free_port
+from trr_pipelines_tests.support import chromium
 
 PATIENCE_SECONDS = 120
 # Without these, Chromium asks hosts of its maker for updates; the tests must reach nothing but loopback.
@@ -100,10 +100,10 @@ def _processes_of(home: Path) -> list[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium without a window, one for all tests of this worker: Playwright bears no second start."""
-    executable = shutil.which("chromium")
+    executable = chromium.found()
     if executable is None:
         assert not os.environ.get("CI"), "CI must have a browser"
-        pytest.skip("no chromium here; as root: apt-get install chromium")
+        pytest.skip(f"no chromium here; as root: {chromium.HOW}")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=executable, args=QUIET)
         yield opened

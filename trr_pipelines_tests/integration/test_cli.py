@@ -115,13 +115,13 @@ def test_bad_rows_are_told_by_line_and_everything_else_is_done(trr: Trr, photos:
 
 def test_a_photo_over_a_limit_fails_alone_with_limit_and_value(trr: Trr, photos: Path) -> None:
     (photos / "wide.png").write_bytes(pictures.png_of_zeros(31_000, 10))
-    trr("import", photos, "--source", "deadline")
+    trr.here("import", photos, "--source", "deadline")
     result = trr("run")
     assert result.code == 0
     assert result.err.count("\n") == 1
     assert "wide.png): side_too_long" in result.err
     assert "31000 × 10 pixels, the limit is 30,000" in result.err
-    status = trr("status", "--json").json
+    status = trr.here("status", "--json").json
     assert (status["assets"]["mirrored"], status["failed_by_reason"]) == (2, {"side_too_long": 1})
 
 
@@ -139,7 +139,7 @@ def test_a_photo_over_a_limit_fails_alone_with_limit_and_value(trr: Trr, photos:
 )
 def test_a_manifest_that_cannot_be_used_is_one_line(trr: Trr, name: str, text: str, parts: tuple[str, ...]) -> None:
     (trr.folder / name).write_bytes(os.fsencode(text))
-    one_line(trr("import", name, "--source", "deadline"), *parts)
+    one_line(trr.here("import", name, "--source", "deadline"), *parts)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_manifest_that_cannot_be_used_is_one_line(trr: Trr, name: str, text: s
     ],
 )
 def test_a_wrong_argument_is_one_line(trr: Trr, arguments: tuple[str, ...], parts: tuple[str, ...]) -> None:
-    result = trr(*arguments)
+    result = trr.here(*arguments)
     assert result.code == 1
     assert result.err.splitlines()[-1].startswith("trr: ")
     for part in parts:
@@ -168,7 +168,7 @@ def test_a_wrong_argument_is_one_line(trr: Trr, arguments: tuple[str, ...], part
     "arguments", [("import",), ("nonsense",), ("run", "--nonsense"), ("import", "x", "--season", "two")]
 )
 def test_wrong_usage_ends_with_2(trr: Trr, arguments: tuple[str, ...]) -> None:
-    result = trr(*arguments)
+    result = trr.here(*arguments)
     assert (result.code, result.out) == (2, "")
     assert "Error" in result.err
 
@@ -187,7 +187,7 @@ def test_wrong_usage_ends_with_2(trr: Trr, arguments: tuple[str, ...]) -> None:
 )
 def test_a_wrong_setting_is_one_line_without_secrets(trr: Trr, name: str, value: str, part: str) -> None:
     trr.environment[name] = value
-    result = trr("status")
+    result = trr.here("status")
     one_line(result, part)
     assert "hunter2" not in result.err
 
@@ -196,10 +196,10 @@ def test_a_database_without_our_schema_is_refused_with_the_command_that_mends_it
     trr: Trr, empty_database_url: str
 ) -> None:
     trr.environment["TRR_DATABASE_URL"] = empty_database_url
-    one_line(trr("status"), "holds no TRR schema; run: trr db upgrade")
+    one_line(trr.here("status"), "holds no TRR schema; run: trr db upgrade")
     upgraded = trr("db", "upgrade", "--json").json
     assert upgraded["catalogue"] == {"before": None, "after": schema.known_revisions()[-1]}
-    assert trr("status").code == 0
+    assert trr.here("status").code == 0
 
 
 def test_a_database_that_is_somebody_elses_is_refused(trr: Trr, empty_database_url: str) -> None:
@@ -207,7 +207,7 @@ def test_a_database_that_is_somebody_elses_is_refused(trr: Trr, empty_database_u
         conn.execute("create schema core")
     trr.environment["TRR_DATABASE_URL"] = empty_database_url
     for command in (("status",), ("db", "upgrade")):
-        one_line(trr(*command), 'holds a schema "core" that is not ours', "TRR_DATABASE_URL")
+        one_line(trr.here(*command), 'holds a schema "core" that is not ours', "TRR_DATABASE_URL")
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_without_dagster_yaml_a_run_is_refused_by_name(trr: Trr, photos: Path) -
     installed = trr.folder / "installed"  # the package alone, as a wheel has it
     package = Path(schema.__file__).parents[1]
     shutil.copytree(package, installed / "trr_pipelines", ignore=shutil.ignore_patterns("__pycache__"))
-    trr("import", photos, "--source", "deadline")
+    trr.here("import", photos, "--source", "deadline")
     trr.environment |= {"PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
     one_line(trr("run"), f"{installed / 'dagster.yaml'} is missing: run this from a checkout")
 
@@ -252,22 +252,22 @@ def test_a_full_disk_fails_the_photos_that_no_longer_fit_and_loses_none(trr: Trr
     media = trr.folder / "media"
     media.mkdir()
     trr.environment["TRR_MEDIA_STORE"] = f"file:{media}"
-    trr("import", photos, "--source", "deadline")
+    trr.here("import", photos, "--source", "deadline")
     kept = trr.folder / "kept"
     script = f'mount -t tmpfs -o size=2m none {media} && "$@"; code=$?; cp -a {media} {kept}; exit $code'
     result = trr("run", "--json", wrapper=("unshare", "-m", "sh", "-c", script, "sh"))
     assert result.code == 0, result
-    reasons = trr("status", "--json").json["failed_by_reason"]
+    reasons = trr.here("status", "--json").json["failed_by_reason"]
     assert set(reasons) == {"disk_full"}
     assert not list(kept.glob(".incoming/*"))
     shutil.copytree(kept, media, dirs_exist_ok=True)
-    assert trr("reconcile", "--json").json["rows_without_objects"] == 0
+    assert trr.here("reconcile", "--json").json["rows_without_objects"] == 0
     with psycopg.connect(trr.environment["TRR_DATABASE_URL"]) as conn:
         conn.execute("update core.variant_generations set next_attempt_at = now() where state = 'failed'")
     batch = trr("run", "--json", "--batch", *batches(trr)).json
     assert batch[0]["succeeded"]
-    assert trr("status", "--json").json["assets"] == {"pending": 0, "mirrored": 14, "failed": 0}
-    assert trr("reconcile").code == 0
+    assert trr.here("status", "--json").json["assets"] == {"pending": 0, "mirrored": 14, "failed": 0}
+    assert trr.here("reconcile").code == 0
 
 
 def batches(trr: Trr) -> list[str]:

@@ -1,14 +1,24 @@
-"""`trr` as a user runs it: a process of its own, and what it said."""
+"""`trr` as a user runs it, a process of its own or in this one, and what it said."""
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from trr_pipelines.cli import main
 
 SECONDS = 120
 
@@ -26,6 +36,66 @@ class Result:
         return json.loads(self.out)
 
 
+def run_process(
+    arguments: tuple[str | Path, ...], environment: Mapping[str, str], folder: Path, wrapper: tuple[str, ...] = ()
+) -> Result:
+    """Run `trr` as a process of its own, by way of `wrapper` if one is given."""
+    ended = subprocess.run(
+        [*wrapper, sys.executable, "-m", "trr_pipelines", *map(str, arguments)],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        errors="backslashreplace",
+        timeout=SECONDS,
+    )
+    assert "Traceback" not in ended.stderr + ended.stdout
+    return Result(ended.returncode, ended.stdout, ended.stderr)
+
+
+def run_here(arguments: tuple[str | Path, ...], environment: Mapping[str, str], folder: Path) -> Result:
+    """Run `trr` in this process, which spares a start of 0.6 s.
+
+    For what is refused before any work is done, and for commands that are no more than a query or an update.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    code: object = None
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        _signals_kept(),
+        warnings.catch_warnings(),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        for name in os.environ.keys() - environment.keys():
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["trr", *map(str, arguments)])
+        # The command sets logging up as if nobody had yet, and its lines belong to what it says.
+        patch.setattr(logging.root, "handlers", [])
+        patch.setattr(logging.root, "level", logging.root.level)
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+    assert "Traceback" not in err.getvalue() + out.getvalue()
+    assert isinstance(code, int)
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Some commands decide what signals do to their process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class Trr:
     """Runs `trr` in a folder with an environment of its own."""
 
@@ -37,18 +107,11 @@ class Trr:
             "TRR_HOME": str(folder / "home"),
         } | environment
 
+    def here(self, *arguments: str | Path) -> Result:
+        return run_here(arguments, self.environment, self.folder)
+
     def __call__(self, *arguments: str | Path, wrapper: tuple[str, ...] = ()) -> Result:
-        ended = subprocess.run(
-            [*wrapper, sys.executable, "-m", "trr_pipelines", *map(str, arguments)],
-            env=self.environment,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            errors="backslashreplace",
-            timeout=SECONDS,
-        )
-        assert "Traceback" not in ended.stderr + ended.stdout
-        return Result(ended.returncode, ended.stdout, ended.stderr)
+        return run_process(arguments, self.environment, self.folder, wrapper)
 
 
 def one_line(result: Result, *parts: str) -> None:

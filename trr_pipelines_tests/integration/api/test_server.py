@@ -20,6 +20,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from trr_pipelines.api.__main__ import main
 from trr_pipelines.api.watch import watching
 from trr_pipelines.catalogue import schema
 from trr_pipelines.catalogue.database import Database
@@ -138,18 +139,19 @@ def test_with_a_token_metrics_need_it(environment: str, tmp_path: Path) -> None:
     ],
 )
 def test_it_refuses_to_start_in_one_line_that_names_what_is_wrong(
-    environment: str, changes: dict[str, str], told: str
+    environment: str,
+    changes: dict[str, str],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "trr_pipelines.api", "--port", str(free_port())],
-        env={**os.environ, **changes},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode == 2
-    (line,) = ended.stderr.splitlines()
+    """In this process; the next test starts one of its own."""
+    monkeypatch.setattr(sys, "argv", ["trr_pipelines.api", "--port", str(free_port())])
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
     assert told in line
     assert not any(secret in line for secret in backends.ENVIRONMENT.values())
 
@@ -164,6 +166,7 @@ def test_it_refuses_to_start_on_a_database_without_our_schema(environment: str, 
         check=False,
     )
     assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
     assert "run: trr db upgrade" in ended.stderr
 
 

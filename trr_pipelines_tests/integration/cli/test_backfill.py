@@ -22,7 +22,7 @@ def trr(tmp_path: Path, database_url: str, empty_database_url: str) -> Trr:
 def batch(trr: Trr, tmp_path: Path) -> str:
     """Two photos of an archive that wait for a backfill."""
     folder = write_files(tmp_path / "photos", {f"{n}.jpg": pictures.jpeg(300, 200, seed=n) for n in range(2)})
-    (key,) = trr("import", folder, "--source", "deadline", "--backfill", "--json").json["batches"]
+    (key,) = trr.here("import", folder, "--source", "deadline", "--backfill", "--json").json["batches"]
     return str(key)
 
 
@@ -31,21 +31,21 @@ def test_a_backfill_goes_from_its_plan_to_its_end(trr: Trr, batch: str) -> None:
     plan = trr("backfill", "plan", "--order", "hot", "--json").json
     assert plan["batches"] == [{"batch": batch, "photos": 2, "backfill": None}]
     assert (plan["order"], plan["photos"], plan["is_measured"]) == ("hot", 2, False)
-    assert "assumed, nothing measured yet" in trr("backfill", "plan").out
+    assert "assumed, nothing measured yet" in trr.here("backfill", "plan").out
 
     number = trr("backfill", "start", "--json").json["backfill"]
-    assert [trr("backfill", step, "--json").json["state"] for step in ("pause", "resume")] == ["paused", "running"]
-    assert "nobody feeds it: trr up does" in " ".join(trr("backfill", "status").out.split())
+    assert [trr.here("backfill", step, "--json").json["state"] for step in ("pause", "resume")] == ["paused", "running"]
+    assert "nobody feeds it: trr up does" in " ".join(trr.here("backfill", "status").out.split())
     (ran,) = trr("run", "--batch", batch, "--json").json
     assert (ran["succeeded"], ran["photos"]) == (True, 2)
-    status = trr("backfill", "status", str(number), "--json").json
+    status = trr.here("backfill", "status", str(number), "--json").json
     assert (status["state"], status["photos"], status["done"], status["left"]) == ("running", 2, 2, 0)
     assert trr("backfill", "cancel").out == f"backfill {number}: cancelled\n"
-    assert trr("backfill", "cancel", str(number)).out == f"backfill {number}: cancelled already\n"
+    assert trr.here("backfill", "cancel", str(number)).out == f"backfill {number}: cancelled already\n"
     watched = trr("backfill", "status", "--watch")
     assert (watched.code, "cancelled" in watched.out) == (0, True)
-    assert trr("backfill", "start", "--json").json["backfill"] is None
-    assert "nothing to do" in trr("backfill", "start").out
+    assert trr.here("backfill", "start", "--json").json["backfill"] is None
+    assert "nothing to do" in trr.here("backfill", "start").out
 
 
 def test_a_recipe_that_nothing_was_rendered_with_before_has_no_difference(trr: Trr, batch: str) -> None:
@@ -57,18 +57,18 @@ def test_a_recipe_that_nothing_was_rendered_with_before_has_no_difference(trr: T
         ("crop", 2, True),
     ]
     assert diff["rerender"]["photos"] == 0
-    assert "to render anew: 0 photos" in trr("recipe", "diff").out
+    assert "to render anew: 0 photos" in trr.here("recipe", "diff").out
 
 
 def test_what_cannot_be_backfilled_is_one_line(trr: Trr) -> None:
-    one_line(trr("backfill", "plan"), "the catalogue holds no photos", "trr import")
-    one_line(trr("backfill", "status"), "no backfill was started yet")
+    one_line(trr.here("backfill", "plan"), "the catalogue holds no photos", "trr import")
+    one_line(trr.here("backfill", "status"), "no backfill was started yet")
 
 
 def test_wrong_arguments_of_a_backfill_are_one_line(trr: Trr, batch: str) -> None:
-    one_line(trr("backfill", "plan", "--source", "brava"), "'brava'", "deadline")
-    one_line(trr("backfill", "start", "--order", "random"), "recency, hot, source", "'random'")
-    one_line(trr("backfill", "start", "--galleries", "-1"), "0 or more, not -1")
-    one_line(trr("backfill", "pause", "7"), "no backfill 7")
-    number = trr("backfill", "start", "--json").json["backfill"]
-    one_line(trr("backfill", "start"), f"backfill {number} has 1 of these 1 batches already", batch)
+    one_line(trr.here("backfill", "plan", "--source", "brava"), "'brava'", "deadline")
+    one_line(trr.here("backfill", "start", "--order", "random"), "recency, hot, source", "'random'")
+    one_line(trr.here("backfill", "start", "--galleries", "-1"), "0 or more, not -1")
+    one_line(trr.here("backfill", "pause", "7"), "no backfill 7")
+    number = trr.here("backfill", "start", "--json").json["backfill"]
+    one_line(trr.here("backfill", "start"), f"backfill {number} has 1 of these 1 batches already", batch)

@@ -1,11 +1,8 @@
-"""`trr facebank` as a user of Screenalytics runs it: a process with three settings, a backend over HTTP."""
+"""`trr facebank` as a user of Screenalytics runs it: with three settings, and a backend over HTTP."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +16,10 @@ from trr_pipelines.catalogue.database import Database
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.screenalytics.bank import FaceBank, put_cast
 from trr_pipelines_tests.support import backends
+from trr_pipelines_tests.support.commands import Result, run_here, run_process
 from trr_pipelines_tests.support.face_banks import add_person, add_photos, bank_query, bank_rows
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Result]
 
 
 @pytest.fixture
@@ -34,31 +32,30 @@ def backend(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx
 
 @pytest.fixture
 def facebank(backend: httpx.Client, bank: FaceBank, tmp_path: Path) -> Run:
-    """Runs `trr facebank …` with nothing but what Screenalytics needs, in a folder of its own."""
+    """Runs `trr facebank …` with nothing but what Screenalytics needs, in a folder of its own.
+
+    A process of its own, or `here=True`.
+    """
     folder = tmp_path / "screenalytics"
     folder.mkdir()
 
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, here: bool = False, **environment: str) -> Result:
         settings = {
             "TRR_API_URL": str(backend.base_url),
             "SCREENALYTICS_SERVICE_TOKEN": backends.SCREENALYTICS_TOKEN,
             "SCREENALYTICS_DB_URL": bank.url.get_secret_value(),
         } | environment
-        ended = subprocess.run(
-            [sys.executable, "-m", "trr_pipelines", "facebank", *arguments],
-            env={"PATH": os.environ["PATH"], "HOME": str(folder)} | {k: v for k, v in settings.items() if v},
-            cwd=folder, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-        assert "Traceback" not in ended.stderr
+        given = {"PATH": os.environ["PATH"], "HOME": str(folder)} | {k: v for k, v in settings.items() if v}
+        ended = (run_here if here else run_process)(("facebank", *arguments), given, folder)
         assert list(folder.iterdir()) == []  # no embedded default was started, no secrets were made
         return ended
 
     return run
 
 
-def answer(ended: subprocess.CompletedProcess[str], code: int = 0) -> Any:
-    assert ended.returncode == code, ended
-    return json.loads(ended.stdout)
+def answer(ended: Result, code: int = 0) -> Any:
+    assert ended.code == code, ended
+    return ended.json
 
 
 def test_a_person_is_synced_with_three_settings_and_again_without_a_change(
@@ -70,7 +67,7 @@ def test_a_person_is_synced_with_three_settings_and_again_without_a_change(
     (report,) = first["people"]
     assert (report["outcome"], report["inserted"], first["failed"]) == ("seeded", 1, [])
     assert report["calls"] == [{"seed_only": True, "page": 0, "status": 200}]
-    again = answer(facebank("sync", "--person", str(person), "--look-at", "0", "--json"))
+    again = answer(facebank("sync", "--person", str(person), "--look-at", "0", "--json", here=True))
     assert (again["inserted"], again["updated"], again["unchanged"]) == (0, 0, 1)
 
 
@@ -83,7 +80,7 @@ def test_a_show_is_its_cast_and_one_who_fails_stops_nobody(facebank: Run, bank: 
         bank,
         [{"id": one, "full_name": f"{one}", "shows": ["the-valley"]} for one in [*people, stranger]],
     )
-    ended = facebank("sync", "--show", "the-valley", "--look-at", "0", "--json", DB_URL="")
+    ended = facebank("sync", "--show", "the-valley", "--look-at", "0", "--json", here=True, DB_URL="")
     report = answer(ended, 1)
     assert {UUID(one["person_id"]): one["outcome"] for one in report["people"]} == {
         people[0]: "seeded",
@@ -104,30 +101,30 @@ def test_a_show_is_its_cast_and_one_who_fails_stops_nobody(facebank: Run, bank: 
     ],
 )
 def test_what_is_missing_or_wrong_is_one_line(facebank: Run, environment: dict[str, str], part: str) -> None:
-    ended = facebank("sync", "--person", str(uuid4()), **environment)
-    assert ended.returncode == 1
-    assert part in ended.stderr
-    assert ended.stderr.count("\n") == 1
-    assert "hunter2" not in ended.stderr
+    ended = facebank("sync", "--person", str(uuid4()), here=True, **environment)
+    assert ended.code == 1
+    assert part in ended.err
+    assert ended.err.count("\n") == 1
+    assert "hunter2" not in ended.err
 
 
 def test_a_missing_relation_is_one_line_with_the_command_that_mends_it(facebank: Run, bank: FaceBank) -> None:
     bank_query(bank, "drop table person cascade")
     ended = facebank("sync", "--show", "the-valley")
-    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
-    assert 'has no relation "person"; run: trr db upgrade' in ended.stderr
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert 'has no relation "person"; run: trr db upgrade' in ended.err
 
 
 def test_a_show_that_nobody_told_of_is_refused_by_name(facebank: Run) -> None:
-    ended = facebank("sync", "--show", "no-such-show")
-    assert ended.returncode == 1
-    assert "knows no cast of the show 'no-such-show'" in ended.stderr
+    ended = facebank("sync", "--show", "no-such-show", here=True)
+    assert ended.code == 1
+    assert "knows no cast of the show 'no-such-show'" in ended.err
 
 
 @pytest.mark.parametrize("arguments", [(), ("--show", "a", "--person", str(uuid4())), ("--person", "somebody")])
 def test_wrong_usage_is_one_line(facebank: Run, arguments: tuple[str, ...]) -> None:
-    ended = facebank("sync", *arguments)
-    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    ended = facebank("sync", *arguments, here=True)
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
 
 
 def test_the_general_name_of_the_database_works_as_well(facebank: Run, bank: FaceBank, database: Database) -> None:
@@ -140,10 +137,10 @@ def test_reviews_are_kept_and_an_exclusion_is_durable(facebank: Run, bank: FaceB
     person = add_person(database)
     kept, wrong = add_photos(database, person, 2, seeds=2)
     sync = ("sync", "--person", str(person), "--look-at", "0", "--json")
-    facebank(*sync)
-    assert facebank("review", str(person), str(kept.media_asset_id), "--approve").returncode == 0
-    assert facebank("review", str(person), str(wrong.media_asset_id), "--not-this-person").returncode == 0
-    assert answer(facebank(*sync))["people"][0]["skipped"] == {"excluded": 1}
+    facebank(*sync, here=True)
+    assert facebank("review", str(person), str(kept.media_asset_id), "--approve").code == 0
+    assert facebank("review", str(person), str(wrong.media_asset_id), "--not-this-person").code == 0
+    assert answer(facebank(*sync, here=True))["people"][0]["skipped"] == {"excluded": 1}
     assert {link: row["approved"] for link, row in bank_rows(bank).items()} == {kept.link_id: True}
 
 
@@ -153,7 +150,7 @@ def test_where_the_catalogue_is_casts_are_told_and_takedowns_followed(
     person = add_person(database)
     photo = add_photos(database, person, 1, seeds=1)[0]
     with_catalogue = backends.environment(archive)
-    facebank("sync", "--person", str(person), "--look-at", "0")
+    facebank("sync", "--person", str(person), "--look-at", "0", here=True)
     database.run(lambda conn: conn.execute("delete from core.media_assets where id = %s", [photo.media_asset_id]))
     assert answer(facebank("forget", "--json", **with_catalogue)) == {"photos_gone": 1, "rows_removed": 1}
     assert answer(facebank("cast", "--json", **with_catalogue)) == {"people": 0, "changed": 0}

@@ -19,7 +19,7 @@ def trr(tmp_path: Path, database_url: str, empty_database_url: str) -> Trr:
 
 def test_what_is_asked_for_is_priced_and_then_done_by_the_next_run(trr: Trr, tmp_path: Path) -> None:
     folder = write_files(tmp_path / "photos", {"a.jpg": pictures.jpeg(), "cut.jpg": pictures.jpeg(seed=1)[:4000]})
-    (batch,) = trr("import", folder, "--source", "deadline", "--json").json["batches"]
+    (batch,) = trr.here("import", folder, "--source", "deadline", "--json").json["batches"]
     trr("run", "--batch", batch)
     price = trr("reprocess", "--source", "deadline", "--dry-run", "--json").json
     assert (price["dry_run"], price["photos"], price["bytes_to_read"]) == (True, 2, len(pictures.jpeg()) + 4000)
@@ -36,9 +36,11 @@ def test_what_is_asked_for_is_priced_and_then_done_by_the_next_run(trr: Trr, tmp
 
 
 def test_what_makes_no_sense_is_one_line(trr: Trr) -> None:
-    one_line(trr("reprocess"), "at least one of state, reason, source and show")
-    one_line(trr("reprocess", "--reason", "bad_luck"), "unknown reason 'bad_luck'", "truncated")
-    one_line(trr("reprocess", "nothing"), "'nothing'")
-    one_line(trr("reprocess", "--report", "7"), "no reprocess request 7")
-    one_line(trr("reprocess", "--report", "7", "--source", "x"), "--report goes with neither")
-    one_line(trr("reprocess", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "--dry-run"), "neither a filter nor --dry-run")
+    one_line(trr.here("reprocess"), "at least one of state, reason, source and show")
+    one_line(trr.here("reprocess", "--reason", "bad_luck"), "unknown reason 'bad_luck'", "truncated")
+    one_line(trr.here("reprocess", "nothing"), "'nothing'")
+    one_line(trr.here("reprocess", "--report", "7"), "no reprocess request 7")
+    one_line(trr.here("reprocess", "--report", "7", "--source", "x"), "--report goes with neither")
+    one_line(
+        trr.here("reprocess", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "--dry-run"), "neither a filter nor --dry-run"
+    )

@@ -19,19 +19,19 @@ def trr(tmp_path: Path, database_url: str, empty_database_url: str) -> Trr:
 
 def test_photos_of_a_person_go_for_good(trr: Trr, tmp_path: Path) -> None:
     folder = write_files(tmp_path / "photos", {f"{n}.jpg": pictures.jpeg(seed=n) for n in range(2)})
-    trr("import", folder, "--source", "deadline", "--person", "Person One")
+    trr.here("import", folder, "--source", "deadline", "--person", "Person One")
     trr("run")
     planned = trr("takedown", "person-one", "--dry-run", "--json").json
     assert (planned["dry_run"], len(planned["photo_ids"]), len(planned["purge_urls"])) == (True, 2, planned["objects"])
-    assert "would be gone" in trr("takedown", planned["photo_ids"][0], "--dry-run").out
+    assert "would be gone" in trr.here("takedown", planned["photo_ids"][0], "--dry-run").out
     done = trr("takedown", "person-one", "--json").json
     assert {**done, "dry_run": True} == planned
-    assert trr("status", "--json").json["assets"] == {"pending": 0, "mirrored": 0, "failed": 0}
-    assert trr("reconcile", "--json").json["objects_checked"] == 0
-    again = trr("import", folder, "--source", "deadline", "--json")
+    assert trr.here("status", "--json").json["assets"] == {"pending": 0, "mirrored": 0, "failed": 0}
+    assert trr.here("reconcile", "--json").json["objects_checked"] == 0
+    again = trr.here("import", folder, "--source", "deadline", "--json")
     assert (again.code, again.json["created"], len(again.json["rejected"])) == (1, 0, 2)
 
 
 def test_a_person_or_photo_that_is_not_there_is_one_line(trr: Trr) -> None:
-    one_line(trr("takedown", "nobody"), "no person nobody")
-    one_line(trr("takedown", "7c9e6679-7425-40de-944b-e07fc1f90ae7"), "no photo 7c9e6679")
+    one_line(trr.here("takedown", "nobody"), "no person nobody")
+    one_line(trr.here("takedown", "7c9e6679-7425-40de-944b-e07fc1f90ae7"), "no photo 7c9e6679")

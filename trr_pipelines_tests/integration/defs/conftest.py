@@ -43,9 +43,7 @@ def defs(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> Iterator[Definiti
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
-    """Dagster's storage, as files of the test's own."""
-    home = tmp_path / "dagster"
-    home.mkdir()
-    with DagsterInstance.local_temp(str(home)) as one:
+def instance() -> Iterator[DagsterInstance]:
+    """Dagster's storage, in memory: making its tables in files takes 0.37 s a test, here 0.05."""
+    with DagsterInstance.ephemeral() as one:
         yield one
