@@ -109,7 +109,7 @@ def _measured(
     for _ in range(workers):
         cluster.start_worker(environment, threads=threads)
     cluster.wait_for_workers(workers)
-    with _progress(archive, name), _killing(cluster, environment, threads, kill_every) as kills:
+    with _progress(archive, name), _killing(cluster, environment, workers, threads, kill_every) as kills:
         again = 0
         began = time.monotonic()
         for batch in batches:
@@ -134,13 +134,19 @@ def _measured(
 
 
 @contextmanager
-def _killing(cluster: Cluster, environment: dict[str, str], threads: int, every: float) -> Iterator[Counter[str]]:
-    """Kill a worker every so many seconds, each in its turn, and start another in its place."""
+def _killing(
+    cluster: Cluster, environment: dict[str, str], workers: int, threads: int, every: float
+) -> Iterator[Counter[str]]:
+    """Kill a worker every so many seconds, each in its turn, and start another in its place.
+
+    On a machine so busy that a worker takes longer than that to start, not before all are there again.
+    """
     ended = threading.Event()
     kills: Counter[str] = Counter()
 
     def kill() -> None:
         while not ended.wait(every):
+            cluster.wait_for_workers(workers)
             worker = cluster.workers.pop(0)
             worker.kill()
             worker.wait()

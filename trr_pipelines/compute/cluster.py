@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Sequence
@@ -150,7 +151,7 @@ class ClusterSite:
                 raise self._lost()
             if time.monotonic() - self._seen_at > self._workerless_seconds:
                 raise SetupError(
-                    f"TRR_DASK_ADDRESS {self._address}: no worker for {self._workerless_seconds:g} s; "
+                    f"TRR_DASK_ADDRESS {self._address}: no worker there for {self._workerless_seconds:g} s; "
                     f"start one with `dask worker {self._address}`"
                 )
             return self._slots
@@ -185,11 +186,21 @@ def connect(address: str, seconds: float = CONNECT_SECONDS) -> Client:
     except ImportError:
         raise SetupError("TRR_DASK_ADDRESS is set, and `distributed` is missing: install trr-pipelines[dask]") from None
     try:
+        asyncio.run(asyncio.wait_for(_greet(address), seconds))
         return Client(address, timeout=seconds, set_as_default=False)
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, ValueError, MemoryError) as error:  # the last two: what answers is no scheduler
         raise SetupError(
             f"TRR_DASK_ADDRESS: no Dask scheduler answers at {address} within {seconds:g} s ({type(error).__name__})"
         ) from None
+
+
+async def _greet(address: str) -> None:
+    """Shake hands with the scheduler. `Client` waits for that without limit, once something accepts the connection."""
+    from distributed import Security
+    from distributed.comm import connect as reach
+
+    comm = await reach(address, **Security().get_connection_args("client"))
+    comm.abort()
 
 
 def slots(client: Client) -> int:

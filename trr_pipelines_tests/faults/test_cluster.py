@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -118,7 +119,7 @@ def test_a_cluster_without_workers_is_waited_for_and_then_refused(
     cluster: Cluster, archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rendering, "ClusterSite", partial(ClusterSite, workerless_seconds=1))
-    refused(on(cluster.address, archive), scope, f"TRR_DASK_ADDRESS {cluster.address}: no worker for 1 s")
+    refused(on(cluster.address, archive), scope, f"TRR_DASK_ADDRESS {cluster.address}: no worker there for 1 s")
 
 
 def test_a_scheduler_that_goes_away_fails_the_run(
@@ -141,7 +142,18 @@ def _silence(listener: socket.socket) -> None:
     listener.listen()
 
 
-@pytest.mark.parametrize("behaviour", [_nothing, _silence])
+def _another_protocol(listener: socket.socket) -> None:
+    """Somebody answers who is no scheduler: Dask takes the first bytes for a length."""
+    listener.listen()
+
+    def answer() -> None:
+        with listener.accept()[0] as connection:
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    threading.Thread(target=answer).start()
+
+
+@pytest.mark.parametrize("behaviour", [_nothing, _silence, _another_protocol])
 def test_an_address_that_does_not_answer_is_refused_by_name(behaviour: Callable[[socket.socket], None]) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
