@@ -197,7 +197,7 @@ def connect(address: str, seconds: float = CONNECT_SECONDS) -> Client:
 async def _greet(address: str) -> None:
     """Shake hands with the scheduler. `Client` waits for that without limit, once something accepts the connection."""
     from distributed import Security
-    from distributed.comm import connect as reach
+    from distributed.comm.core import connect as reach
 
     comm = await reach(address, **Security().get_connection_args("client"))
     comm.abort()
