@@ -15,6 +15,7 @@ import pytest
 
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.cluster import ClusterSite
+from trr_pipelines.doctor import DEPLOYMENTS
 from trr_pipelines.errors import SetupError
 from trr_pipelines.pipeline import rendering
 from trr_pipelines.pipeline.archive import Archive
@@ -120,6 +121,8 @@ def test_a_cluster_without_workers_is_waited_for_and_then_refused(
 ) -> None:
     monkeypatch.setattr(rendering, "ClusterSite", partial(ClusterSite, workerless_seconds=1))
     refused(on(cluster.address, archive), scope, f"TRR_DASK_ADDRESS {cluster.address}: no worker there for 1 s")
+    with pytest.raises(SetupError, match="the scheduler has no worker"):
+        DEPLOYMENTS["backend"]["TRR_DASK_ADDRESS"](on(cluster.address, archive).settings)
 
 
 def test_a_scheduler_that_goes_away_fails_the_run(
