@@ -267,7 +267,8 @@ def test_a_process_has_no_secrets_no_foreign_files_and_cannot_write(
 
 
 RUN = textwrap.dedent("""
-    import sys, threading
+    import signal, sys, threading
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts tests in the background has it ignored
     from trr_pipelines.compute.pool import RenderPool
     from trr_pipelines.imaging.recipes import BASE
     from trr_pipelines.imaging.render import RenderRequest
@@ -303,7 +304,10 @@ def test_processes_die_with_their_run_without_a_word(number: signal.Signals, to_
         assert len(processes) == 2
 
         (os.killpg if to_group else os.kill)(run.pid, number)
-        run.wait(timeout=10)
+        try:
+            run.wait(timeout=10)
+        finally:
+            run.kill()  # or leaving the block would wait for ever
         _, alive = psutil.wait_procs(processes, timeout=5)
 
         assert alive == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,8 +43,18 @@ def defs(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> Iterator[Definiti
     resources._opened_once.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def dagster_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dagster's storage as files, without a run: making its tables takes 0.22 s, a copy with them 0.07."""
+    home = tmp_path_factory.mktemp("dagster")
+    with DagsterInstance.local_temp(str(home)) as one:
+        one.get_runs_count()
+        one.all_instigator_state()
+    return home
+
+
 @pytest.fixture
-def instance() -> Iterator[DagsterInstance]:
-    """Dagster's storage, in memory: making its tables in files takes 0.37 s a test, here 0.05."""
-    with DagsterInstance.ephemeral() as one:
+def instance(dagster_tables: Path, tmp_path: Path) -> Iterator[DagsterInstance]:
+    """Dagster's storage, as files of the test's own."""
+    with DagsterInstance.local_temp(str(shutil.copytree(dagster_tables, tmp_path / "dagster"))) as one:
         yield one

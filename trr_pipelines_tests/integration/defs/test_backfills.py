@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,9 @@ def batches(archive: Archive, tmp_path: Path) -> list[str]:
 
 
 @pytest.fixture
-def queueing(tmp_path: Path) -> Iterator[DagsterInstance]:
+def queueing(dagster_tables: Path, tmp_path: Path) -> Iterator[DagsterInstance]:
     """An instance whose runs wait in a queue, as those of `dagster.yaml` do."""
-    home = tmp_path / "queueing"
-    home.mkdir()
+    home = shutil.copytree(dagster_tables, tmp_path / "queueing")
     coordinator = {"module": "dagster._core.run_coordinator", "class": "QueuedRunCoordinator"}
     with DagsterInstance.local_temp(str(home), overrides={"run_coordinator": coordinator}) as one:
         yield one
@@ -191,7 +191,7 @@ def test_runs_of_backfills_render_behind_everything_else(
     instance.add_dynamic_partitions("import_batches", batches)
     job = defs.resolve_job_def("import_batch")
     assert job.execute_in_process(instance=instance, partition_key=batches[0], tags=tags).success
-    assert seen == [min(19, own + expected)]
+    assert set(seen) == {min(19, own + expected)}
     assert is_backfill(tags) is bool(expected)
 
 

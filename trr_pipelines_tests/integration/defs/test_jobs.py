@@ -179,7 +179,7 @@ def test_failures_are_retried_by_reason_and_source_and_the_run_tells_what_was_fi
     cut = pictures.jpeg()[:4000]
     run(archive, import_files(archive, tmp_path / "in", {"cut.jpg": cut}), pool=render_pool)
     dry = retry(defs, instance, reason="truncated", source="deadline", dry_run=True)
-    assert metadata_of(dry, "ask_for_failures") == {"photos": 1, "bytes_to_read": len(cut)}
+    assert metadata_of(dry, "ask_for_failures") == {"photos": 1, "bytes_to_read": len(cut), "photos_capped": False}
     assert ledger_of(archive, "cut.jpg")["base"] == "truncated"
     asked = retry(defs, instance, reason="truncated", source="deadline")
     assert metadata_of(asked, "ask_for_failures")["id"] == 1
