@@ -32,8 +32,8 @@ class Cluster:
 
     def start_worker(self, environment: Mapping[str, str], *, threads: int = 1) -> subprocess.Popen[bytes]:
         """A worker without a nanny, which would start it again; `environment` beside what any needs."""
-        arguments = ("--nthreads", f"{threads}", "--no-nanny", "--no-dashboard", "--local-directory", self.scratch)
-        worker = _start("worker", self.address, *arguments, **environment)
+        arguments = ("--nthreads", f"{threads}", "--no-nanny", "--no-dashboard")
+        worker = _start(self.scratch, "worker", self.address, *arguments, **environment)
         self.workers.append(worker)
         return worker
 
@@ -61,8 +61,8 @@ def running_scheduler(allowed_failures: int = 1) -> Iterator[Cluster]:
     """
     address = f"tcp://127.0.0.1:{free_port()}"
     allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": f"{allowed_failures}"}
-    scheduler = _start("scheduler", "--host", address, "--no-dashboard", **allowed)
     scratch = tempfile.mkdtemp(prefix="trr-dask-")
+    scheduler = _start(scratch, "scheduler", "--host", address, "--no-dashboard", **allowed)
     cluster = Cluster(address, scheduler, scratch)
     try:
         wait_for(lambda: scheduler.poll() is not None or _listens(address))
@@ -91,11 +91,11 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def _start(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+def _start(scratch: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TRR_", "DASK_"))}
     return subprocess.Popen(
         [sys.executable, "-m", "dask", *arguments],
-        env=inherited | _QUIET | environment,
+        env=inherited | _QUIET | {"DASK_TEMPORARY_DIRECTORY": scratch} | environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
