@@ -10,6 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -186,7 +187,8 @@ def connect(address: str, seconds: float = CONNECT_SECONDS) -> Client:
     except ImportError:
         raise SetupError("TRR_DASK_ADDRESS is set, and `distributed` is missing: install trr-pipelines[dask]") from None
     try:
-        asyncio.run(asyncio.wait_for(_greet(address), seconds))
+        with ThreadPoolExecutor(1) as thread:  # whoever calls may have an event loop of its own
+            thread.submit(asyncio.run, asyncio.wait_for(_greet(address), seconds)).result()
         return Client(address, timeout=seconds, set_as_default=False)
     except (OSError, TimeoutError, ValueError, MemoryError) as error:  # the last two: what answers is no scheduler
         raise SetupError(

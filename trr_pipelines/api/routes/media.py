@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from trr_pipelines.api.auth import ANYONE, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentOriginals
@@ -78,7 +79,7 @@ def _answer(request: Request, found: OpenObject, headers: dict[str, str]) -> Res
     if request.method == "HEAD":
         found.file.close()
         return Response(status_code=status, headers=headers, media_type=found.content_type)
-    return StreamingResponse(_chunks(found.file, sent), status, headers, found.content_type)
+    return SentFile(found.file, sent, status, headers, found.content_type)
 
 
 def _is_known(request: Request, etag: str) -> bool:
@@ -107,6 +108,22 @@ def _asked_range(request: Request, etag: str, size: int) -> ByteRange | None:
     if start >= size or end <= start:
         raise Refusal(416, f"the object has {size} bytes", {"Content-Range": f"bytes */{size}"})
     return ByteRange(start, end)
+
+
+class SentFile(StreamingResponse):
+    """A part of a file. However sending ends, also before the first byte of it is read, the file is closed."""
+
+    def __init__(
+        self, file: BufferedReader, part: ByteRange, status: int, headers: dict[str, str], content_type: str
+    ) -> None:
+        super().__init__(_chunks(file, part), status, headers, content_type)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
 
 
 def _chunks(file: BufferedReader, part: ByteRange) -> Iterator[bytes]:

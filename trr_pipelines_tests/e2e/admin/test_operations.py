@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from playwright.sync_api import expect
 
 from trr_pipelines_tests.e2e.admin.conftest import AdminStack, Opener
+from trr_pipelines_tests.pictures import jpeg
+from trr_pipelines_tests.support.archives import import_files, run
 
 
-def test_a_retry_by_reason_is_followed_to_its_report(opened: Opener, admin_stack: AdminStack) -> None:
+def test_a_retry_by_reason_is_followed_to_its_report(opened: Opener, admin_stack: AdminStack, tmp_path: Path) -> None:
+    batch = import_files(admin_stack.archive, tmp_path, {"cut.jpg": jpeg(seed=78)[:4000]}, source="agency")
+    run(admin_stack.archive, batch, pool=admin_stack.pool)
+    (cut,) = admin_stack.rows("select id from core.media_assets where source = 'agency'")
     page = opened("/admin/operations", width=390)
-    again = page.get_by_role("button", name="Retry these: the file is no image")
+    again = page.get_by_role("button", name="Retry these: the file ends too early")
     again.click()
-    again = page.get_by_role("button", name="Retry these: the file is no image")
+    again = page.get_by_role("button", name="Retry these: the file ends too early")
     expect(again).to_contain_text("Retry 1 photos")
     again.click()
     retries = page.locator("#retries li").first
-    expect(retries).to_contain_text("the file is no image: 0 of 1 fixed, 1 open")
-    admin_stack.render(admin_stack.photos["broken.jpg"])
-    expect(retries).to_contain_text("the file is no image: 0 of 1 fixed, 1 still not_an_image")
+    expect(retries).to_contain_text("the file ends too early: 0 of 1 fixed, 1 open")
+    admin_stack.render(cut["id"])
+    expect(retries).to_contain_text("the file ends too early: 0 of 1 fixed, 1 still truncated")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -11,8 +13,11 @@ from uuid import UUID
 
 import httpx
 import pytest
+from starlette.requests import ClientDisconnect
+from starlette.types import Message
 
 from trr_pipelines.api.app import create_app
+from trr_pipelines.api.routes.media import ByteRange, SentFile
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines_tests import pictures
@@ -189,3 +194,20 @@ def test_in_a_bucket_originals_are_read_by_presigned_urls(
             if name == "rclone":  # moto takes any signature
                 for other in (url.partition("?")[0], url.replace(asked["X-Amz-Signature"][0], "0" * 64)):
                     assert (PHOTO in anybody.get(other).content) is False
+
+
+def test_a_caller_who_leaves_before_the_first_byte_leaves_no_file_open(tmp_path: Path) -> None:
+    (tmp_path / "card.webp").write_bytes(b"0123456789")
+    file = (tmp_path / "card.webp").open("rb")
+    answer = SentFile(file, ByteRange(0, 10), 200, {}, "image/webp")
+
+    async def gone(message: Message) -> None:
+        raise OSError("the connection is closed")
+
+    async def silence() -> Message:
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
+    with ThreadPoolExecutor(1) as thread, pytest.raises(ClientDisconnect):  # Playwright has a loop in this one
+        thread.submit(asyncio.run, answer(scope, silence, gone)).result()  # type: ignore[arg-type]
+    assert file.closed
