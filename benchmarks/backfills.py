@@ -33,6 +33,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from trr_pipelines.catalogue.embedded import embedded_postgres
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.imaging.recipes import BASE, CROP, EncoderOptions
 from trr_pipelines.local.processes import free_port
@@ -293,9 +294,13 @@ def main() -> None:
     parser.add_argument("what", choices=["killed", "beside", "recipe"])
     parser.add_argument("--photos", type=int)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and stop what was started
     run, photos = {"killed": (killed, 20_000), "beside": (beside, 2_000), "recipe": (recipe, 5_000)}[arguments.what]
     with tempfile.TemporaryDirectory(prefix="trr-bench-", ignore_cleanup_errors=True) as folder:
-        run(Path(folder), arguments.photos or photos)
+        try:
+            run(Path(folder), arguments.photos or photos)
+        finally:
+            embedded_postgres(Path(folder) / ".trr").release()  # before its folder is gone
 
 
 if __name__ == "__main__":
