@@ -33,7 +33,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from trr_pipelines.catalogue.embedded import embedded_postgres
+from benchmarks.homes import thrown_away
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.imaging.recipes import BASE, CROP, EncoderOptions
 from trr_pipelines.local.processes import free_port
@@ -296,11 +296,11 @@ def main() -> None:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and stop what was started
     run, photos = {"killed": (killed, 20_000), "beside": (beside, 2_000), "recipe": (recipe, 5_000)}[arguments.what]
-    with tempfile.TemporaryDirectory(prefix="trr-bench-", ignore_cleanup_errors=True) as folder:
-        try:
-            run(Path(folder), arguments.photos or photos)
-        finally:
-            embedded_postgres(Path(folder) / ".trr").release()  # before its folder is gone
+    with (
+        tempfile.TemporaryDirectory(prefix="trr-bench-", ignore_cleanup_errors=True) as folder,
+        thrown_away(Path(folder) / ".trr"),
+    ):
+        run(Path(folder), arguments.photos or photos)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.homes import thrown_away
 from benchmarks.multiply_photos import multiply
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.pipeline.archive import Archive, open_archive
@@ -93,7 +94,7 @@ def _round(folder: Path, workers: int, threads: int, *, kill_every: float = 0.0)
         Path(home).chmod(0o755)  # PostgreSQL runs as another user
         with running_scheduler(ALLOWED_FAILURES) as cluster:
             settings = Settings(home=Path(home) / ".trr", dask_address=cluster.address)
-            with open_archive(settings) as archive, archive.database_kept_alive():
+            with thrown_away(settings.home), open_archive(settings) as archive, archive.database_kept_alive():
                 result = _measured(archive, cluster, folder, name, workers, threads, kill_every)
     print(f"{name}: {result}", flush=True)
     return result

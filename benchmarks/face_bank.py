@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.homes import thrown_away
 from trr_pipelines.credentials import with_credentials
 from trr_pipelines.local.processes import answers, free_port
 from trr_pipelines.pipeline.archive import open_archive, screenalytics_url
@@ -55,7 +56,7 @@ def main() -> None:
         environment = {**os.environ, "TRR_HOME": str(home), "TRR_API_PORT": str(port)}
         settings = with_credentials(Settings(home=home, api_port=port))
         assert settings.screenalytics_service_token is not None
-        with open_archive(settings) as archive:
+        with thrown_away(home), open_archive(settings) as archive:
             person = add_person(archive.database)
             add_photos(archive.database, person, photos)
             small = add_person(archive.database, "Person Two")

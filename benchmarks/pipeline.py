@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks.homes import thrown_away
 from benchmarks.multiply_photos import multiply
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.ledger import Scope
@@ -108,7 +109,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="trr-bench-") as scratch:
         source = arguments.photos or write_samples(Path(scratch) / "samples").parent
         settings = Settings(home=Path(scratch) / "home")
-        with open_archive(settings) as archive, RenderPool() as pool:
+        with thrown_away(settings.home), open_archive(settings) as archive, RenderPool() as pool:
             for number in range(arguments.rounds):
                 folder = Path(scratch) / f"round-{number}"
                 multiply(source, folder, arguments.count)

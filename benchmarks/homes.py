@@ -1,0 +1,18 @@
+"""Homes that benchmarks throw away, embedded database and all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trr_pipelines.catalogue.embedded import embedded_postgres
+
+
+@contextmanager
+def thrown_away(home: Path) -> Iterator[None]:
+    """Stop the home's database after the block: once its folder is gone, nobody can at the end of the process."""
+    try:
+        yield
+    finally:
+        embedded_postgres(home).release()
