@@ -6,6 +6,7 @@ import csv
 import fcntl
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from trr_pipelines.admin.app import create_app as create_admin
 from trr_pipelines.api.app import create_app as create_backend
@@ -167,12 +168,22 @@ def _is_ours(message: str) -> bool:
     return "Content Security Policy" in message and "frame-ancestors" not in message
 
 
+def _writes(sent: Request) -> bool:
+    """Whether it may change what tests look at; a beacon of views does not, and browsers do not tell of its answer."""
+    return sent.method != "GET" and sent.resource_type != "ping"
+
+
 @pytest.fixture
 def opened(admin_stack: AdminStack, browser: Browser, signed_in: dict[str, Any]) -> Iterator[Opener]:
-    """Opens a page of the app as the admin: `opened("/admin/…", width=390)`. An error of a script fails the test."""
+    """Opens a page of the app as the admin: `opened("/admin/…", width=390)`. An error of a script fails the test.
+
+    A test ends when everything that its pages sent is answered: a star shows at once what the backend writes later,
+    and a write that came late would count among those of the next test.
+    """
     expect.set_options(timeout=PATIENCE_MS)
     contexts: list[BrowserContext] = []
     errors: list[str] = []
+    unanswered: set[Request] = set()
 
     def open_page(path: str, *, width: int = 1280, height: int = 860, **options: Any) -> Page:
         context = browser.new_context(
@@ -180,6 +191,9 @@ def opened(admin_stack: AdminStack, browser: Browser, signed_in: dict[str, Any])
         )
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
+        context.on("request", lambda sent: unanswered.add(sent) if _writes(sent) else None)
+        context.on("requestfinished", lambda sent: unanswered.discard(sent))
+        context.on("requestfailed", lambda sent: unanswered.discard(sent))
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if _is_ours(message.text) else None)
@@ -189,6 +203,10 @@ def opened(admin_stack: AdminStack, browser: Browser, signed_in: dict[str, Any])
     yield open_page
     expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     admin_stack.between.plan = no_fault
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while unanswered and time.monotonic() < until:
+        contexts[-1].pages[0].wait_for_timeout(20)
     for context in contexts:
         context.close()
     assert errors == []
+    assert [f"{sent.method} {sent.url}" for sent in unanswered] == []
