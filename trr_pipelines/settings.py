@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from trr_pipelines.errors import SetupError
 
 Port = int
+LEAST_SILENCE_SECONDS = 120  # Dagster's daemons and sensors are quiet for up to a minute when all is well
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Settings(BaseSettings):
     alert_lag_seconds: int = Field(900, ge=0, description="the oldest live work waits for longer; 0: no alert")
     alert_parked_photos: int = Field(100, ge=0, description="so many photos were given up in 24 h; 0: no alert")
     alert_silence_seconds: int = Field(
-        300, ge=0, description="Dagster's daemon or a sensor was not heard of for longer; 0: no alert"
+        300, ge=0, description="Dagster's daemon or a sensor was not heard of for longer (120 at least); 0: no alert"
     )
     alert_disk_percent: float = Field(
         5, ge=0, le=100, description="less of the disk of a directory store is free; 0: no alert"
@@ -150,6 +151,13 @@ class Settings(BaseSettings):
             is_url = False
         if not is_url or not value.get_secret_value().isascii() or re.search(r"\s", value.get_secret_value()):
             raise ValueError("must be an http or https URL (https://HOST/PATH)")
+        return value
+
+    @field_validator("alert_silence_seconds")
+    @classmethod
+    def _is_longer_than_a_pause(cls, value: int) -> int:
+        if 0 < value < LEAST_SILENCE_SECONDS:
+            raise ValueError(f"must be 0 (no alert) or at least {LEAST_SILENCE_SECONDS}")
         return value
 
     @field_validator("dask_address")

@@ -80,6 +80,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_
         ("TRR_BACKFILL_HOURS", "22:00-24:00"),
         ("TRR_BACKFILL_HOURS", "22:00-22:00"),
         ("TRR_BACKFILL_HOURS", "22:00"),
+        ("TRR_ALERT_SILENCE_SECONDS", "119"),
         ("TRR_DASK_ADDRESS", "10.1.0.5:8786"),
         ("TRR_DASK_ADDRESS", "http://10.1.0.5:8786"),
         ("TRR_DASK_ADDRESS", "tcp://10.1.0.5"),

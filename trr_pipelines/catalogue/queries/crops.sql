@@ -60,19 +60,19 @@ update core.media_asset_variants set superseded_at = null
 where media_asset_id = :photo_id and crop_signature = :crop_signature;
 
 -- name: churn(days)^
--- Edits by people within :days days, and how many proposals they corrected in all.
--- Groups are hashed where `count(distinct …)` would sort a million hashes.
-select (select count(*) from core.media_asset_crops
-        where crop_mode = 'manual' and created_at > now() - make_interval(days => :days)) as edits,
-       (select count(*) from (select from core.media_asset_crops group by crop_signature) as one) as signatures,
-       (select count(*) from (select from core.media_asset_crops group by media_asset_id) as one) as photos,
-       (select count(*) from (select from core.media_asset_crops where crop_mode = 'auto' group by media_asset_id) as one)
-           as proposed,
-       (select count(distinct proposal.media_asset_id)
-        from core.media_asset_crops proposal
-        join core.media_asset_crops edit
-            on edit.media_asset_id = proposal.media_asset_id and edit.crop_mode = 'manual' and edit.id > proposal.id
-        where proposal.crop_mode = 'auto') as corrected;
+-- Edits by people within :days days, and how many proposals they corrected in all. Each is one pass over the crops:
+-- groups are hashed where `count(distinct …)` would sort a million hashes.
+select coalesce(sum(edits), 0)::bigint as edits, count(*) as photos, count(proposal) as proposed,
+       count(*) filter (where proposal < edit) as corrected,
+       (select count(*) from (select from core.media_asset_crops group by crop_signature) as one) as signatures
+from (
+    select count(*) filter (
+               where crop_mode = 'manual' and created_at > now() - make_interval(days => :days)) as edits,
+           min(id) filter (where crop_mode = 'auto') as proposal,
+           max(id) filter (where crop_mode = 'manual') as edit
+    from core.media_asset_crops
+    group by media_asset_id
+) as photo;
 
 -- name: served(photo_id)$
 select served from core.variant_generations where media_asset_id = :photo_id and kind = 'crop';

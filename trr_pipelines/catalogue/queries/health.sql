@@ -32,27 +32,12 @@ group by source
 order by source;
 
 -- name: waiting(seconds)
--- Live work that is open, by kind and batch: how much, how much for longer than so many seconds, and the oldest photo.
--- It is open since somebody asked for it again, since its next attempt was due, since the photo came in, or, where an
--- earlier set is served meanwhile, since it was last touched. Nobody waits for a backfill, but for edits and
--- what was asked for in one; a crop waits for its base set, which counts by itself.
-select kind, batch_key, count(*) as open, count(*) filter (where age > :seconds) as overdue,
-       max(age)::float8 as oldest_seconds, (array_agg(media_asset_id order by age desc, media_asset_id))[1] as media_asset_id
-from (
-    select g.kind, a.batch_key, g.media_asset_id,
-           extract(epoch from now() - coalesce(
-               g.next_attempt_at, g.asked_at, case g.recipe when '' then a.created_at else g.updated_at end)) as age
-    from core.variant_generations g
-    join core.media_assets a on a.id = g.media_asset_id
-    join core.import_batches b on b.key = a.batch_key
-    where (g.state = 'pending' or (g.state = 'failed' and g.next_attempt_at <= now()))
-      and (g.asked_at is not null or (g.kind = 'crop' and g.wanted <> g.served)
-           or (b.lane = 'live' and not exists (
-               select from core.backfill_batches i where i.batch_key = b.key and i.state in ('waiting', 'fed'))))
-      and (g.kind <> 'crop' or exists (
-          select from core.variant_generations base
-          where base.media_asset_id = g.media_asset_id and base.kind = 'base' and base.state = 'complete'))
-) as open_work
+-- Live work by kind and batch: how much is open, how much for longer than so many seconds, and the oldest photo.
+select kind, batch_key, count(*) as open,
+       count(*) filter (where since < now() - make_interval(secs => :seconds)) as overdue,
+       extract(epoch from now() - min(since))::float8 as oldest_seconds,
+       (array_agg(media_asset_id order by since, media_asset_id))[1] as media_asset_id
+from core.live_work
 group by kind, batch_key
 order by oldest_seconds desc, kind, batch_key;
 

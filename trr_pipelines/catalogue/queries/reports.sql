@@ -52,28 +52,8 @@ group by batch_key
 order by median_reduction, batch_key;
 
 -- name: live_lag()^
--- Since when the oldest live work waits: an import since it came in, what was asked for again since then, an edit since
--- it was made or somebody began with it. What takes part in a backfill is nobody's to wait for, but for edits of crops
--- and what was asked for.
 select coalesce(extract(epoch from now() - min(since)), 0)::float8 as seconds, count(distinct media_asset_id) as photos
-from (
-    select g.media_asset_id, coalesce(g.asked_at,
-               case when g.version = 1 and g.attempts = 0 then a.created_at else g.updated_at end) as since
-    from core.variant_generations g
-    join core.media_assets a on a.id = g.media_asset_id
-    join core.import_batches b on b.key = a.batch_key
-    where g.state = 'pending'
-      and (g.asked_at is not null or (g.kind = 'crop' and g.served <> '' and g.wanted <> g.served)
-           or (b.lane = 'live' and not exists (
-               select from core.backfill_batches i where i.batch_key = a.batch_key and i.state in ('waiting', 'fed'))))
-    union all
-    select g.media_asset_id, g.next_attempt_at
-    from core.variant_generations g
-    join core.media_assets a on a.id = g.media_asset_id
-    where g.state = 'failed' and g.next_attempt_at <= now()
-      and not exists (
-          select from core.backfill_batches i where i.batch_key = a.batch_key and i.state in ('waiting', 'fed'))
-) as open;
+from core.live_work;
 
 -- name: batch_photos(batch)^
 select count(*) as photos,

@@ -53,6 +53,8 @@ def backfill(archive: Archive) -> None:
         ("base", {"asked_at": OLD}, True, True),
         ("crop", {"version": "2", "wanted": "'new'", "served": "'old'"}, False, False),
         ("crop", {"version": "2", "wanted": "'new'", "served": "'old'", "updated_at": OLD}, True, True),
+        ("crop", {"wanted": "'new'"}, False, True),
+        ("crop", {"wanted": "'new'"}, True, False),
         ("base", {"state": "'failed'", "reason": "'internal'", "next_attempt_at": OLD}, False, True),
         ("base", {"state": "'failed'", "reason": "'internal'", "next_attempt_at": LATER}, False, False),
         ("base", {"state": "'failed'", "reason": "'internal'"}, False, False),
@@ -63,10 +65,18 @@ def test_live_work_that_waits_is_lag_and_what_a_backfill_has_is_not(
     watched: Archive, kind: str, columns: dict[str, str], in_backfill: bool, waits: bool
 ) -> None:
     add(watched, kind, **columns)
+    if kind == "crop":
+        add(watched, "base", state="'complete'")
     if in_backfill:
         backfill(watched)
     assert kinds(watched) == (["lag"] if waits else [])
     assert kinds(watched, alert_lag_seconds=7200) == kinds(watched, alert_lag_seconds=0) == []
+
+
+def test_a_crop_waits_for_its_base_set_and_not_by_itself(watched: Archive) -> None:
+    add(watched, "crop")
+    add(watched, "base", state="'failed'", reason="'truncated'")
+    assert kinds(watched) == []
 
 
 def test_photos_that_were_given_up_lately_count_once_each(watched: Archive) -> None:
