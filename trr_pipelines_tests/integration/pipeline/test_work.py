@@ -144,13 +144,13 @@ def test_a_run_returns_only_when_what_another_run_holds_has_ended_too(archive: A
 def test_leases_are_renewed_while_slow_photos_are_worked_on(
     archive: Archive, batch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "LEASE_SECONDS", 1)
+    monkeypatch.setattr(ledger, "LEASE_SECONDS", 2)
     monkeypatch.setattr(ledger, "HEARTBEAT_SECONDS", 0.1)
     taken: list[Claim] = []
 
     def handle(photo: Photo, claims: Sequence[Claim]) -> Outcome:
         if photo.source_url.endswith("00.jpg"):
-            time.sleep(1.5)
+            time.sleep(2.5)
             taken.extend(
                 archive.database.run(
                     lambda conn: ledger.claim(conn, Scope(photo_ids=(photo.id,)), ("original",), "thief", limit=1)
