@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import dask.config
 import psutil
 import pytest
 
@@ -17,15 +18,19 @@ from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.cluster import ClusterSite
 from trr_pipelines.doctor import DEPLOYMENTS
 from trr_pipelines.errors import SetupError
+from trr_pipelines.imaging.recipes import BASE, EncoderOptions
 from trr_pipelines.pipeline import rendering
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.originals import mirror_originals
 from trr_pipelines.pipeline.reconcile import reconcile
 from trr_pipelines.pipeline.rendering import render_photos
 from trr_pipelines.pipeline.work import Tally
+from trr_pipelines.settings import Settings
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import import_files, ledger_of, query, value
+from trr_pipelines_tests.support.certificates import certificate_for
 from trr_pipelines_tests.support.dask import Cluster, running_scheduler, wait_for
+from trr_pipelines_tests.support.s3_servers import bucket_on, moto_server
 
 FILES = {f"{number}.jpg": pictures.jpeg(300, 200, seed=number) for number in range(3)}
 HELD = "select count(*) from core.variant_generations where lease_until is not null"
@@ -119,6 +124,39 @@ def test_a_worker_with_another_store_refuses(cluster: Cluster, archive: Archive,
     refused(
         on(cluster.address, archive), scope, f"a Dask worker has TRR_MEDIA_STORE file:{tmp_path / 'other'}, the run"
     )
+
+
+def test_a_worker_with_other_recipes_refuses(
+    cluster: Cluster, archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.start_worker(worker_settings(archive))
+    monkeypatch.setattr(rendering, "BASE", replace(BASE, encoder=EncoderOptions(webp_method=0)))
+    refused(on(cluster.address, archive), scope, f"a Dask worker has the base recipe {BASE.fingerprint}, the run has")
+
+
+def test_workers_of_a_bucket_read_and_write_it_themselves(cluster: Cluster, archive: Archive, tmp_path: Path) -> None:
+    with moto_server() as server, bucket_on(server, server.client()) as store:
+        url = f"s3://{store.bucket}/{store.prefix}"
+        settings = Settings(database_url=archive.settings.database_url, media_store=url, dask_address=cluster.address)
+        in_bucket = replace(archive, settings=settings, store=store)
+        scope = Scope(batch=import_files(in_bucket, tmp_path / "in", FILES))
+        mirror_originals(in_bucket, scope, "run-1")
+        cluster.start_worker({"TRR_MEDIA_STORE": url, **server.environment()})
+        tally = render_photos(in_bucket, scope, "run-1")
+        assert (dict(tally.ended), tally.rows_written) == ({"complete": 3}, 30)
+        assert reconcile(in_bucket).is_clean
+
+
+def test_scheduler_workers_and_run_talk_over_tls(archive: Archive, scope: Scope, tmp_path: Path) -> None:
+    certificate = str(certificate_for("cluster.internal", tmp_path))
+    names = ("ca-file", "scheduler.cert", "worker.cert", "client.cert")
+    tls = {f"distributed.comm.tls.{name}": certificate for name in names}
+    variables = {f"DASK_{name.upper().replace('.', '__').replace('-', '_')}": certificate for name in tls}
+    with dask.config.set(tls), running_scheduler("tls", **variables) as own:
+        own.start_worker(worker_settings(archive) | variables)
+        assert dict(render_photos(on(own.address, archive), scope, "run-1").ended) == {"complete": 3}
+        with pytest.raises(SetupError, match="no Dask scheduler answers at tcp://"):
+            ClusterSite(own.address.replace("tls:", "tcp:"), "file:somewhere", connect_seconds=2)
 
 
 def test_a_cluster_without_workers_is_waited_for_and_then_refused(

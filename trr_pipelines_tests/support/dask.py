@@ -53,16 +53,16 @@ class Cluster:
 
 
 @contextmanager
-def running_scheduler(allowed_failures: int = 1) -> Iterator[Cluster]:
+def running_scheduler(protocol: str = "tcp", *, allowed_failures: int = 1, **environment: str) -> Iterator[Cluster]:
     """A scheduler for the length of the block, and the end of all that was started for it.
 
     A task is given up when more workers than `allowed_failures` died of it: with Dask's own 3, a photo that kills its
     workers would cost a test four of them.
     """
-    address = f"tcp://127.0.0.1:{free_port()}"
+    address = f"{protocol}://127.0.0.1:{free_port()}"
     allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": f"{allowed_failures}"}
     scratch = tempfile.mkdtemp(prefix="trr-dask-")
-    scheduler = _start(scratch, "scheduler", "--host", address, "--no-dashboard", **allowed)
+    scheduler = _start(scratch, "scheduler", "--host", address, "--no-dashboard", **allowed, **environment)
     cluster = Cluster(address, scheduler, scratch)
     try:
         wait_for(lambda: scheduler.poll() is not None or _listens(address))
@@ -75,7 +75,7 @@ def running_scheduler(allowed_failures: int = 1) -> Iterator[Cluster]:
 
 
 def _listens(address: str) -> bool:
-    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    host, _, port = address.partition("://")[2].rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except OSError:

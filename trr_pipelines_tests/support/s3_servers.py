@@ -44,6 +44,16 @@ class S3Server:
             **settings,
         )
 
+    def environment(self) -> dict[str, str]:
+        """What boto3 of another process needs to use it."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        }
+
 
 @contextmanager
 def moto_server() -> Iterator[S3Server]:
