@@ -133,7 +133,7 @@ def draw(folder: Path, count: int, *, seed: int, width: int = 480, height: int =
 
 
 def killed(home: Path, count: int) -> None:
-    """Daemon, worker and database killed at a quarter, half and three quarters; what came of it."""
+    """Daemon, worker and database killed a little after a quarter, half and three quarters; what came of it."""
     folder = draw(home / "in", count, seed=1)
     with running_stack(home) as stack:
         stack.archive.database.run(lambda conn: conn.execute(COUNT_CLAIMS))  # type: ignore[call-overload]
@@ -142,7 +142,8 @@ def killed(home: Path, count: int) -> None:
         began = time.monotonic()
         half: tuple[float, float] | None = None
         for share, name in ((0.25, "daemon"), (0.5, "worker"), (0.75, "database")):
-            wait_for(lambda share=share: _done(stack, number) >= share * count, f"{share:.0%} of the photos")  # type: ignore[misc]
+            # Quarters fall on the ends of batches, when a run has no photo in hand.
+            wait_for(lambda share=share: _done(stack, number) >= share * count + 100, f"{share:.0%} of the photos")  # type: ignore[misc]
             if share == 0.5:
                 progress = backfill_progress(stack.archive.database, number)
                 half = time.monotonic(), progress.seconds_left or 0.0
