@@ -92,7 +92,7 @@ def _round(folder: Path, workers: int, threads: int, *, kill_every: float = 0.0)
     name = f"{workers} workers, killed every {kill_every:g} s" if kill_every else f"{workers} worker(s)"
     with tempfile.TemporaryDirectory(prefix="trr-bench-", ignore_cleanup_errors=True) as home:
         Path(home).chmod(0o755)  # PostgreSQL runs as another user
-        with running_scheduler(ALLOWED_FAILURES) as cluster:
+        with running_scheduler(allowed_failures=ALLOWED_FAILURES) as cluster:
             settings = Settings(home=Path(home) / ".trr", dask_address=cluster.address)
             with thrown_away(settings.home), open_archive(settings) as archive, archive.database_kept_alive():
                 result = _measured(archive, cluster, folder, name, workers, threads, kill_every)
