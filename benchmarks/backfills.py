@@ -295,7 +295,6 @@ def main() -> None:
     parser.add_argument("what", choices=["killed", "beside", "recipe"])
     parser.add_argument("--photos", type=int)
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and stop what was started
     run, photos = {"killed": (killed, 20_000), "beside": (beside, 2_000), "recipe": (recipe, 5_000)}[arguments.what]
     with (
         tempfile.TemporaryDirectory(prefix="trr-bench-", ignore_cleanup_errors=True) as folder,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +13,13 @@ from trr_pipelines.catalogue.embedded import embedded_postgres
 
 @contextmanager
 def thrown_away(home: Path) -> Iterator[None]:
-    """Stop the home's database after the block: once its folder is gone, nobody can at the end of the process."""
+    """Stop the home's database after the block: once its folder is gone, nobody can at the end of the process.
+
+    SIGTERM ends the block, so that whatever was started in it is stopped.
+    """
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         yield
     finally:
         embedded_postgres(home).release()
+        signal.signal(signal.SIGTERM, before)
