@@ -31,7 +31,7 @@ def oversized(conn: Connection, batch: str | None, limits: SizeLimits) -> Iterat
 
 
 def sources(conn: Connection, batch: str | None, limits: SizeLimits) -> list[Row]:
-    """Each source: photos, originals and their bytes, those above the limits, and how many photos ended and failed."""
+    """Each source: photos, originals and their bytes, those above the limits; photos that were tried, and failed."""
     return list(_queries.sources(conn, batch=batch, **asdict(limits)))
 
 

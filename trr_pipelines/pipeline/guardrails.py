@@ -25,7 +25,7 @@ GUARDRAILS = SizeLimits(max_bytes=20_000_000, max_pixels=40_000_000, max_side=15
 # Of a source that works, one photo in a hundred or so is a dead link or a broken file. One in ten is a source that has
 # changed; below 20 photos one or two of them would say nothing.
 MAX_FAILED_SHARE = 0.10
-MIN_ENDED_PHOTOS = 20
+MIN_TRIED_PHOTOS = 20
 
 # A batch of 500 takes a few minutes, and the last of a photo's attempts comes 32 minutes after the one before.
 MAX_WAIT_SECONDS = 3600.0
@@ -44,22 +44,22 @@ def originals_within_guardrails(archive: Archive, batch: str | None) -> Finding:
 
 
 def failure_rate_by_source(archive: Archive, batch: str | None) -> Finding:
-    """Of each source with at least 20 photos that ended, no more than 10 % failed."""
+    """Of each source with at least 20 photos that were tried, no more than 10 % failed."""
     with archive.database.transaction() as conn:
         rows = health.sources(conn, batch, GUARDRAILS)
         failing = health.failing_batches(conn, WORST) if batch is None else []
-    counted = [row for row in rows if row["ended"] >= MIN_ENDED_PHOTOS]
+    counted = [row for row in rows if row["tried"] >= MIN_TRIED_PHOTOS]
     broken = [
         {
             "source": row["source"],
             "failed percent": _percent(row),
             "limit percent": 100 * MAX_FAILED_SHARE,
             "failed": row["failed"],
-            "ended": row["ended"],
+            "tried": row["tried"],
             "most frequent reason": row["reason"],
         }
         for row in sorted(counted, key=_percent, reverse=True)
-        if row["failed"] > MAX_FAILED_SHARE * row["ended"]
+        if row["failed"] > MAX_FAILED_SHARE * row["tried"]
     ]
     worst = [{"batch": row["batch_key"], "failed": row["failed"], "reason": row["reason"]} for row in failing]
     return Finding(not broken, len(counted), len(broken), broken[:WORST], {}, worst, {"by_source": _outcomes(rows)})
@@ -94,7 +94,7 @@ def archive_figures(archive: Archive) -> tuple[dict[str, int], list[Row]]:
     """The whole archive in numbers, and a row for each source: what it delivers, how much is oversized, what fails."""
     with archive.database.transaction() as conn:
         rows = health.sources(conn, None, GUARDRAILS)
-    names = ("photos", "originals", "bytes", "oversized", "ended", "failed")
+    names = ("photos", "originals", "bytes", "oversized", "tried", "failed")
     sources = [size | outcome for size, outcome in zip(_sizes(rows), _outcomes(rows), strict=True)]
     return {name: sum(row[name] for row in rows) for name in names}, sources
 
@@ -131,7 +131,7 @@ def _outcomes(rows: list[Row]) -> list[Row]:
         {
             "source": row["source"],
             "photos": row["photos"],
-            "ended": row["ended"],
+            "tried": row["tried"],
             "failed": row["failed"],
             "failed percent": _percent(row),
             "most frequent reason": row["reason"] or "",
@@ -141,7 +141,7 @@ def _outcomes(rows: list[Row]) -> list[Row]:
 
 
 def _percent(row: Row) -> float:
-    return round(100 * row["failed"] / row["ended"], 1) if row["ended"] else 0.0
+    return round(100 * row["failed"] / row["tried"], 1) if row["tried"] else 0.0
 
 
 def _minutes(seconds: float) -> float:

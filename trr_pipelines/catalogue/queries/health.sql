@@ -9,22 +9,22 @@ where (:batch::text is null or a.batch_key = :batch::text)
 order by a.bytes desc, a.id;
 
 -- name: sources(batch, max_bytes, max_pixels, max_side)
--- Each source in figures: its originals, those above the guardrails, and how its photos ended. A photo has ended when
--- it is failed, or nothing of it is open; `reason` is the most frequent one.
+-- Each source in figures: its originals, those above the guardrails, and how many of its photos failed. A photo was
+-- tried once its original is there or failed, whatever its variants wait for; `reason` is the most frequent one.
 select source, count(*) as photos, count(bytes) as originals,
        coalesce(sum(bytes), 0)::bigint as bytes,
        coalesce(percentile_disc(0.5) within group (order by bytes), 0)::bigint as median_bytes,
        coalesce(max(bytes), 0)::bigint as largest_bytes,
        coalesce(max(pixels), 0)::bigint as most_pixels,
        count(*) filter (where bytes > :max_bytes or pixels > :max_pixels or side > :max_side) as oversized,
-       count(*) filter (where is_failed or (not is_open and state = 'mirrored')) as ended,
+       count(*) filter (where is_failed or state <> 'pending') as tried,
        count(*) filter (where is_failed) as failed,
        mode() within group (order by reason) as reason
 from (
     select a.source, a.state, a.bytes, a.width::bigint * a.height as pixels, greatest(a.width, a.height) as side,
-           coalesce(bool_or(g.state = 'failed'), false) as is_failed, count(g.kind) > 0 as is_open, min(g.reason) as reason
+           count(g.kind) > 0 as is_failed, min(g.reason) as reason
     from core.media_assets a
-    left join core.variant_generations g on g.media_asset_id = a.id and g.state <> 'complete'
+    left join core.variant_generations g on g.media_asset_id = a.id and g.state = 'failed'
     where (:batch::text is null or a.batch_key = :batch::text)
     group by a.id
 ) as photo

@@ -69,7 +69,7 @@ def test_each_limit_is_told_with_its_value(archive: Archive, change: str, what: 
         (20, 2, 0, True),  # 10 % is allowed
         (20, 3, 0, False),
         (19, 19, 0, True),  # too few to say
-        (40, 3, 20, False),  # what is open has not ended
+        (40, 3, 20, False),  # what nobody has read yet says nothing
         (40, 3, 21, True),
     ],
 )
@@ -82,11 +82,21 @@ def test_a_source_fails_above_a_share_of_enough_photos(
     assert (over_all.passed, of_batch.passed) == (passed, passed)
     assert over_all.worst_batches == [{"batch": batch, "failed": failed, "reason": "truncated"}]
     if not passed:
-        expected: dict[str, Any] = {"source": "deadline", "failed": failed, "ended": photos - pending}
+        expected: dict[str, Any] = {"source": "deadline", "failed": failed, "tried": photos - pending}
         assert over_all.broken == of_batch.broken
         (broken,) = over_all.broken
         assert expected.items() <= broken.items()
         assert (broken["limit percent"], broken["most frequent reason"]) == (10, "truncated")
+
+
+def test_photos_that_wait_for_their_variants_were_tried(archive: Archive) -> None:
+    """Right after the originals of a batch, none but the failed ones has ended."""
+    batch = add_ended_photos(archive, "deadline", 400, failed=20)
+    query(archive.database, LEDGER + "state = 'pending' where kind = 'base' and state = 'complete'")
+    for what in (batch, None):
+        finding = guardrails.failure_rate_by_source(archive, what)
+        assert finding.passed
+        assert [(row["tried"], row["failed percent"]) for row in finding.tables["by_source"]] == [(400, 5.0)]
 
 
 LATE = "interval '61 minutes'"
