@@ -169,7 +169,7 @@ def _is_ours(message: str) -> bool:
 
 
 def _writes(sent: Request) -> bool:
-    """Whether it may change what tests look at; a beacon of views does not, and browsers do not tell of its answer."""
+    """Whether it may change what tests look at. Beacons, which only foreign pages send, may end without a sign."""
     return sent.method != "GET" and sent.resource_type != "ping"
 
 

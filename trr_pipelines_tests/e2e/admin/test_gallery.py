@@ -271,7 +271,7 @@ def test_scrolling_goes_on_to_the_end_of_many_photos_of_which_the_page_keeps_few
         page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
         expect(tiles).to_have_count(loaded)
     assert len(set(tiles.evaluate_all("tiles => tiles.map(one => one.dataset.photo)"))) == 600
-    pages = [one for one in admin_stack.between.requests[asked:] if "/gallery" in one.target]
+    pages = [one for one in admin_stack.between.requests[asked:] if f"{person['id']}/gallery" in one.target]
     assert len(pages) == 10
     expect(tiles.first).to_be_empty()
     assert page.locator(".tile .photo").count() < 300
