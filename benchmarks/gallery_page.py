@@ -64,11 +64,12 @@ def main() -> None:
 
 
 def filled(server: EmbeddedPostgres, assets: int, kind: str, script: str) -> str:
-    """The URL of a catalogue of this size, filled by `script`; the one that is there under the name of the kind."""
+    """The URL of a catalogue of this size, filled by `script`; one that is there already is brought up to date."""
     name = f"{kind}_{assets}"
     url = server.url(name)
     with psycopg.connect(server.url("postgres"), autocommit=True) as conn:
         if conn.execute("select from pg_database where datname = %s", (name,)).fetchone() is not None:
+            schema.upgrade(url)
             return url
         conn.execute(f"create database {name}")
     began = time.monotonic()

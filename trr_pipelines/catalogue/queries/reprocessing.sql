@@ -5,7 +5,7 @@
 -- Photos that match, the bytes of their originals, and how many sets they would get that do not stand yet. A photo has
 -- three rows at the most: where more than :most_photos match, not all are counted, but more than those.
 with work as (
-    select media_asset_id,
+    select media_asset_id, max(bytes) as bytes,
            bool_or(kind = 'original') as original,
            bool_or(kind = 'original' or (kind = 'base' and recipe <> :base_recipe)) as base,
            bool_or(kind = 'original' or (kind = 'crop' and recipe <> :crop_recipe)) as crop
@@ -15,11 +15,11 @@ with work as (
     group by media_asset_id
 )
 select count(*) as photos,
-       coalesce(sum(a.bytes), 0)::bigint as bytes,
-       count(*) filter (where work.original) as originals,
-       count(*) filter (where work.base) as base_sets,
-       count(*) filter (where work.crop) as crop_sets
-from work join core.media_assets a on a.id = work.media_asset_id;
+       coalesce(sum(bytes), 0)::bigint as bytes,
+       count(*) filter (where original) as originals,
+       count(*) filter (where base) as base_sets,
+       count(*) filter (where crop) as crop_sets
+from work;
 
 -- name: ask(photo_ids, state, reason, source)
 -- Make what matches work again, for the sensor that asks for runs of scattered photos; `failed_for` is why it had failed.
