@@ -10,6 +10,7 @@ from typing import Any
 from dagster import AssetMaterialization, DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, RunsFilter
 from dagster._core.instance import InstanceRef
 
+from trr_pipelines import errors
 from trr_pipelines.catalogue import dispatches
 from trr_pipelines.defs.lanes import SCOPE_TAG
 from trr_pipelines.defs.partitions import import_batches
@@ -73,13 +74,14 @@ def run_batch(instance: DagsterInstance, batch: str, *, log_level: str = "CRITIC
 
 
 def _problem(result: ExecuteInProcessResult) -> str:
-    """Why the first failed step failed, in one line."""
+    """Why the first failed step failed, in one line; errors of ours are told without their class, as everywhere."""
     for event in result.all_events:
         if event.is_step_failure and event.step_failure_data.error is not None:
             error = event.step_failure_data.error
             while error.cause is not None:
                 error = error.cause
-            return f"{event.step_key}: {' '.join(error.message.split())}"
+            message = error.message.removeprefix(f"{errors.__name__}.{error.cls_name}: ")
+            return f"{event.step_key}: {' '.join(message.split())}"
     return ""
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance, Definitions
 
+from trr_pipelines.compute.cluster import ClusterSite
 from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.defs.running import run_batch
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.imaging.render import RenderRequest
+from trr_pipelines.pipeline import rendering
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.reconcile import reconcile
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import import_files, ledger_of, query
 from trr_pipelines_tests.support.dask import running_scheduler
+from trr_pipelines_tests.support.ports import refusing_port
 
 FILES = {"a.jpg": pictures.jpeg(900, 700, seed=1), "b.jpg": pictures.jpeg(500, 800, seed=2)}
 
@@ -49,3 +54,15 @@ def test_a_batch_on_a_cluster_comes_to_what_it_comes_to_here(
     assert all(row["hosted_url"].startswith(f"{archive.settings.base_url}/") for row in rows)
     assert ledger_of(archive, "cut.jpg") == {"original": "complete", "base": "truncated", "crop": "truncated"}
     assert reconcile(archive).is_clean
+
+
+def test_a_cluster_that_does_not_answer_is_named_in_one_line(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = import_files(archive, tmp_path / "in", FILES)
+    with refusing_port() as port:
+        monkeypatch.setattr(rendering, "ClusterSite", partial(ClusterSite, connect_seconds=0.5))
+        monkeypatch.setenv("TRR_DASK_ADDRESS", f"tcp://127.0.0.1:{port}")
+        ended = run_batch(instance, batch)
+    told = f"derivatives: TRR_DASK_ADDRESS: no Dask scheduler answers at tcp://127.0.0.1:{port} within 0.5 s ("
+    assert (ended.succeeded, ended.problem.startswith(told)) == (False, True), ended.problem
