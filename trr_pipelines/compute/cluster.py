@@ -73,6 +73,7 @@ class ClusterSite:
         self._is_given_up = False
         self._lock = threading.Lock()
         self._slots = 0
+        self._is_silent = False
         self._looked_at = float("-inf")
         self._seen_at = time.monotonic()
 
@@ -144,24 +145,28 @@ class ClusterSite:
         """How many threads the workers have; looked up once a second."""
         with self._lock:
             if time.monotonic() - self._looked_at >= LOOK_SECONDS:
-                self._slots = self._look()
+                self._look()
                 self._looked_at = time.monotonic()
                 if self._slots:
                     self._seen_at = self._looked_at
             if self._client.status == "closed":
                 raise self._lost()
             if time.monotonic() - self._seen_at > self._workerless_seconds:
-                raise SetupError(
-                    f"TRR_DASK_ADDRESS {self._address}: no worker there for {self._workerless_seconds:g} s; "
-                    f"start one with `dask worker {self._address}`"
-                )
+                raise self._without_workers()
             return self._slots
 
-    def _look(self) -> int:
+    def _look(self) -> None:
+        self._slots, self._is_silent = 0, False
         try:
-            return slots(self._client)
+            self._slots = slots(self._client)
         except (OSError, TimeoutError, RuntimeError):  # on the way down, or back
-            return 0
+            self._is_silent = True
+
+    def _without_workers(self) -> SetupError:
+        where, seconds = f"TRR_DASK_ADDRESS {self._address}", f"{self._workerless_seconds:g} s"
+        if self._is_silent:
+            return SetupError(f"{where}: the scheduler has not answered for {seconds}")
+        return SetupError(f"{where}: no worker there for {seconds}; start one with `dask worker {self._address}`")
 
     def _lost(self) -> SetupError:
         return SetupError(f"TRR_DASK_ADDRESS {self._address}: the scheduler went away while it had photos in hand")

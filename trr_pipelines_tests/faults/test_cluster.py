@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -176,6 +177,17 @@ def test_a_scheduler_that_goes_away_fails_the_run(
         running = thread.submit(refused, on(own.address, archive), scope, "the scheduler went away")
         wait_for(lambda: running.done() or value(archive.database, HELD))
         own.scheduler.kill()
+        running.result()
+
+
+def test_a_scheduler_that_freezes_is_given_up(archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "ClusterSite", partial(ClusterSite, workerless_seconds=3))
+    with running_scheduler() as own, ThreadPoolExecutor(1) as thread:
+        own.start_worker(worker_settings(archive, f"sleep:{name_of(archive, '0.jpg')}"))
+        own.wait_for_workers(1)
+        running = thread.submit(refused, on(own.address, archive), scope, "the scheduler has not answered for 3 s")
+        wait_for(lambda: running.done() or value(archive.database, HELD))
+        own.scheduler.send_signal(signal.SIGSTOP)
         running.result()
 
 
