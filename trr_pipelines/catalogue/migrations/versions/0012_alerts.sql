@@ -67,7 +67,7 @@ create index reprocess_photos_media_asset_id_idx on core.reprocess_photos (media
 -- Work that ended and matches: of failed photos what failed, otherwise everything but originals that stand. Written once
 -- for its price and for asking; SQL of one statement, so that filters that are not given fall away when it is planned.
 -- Without "parallel safe" no statement that reads it is planned in parallel, and takes twice as long in a million photos.
-create function core.reprocessable(of_photos uuid[], in_state text, for_reason text, from_source text)
+create function core.reprocessable(of_photo uuid, in_state text, for_reason text, from_source text, of_show uuid)
 returns table (media_asset_id uuid, kind text, recipe text, reason text)
 language sql stable parallel safe
 begin atomic
@@ -75,8 +75,12 @@ begin atomic
     from core.variant_generations g
     join core.media_assets a on a.id = g.media_asset_id
     where g.state in ('complete', 'failed') and (g.kind <> 'original' or g.state = 'failed')
-      and (of_photos is null or g.media_asset_id = any(of_photos))
+      and (of_photo is null or a.id = of_photo)
       and (in_state is null or (in_state = 'failed' and g.state = 'failed') or (in_state <> 'failed' and a.state = in_state))
       and (for_reason is null or g.reason = for_reason)
-      and (from_source is null or a.source = from_source);
+      and (from_source is null or a.source = from_source)
+      and (of_show is null or exists (
+          select from core.media_links l
+          left join core.seasons s on s.id = l.season_id
+          where l.media_asset_id = a.id and of_show in (l.show_id, s.show_id)));
 end;

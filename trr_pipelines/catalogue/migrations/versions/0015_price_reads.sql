@@ -1,6 +1,7 @@
--- As in 0012, and it says the bytes of the original, which a price would otherwise look up in all originals, and that
--- only what failed has a reason, so that the index of what is open or failed finds it.
-drop function core.reprocessable(uuid[], text, text, text);
+-- As in 0012, by named photos, those of a show among them, in place of one photo or one show. It says the bytes of the
+-- original, which a price would otherwise look up in all originals, and that only what failed has a reason, so that the
+-- index of what is open or failed finds it.
+drop function core.reprocessable(uuid, text, text, text, uuid);
 create function core.reprocessable(of_photos uuid[], in_state text, for_reason text, from_source text)
 returns table (media_asset_id uuid, kind text, recipe text, reason text, bytes bigint)
 language sql stable parallel safe
