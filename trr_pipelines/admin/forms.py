@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
+from trr_pipelines.web.bodies import read_at_most
 from trr_pipelines.web.problems import Refusal
 
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -21,13 +22,9 @@ async def read_form(request: Request) -> dict[str, str]:
     """The fields of a form, the last of each name. Raises Refusal: 415 for another type, 413 above 32,000 bytes."""
     if not is_form(request):
         raise Refusal(415, f"a form is needed ({FORM_TYPE})")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM:
-            raise Refusal(413, f"the form has more than {MAX_FORM:,} bytes")
+    body = await read_at_most(request, MAX_FORM, "form")
     try:
-        fields = parse_qs(bytes(body).decode("ascii"), keep_blank_values=True, max_num_fields=20)
+        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=20)
     except ValueError:
         raise Refusal(422, "the form cannot be read") from None
     return {name: values[-1] for name, values in fields.items()}

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from trr_pipelines.admin.backend import Backend, BackendError, refused
 from trr_pipelines.admin.forms import read_form
 from trr_pipelines.admin.signing_in import CSRF_HEADER, Door, checked_next
+from trr_pipelines.web.bodies import read_at_most
 from trr_pipelines.web.problems import Refusal
 
 JSON_BODY, IMAGE_BODY = 1_000_000, 50_000_000  # bytes; the backend's own limits
@@ -128,13 +129,9 @@ def _type(request: Request) -> str:
 async def _body(request: Request, passage: Passage) -> bytes:
     """The body, whole. Raises Refusal: 415 for another type than the route takes, 413 above its limit."""
     sent, limit = _type(request), IMAGE_BODY if passage.takes_image else JSON_BODY
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise Refusal(413, f"the body has more than {limit:,} bytes")
+    body = await read_at_most(request, limit)
     if passage.takes_image and not sent.startswith("image/"):
         raise Refusal(415, f"the body is {sent or 'of no type'}, image/* is needed")
     if not passage.takes_image and (body or sent) and sent != "application/json":
         raise Refusal(415, f"the body is {sent or 'of no type'}, application/json is needed")
-    return bytes(body)
+    return body

@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 
 from trr_pipelines.api.problems import Refusal
+from trr_pipelines.web.bodies import read_at_most
 
 JSON = "application/json"
 
@@ -30,14 +31,10 @@ async def require_readable_body(request: Request, media_type: str, limit: int) -
         raise Refusal(415, f"the body is {sent or 'of no type'}, {media_type} is needed")
     if announced.isdigit() and int(announced) > limit:
         raise Refusal(413, f"the body has {int(announced):,} bytes, the limit is {limit:,}")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise Refusal(413, f"the body has more than {limit:,} bytes")
-    request._body = bytes(body)  # where Request.body() keeps what it has read
+    body = await read_at_most(request, limit)
+    request._body = body  # where Request.body() keeps what it has read
     if media_type == JSON and body:
-        request._json = parse_json(request._body)  # and Request.json()
+        request._json = parse_json(body)  # and Request.json()
 
 
 def parse_json(body: bytes) -> Any:

@@ -1,1 +1,1 @@
-"""What our web apps share: verifying sign-in tokens, errors as answers, request logs. Routes are the apps' own."""
+"""What our web apps share: verifying sign-in tokens, errors as answers, bodies, logs. Routes are the apps' own."""

@@ -1,0 +1,17 @@
+"""Bodies of requests, read no further than they may go."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from trr_pipelines.web.problems import Refusal
+
+
+async def read_at_most(request: Request, limit: int, what: str = "body") -> bytes:
+    """The body, counted as it arrives, whatever length was announced. Raises Refusal: 413 above `limit` bytes."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise Refusal(413, f"the {what} has more than {limit:,} bytes")
+    return bytes(body)
