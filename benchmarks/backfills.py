@@ -37,12 +37,12 @@ from benchmarks.homes import thrown_away
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.imaging.recipes import BASE, CROP, EncoderOptions
 from trr_pipelines.local.processes import free_port
-from trr_pipelines.pipeline import rendering
 from trr_pipelines.pipeline.archive import Archive, open_archive
-from trr_pipelines.pipeline.backfills import backfill_progress
-from trr_pipelines.pipeline.importing import import_rows
-from trr_pipelines.pipeline.manifest import Defaults, read_rows
-from trr_pipelines.pipeline.originals import mirror_originals
+from trr_pipelines.pipeline.imports.importing import import_rows
+from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
+from trr_pipelines.pipeline.imports.mirroring import mirror_originals
+from trr_pipelines.pipeline.rendering.derivatives import derivatives
+from trr_pipelines.pipeline.rework.backfills import backfill_progress
 from trr_pipelines.settings import Settings
 
 PATIENCE_SECONDS = 3 * 3600
@@ -246,15 +246,15 @@ def recipe(home: Path, count: int, polls: int = 1000) -> None:
         batches = import_rows(archive.database, read_rows(folder, Defaults("archive"))).batches
         for batch in batches:
             mirror_originals(archive, Scope(batch=batch), "first")
-            rendering.render_photos(archive, Scope(batch=batch), "first")
-        rendering.BASE = replace(BASE, encoder=EncoderOptions(webp_method=0))
-        rendering.CROP = replace(CROP, encoder=EncoderOptions(webp_method=0))
+            derivatives.render_photos(archive, Scope(batch=batch), "first")
+        derivatives.BASE = replace(BASE, encoder=EncoderOptions(webp_method=0))
+        derivatives.CROP = replace(CROP, encoder=EncoderOptions(webp_method=0))
         stop = threading.Event()
         with ThreadPoolExecutor(1) as thread:
             began = time.monotonic()
             watching = thread.submit(_watch, archive, stop, polls)
             for batch in batches:
-                rendering.render_photos(archive, Scope(batch=batch), "second")
+                derivatives.render_photos(archive, Scope(batch=batch), "second")
             seconds = time.monotonic() - began
             stop.set()
             polled, recipes, wrong = watching.result()

@@ -25,11 +25,11 @@ from benchmarks.homes import thrown_away
 from benchmarks.multiply_photos import multiply
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.pipeline.archive import Archive, open_archive
-from trr_pipelines.pipeline.importing import import_rows
-from trr_pipelines.pipeline.manifest import Defaults, read_rows
-from trr_pipelines.pipeline.originals import mirror_originals
-from trr_pipelines.pipeline.reconcile import reconcile
-from trr_pipelines.pipeline.rendering import render_photos
+from trr_pipelines.pipeline.imports.importing import import_rows
+from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
+from trr_pipelines.pipeline.imports.mirroring import mirror_originals
+from trr_pipelines.pipeline.rendering.derivatives import render_photos
+from trr_pipelines.pipeline.upkeep.reconcile import reconcile
 from trr_pipelines.samples import write_samples
 from trr_pipelines.settings import Settings
 from trr_pipelines_tests.support.dask import Cluster, running_scheduler

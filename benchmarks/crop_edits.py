@@ -25,9 +25,9 @@ from trr_pipelines.catalogue import crops
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.imaging.geometry import Crop
 from trr_pipelines.pipeline.archive import Archive, open_archive
-from trr_pipelines.pipeline.crops import set_crop
-from trr_pipelines.pipeline.importing import import_rows
-from trr_pipelines.pipeline.manifest import Defaults, read_rows
+from trr_pipelines.pipeline.edits.crops import set_crop
+from trr_pipelines.pipeline.imports.importing import import_rows
+from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
 from trr_pipelines.samples import write_samples
 from trr_pipelines.settings import load_settings
 

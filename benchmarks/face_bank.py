@@ -17,7 +17,7 @@ from benchmarks.homes import thrown_away
 from trr_pipelines.credentials import with_credentials
 from trr_pipelines.local.processes import answers, free_port
 from trr_pipelines.pipeline.archive import open_archive, screenalytics_url
-from trr_pipelines.screenalytics.opening import open_bank
+from trr_pipelines.screenalytics.factory import open_bank
 from trr_pipelines.settings import Settings
 from trr_pipelines_tests.support.face_banks import add_person, add_photos
 
@@ -26,7 +26,7 @@ import json, sys, time
 from pathlib import Path
 from uuid import UUID
 from trr_pipelines.screenalytics.importing import import_facebank_images
-from trr_pipelines.screenalytics.opening import open_bank, open_client
+from trr_pipelines.screenalytics.factory import open_bank, open_client
 from trr_pipelines.settings import load_settings
 settings = load_settings()
 def peak_mb():  # ru_maxrss is handed on by whoever started us

@@ -28,12 +28,12 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
-from trr_pipelines.catalogue import gallery, schema
+from trr_pipelines.catalogue import galleries, schema
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.embedded import EmbeddedPostgres
-from trr_pipelines.catalogue.gallery import Filters
+from trr_pipelines.catalogue.galleries import Filters
 from trr_pipelines.local.processes import free_port
-from trr_pipelines.pipeline.gallery import MAX_TOTAL, PageRequest, show_gallery
+from trr_pipelines.pipeline.galleries.pages import MAX_TOTAL, PageRequest, show_gallery
 
 PAGE = 200
 READ_GALLERIES = 8
@@ -95,7 +95,7 @@ def _measure(url: str, assets: int, pages: int, scratch: Path) -> None:
             f"{assets:>9,} assets: statements for a page of 1 and of {PAGE}: {_statements(url, shows[0])}", flush=True
         )
         for what, ids in (("shows", shows), ("people", people)):
-            entities = {id_: [id_, *gallery.seasons(conn, id_)] for id_ in ids}
+            entities = {id_: [id_, *galleries.seasons(conn, id_)] for id_ in ids}
             bare, served = _timed(conn, client, what, entities, pages)
             buffers, milliseconds = _explained(conn, entities[ids[0]])
             print(
@@ -153,11 +153,11 @@ def _bare(conn: psycopg.Connection[Any], entities: list[UUID]) -> None:
     """The statements of a page and their rows, without anything made of them."""
     with conn.transaction():
         conn.execute("set transaction isolation level repeatable read, read only")
-        links = gallery.page(conn, entities, Filters(), sort="position", after=None, limit=PAGE + 1)
+        links = galleries.page(conn, entities, Filters(), sort="position", after=None, limit=PAGE + 1)
         assert len(links) == PAGE + 1
-        files = gallery.variants(conn, {link["media_asset_id"]: link["served_crop"] for link in links[:PAGE]})
+        files = galleries.variants(conn, {link["media_asset_id"]: link["served_crop"] for link in links[:PAGE]})
         assert len(files) == 10 * PAGE
-        gallery.total(conn, entities, Filters(), most=MAX_TOTAL + 1)
+        galleries.total(conn, entities, Filters(), most=MAX_TOTAL + 1)
 
 
 def _get(client: httpx.Client, what: str, id_: UUID, limit: int = PAGE) -> None:
@@ -168,14 +168,17 @@ def _get(client: httpx.Client, what: str, id_: UUID, limit: int = PAGE) -> None:
 
 def _explained(conn: psycopg.Connection[Any], entities: list[UUID]) -> tuple[int, float]:
     """Buffers that the statements of a page look at, and the milliseconds that they take, warm."""
-    links = gallery.page(conn, entities, Filters(), sort="position", after=None, limit=PAGE + 1)[:PAGE]
+    links = galleries.page(conn, entities, Filters(), sort="position", after=None, limit=PAGE + 1)[:PAGE]
     filters = dict.fromkeys(("kind", "tags", "seed", "q", "source", "state", "reason", "crop"))
     place = dict.fromkeys(("position", "created_at", "link_id"))
     statements = [
-        (gallery._queries.page.sql, {**filters, **place, "entities": entities, "sort": "position", "limit": PAGE + 1}),
-        (gallery._queries.total.sql, {**filters, "entities": entities, "most": MAX_TOTAL + 1}),
         (
-            gallery._queries.variants.sql,
+            galleries._queries.page.sql,
+            {**filters, **place, "entities": entities, "sort": "position", "limit": PAGE + 1},
+        ),
+        (galleries._queries.total.sql, {**filters, "entities": entities, "most": MAX_TOTAL + 1}),
+        (
+            galleries._queries.variants.sql,
             {
                 "photo_ids": [link["media_asset_id"] for link in links],
                 "served_crops": [link["served_crop"] for link in links],

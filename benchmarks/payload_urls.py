@@ -28,10 +28,10 @@ from trr_pipelines.catalogue import schema
 from trr_pipelines.catalogue.embedded import EmbeddedPostgres
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.pipeline.archive import open_archive
-from trr_pipelines.pipeline.importing import import_rows
-from trr_pipelines.pipeline.manifest import Defaults, read_rows
-from trr_pipelines.pipeline.originals import mirror_originals
-from trr_pipelines.pipeline.rendering import render_photos
+from trr_pipelines.pipeline.imports.importing import import_rows
+from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
+from trr_pipelines.pipeline.imports.mirroring import mirror_originals
+from trr_pipelines.pipeline.rendering.derivatives import render_photos
 from trr_pipelines.settings import Settings
 
 

@@ -27,14 +27,14 @@ from benchmarks.multiply_photos import multiply
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.pool import RenderPool
-from trr_pipelines.compute.site import IO_THREADS
+from trr_pipelines.compute.renderer import IO_THREADS
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.imaging.render import RenderRequest
 from trr_pipelines.pipeline.archive import Archive, open_archive
-from trr_pipelines.pipeline.importing import import_rows
-from trr_pipelines.pipeline.manifest import Defaults, read_rows
-from trr_pipelines.pipeline.originals import mirror_originals
-from trr_pipelines.pipeline.rendering import render_photos
+from trr_pipelines.pipeline.imports.importing import import_rows
+from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
+from trr_pipelines.pipeline.imports.mirroring import mirror_originals
+from trr_pipelines.pipeline.rendering.derivatives import render_photos
 from trr_pipelines.samples import write_samples
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.store import ListedObject, ObjectStore, PutObject, StoredObject

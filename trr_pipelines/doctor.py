@@ -19,16 +19,16 @@ from trr_pipelines.compute.cluster import connect, slots
 from trr_pipelines.credentials import secret_problem
 from trr_pipelines.errors import SetupError, TrrError
 from trr_pipelines.pipeline.archive import dagster_url, database_url, screenalytics_url
-from trr_pipelines.screenalytics.opening import open_bank
+from trr_pipelines.screenalytics.factory import open_bank
 from trr_pipelines.settings import Settings
-from trr_pipelines.storage.opening import open_store
+from trr_pipelines.storage.factory import open_store
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 NOBODY = UUID(int=0)
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """One need: by the name of its setting, whether it is met, and if not why, in one line without the value."""
 
     name: str
@@ -44,19 +44,19 @@ Look = Callable[[Settings], None]
 """Raises when a need is not met."""
 
 
-def examine(deployment: str, settings: Settings) -> list[Finding]:
+def examine(deployment: str, settings: Settings) -> list[DoctorFinding]:
     """Look at every need of one of `DEPLOYMENTS`."""
     return [_find(name, look, settings) for name, look in DEPLOYMENTS[deployment].items()]
 
 
-def _find(name: str, look: Look, settings: Settings) -> Finding:
+def _find(name: str, look: Look, settings: Settings) -> DoctorFinding:
     try:
         look(settings)
     except httpx.TransportError as error:
-        return Finding(name, False, f"{error.request.url.copy_with(path='/')} cannot be reached: {error}")
+        return DoctorFinding(name, False, f"{error.request.url.copy_with(path='/')} cannot be reached: {error}")
     except (TrrError, OSError, httpx.HTTPError, psycopg.Error, ValueError) as error:
-        return Finding(name, False, " ".join(str(error).split())[:300] or type(error).__name__)
-    return Finding(name, True, "")
+        return DoctorFinding(name, False, " ".join(str(error).split())[:300] or type(error).__name__)
+    return DoctorFinding(name, True, "")
 
 
 def _secret(name: str) -> Look:

@@ -22,7 +22,7 @@ from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.screenalytics.bank import FaceBank
 from trr_pipelines.screenalytics.schema import FACE_BANK
 from trr_pipelines.settings import Settings
-from trr_pipelines.storage.opening import open_store
+from trr_pipelines.storage.factory import open_store
 from trr_pipelines_tests.support.databases import new_database
 
 

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from trr_pipelines.admin import answers
+from trr_pipelines.admin import error_pages
+from trr_pipelines.admin.authentication import Authenticator
 from trr_pipelines.admin.backend import Backend
 from trr_pipelines.admin.development import UsedLinks, has_development_issuer
 from trr_pipelines.admin.guard import HEALTH, Guard, security_headers
@@ -20,8 +21,7 @@ from trr_pipelines.admin.origins import Origins, origin_of
 from trr_pipelines.admin.proxy import proxy_routes
 from trr_pipelines.admin.routes import entities, galleries, operations, photos, redirects, sign_in
 from trr_pipelines.admin.sessions import Sessions
-from trr_pipelines.admin.signing_in import Door
-from trr_pipelines.admin.views import Views, static_files
+from trr_pipelines.admin.templating import Templates, static_files
 from trr_pipelines.credentials import ADMIN_APP, require_credentials, with_credentials
 from trr_pipelines.settings import Settings, load_settings
 from trr_pipelines.web.logs import RequestLog
@@ -44,14 +44,14 @@ def create_app() -> Starlette:
             Middleware(Guard, origins=origins, headers=security_headers(origin_of(settings.base_url))),
             Middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES),
         ],
-        exception_handlers=answers.HANDLERS,
+        exception_handlers=error_pages.HANDLERS,
         lifespan=_lifespan,
     )
     app.state.settings = settings
     app.state.verifier = TokenVerifier(settings)
     app.state.links = UsedLinks(settings) if has_development_issuer(read) else None
-    app.state.door = Door(Sessions(settings, is_secure=origins.is_secure), origins)
-    app.state.views = Views(settings)
+    app.state.authenticator = Authenticator(Sessions(settings, is_secure=origins.is_secure), origins)
+    app.state.templates = Templates(settings)
     return app
 
 

@@ -20,7 +20,7 @@ CONNECT_SECONDS = 2.0
 Query = Sequence[tuple[str, str]]
 
 
-class BackendError(Exception):
+class BackendRequestError(Exception):
     """The backend did not give what was asked for; `status` is what our own answer has, `detail` says why."""
 
     def __init__(self, status: int, detail: str) -> None:
@@ -50,7 +50,7 @@ class Backend:
         await self._client.aclose()
 
     async def read(self, path: str, admin: str, request_id: str, query: Query = ()) -> dict[str, Any]:
-        """The JSON object at `path`. Raises BackendError: 404 for what is not there, 422 for what makes no sense,
+        """The JSON object at `path`. Raises BackendRequestError: 404 for an unknown id, 422 for an invalid query,
         502, 503 or 504 for a backend that is broken, down or slow."""
         answer = await self.send("GET", path, admin, {"X-Request-Id": request_id}, query=query)
         if answer.status_code != HTTPStatus.OK:
@@ -60,7 +60,7 @@ class Backend:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise BackendError(502, "The backend answered with something else than JSON.")
+            raise BackendRequestError(502, "The backend answered with something else than JSON.")
         return found
 
     async def send(
@@ -73,7 +73,7 @@ class Backend:
         query: Query = (),
         body: bytes | AsyncIterator[bytes] | None = None,
     ) -> httpx.Response:
-        """Whatever the backend answers. Raises BackendError where it does not answer."""
+        """Whatever the backend answers. Raises BackendRequestError where it does not answer."""
         acting = {"X-TRR-Acting-Admin": admin.encode(), "Accept": "application/json"}
         all_headers: dict[str, Any] = {**headers, **self._credentials, **acting}
         seconds = READ_SECONDS if method == "GET" else WRITE_SECONDS
@@ -87,21 +87,21 @@ class Backend:
                 timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
             )
         except httpx.TimeoutException:
-            raise BackendError(504, f"The backend did not answer within {seconds:.0f} seconds.") from None
+            raise BackendRequestError(504, f"The backend did not answer within {seconds:.0f} seconds.") from None
         except httpx.TransportError:
-            raise BackendError(503, "The backend cannot be reached.") from None
+            raise BackendRequestError(503, "The backend cannot be reached.") from None
 
 
-def refused(answer: httpx.Response) -> BackendError:
+def refused(answer: httpx.Response) -> BackendRequestError:
     """What an answer that is no success means for the page that needs it."""
     detail = detail_of(answer)
     if answer.status_code in (404, 422):
-        return BackendError(answer.status_code, detail or "The backend knows nothing of this.")
+        return BackendRequestError(answer.status_code, detail or "The backend knows nothing of this.")
     if answer.status_code in (401, 403):
-        return BackendError(502, f"The backend refuses this app: {detail or 'its credentials are wrong'}.")
+        return BackendRequestError(502, f"The backend refuses this app: {detail or 'its credentials are wrong'}.")
     if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-        return BackendError(503, f"The backend is not ready: {detail or 'it does not say why'}.")
-    return BackendError(502, f"The backend failed with {answer.status_code}{f': {detail}' if detail else ''}.")
+        return BackendRequestError(503, f"The backend is not ready: {detail or 'it does not say why'}.")
+    return BackendRequestError(502, f"The backend failed with {answer.status_code}{f': {detail}' if detail else ''}.")
 
 
 def detail_of(answer: httpx.Response) -> str:

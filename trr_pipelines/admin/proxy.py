@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from trr_pipelines.admin.backend import Backend, BackendError, refused
+from trr_pipelines.admin.authentication import CSRF_HEADER, Authenticator, checked_next
+from trr_pipelines.admin.backend import Backend, BackendRequestError, refused
 from trr_pipelines.admin.forms import read_form
-from trr_pipelines.admin.signing_in import CSRF_HEADER, Door, checked_next
 from trr_pipelines.web.bodies import read_at_most
 from trr_pipelines.web.problems import Refusal
 
@@ -31,7 +31,7 @@ _RETURNED = ("content-type", "etag", "retry-after", "www-authenticate")
 
 
 @dataclass(frozen=True)
-class Passage:
+class ProxyRoute:
     """One route: the same method and path below `/admin/api` and below the backend's `/api/v1/admin`."""
 
     method: str
@@ -39,16 +39,16 @@ class Passage:
     takes_image: bool = False
 
 
-STAR = Passage("PATCH", "/person/{person_id}/gallery/{link_id}/facebank-seed")
+STAR = ProxyRoute("PATCH", "/person/{person_id}/gallery/{link_id}/facebank-seed")
 PASSAGES = (
     STAR,
-    Passage("PUT", "/media-assets/{id}/crop"),
-    Passage("DELETE", "/media-assets/{id}/crop"),
-    Passage("POST", "/media-assets/{id}/crops/{signature}/activate"),
-    Passage("POST", "/media-assets/{id}/reprocess"),
-    Passage("POST", "/reprocess"),
-    Passage("PUT", "/media-assets/{id}/original", takes_image=True),
-    Passage("POST", "/views"),
+    ProxyRoute("PUT", "/media-assets/{id}/crop"),
+    ProxyRoute("DELETE", "/media-assets/{id}/crop"),
+    ProxyRoute("POST", "/media-assets/{id}/crops/{signature}/activate"),
+    ProxyRoute("POST", "/media-assets/{id}/reprocess"),
+    ProxyRoute("POST", "/reprocess"),
+    ProxyRoute("PUT", "/media-assets/{id}/original", takes_image=True),
+    ProxyRoute("POST", "/views"),
 )
 
 
@@ -60,22 +60,22 @@ def proxy_routes() -> list[Route]:
     ]
 
 
-def _endpoint(passage: Passage) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(passage: ProxyRoute) -> Callable[[Request], Awaitable[Response]]:
     async def pass_on(request: Request) -> Response:
-        door: Door = request.app.state.door
+        authenticator: Authenticator = request.app.state.authenticator
         backend: Backend = request.app.state.backend
-        door.require_own_origin(request)
-        session = door.session(request)
+        authenticator.require_own_origin(request)
+        session = authenticator.session(request)
         body = await _body(request, passage)
         token = request.headers.get(CSRF_HEADER)
         # A page of another site cannot send JSON without being asked first; everything else has to bring the token.
         if token is not None or _type(request) != "application/json":
-            door.require_token(token or "", session.id)
+            authenticator.require_token(token or "", session.id)
         headers = {name: request.headers[name] for name in _forwarded(request)}
         headers["x-request-id"] = request.scope["request_id"]
         try:
             answer = await backend.send(passage.method, _target(request, passage), session.email, headers, body=body)
-        except BackendError as error:
+        except BackendRequestError as error:
             raise Refusal(error.status, error.detail) from None
         if answer.status_code == HTTPStatus.UNAUTHORIZED:  # ours were refused; the browser's sign-in is good
             raise Refusal(502, "The backend refuses this app's credentials.")
@@ -87,12 +87,12 @@ def _endpoint(passage: Passage) -> Callable[[Request], Awaitable[Response]]:
 
 async def _star_form(request: Request) -> Response:
     """The star, from a form with `csrf_token`, `facebank_seed` (true or false) and `next`, the page to go back to."""
-    door: Door = request.app.state.door
+    authenticator: Authenticator = request.app.state.authenticator
     backend: Backend = request.app.state.backend
-    door.require_own_origin(request)
-    session = door.session(request)
+    authenticator.require_own_origin(request)
+    session = authenticator.session(request)
     form = await read_form(request)
-    door.require_token(form.get("csrf_token", ""), session.id)
+    authenticator.require_token(form.get("csrf_token", ""), session.id)
     wanted = form.get("facebank_seed", "")
     if wanted not in ("true", "false"):
         raise Refusal(422, f"facebank_seed: {wanted[:80]!r} is neither true nor false")
@@ -106,7 +106,7 @@ async def _star_form(request: Request) -> Response:
     return RedirectResponse(f"{page}#photo-{request.path_params['link_id'].lower()}", HTTPStatus.SEE_OTHER)
 
 
-def _target(request: Request, passage: Passage) -> str:
+def _target(request: Request, passage: ProxyRoute) -> str:
     """The backend's path, with each id checked. Raises Refusal with 422 naming the one that is none."""
     for name, value in request.path_params.items():
         pattern, form = (_SIGNATURE, "a signature") if name == "signature" else (_UUID, "a UUID")
@@ -126,7 +126,7 @@ def _type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _body(request: Request, passage: Passage) -> bytes:
+async def _body(request: Request, passage: ProxyRoute) -> bytes:
     """The body, whole. Raises Refusal: 415 for another type than the route takes, 413 above its limit."""
     sent, limit = _type(request), IMAGE_BODY if passage.takes_image else JSON_BODY
     body = await read_at_most(request, limit)

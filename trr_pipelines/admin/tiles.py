@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from trr_pipelines.admin.placeholders import placeholder_url
-from trr_pipelines.admin.views import http_only, human_bytes
+from trr_pipelines.admin.templating import http_only, human_bytes
 
 Mode = Literal["crop", "full"]
 Item = dict[str, Any]

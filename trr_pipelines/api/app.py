@@ -13,9 +13,9 @@ from fastapi.openapi.utils import get_openapi
 
 from trr_pipelines.api import problems, routes
 from trr_pipelines.api.auth import SECURITY_SCHEMES, Gate
+from trr_pipelines.api.daemon_watch import watching
 from trr_pipelines.api.metrics import Metrics
-from trr_pipelines.api.originals import OriginalUrls
-from trr_pipelines.api.watch import watching
+from trr_pipelines.api.original_urls import OriginalUrls
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive

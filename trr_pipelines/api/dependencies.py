@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from trr_pipelines.api.auth import CurrentCaller
-from trr_pipelines.api.originals import OriginalUrls
+from trr_pipelines.api.original_urls import OriginalUrls
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive

@@ -21,10 +21,10 @@ from psycopg_pool import PoolTimeout
 from trr_pipelines.catalogue import backfills, delivery_metrics, operations, reports
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.delivery_metrics import Newest
-from trr_pipelines.pipeline import alerts
+from trr_pipelines.pipeline.alerting import alerts
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.backfills import Progress, backfill_progress
-from trr_pipelines.pipeline.figures import FIGURES
+from trr_pipelines.pipeline.reporting.metric_definitions import METRICS
+from trr_pipelines.pipeline.rework.backfills import BackfillProgress, backfill_progress
 
 FRESH_SECONDS = 10.0
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -67,7 +67,7 @@ class Known:
     failures: list[dict[str, Any]]
     lag_seconds: float
     newest: Newest | None
-    backfills: Sequence[Progress] = ()
+    backfills: Sequence[BackfillProgress] = ()
     read_at: float = 0.0
 
 
@@ -148,7 +148,7 @@ def _open_work(known: Known) -> Iterator[Metric]:
     yield _gauge("lag_seconds", "For how long the oldest live work waits", known.lag_seconds)
 
 
-def _backfills(active: Sequence[Progress]) -> Iterator[Metric]:
+def _backfills(active: Sequence[BackfillProgress]) -> Iterator[Metric]:
     """Backfills that have not ended: there may be none."""
     photos = _family("backfill_photos", "Photos of a backfill that has not ended, by state", "backfill", "state")
     left = _family("backfill_left_seconds", "Time that a running backfill still takes, as far as known", "backfill")
@@ -169,7 +169,7 @@ def _delivery(known: Known) -> Iterator[Metric]:
         return
     age = known.newest.age_seconds + time.monotonic() - known.read_at
     yield _gauge("delivery_metrics_age_seconds", "Time since the figures of delivery were taken", age)
-    for figure in FIGURES:
+    for figure in METRICS:
         if figure.is_live:
             continue
         family = _family(figure.name, figure.meaning, *([figure.label] if figure.label else []))

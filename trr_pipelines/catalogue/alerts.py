@@ -41,7 +41,7 @@ class OpenAlert:
 
 
 @dataclass(frozen=True)
-class Told:
+class Notification:
     """An alert as it is to be told: `told` is what was acknowledged of it before."""
 
     id: int
@@ -117,10 +117,10 @@ def due(conn: Connection, limit: int) -> list[int]:
     return [row["id"] for row in _queries.due(conn, days=TELL_DAYS, limit=limit)]
 
 
-def hold(conn: Connection, alert_id: int) -> Told | None:
+def hold(conn: Connection, alert_id: int) -> Notification | None:
     """The alert, locked until the transaction ends; None when somebody else tells it, or has."""
     row = _queries.hold(conn, alert_id=alert_id)
-    return None if row is None else Told(**row)
+    return None if row is None else Notification(**row)
 
 
 def acknowledged(conn: Connection, alert_id: int, told: str) -> None:

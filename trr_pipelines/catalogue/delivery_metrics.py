@@ -38,7 +38,7 @@ class Newest:
 
 
 @dataclass(frozen=True)
-class Delivered:
+class DeliveredImages:
     """Pictures that are delivered: photos with how often each is, and how many pictures there were in all."""
 
     weighting: str
@@ -57,16 +57,16 @@ def stored_bytes(conn: Connection) -> dict[str, int]:
     return row
 
 
-def delivered(conn: Connection) -> Delivered:
+def delivered(conn: Connection) -> DeliveredImages:
     """What galleries show: weighted by the views of the last 30 days, and by links where there were none.
 
     Of at most 20,000 photos, a random sample where there are more.
     """
     viewed = _weights(_queries.viewed_photos(conn, days=VIEWED_DAYS, most=SAMPLE_PHOTOS))
     if viewed:
-        return Delivered("views", viewed, _queries.pictures_viewed(conn, days=VIEWED_DAYS))
+        return DeliveredImages("views", viewed, _queries.pictures_viewed(conn, days=VIEWED_DAYS))
     linked = _weights(_queries.linked_photos(conn, most=SAMPLE_PHOTOS))
-    return Delivered("links", linked, float(reports.count_links(conn)))
+    return DeliveredImages("links", linked, float(reports.count_links(conn)))
 
 
 def _weights(rows: Any) -> dict[UUID, float]:

@@ -18,7 +18,7 @@ STALE_SECONDS = 120
 
 
 @dataclass(frozen=True)
-class Request:
+class Dispatch:
     """What to ask for: `is_stale` says that it was first asked for long ago and no run has claimed it."""
 
     scope: str
@@ -35,16 +35,16 @@ def batch_scope(batch: str) -> str:
     return f"batch:{batch}"
 
 
-def request(conn: Connection, scope: str) -> Request:
+def request(conn: Connection, scope: str) -> Dispatch:
     """The request that stands for the scope's work now; asking again gives the same one until a run claims it."""
     row = _queries.request(conn, scope=scope, stale_seconds=STALE_SECONDS)
-    return Request(scope, row["epoch"], row["is_stale"])
+    return Dispatch(scope, row["epoch"], row["is_stale"])
 
 
-def advance(conn: Connection, stale: Request) -> Request:
+def advance(conn: Connection, stale: Dispatch) -> Dispatch:
     """Replace a request that never became a run."""
     epoch = _queries.advance(conn, scope=stale.scope, epoch=stale.epoch)
-    return Request(stale.scope, epoch or stale.epoch, False)
+    return Dispatch(stale.scope, epoch or stale.epoch, False)
 
 
 def is_ready(conn: Connection, scope: str) -> bool:

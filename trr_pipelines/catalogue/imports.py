@@ -35,7 +35,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Link:
+class NewLink:
     """A photo's place in one gallery."""
 
     media_asset_id: UUID
@@ -116,7 +116,7 @@ def batch_key(day: date, source: str, number: int) -> str:
     return f"{day:%Y%m%d}-{source}-{number:05d}"
 
 
-def add_links(conn: Connection, links: Sequence[Link]) -> int:
+def add_links(conn: Connection, links: Sequence[NewLink]) -> int:
     """Put photos into galleries; a link that stands already is left as it is. Returns the number of new ones."""
     rows = [
         {

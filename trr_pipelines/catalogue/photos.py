@@ -77,7 +77,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Looks:
+class DecodedInfo:
     """What the decoder saw: oriented size in pixels, frames, first-paint values, warnings.
 
     `unfit` says why the original itself had better not be shown (`imaging.fitness`); empty: it may be.
@@ -165,7 +165,7 @@ def mark_failed(conn: Connection, photo_id: UUID, reason: Reason) -> None:
     _queries.mark_failed(conn, photo_id=photo_id, reason=str(reason))
 
 
-def mark_rendered(conn: Connection, photo_id: UUID, looks: Looks) -> None:
+def mark_rendered(conn: Connection, photo_id: UUID, looks: DecodedInfo) -> None:
     """The photo was decoded: what was seen of it."""
     lists = {name: json.dumps(list(getattr(looks, name))) for name in ("warnings", "unfit")}
     _queries.mark_rendered(conn, photo_id=photo_id, **{**asdict(looks), **lists})

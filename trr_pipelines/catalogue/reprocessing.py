@@ -36,7 +36,7 @@ class Matching:
 
 
 @dataclass(frozen=True)
-class Extent:
+class ReprocessExtent:
     """How much matches: photos, bytes of their originals, and originals and sets that do not stand yet.
 
     Beyond `most_photos` it was not counted to the end.
@@ -68,7 +68,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Request:
+class ReprocessRequest:
     """What somebody asked to have done again, and how many photos matched then."""
 
     id: int
@@ -83,7 +83,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RequestOutcome:
     """Photos of a request that stand alike; `changed_at` is the newest change of any of their work."""
 
     outcome: Literal["open", "failed", "complete"]
@@ -93,12 +93,14 @@ class Outcome:
     changed_at: datetime
 
 
-def extent(conn: Connection, matching: Matching, *, base_recipe: str, crop_recipe: str, most_photos: int) -> Extent:
+def extent(
+    conn: Connection, matching: Matching, *, base_recipe: str, crop_recipe: str, most_photos: int
+) -> ReprocessExtent:
     """How much work matches; where that is more than `most_photos`, some number that is more than those."""
     row = _queries.price(
         conn, **asdict(matching), base_recipe=base_recipe, crop_recipe=crop_recipe, most_photos=most_photos
     )
-    return Extent(**row)
+    return ReprocessExtent(**row)
 
 
 def ask(conn: Connection, matching: Matching) -> dict[UUID, Asked]:
@@ -131,10 +133,10 @@ def remember(
     return request_id
 
 
-def request(conn: Connection, request_id: int) -> Request | None:
+def request(conn: Connection, request_id: int) -> ReprocessRequest | None:
     """What was asked for under this number."""
     row = _queries.request(conn, request_id=request_id)
-    return None if row is None else Request(**row)
+    return None if row is None else ReprocessRequest(**row)
 
 
 def recent_requests(conn: Connection, *, hours: int, limit: int) -> list[int]:
@@ -147,9 +149,9 @@ def requests_of(conn: Connection, photo_ids: Sequence[UUID], *, days: int) -> li
     return [row["request_id"] for row in _queries.requests_of(conn, photo_ids=list(photo_ids), days=days)]
 
 
-def outcomes(conn: Connection, request_id: int) -> list[Outcome]:
+def outcomes(conn: Connection, request_id: int) -> list[RequestOutcome]:
     """What became of the photos of a request, as they stand now; photos that are gone are in none."""
-    return [Outcome(**row) for row in _queries.outcomes(conn, request_id=request_id)]
+    return [RequestOutcome(**row) for row in _queries.outcomes(conn, request_id=request_id)]
 
 
 def measured(conn: Connection) -> Measured:

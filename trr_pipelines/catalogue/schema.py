@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from trr_pipelines.migrating import Schema
+from trr_pipelines.schema_migrations import Schema
 
 CATALOGUE = Schema(
     name="TRR",

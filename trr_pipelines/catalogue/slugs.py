@@ -32,7 +32,7 @@ _RESERVED_FORMS = re.compile(r"season-\d+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundSlug:
     """The entity that a slug stands for, and the slug that it has now."""
 
     entity_id: UUID
@@ -71,10 +71,10 @@ def give(conn: Connection, kind: EntityKind, entity_id: UUID, name: str) -> str:
     return slug
 
 
-def find(conn: Connection, kind: EntityKind, slugs: Sequence[str]) -> Found | None:
+def find(conn: Connection, kind: EntityKind, slugs: Sequence[str]) -> FoundSlug | None:
     """The entity that the first of these slugs that was ever given stands for."""
     row = _queries.find(conn, entity_kind=kind, slugs=list(slugs))
-    return row and Found(row["entity_id"], row["slug"], row["current_slug"])
+    return row and FoundSlug(row["entity_id"], row["slug"], row["current_slug"])
 
 
 def meant_by(given: str) -> list[str]:

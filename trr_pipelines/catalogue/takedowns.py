@@ -32,7 +32,7 @@ class TakenDownPhoto:
 
 
 @dataclass(frozen=True)
-class Extent:
+class TakedownExtent:
     """What stands of photos: their rows, and bytes by object key."""
 
     photos: tuple[TakenDownPhoto, ...]
@@ -44,7 +44,7 @@ def photos_of_person(conn: Connection, person_id: UUID, limit: int | None) -> li
     return [row["media_asset_id"] for row in _queries.photos_of_person(conn, person_id=person_id, limit=limit)]
 
 
-def lock_extent(conn: Connection, bucket: str, photo_ids: Sequence[UUID]) -> Extent:
+def lock_extent(conn: Connection, bucket: str, photo_ids: Sequence[UUID]) -> TakedownExtent:
     """What stands of these photos, locked to the end of the transaction; photos that are not there are left out.
 
     Imports of their sources wait, and so does whatever arrives with their bytes.
@@ -62,10 +62,10 @@ def lock_extent(conn: Connection, bucket: str, photo_ids: Sequence[UUID]) -> Ext
         people = tuple(of_photo["person_ids"])
         found.append(TakenDownPhoto(row["id"], row["state"], row["batch_key"], of_photo["links"], people))
     objects = {row["hosted_key"]: row["bytes"] for row in _queries.objects(conn, bucket=bucket, photo_ids=ids)}
-    return Extent(tuple(found), objects)
+    return TakedownExtent(tuple(found), objects)
 
 
-def remove(conn: Connection, bucket: str, extent: Extent) -> None:
+def remove(conn: Connection, bucket: str, extent: TakedownExtent) -> None:
     """Remove every row of locked photos, keep their hashes, and put their objects on the removal list."""
     ids = [photo.id for photo in extent.photos]
     _queries.note_takedowns(conn, photo_ids=ids)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from trr_pipelines.cli.shell import Json, opened_archive, print_json
+from trr_pipelines.cli.console import Json, opened_archive, print_json
 
 commands = typer.Typer()
 
@@ -18,10 +18,10 @@ def alerts(as_json: Json = False) -> None:
     """Look for alerts now, a dead daemon included, and tell the webhook; exit code 1 while any holds."""
     from trr_pipelines.definitions import defs
     from trr_pipelines.defs.alerts import silences
-    from trr_pipelines.defs.running import local_instance
+    from trr_pipelines.local.batch_runs import local_instance
     from trr_pipelines.local.dagster_home import dagster_home
-    from trr_pipelines.pipeline.alert_messages import deliver
-    from trr_pipelines.pipeline.alerts import look, standing
+    from trr_pipelines.pipeline.alerting.alerts import look, standing
+    from trr_pipelines.pipeline.alerting.messages import deliver
 
     with opened_archive() as archive:
         settings = archive.settings

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from trr_pipelines.cli.shell import Json, console, human_bytes, opened_archive, print_json, stop_on_signals
+from trr_pipelines.cli.console import Json, console, human_bytes, opened_archive, print_json, stop_on_signals
 
 commands = typer.Typer(
     no_args_is_help=True, help="Render what the archive lacks, behind live imports and edits; can be paused."
@@ -32,7 +32,7 @@ Which = Annotated[int | None, typer.Argument(help="Number of the backfill; the o
 @commands.command(epilog="Example: trr backfill plan --order hot --source deadline")
 def plan(order: Order = "recency", source: Source = "", as_json: Json = False) -> None:
     """Say what a backfill would do and what it would cost. Changes nothing."""
-    from trr_pipelines.pipeline.backfills import plan_backfill
+    from trr_pipelines.pipeline.rework.backfills import plan_backfill
 
     with opened_archive() as archive:
         planned = plan_backfill(archive.database, ordering=order, source=source or None)
@@ -55,7 +55,7 @@ def start(
     as_json: Json = False,
 ) -> None:
     """Start a backfill of every photo with open work. Runs of it come from the sensor of a running `trr up`."""
-    from trr_pipelines.pipeline.backfills import start_backfill
+    from trr_pipelines.pipeline.rework.backfills import start_backfill
 
     with opened_archive() as archive:
         started = start_backfill(
@@ -80,7 +80,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """How far a backfill is, and when it will be done."""
-    from trr_pipelines.pipeline.backfills import backfill_progress
+    from trr_pipelines.pipeline.rework.backfills import backfill_progress
 
     with opened_archive() as archive:
         hours = archive.settings.backfill_hours
@@ -96,7 +96,7 @@ def status(
 
 def _watch(archive: Any, progress: Any) -> Any:
     """Until it no longer runs, or Ctrl-C."""
-    from trr_pipelines.pipeline.backfills import backfill_progress
+    from trr_pipelines.pipeline.rework.backfills import backfill_progress
 
     one = progress.backfill
     columns = (TextColumn("backfill {task.fields[number]}"), BarColumn(), TextColumn("{task.fields[text]}"))
@@ -123,7 +123,7 @@ def _watch_line(progress: Any) -> str:
 @commands.command(epilog="Example: trr backfill pause")
 def pause(backfill: Which = None, as_json: Json = False) -> None:
     """Start no further runs, also after a restart; the run that is under way ends its batch."""
-    from trr_pipelines.pipeline.backfills import pause_backfill
+    from trr_pipelines.pipeline.rework.backfills import pause_backfill
 
     with opened_archive() as archive:
         _print_change(pause_backfill(archive.database, backfill), as_json)
@@ -132,7 +132,7 @@ def pause(backfill: Which = None, as_json: Json = False) -> None:
 @commands.command(epilog="Example: trr backfill resume")
 def resume(backfill: Which = None, as_json: Json = False) -> None:
     """Go on with a paused backfill; what is complete is passed by."""
-    from trr_pipelines.pipeline.backfills import resume_backfill
+    from trr_pipelines.pipeline.rework.backfills import resume_backfill
 
     with opened_archive() as archive:
         _print_change(resume_backfill(archive.database, backfill), as_json)
@@ -141,7 +141,7 @@ def resume(backfill: Which = None, as_json: Json = False) -> None:
 @commands.command(epilog="Example: trr backfill cancel 3")
 def cancel(backfill: Which = None, as_json: Json = False) -> None:
     """End a backfill for good, with the run that is under way. What is complete stays."""
-    from trr_pipelines.pipeline.backfills import cancel_backfill
+    from trr_pipelines.pipeline.rework.backfills import cancel_backfill
 
     with opened_archive() as archive:
         _print_change(cancel_backfill(archive.database, backfill), as_json)
@@ -157,7 +157,7 @@ def _print_change(changed: Any, as_json: bool) -> None:
 @recipe_commands.command(epilog="Example: trr recipe diff --json")
 def diff(as_json: Json = False) -> None:
     """What would render anew for the present recipes. Until then the sets that stand are served."""
-    from trr_pipelines.pipeline.pricing import recipe_diff
+    from trr_pipelines.pipeline.rework.estimates import recipe_diff
 
     with opened_archive() as archive:
         found = recipe_diff(archive.database)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from trr_pipelines.cli.shell import Json, print_json
+from trr_pipelines.cli.console import Json, print_json
 from trr_pipelines.settings import Settings, load_settings
 
 commands = typer.Typer(no_args_is_help=True, help="The databases: catalogue and face bank.")

@@ -26,7 +26,7 @@ from trr_pipelines.cli import (
     takedown,
     upkeep,
 )
-from trr_pipelines.cli.shell import console, is_debug
+from trr_pipelines.cli.console import console, is_debug
 from trr_pipelines.errors import TrrError
 
 app = typer.Typer(

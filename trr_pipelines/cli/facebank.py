@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from trr_pipelines.cli.shell import Json, opened_archive, opened_bank, print_json
+from trr_pipelines.cli.console import Json, opened_archive, opened_bank, print_json
 from trr_pipelines.errors import InputError, TrrError
 from trr_pipelines.settings import Settings, load_settings
 
@@ -35,8 +35,8 @@ def sync(
     nobody else; exit code 1 says that somebody did.
     """
     from trr_pipelines.screenalytics.bank import cast_of
+    from trr_pipelines.screenalytics.factory import open_client
     from trr_pipelines.screenalytics.importing import import_facebank_images
-    from trr_pipelines.screenalytics.opening import open_client
     from trr_pipelines.screenalytics.quality import look_at_new_photos
 
     if bool(show) == bool(person):
@@ -75,7 +75,7 @@ def cast(
     as_json: Json = False,
 ) -> None:
     """Tell the face bank who is in the cast of which show. Runs where the catalogue is; Dagster's runs do so, too."""
-    from trr_pipelines.pipeline.facebank import cast_of_shows
+    from trr_pipelines.pipeline.facebank.imports import cast_of_shows
     from trr_pipelines.screenalytics.bank import put_cast
 
     bank = opened_bank(load_settings())
@@ -91,7 +91,7 @@ def cast(
 @commands.command(epilog="Example: trr facebank forget")
 def forget(as_json: Json = False) -> None:
     """Remove from the face bank what was taken down, without waiting for Dagster. Runs where the catalogue is."""
-    from trr_pipelines.pipeline.facebank import hand_over_removals
+    from trr_pipelines.pipeline.facebank.imports import hand_over_removals
     from trr_pipelines.screenalytics.bank import remove_photos
 
     bank = opened_bank(load_settings())

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trr_pipelines.cli.shell import Json, opened_archive, print_json
+from trr_pipelines.cli.console import Json, opened_archive, print_json
 
 commands = typer.Typer()
 
@@ -28,8 +28,8 @@ def import_command(
     as_json: Json = False,
 ) -> None:
     """Enter photos into the catalogue; the pipeline fetches and renders them. Importing again changes nothing."""
-    from trr_pipelines.pipeline.importing import import_rows
-    from trr_pipelines.pipeline.manifest import Defaults, read_rows
+    from trr_pipelines.pipeline.imports.importing import import_rows
+    from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
 
     rows = read_rows(path, Defaults(source, show, season, person, kind, tuple(tag or ())))
     with opened_archive() as archive:

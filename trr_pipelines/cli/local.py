@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from trr_pipelines.cli.console import Json, console, opened_archive, print_json, stop_on_signals
 from trr_pipelines.cli.reports import status_table
-from trr_pipelines.cli.shell import Json, console, opened_archive, print_json, stop_on_signals
 from trr_pipelines.errors import SetupError
 from trr_pipelines.settings import load_settings
 

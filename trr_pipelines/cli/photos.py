@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from trr_pipelines.cli.arguments import parse_crop, parse_photo_id, shell_author
-from trr_pipelines.cli.shell import Json, opened_archive, print_json
+from trr_pipelines.cli.console import Json, opened_archive, print_json
 from trr_pipelines.errors import InputError
 
 commands = typer.Typer()
@@ -25,7 +25,7 @@ def crop(
     as_json: Json = False,
 ) -> None:
     """Change the crop of a photo, or show its history. The new crop is served once the pipeline has rendered it."""
-    from trr_pipelines.pipeline import crops
+    from trr_pipelines.pipeline.edits import crops
 
     if sum(map(bool, (set_to, activate, auto))) > 1:
         raise InputError("--set, --activate and --auto exclude each other")
@@ -56,8 +56,8 @@ def replace(
     as_json: Json = False,
 ) -> None:
     """Put a better file in place of a photo's original; the earlier one is kept, derivatives are made anew."""
-    from trr_pipelines.pipeline.fetching import read_local
-    from trr_pipelines.pipeline.replacing import replace_original
+    from trr_pipelines.pipeline.edits.replacement import replace_original
+    from trr_pipelines.pipeline.imports.fetching import read_local
 
     photo_id, who = parse_photo_id(photo), shell_author(author)
     with opened_archive() as archive:

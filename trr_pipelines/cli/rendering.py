@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from trr_pipelines.cli.arguments import parse_crop
-from trr_pipelines.cli.shell import Json, is_debug, opened_archive, print_json, stop_on_signals
+from trr_pipelines.cli.console import Json, is_debug, opened_archive, print_json, stop_on_signals
 from trr_pipelines.settings import load_settings
 
 commands = typer.Typer()
@@ -24,7 +24,7 @@ def render(
 ) -> None:
     """Render every derivative of some files. Needs no database and no server."""
     from trr_pipelines.compute.pool import RenderPool
-    from trr_pipelines.pipeline.render_files import render_files
+    from trr_pipelines.pipeline.rendering.files import render_files
 
     wanted = parse_crop(crop) if crop else None
     reports = []
@@ -47,7 +47,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run batches as Dagster runs in this process, no daemon needed: those given, or all that have open work."""
-    from trr_pipelines.defs.running import end_killed_runs, local_instance, run_batch
+    from trr_pipelines.local.batch_runs import end_killed_runs, local_instance, run_batch
     from trr_pipelines.local.dagster_home import dagster_home
     from trr_pipelines.pipeline.scheduling import batches_with_work, require_batches
 

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from trr_pipelines.cli.shell import Json, human_bytes, opened_archive, print_json
+from trr_pipelines.cli.console import Json, human_bytes, opened_archive, print_json
 
 commands = typer.Typer()
 

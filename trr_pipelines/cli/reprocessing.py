@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 from trr_pipelines.cli.arguments import parse_photo_id, shell_author
-from trr_pipelines.cli.shell import Json, console, human_bytes, opened_archive, print_json, stop_on_signals
+from trr_pipelines.cli.console import Json, console, human_bytes, opened_archive, print_json, stop_on_signals
 from trr_pipelines.errors import InputError
 
 commands = typer.Typer()
@@ -32,9 +32,9 @@ def reprocess(
     as_json: Json = False,
 ) -> None:
     """Do work again that has ended, of one photo or of all that match; the pipeline takes it from there."""
-    from trr_pipelines.pipeline import reprocessing
+    from trr_pipelines.pipeline.rework import reprocessing
 
-    wanted = reprocessing.Filter(state, reason, source, show)
+    wanted = reprocessing.ReprocessFilter(state, reason, source, show)
     if photo and (dry_run or any(asdict(wanted).values())):
         raise InputError("a photo's id goes with neither a filter nor --dry-run")
     if watch and report is None:
@@ -70,7 +70,7 @@ def reprocess(
 
 
 def _print_report(number: int, *, watch: bool, as_json: bool) -> None:
-    from trr_pipelines.pipeline.reprocessing import report_of
+    from trr_pipelines.pipeline.rework.reprocessing import report_of
 
     with opened_archive() as archive:
         report = report_of(archive.database, number)
@@ -86,7 +86,7 @@ def _print_report(number: int, *, watch: bool, as_json: bool) -> None:
 
 def _watch(archive: Any, report: Any) -> Any:
     """Until nothing of it is open, or Ctrl-C."""
-    from trr_pipelines.pipeline.reprocessing import report_of
+    from trr_pipelines.pipeline.rework.reprocessing import report_of
 
     columns = (TextColumn("request {task.fields[number]}"), BarColumn(), TextColumn("{task.fields[text]}"))
     with Progress(*columns, console=console) as bar:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from trr_pipelines.cli.shell import Json, opened_bank, print_json, stop_on_signals
+from trr_pipelines.cli.console import Json, opened_bank, print_json, stop_on_signals
 from trr_pipelines.errors import InputError
 from trr_pipelines.settings import Settings, load_settings
 
@@ -38,7 +38,7 @@ def smoke(
     as_json: Json = False,
 ) -> None:
     """Try in an environment what must work before a rollout is closed, put back what was changed, keep the evidence."""
-    from trr_pipelines.smoke.running import Plan, run_smoke
+    from trr_pipelines.smoke.runner import Plan, run_smoke
 
     stop_on_signals()
     settings = _with_own_credentials(load_settings())

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from trr_pipelines.cli.arguments import shell_author
-from trr_pipelines.cli.shell import Json, human_bytes, opened_archive, print_json
+from trr_pipelines.cli.console import Json, human_bytes, opened_archive, print_json
 
 commands = typer.Typer()
 
@@ -21,7 +21,7 @@ def takedown(
     as_json: Json = False,
 ) -> None:
     """Remove a photo, or every photo of a person, everywhere and for good; prints the URLs that a CDN must purge."""
-    from trr_pipelines.pipeline.takedown import take_down
+    from trr_pipelines.pipeline.takedown.takedown import take_down
 
     with opened_archive() as archive:
         taken = take_down(archive, what, author=shell_author(author), dry_run=dry_run)

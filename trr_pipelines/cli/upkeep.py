@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from trr_pipelines.cli.shell import Json, human_bytes, opened_archive, print_json
+from trr_pipelines.cli.console import Json, human_bytes, opened_archive, print_json
 
 commands = typer.Typer()
 
@@ -14,7 +14,7 @@ commands = typer.Typer()
 @commands.command(epilog="Example: trr reconcile --json")
 def reconcile(as_json: Json = False) -> None:
     """Compare every object in the store with every row; exit code 1 when something does not match."""
-    from trr_pipelines.pipeline.reconcile import reconcile as compare
+    from trr_pipelines.pipeline.upkeep.reconcile import reconcile as compare
 
     with opened_archive() as archive:
         found = compare(archive)
@@ -42,7 +42,7 @@ def gc(
     as_json: Json = False,
 ) -> None:
     """List objects that nothing serves any more, and delete those that were listed long enough ago."""
-    from trr_pipelines.pipeline import retention
+    from trr_pipelines.pipeline.upkeep import retention
 
     grace, undo_days = (0.0, 0.0) if no_grace else (grace_days, retention.UNDO_DAYS)
     with opened_archive() as archive:

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from trr_pipelines.compute import dask_worker, protocol
 from trr_pipelines.compute.pool import PoolClosedError
-from trr_pipelines.compute.site import IO_THREADS, InHand, Source
+from trr_pipelines.compute.renderer import IO_THREADS, OriginalRef, RenderedPhoto
 from trr_pipelines.errors import MediaError, Reason, RetryableError, SetupError
 from trr_pipelines.imaging.render import Rendered, RenderRequest
 from trr_pipelines.storage.store import PutObject
@@ -40,7 +40,7 @@ MAX_THREADS = 256
 _FINISH, _START, _START_IN_BACKGROUND = 10, 0, -10
 
 
-class ClusterSite:
+class ClusterRenderer:
     """The workers of the scheduler at `address`; use it in a `with` statement."""
 
     threads = MAX_THREADS
@@ -96,11 +96,11 @@ class ClusterSite:
         """Threads that wait for a result get PoolClosedError within five seconds."""
         self._is_given_up = True
 
-    def render(self, source: Source, request: RenderRequest) -> InHand:
+    def render(self, source: OriginalRef, request: RenderRequest) -> RenderedPhoto:
         head = protocol.request_head(request, source.name)
         rendered = self._submit("render", self._priority, self._store_url, asdict(source), head)
         outline = self.result(self._submit("outline", _FINISH, rendered))
-        return _HeldThere(self, rendered, outline)
+        return _RemoteRenderedPhoto(self, rendered, outline)
 
     def store(self, rendered: Future[Any], keys: Sequence[str]) -> list[PutObject]:
         """Have the variants stored by the worker that holds them."""
@@ -173,8 +173,8 @@ class ClusterSite:
 
 
 @dataclass(frozen=True)
-class _HeldThere:
-    site: ClusterSite
+class _RemoteRenderedPhoto:
+    site: ClusterRenderer
     rendered: Future[Any]
     outline: Rendered
 

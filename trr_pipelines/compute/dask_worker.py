@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 from trr_pipelines.compute import protocol
 from trr_pipelines.compute.pool import RenderPool
-from trr_pipelines.compute.site import Source, outline_of, render_source, store_variants
+from trr_pipelines.compute.renderer import OriginalRef, outline_of, render_source, store_variants
 from trr_pipelines.errors import InputError, MediaError, SetupError
 from trr_pipelines.imaging.recipes import BASE, CROP, Recipe
 from trr_pipelines.imaging.render import Rendered
 from trr_pipelines.settings import load_settings
-from trr_pipelines.storage.opening import open_store
+from trr_pipelines.storage.factory import open_store
 from trr_pipelines.storage.store import ObjectStore, PutObject
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def render(store_url: str, source: Mapping[str, str], request: Mapping[str, Any]
         wanted = protocol.parse_request(dict(request))
         _require_same(BASE, wanted.base)
         _require_same(CROP, wanted.crop_recipe)
-        return render_source(store, pool, Source(**source), wanted)
+        return render_source(store, pool, OriginalRef(**source), wanted)
 
     return _answer(work)
 

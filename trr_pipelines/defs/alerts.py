@@ -24,12 +24,12 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import SensorInstigatorData
 
 from trr_pipelines.defs.assets import OWNERS
-from trr_pipelines.defs.failures import failed_run
 from trr_pipelines.defs.metadata import Metadata, table
 from trr_pipelines.defs.resources import ArchiveResource
-from trr_pipelines.pipeline import alerts as use_cases
-from trr_pipelines.pipeline.alert_messages import deliver
-from trr_pipelines.pipeline.alerts import Silence
+from trr_pipelines.defs.run_failures import failed_run
+from trr_pipelines.pipeline.alerting import alerts as use_cases
+from trr_pipelines.pipeline.alerting.alerts import Silence
+from trr_pipelines.pipeline.alerting.messages import deliver
 from trr_pipelines.pipeline.archive import Archive
 
 LOOK_SECONDS = 30
@@ -127,7 +127,7 @@ def _record_missed(archive: Archive, instance: DagsterInstance, *, first_look: d
     return sorted(missed)
 
 
-def _observation(seen: use_cases.Look) -> AssetObservation:
+def _observation(seen: use_cases.AlertChanges) -> AssetObservation:
     rows = [{"kind": one.kind, "what": one.text} for one in seen.holding]
     began, ended = ", ".join(seen.raised) or "nothing", ", ".join(seen.resolved) or "nothing"
     metadata: Metadata = {"open": len(rows), "began": began, "ended": ended}

@@ -11,11 +11,11 @@ from trr_pipelines.defs.partitions import import_batches
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.imaging.autocrop import PROPOSAL_VERSION
 from trr_pipelines.imaging.recipes import BASE, CROP
-from trr_pipelines.pipeline import batch_report
-from trr_pipelines.pipeline.batch_run import begin_batch, end_batch
-from trr_pipelines.pipeline.contact_sheets import make_contact_sheet, make_least_saved_sheet
-from trr_pipelines.pipeline.originals import mirror_originals
-from trr_pipelines.pipeline.rendering import Outputs, render_photos
+from trr_pipelines.pipeline.imports.mirroring import mirror_originals
+from trr_pipelines.pipeline.rendering.batches import begin_batch, end_batch
+from trr_pipelines.pipeline.rendering.contact_sheets import make_contact_sheet, make_least_saved_sheet
+from trr_pipelines.pipeline.rendering.derivatives import Outputs, render_photos
+from trr_pipelines.pipeline.reporting import batches
 
 OWNERS = ["team:media-platform"]
 GROUP = "photos"
@@ -36,8 +36,8 @@ def original_images(context: AssetExecutionContext, archive: ArchiveResource) ->
     batch = context.partition_key
     begin_batch(archive.get(), batch, context.run.run_id, context.run.tags.get(PARENT_RUN_TAG))
     tally = mirror_originals(archive.get(), Scope(batch=batch), context.run.run_id)
-    report = batch_report.originals_report(archive.get(), batch)
-    galleries = batch_report.batch_links(archive.get(), batch)
+    report = batches.originals_report(archive.get(), batch)
+    galleries = batches.batch_links(archive.get(), batch)
     metadata = report_metadata(report, rows=int(report.numbers["mirrored"]), tally=tally, galleries=galleries)
     return MaterializeResult(metadata={**metadata, "run_duplicates": tally.ended["duplicate"]})
 
@@ -94,9 +94,9 @@ def derivatives(context: AssetExecutionContext, archive: ArchiveResource) -> Ite
     in_background = is_backfill(context.run.tags)
     tally = render_photos(opened, Scope(batch=batch), context.run.run_id, outputs, in_background=in_background)
     end_batch(opened, batch, context.run.run_id, tally)
-    galleries = batch_report.batch_links(opened, batch)
+    galleries = batches.batch_links(opened, batch)
     if outputs.base:
-        report = batch_report.base_report(opened, batch)
+        report = batches.base_report(opened, batch)
         sheets = {
             "contact_sheet": make_contact_sheet(opened, batch, "thumb"),
             "least_saved": make_least_saved_sheet(opened, batch, in_background=in_background),
@@ -107,13 +107,13 @@ def derivatives(context: AssetExecutionContext, archive: ArchiveResource) -> Ite
             metadata=report_metadata(report, rows=rows, tally=tally, sheets=sheets, galleries=galleries),
         )
     if outputs.auto_crops:
-        report = batch_report.proposals_report(opened, batch)
+        report = batches.proposals_report(opened, batch)
         yield MaterializeResult(
             asset_key="auto_crops",
             metadata=report_metadata(report, rows=int(report.numbers["auto"] + report.numbers["manual"])),
         )
     if outputs.crops:
-        report = batch_report.crops_report(opened, batch)
+        report = batches.crops_report(opened, batch)
         sheets = {"contact_sheet": make_contact_sheet(opened, batch, "crop_card")}
         rows = int(report.numbers["variant_rows"])
         yield MaterializeResult(

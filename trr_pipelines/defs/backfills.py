@@ -25,8 +25,8 @@ from trr_pipelines.defs.partitions import import_batches
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.defs.sensors import UNFINISHED, has_run
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.backfill_feed import Feed, feed, runs_to_end
-from trr_pipelines.pipeline.backfills import TOP_GALLERIES, start_backfill
+from trr_pipelines.pipeline.rework.backfill_feed import Feed, feed, runs_to_end
+from trr_pipelines.pipeline.rework.backfills import TOP_GALLERIES, start_backfill
 
 FEED_SECONDS = 5
 PRIORITY_TAG = "dagster/priority"

@@ -11,13 +11,13 @@ from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetChecksDef
 from trr_pipelines.defs.metadata import finding_metadata
 from trr_pipelines.defs.partitions import import_batches
 from trr_pipelines.defs.resources import ArchiveResource
-from trr_pipelines.pipeline import guardrails, invariants
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.invariants import Finding
+from trr_pipelines.pipeline.checks import guardrails, invariants
+from trr_pipelines.pipeline.checks.invariants import Finding
 
 
 @dataclass(frozen=True)
-class Claim:
+class BatchCheck:
     """A check to be: the asset it is about, the function that looks, and whether its failure stops a run.
 
     `look` takes a batch, or None for the whole archive.
@@ -39,14 +39,14 @@ class Claim:
 
 
 CLAIMS = (
-    Claim("original_images", "originals_are_intact", invariants.originals_are_intact, True),
-    Claim("original_images", "originals_within_guardrails", guardrails.originals_within_guardrails, False),
-    Claim("original_images", "failure_rate_by_source", guardrails.failure_rate_by_source, False),
-    Claim("base_variants", "variant_sets_are_complete", invariants.variant_sets_are_complete, True),
-    Claim("base_variants", "no_row_without_object", invariants.objects_stand_for_rows, True),
-    Claim("base_variants", "nothing_was_upscaled", invariants.nothing_was_upscaled, False),
-    Claim("base_variants", "grid_bytes_fell_by_70_percent", invariants.grid_bytes_fell, False),
-    Claim("crop_variants", "active_crops_are_rendered", invariants.active_crops_are_rendered, True),
+    BatchCheck("original_images", "originals_are_intact", invariants.originals_are_intact, True),
+    BatchCheck("original_images", "originals_within_guardrails", guardrails.originals_within_guardrails, False),
+    BatchCheck("original_images", "failure_rate_by_source", guardrails.failure_rate_by_source, False),
+    BatchCheck("base_variants", "variant_sets_are_complete", invariants.variant_sets_are_complete, True),
+    BatchCheck("base_variants", "no_row_without_object", invariants.objects_stand_for_rows, True),
+    BatchCheck("base_variants", "nothing_was_upscaled", invariants.nothing_was_upscaled, False),
+    BatchCheck("base_variants", "grid_bytes_fell_by_70_percent", invariants.grid_bytes_fell, False),
+    BatchCheck("crop_variants", "active_crops_are_rendered", invariants.active_crops_are_rendered, True),
 )
 
 
@@ -56,7 +56,7 @@ def check_result(archive: Archive, finding: Finding, severity: AssetCheckSeverit
     return AssetCheckResult(passed=finding.passed, severity=severity, metadata=metadata)
 
 
-def _check_of(claim: Claim) -> AssetChecksDefinition:
+def _check_of(claim: BatchCheck) -> AssetChecksDefinition:
     @asset_check(
         asset=claim.asset,
         name=claim.name,
@@ -72,6 +72,6 @@ def _check_of(claim: Claim) -> AssetChecksDefinition:
 
 
 checks = [_check_of(claim) for claim in CLAIMS]
-claims_by_asset: Mapping[str, tuple[Claim, ...]] = {
+claims_by_asset: Mapping[str, tuple[BatchCheck, ...]] = {
     asset: tuple(claim for claim in CLAIMS if claim.asset == asset) for asset in {claim.asset for claim in CLAIMS}
 }

@@ -29,7 +29,9 @@ def delivery_metrics(archive: ArchiveResource) -> MaterializeResult[None]:
     """How the archive delivers: what failed and what waits, bytes saved per delivered picture, payload by rendition
     key, time from import to served, crop edits, storage. Kept by day (UTC) in `core.delivery_metrics`; of a day, the
     figures that were taken last. What each means: docs/metrics.md."""
-    from trr_pipelines.pipeline.delivery_report import report_delivery  # pandas: 1 s that no other run has to wait for
+    from trr_pipelines.pipeline.reporting.delivery_report import (
+        report_delivery,  # pandas: 1 s that no other run has to wait for
+    )
 
     report = report_delivery(archive.get().database)
     metadata: Metadata = {

@@ -34,15 +34,16 @@ from trr_pipelines.defs.lanes import LANE_TAG, LIVE, SCOPE_TAG
 from trr_pipelines.defs.metadata import Metadata, table
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.defs.sensors import TICK_SECONDS, has_run
-from trr_pipelines.pipeline import facebank, scheduling
+from trr_pipelines.pipeline import scheduling
 from trr_pipelines.pipeline.archive import screenalytics_url
+from trr_pipelines.pipeline.facebank import imports as facebank
 from trr_pipelines.screenalytics import reports
 from trr_pipelines.screenalytics.bank import FaceBank, put_cast, remove_photos
 from trr_pipelines.screenalytics.client import BackendClient
+from trr_pipelines.screenalytics.factory import open_bank, open_client
 from trr_pipelines.screenalytics.importing import import_facebank_images
-from trr_pipelines.screenalytics.opening import open_bank, open_client
 from trr_pipelines.screenalytics.quality import PHOTOS_PER_LOOK, look_at_new_photos
-from trr_pipelines.screenalytics.reports import Claim
+from trr_pipelines.screenalytics.reports import FaceBankFinding
 from trr_pipelines.settings import load_settings
 
 NO_FACE_BANK = "SCREENALYTICS_DB_URL is not set"
@@ -115,14 +116,14 @@ def facebank_images(
     return MaterializeResult(metadata=metadata)
 
 
-def _result(claim: Claim, severity: AssetCheckSeverity) -> AssetCheckResult:
+def _result(claim: FaceBankFinding, severity: AssetCheckSeverity) -> AssetCheckResult:
     metadata: Metadata = {"looked_at": claim.looked_at, "broken": len(claim.broken), **claim.numbers}
     if claim.broken:
         metadata["where"] = table(claim.broken)
     return AssetCheckResult(passed=not claim.broken, severity=severity, metadata=metadata)
 
 
-def _check_of(look: Callable[[FaceBank, UUID], Claim]) -> AssetChecksDefinition:
+def _check_of(look: Callable[[FaceBank, UUID], FaceBankFinding]) -> AssetChecksDefinition:
     @asset_check(
         asset=facebank_images,
         name=look.__name__,

@@ -22,10 +22,10 @@ from trr_pipelines.defs.checks import claims_by_asset
 from trr_pipelines.defs.lanes import LANE_TAG, LIVE, is_backfill
 from trr_pipelines.defs.metadata import finding_metadata, report_metadata, retries_metadata, tally_metadata
 from trr_pipelines.defs.resources import ArchiveResource
-from trr_pipelines.pipeline import batch_report
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.reprocessing import reports_about
-from trr_pipelines.pipeline.rerender import TouchedSet, rerender_photos, touched_sets
+from trr_pipelines.pipeline.reporting import batches
+from trr_pipelines.pipeline.rework.reprocessing import reports_about
+from trr_pipelines.pipeline.rework.rerender import TouchedSet, rerender_photos, touched_sets
 
 import_batch = define_asset_job(
     "import_batch",
@@ -56,7 +56,7 @@ def rerender_scattered_photos(context: OpExecutionContext, config: PhotoIds, arc
 
 def _report(context: OpExecutionContext, archive: Archive, touched: TouchedSet) -> None:
     """A materialisation where the whole partition is complete now: one photo must not turn a stale one green."""
-    report = batch_report.base_report if touched.asset == "base_variants" else batch_report.crops_report
+    report = batches.base_report if touched.asset == "base_variants" else batches.crops_report
     figures = report(archive, touched.batch)
     metadata = report_metadata(figures, rows=int(figures.numbers["variant_rows"]))
     if not touched.is_complete:

@@ -9,11 +9,11 @@ from typing import Any
 from dagster import MetadataValue, TableRecord
 from dagster._core.definitions.metadata import RawMetadataValue
 
-from trr_pipelines.pipeline.batch_report import BatchReport, GalleryLink
-from trr_pipelines.pipeline.contact_sheets import ContactSheet
-from trr_pipelines.pipeline.invariants import Finding
-from trr_pipelines.pipeline.reprocessing import Price, Report
-from trr_pipelines.pipeline.work import Tally
+from trr_pipelines.pipeline.checks.invariants import Finding
+from trr_pipelines.pipeline.rendering.contact_sheets import ContactSheet
+from trr_pipelines.pipeline.reporting.batches import BatchReport, GalleryLink
+from trr_pipelines.pipeline.rework.reprocessing import Price, ReprocessReport
+from trr_pipelines.pipeline.worker import Tally
 
 Metadata = dict[str, RawMetadataValue]
 
@@ -58,7 +58,7 @@ def tally_metadata(tally: Tally) -> Metadata:
     }
 
 
-def retries_metadata(reports: Sequence[Report]) -> Metadata:
+def retries_metadata(reports: Sequence[ReprocessReport]) -> Metadata:
     """What became of the requests to do photos again that a run worked for, fixed against still failing."""
     return {f"retry_{report.id}": str(report) for report in reports}
 

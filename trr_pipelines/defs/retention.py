@@ -15,7 +15,7 @@ from dagster import (
 from trr_pipelines.defs.assets import OWNERS
 from trr_pipelines.defs.metadata import Metadata, table
 from trr_pipelines.defs.resources import ArchiveResource
-from trr_pipelines.pipeline import retention
+from trr_pipelines.pipeline.upkeep import retention
 
 GROUP = "retention"
 

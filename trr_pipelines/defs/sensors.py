@@ -16,13 +16,13 @@ from dagster import (
     sensor,
 )
 
-from trr_pipelines.defs.failures import failed_run
 from trr_pipelines.defs.jobs import PhotoIds, import_batch, rerender
 from trr_pipelines.defs.lanes import SCOPE_TAG
 from trr_pipelines.defs.partitions import import_batches
 from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.defs.run_failures import failed_run
 from trr_pipelines.pipeline import scheduling
-from trr_pipelines.pipeline.alerts import record_failed_run
+from trr_pipelines.pipeline.alerting.alerts import record_failed_run
 from trr_pipelines.pipeline.scheduling import PhotosRequest
 
 TICK_SECONDS = 2

@@ -26,7 +26,7 @@ _UNSIGNED_WHITE = 2.0**32 - 1
 _STRIP_ROWS = 256
 
 
-class Shown(NamedTuple):
+class DisplayColour(NamedTuple):
     """A picture in sRGB, warnings for people, and whether the numbers in its file mean what a plain screen shows."""
 
     image: Image.Image
@@ -34,7 +34,7 @@ class Shown(NamedTuple):
     is_as_stored: bool
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Shown:
+def to_srgb(image: Image.Image, profile: bytes | None) -> DisplayColour:
     """`image` as 8-bit sRGB in mode L, RGB or RGBA (alpha straight, and only where something can be seen through).
 
     Args:
@@ -50,7 +50,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Shown:
     is_as_stored = image is stored and not warnings
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
         image, is_as_stored = image.convert("RGB"), False
-    return Shown(_without_opaque_alpha(image), warnings, is_as_stored)
+    return DisplayColour(_without_opaque_alpha(image), warnings, is_as_stored)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -1,4 +1,4 @@
-"""From the bytes of a file to a picture: the door that everything untrusted comes through.
+"""From the bytes of a file to a picture: the authenticator that everything untrusted comes through.
 
 Magic bytes first, then the header read by ourselves and the limits, then exactly one of Pillow's plugins, and every
 way in which a decoder fails turned into one of our reasons. What colours mean is in `colour`, how a picture lies in
@@ -26,13 +26,13 @@ from PIL import (
 
 from trr_pipelines.errors import MediaError, PermanentError, Reason
 from trr_pipelines.imaging.colour import to_srgb
-from trr_pipelines.imaging.fitness import unfit_to_show
+from trr_pipelines.imaging.direct_serving import reasons_not_to_serve
 from trr_pipelines.imaging.formats import sniff
 from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers import HeaderError, ends_too_soon, read_header
 from trr_pipelines.imaging.headers.header import UPRIGHT
 from trr_pipelines.imaging.orientation import oriented_size
-from trr_pipelines.imaging.quirks import as_meant, bare_file, refuse_misread, release_decoder
+from trr_pipelines.imaging.pillow_fixes import as_meant, bare_file, refuse_misread, release_decoder
 
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 75_000_000
@@ -116,7 +116,7 @@ def decode(data: bytes, reduction: int = 1) -> Picture:
         info = replace(info, width=shown.width, height=shown.height)
     image.info = {}  # else encoders copy comments and profiles from it
     warnings = bare.warnings + warnings
-    unfit = unfit_to_show(info.format, data, orientation=orientation, is_srgb=is_as_stored and not warnings)
+    unfit = reasons_not_to_serve(info.format, data, orientation=orientation, is_srgb=is_as_stored and not warnings)
     return Picture(image, info, orientation, reduction, warnings, unfit)
 
 

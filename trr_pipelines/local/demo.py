@@ -17,8 +17,8 @@ from trr_pipelines.errors import InputError, SetupError
 from trr_pipelines.local.dagster_home import dagster_home
 from trr_pipelines.local.processes import last_line, start_attached
 from trr_pipelines.pipeline.archive import Archive, dagster_url
-from trr_pipelines.pipeline.importing import ImportSummary, import_rows
-from trr_pipelines.pipeline.manifest import Defaults, read_rows
+from trr_pipelines.pipeline.imports.importing import ImportSummary, import_rows
+from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
 from trr_pipelines.samples import write_samples
 
 POLL_SECONDS = 0.3

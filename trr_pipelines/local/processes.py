@@ -112,7 +112,7 @@ def start_attached(
 ) -> subprocess.Popen[bytes]:
     """Start a module that ends when we do; `output` takes both of its streams. Call it from the main thread."""
     return subprocess.Popen(
-        [sys.executable, "-m", "trr_pipelines.local.attached", str(os.getpid()), module, *arguments],
+        [sys.executable, "-m", "trr_pipelines.local.die_with_parent", str(os.getpid()), module, *arguments],
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         stdout=output,

@@ -15,7 +15,7 @@ from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.embedded import embedded_postgres
 from trr_pipelines.errors import SetupError
 from trr_pipelines.settings import Settings
-from trr_pipelines.storage.opening import open_store
+from trr_pipelines.storage.factory import open_store
 from trr_pipelines.storage.store import ObjectStore
 
 # A request is answered, or refused with 503, within about five seconds; 16 connections for 40 threads, which hold one

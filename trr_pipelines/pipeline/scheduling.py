@@ -56,7 +56,7 @@ class PhotosRequest:
 def request_batches(database: Database, has_run: IsInDagster) -> list[BatchRequest]:
     """Batches that wait for a run; the same keys until their run has begun."""
 
-    def ask(conn: Connection) -> list[dispatches.Request]:
+    def ask(conn: Connection) -> list[dispatches.Dispatch]:
         batches = ledger.batches_with_work(conn, BATCHES_PER_TICK)
         return [dispatches.request(conn, dispatches.batch_scope(batch)) for batch in batches]
 
@@ -77,7 +77,7 @@ def request_retries(database: Database, has_run: IsInDagster) -> PhotosRequest |
 def request_people(database: Database, has_run: IsInDagster) -> list[PersonRequest]:
     """People whose seeds changed since the face bank was told; the same keys until their run has begun."""
 
-    def ask(conn: Connection) -> list[tuple[UUID, dispatches.Request]]:
+    def ask(conn: Connection) -> list[tuple[UUID, dispatches.Dispatch]]:
         people = facebank.people_to_import(conn, PEOPLE_PER_TICK)
         return [(person, dispatches.request(conn, facebank.scope_of(person))) for person in people]
 
@@ -88,7 +88,7 @@ def request_people(database: Database, has_run: IsInDagster) -> list[PersonReque
 def request_removals(database: Database, has_run: IsInDagster) -> str | None:
     """The run_key under which the face bank is to forget photos that are gone; None where there are none."""
 
-    def ask(conn: Connection) -> dispatches.Request | None:
+    def ask(conn: Connection) -> dispatches.Dispatch | None:
         waiting = facebank.removals(conn, 1) and dispatches.is_free(conn, facebank.REMOVALS_SCOPE)
         return dispatches.request(conn, facebank.REMOVALS_SCOPE) if waiting else None
 
@@ -99,7 +99,7 @@ def request_removals(database: Database, has_run: IsInDagster) -> str | None:
 def _request_photos(
     database: Database, scope: str, find: Callable[[Connection, int], list[UUID]], has_run: IsInDagster
 ) -> PhotosRequest | None:
-    def ask(conn: Connection) -> tuple[Sequence[UUID], dispatches.Request | None]:
+    def ask(conn: Connection) -> tuple[Sequence[UUID], dispatches.Dispatch | None]:
         photo_ids = find(conn, PHOTOS_PER_RUN) if dispatches.is_ready(conn, scope) else []
         return photo_ids, dispatches.request(conn, scope) if photo_ids else None
 
@@ -109,7 +109,7 @@ def _request_photos(
     return PhotosRequest(tuple(photo_ids), scope, fresh(database, request, has_run).run_key)
 
 
-def fresh(database: Database, request: dispatches.Request, has_run: IsInDagster) -> dispatches.Request:
+def fresh(database: Database, request: dispatches.Dispatch, has_run: IsInDagster) -> dispatches.Dispatch:
     """The request itself, or a new one where Dagster no longer has the run that it asked for long ago."""
     if not request.is_stale or has_run(request.run_key):
         return request

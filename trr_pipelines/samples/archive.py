@@ -25,7 +25,7 @@ THREADS = 2
 
 
 @dataclass(frozen=True)
-class Link:
+class SampleLink:
     """What a manifest row links its photo to: a show, a season (by number) of a show, or a person."""
 
     show: str = ""
@@ -45,7 +45,7 @@ class Sample:
     scene: str
     size: tuple[int, int]
     seed: int
-    link: Link
+    link: SampleLink
     kind: str = "photo"
 
     def content(self, shrink: int) -> bytes:
@@ -54,9 +54,9 @@ class Sample:
         return self.encoding(scenes.photograph(self.scene, width, height, self.seed))
 
 
-SHOW, OTHER_SHOW = Link(show="The Valley: Sample Archive"), Link(show="Harbour Lights: Sample Archive")
-SEASON_1, SEASON_2 = Link(show=SHOW.show, season="1"), Link(show=SHOW.show, season="2")
-PERSON_A, PERSON_B, PERSON_C = (Link(person=f"Sample Person {letter}") for letter in "ABC")
+SHOW, OTHER_SHOW = SampleLink(show="The Valley: Sample Archive"), SampleLink(show="Harbour Lights: Sample Archive")
+SEASON_1, SEASON_2 = SampleLink(show=SHOW.show, season="1"), SampleLink(show=SHOW.show, season="2")
+PERSON_A, PERSON_B, PERSON_C = (SampleLink(person=f"Sample Person {letter}") for letter in "ABC")
 
 _JPEG, _TURNED = encodings.jpeg, encodings.turned_jpeg
 

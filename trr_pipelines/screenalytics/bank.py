@@ -19,7 +19,7 @@ from psycopg.rows import DictRow, dict_row
 from pydantic import SecretStr
 
 from trr_pipelines.errors import ConflictError, NotFoundError, SetupError
-from trr_pipelines.migrating import MEND
+from trr_pipelines.schema_migrations import MEND
 from trr_pipelines.screenalytics.schema import FACE_BANK
 
 Connection = psycopg.Connection[DictRow]

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from trr_pipelines.errors import BackendError, BackendUnavailableError, NotFoundError, SetupError
-from trr_pipelines.screenalytics.answers import PhotosAnswer, parse_answer
+from trr_pipelines.screenalytics.responses import PhotosAnswer, parse_answer
 
 PAGE_SIZE = 500
 # 500 photos with captions of 10,000 characters, and a backend that knows no pages: 10,000 photos are 5 MB.

@@ -12,12 +12,12 @@ from typing import Any
 from uuid import UUID
 
 from trr_pipelines.errors import BackendUnavailableError, TrrError
-from trr_pipelines.screenalytics.answers import PhotosAnswer
 from trr_pipelines.screenalytics.bank import BANK_LOCK, Connection, FaceBank, queries
 from trr_pipelines.screenalytics.client import BackendClient, Call
+from trr_pipelines.screenalytics.responses import PhotosAnswer
 
 
-class Outcome(StrEnum):
+class ImportOutcome(StrEnum):
     """What an import found: seeds; no seeds, so all photos were taken; nothing to take."""
 
     SEEDED = "seeded"
@@ -34,7 +34,7 @@ class ImportResult:
     """
 
     person_id: UUID
-    outcome: Outcome
+    outcome: ImportOutcome
     calls: tuple[Call, ...]
     inserted: int
     updated: int
@@ -82,12 +82,12 @@ def import_facebank_images(
         queries.lock_person(conn, bank=BANK_LOCK, person_id=person_id)
         queries.make_incoming(conn)
         listed = _receive(conn, backend.photos(person_id, seed_only=True))
-        outcome = Outcome.SEEDED if listed.count else Outcome.EMPTY
+        outcome = ImportOutcome.SEEDED if listed.count else ImportOutcome.EMPTY
         if not listed.count and listed.unserved:
             raise SeedsNotServedError(f"none of the {listed.unserved} seeds of person {person_id} is served yet")
         if not listed.count and fall_back:
             listed = _receive(conn, backend.photos(person_id, seed_only=False))
-            outcome = Outcome.FALLBACK_UNSEEDED if listed.count else Outcome.EMPTY
+            outcome = ImportOutcome.FALLBACK_UNSEEDED if listed.count else ImportOutcome.EMPTY
         calls = tuple(backend.calls[already:])
         with conn.transaction():
             return _merge(conn, person_id, outcome, calls, listed)
@@ -119,7 +119,7 @@ _COLUMNS: Sequence[str] = (
 
 
 def _merge(
-    conn: Connection, person_id: UUID, outcome: Outcome, calls: tuple[Call, ...], listed: _Listed
+    conn: Connection, person_id: UUID, outcome: ImportOutcome, calls: tuple[Call, ...], listed: _Listed
 ) -> ImportResult:
     queries.merge_links(conn)
     for prepare in (queries.index_incoming, queries.index_incoming_bytes, queries.count_incoming):

@@ -18,7 +18,7 @@ import httpx
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.errors import PermanentError, RetryableError
 from trr_pipelines.imaging.decode import MAX_BYTES
-from trr_pipelines.imaging.portrait import SIDE, Portrait, examine
+from trr_pipelines.imaging.face_quality import SIDE, FaceQuality, examine
 from trr_pipelines.imaging.recipes import Recipe, Target
 from trr_pipelines.imaging.render import RenderRequest
 from trr_pipelines.screenalytics.bank import Connection, FaceBank, queries
@@ -50,14 +50,14 @@ class QualityReason(StrEnum):
 
 
 @dataclass(frozen=True)
-class Look:
+class QualityResult:
     """How many photos were looked at, and how many could not be fetched this time."""
 
     photos: int
     unreachable: int
 
 
-def reason_for(portrait: Portrait, *, width: int, height: int) -> QualityReason:
+def reason_for(portrait: FaceQuality, *, width: int, height: int) -> QualityReason:
     """What speaks against a photo of this size in pixels."""
     if min(width, height) < SMALLEST_SIDE:
         return QualityReason.TOO_SMALL
@@ -72,7 +72,7 @@ def reason_for(portrait: Portrait, *, width: int, height: int) -> QualityReason:
 
 def look_at_new_photos(
     bank: FaceBank, person_id: UUID, *, limit: int = PHOTOS_PER_LOOK, pool: RenderPool | None = None
-) -> Look:
+) -> QualityResult:
     """Look at photos of a person whose bytes nobody has looked at, seeds first; idempotent.
 
     A photo that cannot be fetched now is left for the next time. One at a time is in memory.
@@ -80,11 +80,11 @@ def look_at_new_photos(
     with bank.connect() as conn, ExitStack() as stack:
         waiting = list(queries.to_look_at(conn, person_id=person_id, limit=limit))
         if not waiting:
-            return Look(0, 0)
+            return QualityResult(0, 0)
         renderers = pool or stack.enter_context(RenderPool(1))
         http = stack.enter_context(httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=False))
         seen = sum(_look(conn, http, renderers, row) for row in waiting)
-    return Look(seen, len(waiting) - seen)
+    return QualityResult(seen, len(waiting) - seen)
 
 
 def _look(conn: Connection, http: httpx.Client, pool: RenderPool, row: Mapping[str, Any]) -> bool:
@@ -92,7 +92,7 @@ def _look(conn: Connection, http: httpx.Client, pool: RenderPool, row: Mapping[s
     data = _fetch(http, row["served_url"], row["sha256"])
     if data is None:
         return False
-    portrait: Portrait | None = None
+    portrait: FaceQuality | None = None
     reason = QualityReason.UNREADABLE
     try:
         (small,) = pool.render(data, _SMALL, name=f"photo {row['sha256']}").variants

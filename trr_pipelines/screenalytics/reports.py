@@ -25,7 +25,7 @@ class BankReport:
 
 
 @dataclass(frozen=True)
-class Claim:
+class FaceBankFinding:
     """Whether something holds of a person's faces, how many were looked at, and where it does not."""
 
     looked_at: int
@@ -49,28 +49,28 @@ def person_report(bank: FaceBank, person_id: UUID) -> BankReport:
     return BankReport(numbers, quality, sheet)
 
 
-def no_duplicate_faces(bank: FaceBank, person_id: UUID) -> Claim:
+def no_duplicate_faces(bank: FaceBank, person_id: UUID) -> FaceBankFinding:
     """No photo, and no sequence of bytes, stands twice for one person."""
     with bank.connect() as conn:
         broken = [dict(row) for row in queries.duplicates(conn, person_id=person_id)]
-        return Claim(queries.figures(conn, person_id=person_id)["images"], broken, {})
+        return FaceBankFinding(queries.figures(conn, person_id=person_id)["images"], broken, {})
 
 
-def approvals_untouched(bank: FaceBank, person_id: UUID) -> Claim:
+def approvals_untouched(bank: FaceBank, person_id: UUID) -> FaceBankFinding:
     """The last import changed nothing that a reviewer had said."""
     with bank.connect() as conn:
         person = queries.person(conn, person_id=person_id)
         figures = queries.figures(conn, person_id=person_id)
     changed = person["reviews_changed"] if person is not None else 0
     broken = [{"person": str(person_id), "reviews changed": changed}] if changed else []
-    return Claim(
+    return FaceBankFinding(
         figures["approved"] + figures["rejected"],
         broken,
         {"approved": figures["approved"], "rejected": figures["rejected"]},
     )
 
 
-def seeds_match_backend(bank: FaceBank, backend: BackendClient, person_id: UUID) -> Claim:
+def seeds_match_backend(bank: FaceBank, backend: BackendClient, person_id: UUID) -> FaceBankFinding:
     """The seeds in the face bank are those that the backend lists now, without those that reviewers excluded."""
     listed = {photo.media_asset_id: photo.sha256 for page in backend.photos(person_id, seed_only=True)
               for photo in page.photos}  # fmt: skip
@@ -82,4 +82,4 @@ def seeds_match_backend(bank: FaceBank, backend: BackendClient, person_id: UUID)
     expected = {photo for photo, sha256 in listed.items() if photo not in ids and sha256 not in hashes}
     broken = [{"photo": str(photo), "problem": "flagged, and no seed here"} for photo in sorted(expected - here)]
     broken += [{"photo": str(photo), "problem": "a seed here, and not flagged"} for photo in sorted(here - expected)]
-    return Claim(len(expected | here), broken, {"backend_seeds": len(listed), "seeds": len(here)})
+    return FaceBankFinding(len(expected | here), broken, {"backend_seeds": len(listed), "seeds": len(here)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trr_pipelines.migrating import Schema
+from trr_pipelines.schema_migrations import Schema
 
 FACE_BANK = Schema(
     name="face bank",

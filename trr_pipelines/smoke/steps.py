@@ -12,24 +12,24 @@ import httpx
 from trr_pipelines.screenalytics import bank as banks
 from trr_pipelines.screenalytics.bank import FaceBank
 from trr_pipelines.screenalytics.client import BackendClient
+from trr_pipelines.screenalytics.factory import open_client
 from trr_pipelines.screenalytics.importing import ImportResult, import_facebank_images
-from trr_pipelines.screenalytics.opening import open_client
 from trr_pipelines.screenalytics.reports import approvals_untouched, no_duplicate_faces, seeds_match_backend
 from trr_pipelines.settings import Settings
+from trr_pipelines.smoke.clients import AdminApp, SmokeBackend, StepError, expect, json_of
 from trr_pipelines.smoke.evidence import Part
-from trr_pipelines.smoke.parties import AdminApp, Backend, StepError, expect, json_of
 from trr_pipelines.smoke.subject import Subject
-from trr_pipelines.smoke.undoing import Journal
+from trr_pipelines.smoke.undo import Journal
 
 GALLERY_ITEMS = 12
 
 
 @dataclass(frozen=True)
-class World:
+class SmokeContext:
     """What the steps work on; `admin` and `bank` are None where the smoke leaves them out."""
 
     settings: Settings
-    backend: Backend
+    backend: SmokeBackend
     admin: AdminApp | None
     bank: FaceBank | None
     journal: Journal
@@ -45,7 +45,7 @@ class Step:
 
     part: Part
     claim: str
-    run: Callable[[World], Seen]
+    run: Callable[[SmokeContext], Seen]
     changes: bool = False
 
     @property
@@ -53,13 +53,13 @@ class Step:
         return self.run.__name__
 
 
-def backend_is_ready(world: World) -> Seen:
+def backend_is_ready(world: SmokeContext) -> Seen:
     for path in ("/healthz", "/readyz"):
         expect(world.backend.http.get(path), httpx.codes.OK, path)
     return {}
 
 
-def callers_are_told_apart(world: World) -> Seen:
+def callers_are_told_apart(world: SmokeContext) -> Seen:
     backend, subject = world.backend, world.subject()
     flag = _flag(backend, subject)
     service = backend.service_role()
@@ -80,7 +80,7 @@ def callers_are_told_apart(world: World) -> Seen:
     return seen
 
 
-def seeds_are_a_subset_of_all_photos(world: World) -> Seen:
+def seeds_are_a_subset_of_all_photos(world: SmokeContext) -> Seen:
     backend, subject = world.backend, world.subject()
     everything = {photo["link_id"]: photo for photo in backend.photos(subject.person_id, seed_only=False)}
     seeds = {photo["link_id"] for photo in backend.photos(subject.person_id, seed_only=True)}
@@ -92,7 +92,7 @@ def seeds_are_a_subset_of_all_photos(world: World) -> Seen:
     return {"photos": len(everything), "seeds": len(seeds)}
 
 
-def gallery_urls_are_alive(world: World) -> Seen:
+def gallery_urls_are_alive(world: SmokeContext) -> Seen:
     page = world.backend.read(f"people/{world.subject().person_id}/gallery", limit=GALLERY_ITEMS)
     urls: set[str] = set()
     for item in page["items"]:
@@ -109,7 +109,7 @@ def gallery_urls_are_alive(world: World) -> Seen:
     return {"photos": len(page["items"]), "urls": len(urls)}
 
 
-def slugs_lead_to_the_canonical_one(world: World) -> Seen:
+def slugs_lead_to_the_canonical_one(world: SmokeContext) -> Seen:
     slug = world.subject().slug
     found = world.backend.read(f"slugs/people/{slug.upper()}")
     if found["canonical_slug"] != slug:
@@ -119,12 +119,12 @@ def slugs_lead_to_the_canonical_one(world: World) -> Seen:
     return {"asked": slug.upper(), "canonical": slug}
 
 
-def admin_is_ready(world: World) -> Seen:
+def admin_is_ready(world: SmokeContext) -> Seen:
     expect(_admin(world).http.get("/healthz"), httpx.codes.OK, "/healthz of the admin app")
     return {}
 
 
-def strangers_are_kept_out(world: World) -> Seen:
+def strangers_are_kept_out(world: SmokeContext) -> Seen:
     admin, subject = _admin(world), world.subject()
     anonymous = admin.toggle(subject.person_id, subject.link_id, True).status_code
     if anonymous not in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
@@ -135,7 +135,7 @@ def strangers_are_kept_out(world: World) -> Seen:
     return {"without a session": anonymous, "from another site": foreign.status_code}
 
 
-def old_addresses_redirect(world: World) -> Seen:
+def old_addresses_redirect(world: SmokeContext) -> Seen:
     admin, subject = _admin(world), world.subject()
     admin.sign_in()
     canonical = f"/admin/trr-people/{subject.slug}"
@@ -152,7 +152,7 @@ def old_addresses_redirect(world: World) -> Seen:
     return tried
 
 
-def toggle_through_the_proxy(world: World) -> Seen:
+def toggle_through_the_proxy(world: SmokeContext) -> Seen:
     admin, subject = _admin(world), world.subject()
     admin.sign_in()
     before = _flag(world.backend, subject)
@@ -173,12 +173,12 @@ def toggle_through_the_proxy(world: World) -> Seen:
     return {"answers": seen}
 
 
-def face_bank_is_whole(world: World) -> Seen:
+def face_bank_is_whole(world: SmokeContext) -> Seen:
     with _bank(world).connect() as conn:
         return {"database": conn.info.dbname}
 
 
-def token_reads_photos_and_nothing_else(world: World) -> Seen:
+def token_reads_photos_and_nothing_else(world: SmokeContext) -> Seen:
     backend = world.backend
     count = len(backend.photos(world.subject().person_id, seed_only=False))
     answer = backend.http.get("/api/v1/admin/people", headers=backend.screenalytics())
@@ -186,14 +186,14 @@ def token_reads_photos_and_nothing_else(world: World) -> Seen:
     return {"photos": count}
 
 
-def unseeded_person_falls_back(world: World) -> Seen:
+def unseeded_person_falls_back(world: SmokeContext) -> Seen:
     result = _import(world)
     _require(result, "fallback_unseeded", [True, False])
     _require_rows(world, seeds=0)
     return result.report()
 
 
-def seeded_person_needs_one_call(world: World) -> Seen:
+def seeded_person_needs_one_call(world: SmokeContext) -> Seen:
     subject = world.subject()
     _note_flag(world, subject, _flag(world.backend, subject))
     answer = world.backend.toggle(subject.person_id, subject.link_id, True, world.backend.admin_app())
@@ -243,30 +243,30 @@ STEPS = (
 )
 
 
-def _admin(world: World) -> AdminApp:
+def _admin(world: SmokeContext) -> AdminApp:
     assert world.admin is not None
     return world.admin
 
 
-def _bank(world: World) -> FaceBank:
+def _bank(world: SmokeContext) -> FaceBank:
     assert world.bank is not None
     return world.bank
 
 
-def _client(world: World) -> BackendClient:
+def _client(world: SmokeContext) -> BackendClient:
     return open_client(world.settings)
 
 
-def _flag(backend: Backend, subject: Subject) -> bool:
+def _flag(backend: SmokeBackend, subject: Subject) -> bool:
     seeds = backend.photos(subject.person_id, seed_only=True)
     return any(photo["link_id"] == str(subject.link_id) for photo in seeds)
 
 
-def _note_flag(world: World, subject: Subject, value: bool) -> None:
+def _note_flag(world: SmokeContext, subject: Subject, value: bool) -> None:
     world.journal.note("flag", person=str(subject.person_id), link=str(subject.link_id), value=value)
 
 
-def _import(world: World) -> ImportResult:
+def _import(world: SmokeContext) -> ImportResult:
     subject = world.subject()
     snapshot = banks.take_snapshot(_bank(world), subject.person_id)
     world.journal.note("faces", person=str(subject.person_id), **asdict(snapshot))
@@ -280,7 +280,7 @@ def _require(result: ImportResult, outcome: str, asked: list[bool]) -> None:
         raise StepError(f"the outcome is {result.outcome} after asking {calls}, expected {outcome} after {asked}")
 
 
-def _require_rows(world: World, *, seeds: int) -> None:
+def _require_rows(world: SmokeContext, *, seeds: int) -> None:
     subject = world.subject()
     rows = banks.faces(_bank(world), subject.person_id)
     flagged = [row for row in rows if row["is_seed"]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from trr_pipelines.smoke.parties import Backend, StepError
+from trr_pipelines.smoke.clients import SmokeBackend, StepError
 
 PAGES = 20
 
@@ -20,7 +20,7 @@ class Subject:
     link_id: UUID
 
 
-def find_subject(backend: Backend, person: str, *, may_have_seeds: bool) -> Subject:
+def find_subject(backend: SmokeBackend, person: str, *, may_have_seeds: bool) -> Subject:
     """The person who was named (id or slug), or one that fits. Raises StepError where nobody does.
 
     A smoke that changes something needs somebody without seeds: importing everybody's photos is undone afterwards, and
@@ -39,7 +39,7 @@ def find_subject(backend: Backend, person: str, *, may_have_seeds: bool) -> Subj
     raise StepError(f"nobody {wanted} photos that are served" + (f" is {person}" if person else "; give --person"))
 
 
-def _people(backend: Backend) -> list[dict[str, Any]]:
+def _people(backend: SmokeBackend) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     cursor = None
     for _ in range(PAGES):

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from trr_pipelines.errors import InputError, MediaError, PermanentError, Reason, RetryableError
-from trr_pipelines.storage import rooted
+from trr_pipelines.storage import safe_paths
 from trr_pipelines.storage.keys import check_key, check_prefix, check_sha256, content_type_of, is_segment
 from trr_pipelines.storage.store import ListedObject, MissingObjectError, PutObject, StoredObject, public_url
 
@@ -100,7 +100,7 @@ class DirectoryStore:
         with (
             _storage_errors("listing", prefix),
             suppress(FileNotFoundError, NotADirectoryError),
-            rooted.directory(self.root, names) as top,
+            safe_paths.directory(self.root, names) as top,
         ):
             yield from _walk(top, "".join(f"{name}/" for name in names), start)
 
@@ -111,12 +111,12 @@ class DirectoryStore:
         for parent, siblings in groupby(wanted, key=lambda key: key.rpartition("/")[0]):
             with _storage_errors("deleting in", parent), suppress(FileNotFoundError):
                 names = parent.split("/") if parent else []
-                with rooted.directory(self.root, names) as directory:
+                with safe_paths.directory(self.root, names) as directory:
                     for key in siblings:
                         with suppress(FileNotFoundError):
                             os.unlink(key.rpartition("/")[2], dir_fd=directory)
                     os.fsync(directory)  # what was taken down does not come back with the power
-                rooted.remove_empty(self.root, names)
+                safe_paths.remove_empty(self.root, names)
         return len(wanted)
 
     def public_url(self, key: str) -> str:
@@ -132,7 +132,7 @@ class DirectoryStore:
         *names, name = key.split("/")
         with _storage_errors("reading", key):
             try:
-                with rooted.directory(self.root, names) as directory:
+                with safe_paths.directory(self.root, names) as directory:
                     descriptor = os.open(name, _READ, dir_fd=directory)
             except FileNotFoundError:
                 return None
@@ -149,7 +149,7 @@ class DirectoryStore:
         with (
             _storage_errors("sweeping", _INCOMING),
             suppress(FileNotFoundError),
-            rooted.directory(self.root, [_INCOMING]) as incoming,
+            safe_paths.directory(self.root, [_INCOMING]) as incoming,
         ):
             for name in os.listdir(incoming):  # noqa: PTH208  a Path cannot stand for a descriptor
                 with suppress(FileNotFoundError):
@@ -161,7 +161,7 @@ class DirectoryStore:
     def _stands(self, key: str) -> bool:
         """Whether the name is taken; if so it is on the disk when this returns, however far its writer has come."""
         *names, name = key.split("/")
-        with suppress(FileNotFoundError), rooted.directory(self.root, names) as target:
+        with suppress(FileNotFoundError), safe_paths.directory(self.root, names) as target:
             os.stat(name, dir_fd=target, follow_symlinks=False)
             os.fsync(target)
             return True
@@ -170,12 +170,12 @@ class DirectoryStore:
     def _place(self, key: str, data: bytes) -> bool:
         """Write and link; False where the name is taken by now. Either way it is on the disk when this returns."""
         *names, name = key.split("/")
-        rooted.make(self.root, [_INCOMING])
-        with rooted.directory(self.root, [_INCOMING]) as incoming, _written(incoming, data) as temporary:
+        safe_paths.make(self.root, [_INCOMING])
+        with safe_paths.directory(self.root, [_INCOMING]) as incoming, _written(incoming, data) as temporary:
             for _ in range(_LINK_ATTEMPTS):
                 with suppress(FileNotFoundError):  # a delete took the emptied directory away: it is made again
-                    rooted.make(self.root, names)
-                    with rooted.directory(self.root, names) as target:
+                    safe_paths.make(self.root, names)
+                    with safe_paths.directory(self.root, names) as target:
                         created = _linked(temporary, incoming, name, target)
                         os.fsync(target)  # journals keep order: directories made on the way are on the disk with it
                         return created
@@ -213,7 +213,7 @@ def _walk(directory: int, path: str, start: str) -> Iterator[ListedObject]:
     for name in sorted((entry.name for entry in found), key=lambda name: f"{name}/" if name in folders else name):
         with suppress(FileNotFoundError):  # deleted while we were listing
             if name in folders:
-                step = os.open(name, rooted.STEP, dir_fd=directory)
+                step = os.open(name, safe_paths.STEP, dir_fd=directory)
                 try:
                     yield from _walk(step, f"{path}{name}/", "")
                 finally:

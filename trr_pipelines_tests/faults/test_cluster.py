@@ -16,16 +16,16 @@ import psutil
 import pytest
 
 from trr_pipelines.catalogue.ledger import Scope
-from trr_pipelines.compute.cluster import ClusterSite
+from trr_pipelines.compute.cluster import ClusterRenderer
 from trr_pipelines.doctor import DEPLOYMENTS
 from trr_pipelines.errors import SetupError
 from trr_pipelines.imaging.recipes import BASE, EncoderOptions
-from trr_pipelines.pipeline import rendering
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.originals import mirror_originals
-from trr_pipelines.pipeline.reconcile import reconcile
-from trr_pipelines.pipeline.rendering import render_photos
-from trr_pipelines.pipeline.work import Tally
+from trr_pipelines.pipeline.imports.mirroring import mirror_originals
+from trr_pipelines.pipeline.rendering import derivatives
+from trr_pipelines.pipeline.rendering.derivatives import render_photos
+from trr_pipelines.pipeline.upkeep.reconcile import reconcile
+from trr_pipelines.pipeline.worker import Tally
 from trr_pipelines.settings import Settings
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import import_files, ledger_of, query, value
@@ -131,7 +131,7 @@ def test_a_worker_with_other_recipes_refuses(
     cluster: Cluster, archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.start_worker(worker_settings(archive))
-    monkeypatch.setattr(rendering, "BASE", replace(BASE, encoder=EncoderOptions(webp_method=0)))
+    monkeypatch.setattr(derivatives, "BASE", replace(BASE, encoder=EncoderOptions(webp_method=0)))
     refused(on(cluster.address, archive), scope, f"a Dask worker has the base recipe {BASE.fingerprint}, the run has")
 
 
@@ -157,13 +157,13 @@ def test_scheduler_workers_and_run_talk_over_tls(archive: Archive, scope: Scope,
         own.start_worker(worker_settings(archive) | variables)
         assert dict(render_photos(on(own.address, archive), scope, "run-1").ended) == {"complete": 3}
         with pytest.raises(SetupError, match="no Dask scheduler answers at tcp://"):
-            ClusterSite(own.address.replace("tls:", "tcp:"), "file:somewhere", connect_seconds=2)
+            ClusterRenderer(own.address.replace("tls:", "tcp:"), "file:somewhere", connect_seconds=2)
 
 
 def test_a_cluster_without_workers_is_waited_for_and_then_refused(
     cluster: Cluster, archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rendering, "ClusterSite", partial(ClusterSite, workerless_seconds=1))
+    monkeypatch.setattr(derivatives, "ClusterRenderer", partial(ClusterRenderer, workerless_seconds=1))
     refused(on(cluster.address, archive), scope, f"TRR_DASK_ADDRESS {cluster.address}: no worker there for 1 s")
     with pytest.raises(SetupError, match="the scheduler has no worker"):
         DEPLOYMENTS["backend"]["TRR_DASK_ADDRESS"](on(cluster.address, archive).settings)
@@ -172,7 +172,7 @@ def test_a_cluster_without_workers_is_waited_for_and_then_refused(
 def test_a_scheduler_that_goes_away_fails_the_run(
     archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rendering, "ClusterSite", partial(ClusterSite, connect_seconds=1))
+    monkeypatch.setattr(derivatives, "ClusterRenderer", partial(ClusterRenderer, connect_seconds=1))
     with running_scheduler() as own, ThreadPoolExecutor(1) as thread:
         running = thread.submit(refused, on(own.address, archive), scope, "the scheduler went away")
         wait_for(lambda: running.done() or value(archive.database, HELD))
@@ -181,7 +181,7 @@ def test_a_scheduler_that_goes_away_fails_the_run(
 
 
 def test_a_scheduler_that_freezes_is_given_up(archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendering, "ClusterSite", partial(ClusterSite, workerless_seconds=3))
+    monkeypatch.setattr(derivatives, "ClusterRenderer", partial(ClusterRenderer, workerless_seconds=3))
     with running_scheduler() as own, ThreadPoolExecutor(1) as thread:
         own.start_worker(worker_settings(archive, f"sleep:{name_of(archive, '0.jpg')}"))
         own.wait_for_workers(1)
@@ -218,4 +218,4 @@ def test_an_address_that_does_not_answer_is_refused_by_name(behaviour: Callable[
         behaviour(listener)
         address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(SetupError, match=f"TRR_DASK_ADDRESS: no Dask scheduler answers at {address} within 0.5 s"):
-            ClusterSite(address, "file:somewhere", connect_seconds=0.5)
+            ClusterRenderer(address, "file:somewhere", connect_seconds=0.5)

@@ -11,7 +11,7 @@ import pytest
 
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.reconcile import reconcile
+from trr_pipelines.pipeline.upkeep.reconcile import reconcile
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import final_state, import_files, query, run, value
 from trr_pipelines_tests.support.faulty_proxy import (

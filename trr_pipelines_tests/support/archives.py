@@ -14,11 +14,11 @@ from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.importing import ImportSummary, import_rows
-from trr_pipelines.pipeline.manifest import Defaults, read_rows
-from trr_pipelines.pipeline.originals import mirror_originals
-from trr_pipelines.pipeline.rendering import Outputs, render_photos
-from trr_pipelines.pipeline.work import Tally
+from trr_pipelines.pipeline.imports.importing import ImportSummary, import_rows
+from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
+from trr_pipelines.pipeline.imports.mirroring import mirror_originals
+from trr_pipelines.pipeline.rendering.derivatives import Outputs, render_photos
+from trr_pipelines.pipeline.worker import Tally
 
 DAY = date(2026, 2, 12)
 EVERYTHING = Outputs()

@@ -8,10 +8,10 @@ from pathlib import Path
 from trr_pipelines.catalogue.imports import Lane
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.batch_run import begin_batch, end_batch
-from trr_pipelines.pipeline.importing import import_rows
-from trr_pipelines.pipeline.manifest import Defaults, read_rows
-from trr_pipelines.pipeline.work import Tally
+from trr_pipelines.pipeline.imports.importing import import_rows
+from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
+from trr_pipelines.pipeline.rendering.batches import begin_batch, end_batch
+from trr_pipelines.pipeline.worker import Tally
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import run, write_files
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.screenalytics.bank import FaceBank
 from trr_pipelines.settings import Settings
-from trr_pipelines.smoke.running import Plan, Smoke, run_smoke
+from trr_pipelines.smoke.runner import Plan, Smoke, run_smoke
 from trr_pipelines_tests.support.archives import query
 
 

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trr_pipelines.admin.asking import Asker
+from trr_pipelines.admin.backend_reader import BackendReader
 from trr_pipelines.admin.filters import MAX_TEXT
 from trr_pipelines.admin.routes.redirects import ROOTS, Family, address
 
@@ -27,7 +27,7 @@ ROUTES = [Route("/admin/trr-shows", shows), Route("/admin/trr-people", people)]
 
 
 async def _list(request: Request, family: Family) -> Response:
-    asker = Asker.of(request)
+    asker = BackendReader.of(request)
     q = request.query_params.get("q", "").replace("\0", "").strip()[:MAX_TEXT]
     cursor = request.query_params.get("cursor", "")
     query = [("limit", str(PAGE_SIZE)), *([("q", q)] if q else []), *([("cursor", cursor)] if cursor else [])]
@@ -36,7 +36,7 @@ async def _list(request: Request, family: Family) -> Response:
         (item["title"] if family == "shows" else item["full_name"], address(family, item["slug"]), item["counts"])
         for item in page["items"]
     ]
-    answer: Response = request.app.state.views.page(
+    answer: Response = request.app.state.templates.page(
         request,
         "rows.html" if "hx-request" in request.headers and cursor else "entities.html",
         asker.session,

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trr_pipelines.admin.asking import Asker
+from trr_pipelines.admin.backend_reader import BackendReader
 from trr_pipelines.admin.filters import PAGE_SIZE, Filters
 from trr_pipelines.admin.routes.redirects import (
     PERSON_TABS,
@@ -68,7 +68,7 @@ ROUTES = [
 
 
 async def _gallery(request: Request, family: Family, number: int | None, tab: str, tabs: tuple[str, ...]) -> Response:
-    asker = Asker.of(request)
+    asker = BackendReader.of(request)
     if tab and tab not in tabs:
         raise HTTPException(404, f"There is no tab {tab[:40]!r} here.")
     below = "" if number is None else f"/season-{number}"
@@ -97,10 +97,10 @@ async def _gallery(request: Request, family: Family, number: int | None, tab: st
         "above_fold": 0 if filters.cursor else 8,
         "page_size": PAGE_SIZE,
     }
-    views = request.app.state.views
+    templates = request.app.state.templates
     # A further page, asked for by the script of the page that is there already.
     template = "tiles.html" if "hx-request" in request.headers and filters.cursor else "gallery.html"
-    answer: Response = views.page(request, template, asker.session, **values)
+    answer: Response = templates.page(request, template, asker.session, **values)
     return answer
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trr_pipelines.admin.asking import Asker
+from trr_pipelines.admin.backend_reader import BackendReader
 from trr_pipelines.admin.tiles import REASONS
 
 ALERTS = {
@@ -26,9 +26,9 @@ WIDTH, HEIGHT = 720, 180  # the chart's own units
 
 async def operations(request: Request) -> Response:
     """The archive's operation in figures."""
-    asker = Asker.of(request)
+    asker = BackendReader.of(request)
     found = await asker.read("operations")
-    answer: Response = request.app.state.views.page(
+    answer: Response = request.app.state.templates.page(
         request,
         "operations.html",
         asker.session,

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trr_pipelines.admin.asking import Asker
-from trr_pipelines.admin.backend import BackendError
+from trr_pipelines.admin.backend import BackendRequestError
+from trr_pipelines.admin.backend_reader import BackendReader
 from trr_pipelines.admin.routes.redirects import ROOTS
 from trr_pipelines.admin.tiles import REASONS
 
@@ -22,7 +22,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 async def photo(request: Request) -> Response:
     """Everything that is known of one photo."""
-    asker = Asker.of(request)
+    asker = BackendReader.of(request)
     if not _UUID.fullmatch(request.path_params["id"]):
         raise HTTPException(404, "There is no such photo.")
     id = str(UUID(request.path_params["id"]))
@@ -32,12 +32,12 @@ async def photo(request: Request) -> Response:
             asker.read("media-assets", id, "explain"),
             asker.read("media-assets", id, "crops", query=[("limit", "30")]),
         )
-    except BackendError as error:
+    except BackendRequestError as error:
         raise (HTTPException(404, "There is no such photo.") if error.status == 404 else error) from None
     links = asset["links"]
     captions = [link["caption"] for link in links if link["caption"]]
     title = captions[0] if captions else f"Photo from {asset['source']}"
-    answer: Response = request.app.state.views.page(
+    answer: Response = request.app.state.templates.page(
         request,
         "photo.html",
         asker.session,

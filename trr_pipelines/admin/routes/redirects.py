@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from trr_pipelines.admin.asking import Asker
-from trr_pipelines.admin.backend import BackendError
+from trr_pipelines.admin.backend import BackendRequestError
+from trr_pipelines.admin.backend_reader import BackendReader
 
 Family = Literal["shows", "people"]
 ROOTS: Final[dict[Family, str]] = {"shows": "/admin/trr-shows", "people": "/admin/trr-people"}
@@ -48,7 +48,7 @@ class Moved(Exception):  # noqa: N818  it is no error
         self.target = target
 
 
-async def entity(asker: Asker, family: Family, slug: str, rest: str = "") -> dict[str, Any]:
+async def entity(asker: BackendReader, family: Family, slug: str, rest: str = "") -> dict[str, Any]:
     """The show or person whose page has this slug; `rest` is what follows it in the path.
 
     Raises Moved where the slug is an id, an old or a sloppy one; HTTPException with 404 where there is nothing.
@@ -60,7 +60,7 @@ async def entity(asker: Asker, family: Family, slug: str, rest: str = "") -> dic
         raise HTTPException(404, _missing(family))
     try:
         known = await asker.read("slugs", family, slug)
-    except BackendError as error:
+    except BackendRequestError as error:
         raise _not_found(error, family) from None
     if not known["canonical"]:
         raise Moved(address(family, known["canonical_slug"], rest))
@@ -96,7 +96,7 @@ ROUTES = [
 
 
 async def _from_old_form(request: Request, family: Family) -> Response:
-    asker = Asker.of(request)
+    asker = BackendReader.of(request)
     if not _UUID.fullmatch(request.path_params["id"]):
         raise HTTPException(404, _missing(family))
     query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -117,15 +117,15 @@ async def _from_old_form(request: Request, family: Family) -> Response:
     return RedirectResponse(target, HTTPStatus.PERMANENT_REDIRECT)
 
 
-async def _read(asker: Asker, family: Family, id: str) -> dict[str, Any]:
+async def _read(asker: BackendReader, family: Family, id: str) -> dict[str, Any]:
     try:
         return await asker.read(family, id)
-    except BackendError as error:
+    except BackendRequestError as error:
         raise _not_found(error, family) from None
 
 
 def _not_found(error: BaseException, family: Family) -> BaseException:
-    if isinstance(error, BackendError) and error.status in (404, 422):
+    if isinstance(error, BackendRequestError) and error.status in (404, 422):
         return HTTPException(404, _missing(family))
     return error
 

@@ -10,26 +10,26 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from trr_pipelines.admin.authentication import HOME, SIGN_IN, Authenticator, checked_next
 from trr_pipelines.admin.forms import read_form
 from trr_pipelines.admin.sessions import MAX_SECONDS
-from trr_pipelines.admin.signing_in import HOME, SIGN_IN, Door, checked_next
 from trr_pipelines.web.tokens import InvalidTokenError, IssuerUnreachableError
 
 
 async def show(request: Request) -> Response:
     """The sign-in page; whoever is signed in already goes on."""
     target = checked_next(request.query_params.get("next", ""))
-    if request.app.state.door.sessions.read(request) is not None:
+    if request.app.state.authenticator.sessions.read(request) is not None:
         return RedirectResponse(target, HTTPStatus.SEE_OTHER)
     return _page(request, target)
 
 
 async def sign_in(request: Request) -> Response:
     """Start a session for the e-mail of a good token that is on the allowlist."""
-    door: Door = request.app.state.door
-    door.require_own_origin(request)
+    authenticator: Authenticator = request.app.state.authenticator
+    authenticator.require_own_origin(request)
     form = await read_form(request)
-    door.require_token(form.get("csrf_token", ""), request.cookies.get(door.sessions.form_cookie, ""))
+    authenticator.require_token(form.get("csrf_token", ""), request.cookies.get(authenticator.sessions.form_cookie, ""))
     target = checked_next(form.get("next", ""))
     token = form.get("token", "").strip()
     links = request.app.state.links
@@ -43,21 +43,21 @@ async def sign_in(request: Request) -> Response:
         except IssuerUnreachableError as error:
             return _page(request, target, status=503, problem=f"{str(error).capitalize()}. Try again.")
         email, expires = claims.email.strip(), min(expires, claims.expires)
-    if not door.sessions.may_sign_in(email):
+    if not authenticator.sessions.may_sign_in(email):
         return _page(request, target, status=403, problem="This account is not on the list of admins.")
     answer = RedirectResponse(target, HTTPStatus.SEE_OTHER)
-    door.sessions.start(answer, email, expires)
+    authenticator.sessions.start(answer, email, expires)
     return answer
 
 
 async def sign_out(request: Request) -> Response:
     """End the session."""
-    door: Door = request.app.state.door
-    door.require_own_origin(request)
+    authenticator: Authenticator = request.app.state.authenticator
+    authenticator.require_own_origin(request)
     form = await read_form(request)
-    door.require_token(form.get("csrf_token", ""), door.session(request).id)
+    authenticator.require_token(form.get("csrf_token", ""), authenticator.session(request).id)
     answer = RedirectResponse(SIGN_IN, HTTPStatus.SEE_OTHER)
-    door.sessions.end(answer)
+    authenticator.sessions.end(answer)
     return answer
 
 
@@ -76,11 +76,11 @@ ROUTES = [
 
 
 def _page(request: Request, target: str, *, status: int = 200, problem: str = "") -> Response:
-    sessions = request.app.state.door.sessions
+    sessions = request.app.state.authenticator.sessions
     # The cookie's value has to be known before the page that carries its token is made.
     holder = Response()
     value = sessions.ensure_form_cookie(request, holder)
-    page: Response = request.app.state.views.page(
+    page: Response = request.app.state.templates.page(
         request,
         "sign_in.html",
         None,

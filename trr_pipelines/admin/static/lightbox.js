@@ -1,6 +1,6 @@
 // One photo large. Arrow keys go on, also past the end of what is loaded; the address of the page stays.
 
-import { restore } from "./far.js";
+import { restore } from "./offscreen-tiles.js";
 import { toggle } from "./stars.js";
 
 let dialog;

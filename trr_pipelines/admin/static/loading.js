@@ -1,6 +1,6 @@
 // What htmx asks for: addresses without empty parts, and failures that keep what the page has.
 
-import { restore } from "./far.js";
+import { restore } from "./offscreen-tiles.js";
 import { told } from "./http.js";
 import { failure } from "./toasts.js";
 

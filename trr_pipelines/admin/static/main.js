@@ -1,5 +1,5 @@
 import * as crop from "./crop.js";
-import * as far from "./far.js";
+import * as offscreenTiles from "./offscreen-tiles.js";
 import * as lightbox from "./lightbox.js";
 import * as loading from "./loading.js";
 import * as original from "./original.js";
@@ -7,4 +7,4 @@ import * as selection from "./selection.js";
 import * as stars from "./stars.js";
 import * as views from "./views.js";
 
-for (const part of [loading, far, stars, lightbox, selection, crop, original, views]) part.start();
+for (const part of [loading, offscreenTiles, stars, lightbox, selection, crop, original, views]) part.start();

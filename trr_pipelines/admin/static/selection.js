@@ -1,6 +1,6 @@
 // Choosing photos of a grid, and doing them again: one, the chosen ones, or all of a kind of failure.
 
-import { restore } from "./far.js";
+import { restore } from "./offscreen-tiles.js";
 import { send } from "./http.js";
 import { refreshUntilDone } from "./refresh.js";
 import { failure, note } from "./toasts.js";

@@ -20,8 +20,8 @@ from trr_pipelines.api.preconditions import ExpectedSignature, etag
 from trr_pipelines.api.problems import Refusal
 from trr_pipelines.catalogue.photos import CropRow
 from trr_pipelines.imaging.geometry import MAX_ZOOM, Crop
-from trr_pipelines.pipeline import crops
-from trr_pipelines.pipeline.crops import CropChangedError, CropEdit
+from trr_pipelines.pipeline.edits import crops
+from trr_pipelines.pipeline.edits.crops import CropChangedError, CropEdit
 
 router = APIRouter(route_class=GuardedRoute, tags=["crops"])
 

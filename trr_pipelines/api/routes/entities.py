@@ -14,7 +14,7 @@ from trr_pipelines.api.cursors import decode_id, encode_cursor
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor
 from trr_pipelines.api.parameters import Line, Name, PageSize, id_or_slug
 from trr_pipelines.catalogue.slugs import EntityKind
-from trr_pipelines.pipeline.entities import EntityPage, list_entities, one_entity, rename_entity, resolve_slug
+from trr_pipelines.pipeline.galleries.entities import EntityPage, list_entities, one_entity, rename_entity, resolve_slug
 
 router = APIRouter(route_class=GuardedRoute, tags=["shows and people"])
 

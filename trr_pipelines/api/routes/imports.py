@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trr_pipelines.api.auth import ADMIN, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor
-from trr_pipelines.pipeline.import_requests import MAX_ROWS, Once, import_request
-from trr_pipelines.pipeline.manifest import REQUEST_FIELDS
+from trr_pipelines.pipeline.imports.manifest import REQUEST_FIELDS
+from trr_pipelines.pipeline.imports.requests import MAX_ROWS, IdempotentRequest, import_request
 
 router = APIRouter(route_class=GuardedRoute, tags=["imports"])
 
@@ -72,5 +72,5 @@ def post_import(
     ] = None,
 ) -> Import:
     """Enter up to 500 photos; the pipeline fetches and renders them. Rows that are known create nothing anew."""
-    once = None if idempotency_key is None else Once(idempotency_key, sent)
+    once = None if idempotency_key is None else IdempotentRequest(idempotency_key, sent)
     return Import(**import_request(archive.database, manifest.rows, author=author, once=once))

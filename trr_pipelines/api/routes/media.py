@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from trr_pipelines.api.auth import ANYONE, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentOriginals
-from trr_pipelines.api.originals import PREFIX, WINDOW_SECONDS
+from trr_pipelines.api.original_urls import PREFIX, WINDOW_SECONDS
 from trr_pipelines.api.problems import Refusal
 from trr_pipelines.errors import InputError
 from trr_pipelines.storage.directory import DirectoryStore, OpenObject

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive
 from trr_pipelines.api.routes.reprocessing import RetryReport
-from trr_pipelines.pipeline.operations import read_operations
+from trr_pipelines.pipeline.reporting.operations import read_operations
 
 router = APIRouter(route_class=GuardedRoute, tags=["operations"])
 

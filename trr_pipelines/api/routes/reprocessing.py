@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor
-from trr_pipelines.pipeline.reprocessing import Filter, price_of, report_of, reprocess, reprocess_photo
+from trr_pipelines.pipeline.rework.reprocessing import ReprocessFilter, price_of, report_of, reprocess, reprocess_photo
 
 router = APIRouter(route_class=GuardedRoute, tags=["reprocessing"])
 
@@ -98,7 +98,7 @@ def reprocess_one(id: UUID, archive: CurrentArchive, author: CurrentAuthor) -> R
 @router.post("/api/v1/admin/reprocess", status_code=202, **open_to(ADMIN, ADMIN_APP, errors=_ERRORS))
 def reprocess_matching(wanted: WantedPhotos, archive: CurrentArchive, author: CurrentAuthor) -> ReprocessedPhotos:
     """Do all matching photos again. With `state` failed or a `reason`, only what failed is done again."""
-    chosen = Filter(wanted.state, wanted.reason, wanted.source, wanted.show)
+    chosen = ReprocessFilter(wanted.state, wanted.reason, wanted.source, wanted.show)
     database = archive.database
     price = price_of(database, chosen) if wanted.dry_run else reprocess(database, chosen, author=author)
     return ReprocessedPhotos(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, StrictBool
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, SCREENALYTICS, GuardedRoute, open_to
 from trr_pipelines.api.cursors import decode_id, encode_cursor
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor, CurrentOriginals
-from trr_pipelines.pipeline.seeds import person_photos, set_facebank_seed
+from trr_pipelines.pipeline.facebank.seeds import person_photos, set_facebank_seed
 
 router = APIRouter(route_class=GuardedRoute, tags=["face bank"])
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from trr_pipelines.api.auth import ADMIN, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor
-from trr_pipelines.pipeline.takedown import Takedown, take_down_person, take_down_photo
+from trr_pipelines.pipeline.takedown.takedown import Takedown, take_down_person, take_down_photo
 
 router = APIRouter(route_class=GuardedRoute, tags=["takedown"])
 

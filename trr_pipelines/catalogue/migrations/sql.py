@@ -1,5 +1,5 @@
 """Runs the SQL file that stands beside a revision."""
 
-from trr_pipelines.migrating import run_sql_beside
+from trr_pipelines.schema_migrations import run_sql_beside
 
 __all__ = ["run_sql_beside"]

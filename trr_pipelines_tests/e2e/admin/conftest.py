@@ -24,10 +24,10 @@ from trr_pipelines.catalogue.embedded import EmbeddedPostgres
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.originals import mirror_originals
-from trr_pipelines.pipeline.rendering import render_photos
+from trr_pipelines.pipeline.imports.mirroring import mirror_originals
+from trr_pipelines.pipeline.rendering.derivatives import render_photos
 from trr_pipelines.settings import Settings
-from trr_pipelines.storage.opening import open_store
+from trr_pipelines.storage.factory import open_store
 from trr_pipelines_tests.e2e.conftest import PATIENCE_SECONDS
 from trr_pipelines_tests.pictures import photo, saved
 from trr_pipelines_tests.support import backends

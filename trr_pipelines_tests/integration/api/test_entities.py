@@ -10,7 +10,7 @@ import pytest
 
 from trr_pipelines.catalogue import imports
 from trr_pipelines.catalogue.database import Connection
-from trr_pipelines.catalogue.imports import Link, Target
+from trr_pipelines.catalogue.imports import NewLink, Target
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines_tests.support.archives import DAY, query
 from trr_pipelines_tests.support.backends import ADMIN_APP, admin
@@ -38,7 +38,7 @@ def ids(archive: Archive) -> dict[str, UUID]:
             (photos[2], Target(season_id=season), "news"),
             (photos[0], Target(person_id=found["one"]), "photo"),
         ]
-        imports.add_links(conn, [Link(photo, target, kind, 0, "", ()) for photo, target, kind in places])
+        imports.add_links(conn, [NewLink(photo, target, kind, 0, "", ()) for photo, target, kind in places])
         return found
 
     return archive.database.run(work)

@@ -20,9 +20,9 @@ from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.imaging.geometry import Crop
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.crops import set_crop
-from trr_pipelines.pipeline.entities import rename_entity
-from trr_pipelines.pipeline.seeds import set_facebank_seed
+from trr_pipelines.pipeline.edits.crops import set_crop
+from trr_pipelines.pipeline.facebank.seeds import set_facebank_seed
+from trr_pipelines.pipeline.galleries.entities import rename_entity
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import import_path, photo_ids, query, run, value, write_files
 from trr_pipelines_tests.support.backends import ADMIN_APP, SCREENALYTICS

@@ -19,8 +19,8 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.delivery_metrics import measure_delivery
-from trr_pipelines.pipeline.figures import FIGURES
+from trr_pipelines.pipeline.reporting.delivery_metrics import measure_delivery
+from trr_pipelines.pipeline.reporting.metric_definitions import METRICS
 from trr_pipelines_tests.support.archives import query
 
 DASHBOARD = Path(__file__).parents[3] / "docs" / "grafana" / "trr-pipelines.json"
@@ -84,7 +84,7 @@ def test_figures_of_delivery_are_the_newest_of_the_history(
     assert samples(metrics["trr_saved_bytes"]) == {(): 0}
     (age,) = samples(metrics["trr_delivery_metrics_age_seconds"]).values()
     assert 0 <= age < 600
-    assert {f"trr_{figure.name}" for figure in FIGURES if not figure.is_live} <= set(metrics)
+    assert {f"trr_{figure.name}" for figure in METRICS if not figure.is_live} <= set(metrics)
 
 
 def panels() -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ def test_the_dashboard_asks_only_for_metrics_and_labels_that_there_are(client: h
     measure_delivery(archive.database)
     metrics = scraped(client)
     told = {sample.name for metric in metrics.values() for sample in metric.samples} | set(metrics)
-    labels = {figure.label for figure in FIGURES} | {"kind", "state", "reason", "backfill", "status", "route", "le"}
+    labels = {figure.label for figure in METRICS} | {"kind", "state", "reason", "backfill", "status", "route", "le"}
     asked = set()
     for panel in panels():
         for target in panel.get("targets", []):

@@ -12,10 +12,10 @@ from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.errors import InputError
-from trr_pipelines.pipeline import reprocessing
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.reprocessing import Filter, price_of, reprocess
-from trr_pipelines.pipeline.rerender import rerender_photos
+from trr_pipelines.pipeline.rework import reprocessing
+from trr_pipelines.pipeline.rework.reprocessing import ReprocessFilter, price_of, reprocess
+from trr_pipelines.pipeline.rework.rerender import rerender_photos
 from trr_pipelines.pipeline.scheduling import request_batches, request_retries
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import import_files, ledger_of, photo_ids, query, run, value
@@ -113,9 +113,9 @@ def test_more_than_can_be_done_at_once_is_not_counted_to_the_end_and_refused(
 ) -> None:
     assert ask(client, state="mirrored", dry_run=True).json()["photos_capped"] is False
     monkeypatch.setattr(reprocessing, "MAX_PHOTOS", 1)
-    assert price_of(archive.database, Filter(state="mirrored")).photos_capped
+    assert price_of(archive.database, ReprocessFilter(state="mirrored")).photos_capped
     with pytest.raises(InputError, match="2 photos match, or more; at most 1 at a time"):
-        reprocess(archive.database, Filter(state="mirrored"), author=Author("admin@example.com", "admin"))
+        reprocess(archive.database, ReprocessFilter(state="mirrored"), author=Author("admin@example.com", "admin"))
     assert due(archive) == set()
 
 

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from trr_pipelines.api.__main__ import main
-from trr_pipelines.api.watch import watching
+from trr_pipelines.api.daemon_watch import watching
 from trr_pipelines.catalogue import schema
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.embedded import EmbeddedPostgres

@@ -12,7 +12,7 @@ from trr_pipelines_tests.support.archives import query, value
 SCOPE = "batch:20260212-deadline-00001"
 
 
-def request(database: Database) -> dispatches.Request:
+def request(database: Database) -> dispatches.Dispatch:
     return database.run(lambda conn: dispatches.request(conn, SCOPE))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from trr_pipelines.catalogue import imports, slugs
 from trr_pipelines.catalogue.database import Database
-from trr_pipelines.catalogue.imports import Item, Link, Target
+from trr_pipelines.catalogue.imports import Item, NewLink, Target
 from trr_pipelines_tests.support.archives import DAY, query, value
 
 
@@ -164,7 +164,7 @@ def test_a_link_that_stands_is_left_as_it_is(database: Database) -> None:
     def link(caption: str) -> int:
         def work(conn: imports.Connection) -> int:
             show = imports.ensure_show(conn, "The Valley")
-            return imports.add_links(conn, [Link(photo, Target(show_id=show), "photo", 3, caption, ("red", "a,b"))])
+            return imports.add_links(conn, [NewLink(photo, Target(show_id=show), "photo", 3, caption, ("red", "a,b"))])
 
         return database.run(work)
 
@@ -180,8 +180,8 @@ def test_one_photo_may_stand_in_several_galleries_and_kinds(database: Database) 
         show, person = imports.ensure_show(conn, "The Valley"), imports.ensure_person(conn, "Ann Example")
         season = imports.ensure_season(conn, show, 1)
         targets = [Target(show_id=show), Target(season_id=season), Target(person_id=person)]
-        links = [Link(photo, target, "photo", 1, "", ()) for target in targets]
-        return imports.add_links(conn, [*links, Link(photo, targets[0], "brand", 1, "", ())])
+        links = [NewLink(photo, target, "photo", 1, "", ()) for target in targets]
+        return imports.add_links(conn, [*links, NewLink(photo, targets[0], "brand", 1, "", ())])
 
     assert database.run(work) == 4
 

@@ -9,7 +9,7 @@ import pytest
 
 from trr_pipelines.catalogue import imports, photos, retention
 from trr_pipelines.catalogue.database import Database
-from trr_pipelines.catalogue.imports import Item, Link, Target
+from trr_pipelines.catalogue.imports import Item, NewLink, Target
 from trr_pipelines.catalogue.photos import NO_CROP, CropRow, Original, Variant
 from trr_pipelines.errors import Reason
 from trr_pipelines_tests.support.archives import DAY, query, value
@@ -38,7 +38,7 @@ def add(database: Database, *names: str) -> list[UUID]:
 def link(database: Database, photo: UUID, show: str, *, seed: bool = False) -> None:
     def work(conn: imports.Connection) -> None:
         target = Target(show_id=imports.ensure_show(conn, show))
-        imports.add_links(conn, [Link(photo, target, "photo", 1, "", ())])
+        imports.add_links(conn, [NewLink(photo, target, "photo", 1, "", ())])
 
     database.run(work)
     if seed:

@@ -17,9 +17,9 @@ from dagster._core.test_utils import create_run_for_test
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.defs.lanes import is_backfill
 from trr_pipelines.local.dagster_home import PROJECT
-from trr_pipelines.pipeline import rendering
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.backfills import (
+from trr_pipelines.pipeline.rendering.derivatives import derivatives
+from trr_pipelines.pipeline.rework.backfills import (
     backfill_progress,
     cancel_backfill,
     pause_backfill,
@@ -166,8 +166,8 @@ def test_a_backfill_is_started_by_its_job(
     [
         ({}, 0),
         ({"trr/lane": "live"}, 0),
-        ({"trr/lane": "backfill"}, rendering.BACKGROUND_NICENESS),
-        ({"dagster/backfill": "abcdefgh"}, rendering.BACKGROUND_NICENESS),
+        ({"trr/lane": "backfill"}, derivatives.BACKGROUND_NICENESS),
+        ({"dagster/backfill": "abcdefgh"}, derivatives.BACKGROUND_NICENESS),
     ],
 )
 def test_runs_of_backfills_render_behind_everything_else(

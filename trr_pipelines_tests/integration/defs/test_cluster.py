@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance, Definitions
 
-from trr_pipelines.compute.cluster import ClusterSite
+from trr_pipelines.compute.cluster import ClusterRenderer
 from trr_pipelines.compute.pool import RenderPool
-from trr_pipelines.defs.running import run_batch
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.imaging.render import RenderRequest
-from trr_pipelines.pipeline import rendering
+from trr_pipelines.local.batch_runs import run_batch
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.reconcile import reconcile
+from trr_pipelines.pipeline.rendering import derivatives
+from trr_pipelines.pipeline.upkeep.reconcile import reconcile
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import import_files, ledger_of, query
 from trr_pipelines_tests.support.dask import running_scheduler
@@ -61,7 +61,7 @@ def test_a_cluster_that_does_not_answer_is_named_in_one_line(
 ) -> None:
     batch = import_files(archive, tmp_path / "in", FILES)
     with refusing_port() as port:
-        monkeypatch.setattr(rendering, "ClusterSite", partial(ClusterSite, connect_seconds=0.5))
+        monkeypatch.setattr(derivatives, "ClusterRenderer", partial(ClusterRenderer, connect_seconds=0.5))
         monkeypatch.setenv("TRR_DASK_ADDRESS", f"tcp://127.0.0.1:{port}")
         ended = run_batch(instance, batch)
     told = f"derivatives: TRR_DASK_ADDRESS: no Dask scheduler answers at tcp://127.0.0.1:{port} within 0.5 s ("

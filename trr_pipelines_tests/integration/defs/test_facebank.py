@@ -146,7 +146,7 @@ def test_a_toggle_during_an_import_is_followed_by_another(
     defs: Definitions, instance: DagsterInstance, backend: httpx.Client, database: Database, person: UUID
 ) -> None:
     """What a run read before the toggle acknowledges only what was there before it."""
-    from trr_pipelines.pipeline.facebank import begin_import, end_import
+    from trr_pipelines.pipeline.facebank.imports import begin_import, end_import
 
     first, second = add_photos(database, person, 2)
     toggle(backend, person, first, True)
@@ -235,7 +235,7 @@ def test_checks_see_what_is_wrong(
     bank_query(bank, "update person set reviews_changed = 3")
     bank_query(bank, "update face_bank_images set is_seed = false")
     from trr_pipelines.screenalytics import reports
-    from trr_pipelines.screenalytics.opening import open_client
+    from trr_pipelines.screenalytics.factory import open_client
     from trr_pipelines.settings import load_settings
 
     assert len(reports.no_duplicate_faces(bank, person).broken) == 2

@@ -12,7 +12,7 @@ from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.imaging.geometry import Crop
 from trr_pipelines.imaging.recipes import CROP
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.crops import set_crop
+from trr_pipelines.pipeline.edits.crops import set_crop
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import EDITOR, import_files, ledger_of, photo_ids, query, run, value
 

@@ -24,8 +24,8 @@ from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.imaging.geometry import Crop
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.batch_run import begin_batch
-from trr_pipelines.pipeline.crops import set_crop
+from trr_pipelines.pipeline.edits.crops import set_crop
+from trr_pipelines.pipeline.rendering.batches import begin_batch
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import EDITOR, import_files, photo_ids, query, run, value
 

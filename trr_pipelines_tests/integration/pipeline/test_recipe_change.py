@@ -13,9 +13,9 @@ import pytest
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.imaging.recipes import BASE, CROP, EncoderOptions
-from trr_pipelines.pipeline import rendering
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.rendering import render_photos
+from trr_pipelines.pipeline.rendering import derivatives
+from trr_pipelines.pipeline.rendering.derivatives import render_photos
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import import_files, query, run
 
@@ -34,8 +34,8 @@ def test_no_payload_mixes_sets_or_lacks_an_object_while_a_recipe_changes(
     batch = import_files(archive, tmp_path / "in", files)
     run(archive, batch, pool=render_pool)
     newer = replace(BASE, encoder=EncoderOptions(webp_method=0))
-    monkeypatch.setattr(rendering, "BASE", newer)
-    monkeypatch.setattr(rendering, "CROP", replace(CROP, encoder=EncoderOptions(webp_method=0)))
+    monkeypatch.setattr(derivatives, "BASE", newer)
+    monkeypatch.setattr(derivatives, "CROP", replace(CROP, encoder=EncoderOptions(webp_method=0)))
     is_over = threading.Event()
 
     def look() -> Counter[tuple[int, int]]:

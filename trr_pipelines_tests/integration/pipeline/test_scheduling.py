@@ -14,10 +14,10 @@ from trr_pipelines.errors import InputError
 from trr_pipelines.imaging.geometry import Crop
 from trr_pipelines.pipeline import scheduling
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.batch_run import begin_batch, end_batch
-from trr_pipelines.pipeline.crops import set_crop
-from trr_pipelines.pipeline.rerender import rerender_photos, touched_sets
-from trr_pipelines.pipeline.work import Tally
+from trr_pipelines.pipeline.edits.crops import set_crop
+from trr_pipelines.pipeline.rendering.batches import begin_batch, end_batch
+from trr_pipelines.pipeline.rework.rerender import rerender_photos, touched_sets
+from trr_pipelines.pipeline.worker import Tally
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import EDITOR, import_files, photo_ids, query, run, value
 

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from trr_pipelines.errors import BackendError, BackendUnavailableError, NotFoundError, SetupError
-from trr_pipelines.screenalytics.answers import PhotosAnswer
+from trr_pipelines.screenalytics.responses import PhotosAnswer
 from trr_pipelines_tests.support.backends import SCREENALYTICS_TOKEN
 from trr_pipelines_tests.support.face_banks import HASTY, client_of, json_answer, listing
 from trr_pipelines_tests.support.ports import refusing_port

@@ -13,7 +13,12 @@ from trr_pipelines.catalogue.database import Database
 from trr_pipelines.errors import BackendError, BackendUnavailableError, NotFoundError, SetupError, TrrError
 from trr_pipelines.screenalytics.bank import FaceBank, exclude, remove_photos, review
 from trr_pipelines.screenalytics.client import Patience
-from trr_pipelines.screenalytics.importing import ImportResult, Outcome, SeedsNotServedError, import_facebank_images
+from trr_pipelines.screenalytics.importing import (
+    ImportOutcome,
+    ImportResult,
+    SeedsNotServedError,
+    import_facebank_images,
+)
 from trr_pipelines_tests.support.archives import query
 from trr_pipelines_tests.support.face_banks import (
     CALM,
@@ -53,7 +58,7 @@ def test_seeds_are_taken_with_one_call_and_wait_for_approval(
 ) -> None:
     photos = add_photos(database, person, 5, seeds=2)
     result = sync(bank, proxy.url, person)
-    assert (result.outcome, counts(result), result.skipped) == (Outcome.SEEDED, (2, 0, 0), {})
+    assert (result.outcome, counts(result), result.skipped) == (ImportOutcome.SEEDED, (2, 0, 0), {})
     assert asked(proxy) == ["seed_only=true"]
     rows = bank_rows(bank)
     assert set(rows) == {photo.link_id for photo in photos[:2]}
@@ -66,14 +71,14 @@ def test_without_seeds_all_photos_are_taken_by_a_second_call(
 ) -> None:
     add_photos(database, person, 3)
     result = sync(bank, proxy.url, person)
-    assert (result.outcome, counts(result)) == (Outcome.FALLBACK_UNSEEDED, (3, 0, 0))
+    assert (result.outcome, counts(result)) == (ImportOutcome.FALLBACK_UNSEEDED, (3, 0, 0))
     assert asked(proxy) == ["seed_only=true", "seed_only=false"]
     assert [row["is_seed"] for row in bank_rows(bank).values()] == [False] * 3
 
 
 def test_a_person_without_photos_is_empty(bank: FaceBank, proxy: FaultyProxy, person: UUID) -> None:
     result = sync(bank, proxy.url, person)
-    assert (result.outcome, counts(result)) == (Outcome.EMPTY, (0, 0, 0))
+    assert (result.outcome, counts(result)) == (ImportOutcome.EMPTY, (0, 0, 0))
     assert asked(proxy) == ["seed_only=true", "seed_only=false"]
 
 
@@ -110,7 +115,7 @@ def test_after_the_last_seed_nothing_is_taken_where_falling_back_is_not_wanted(
     flag(database, seed, False)
     proxy.requests.clear()
     result = sync(bank, proxy.url, person, fall_back=False)
-    assert (result.outcome, counts(result)) == (Outcome.EMPTY, (0, 1, 0))
+    assert (result.outcome, counts(result)) == (ImportOutcome.EMPTY, (0, 1, 0))
     assert asked(proxy) == ["seed_only=true"]
     assert {link: row["is_seed"] for link, row in bank_rows(bank).items()} == {seed.link_id: False}
 
@@ -132,7 +137,7 @@ def test_photos_that_are_not_served_yet_are_counted(
     add_photos(database, person, 2, seeds=2)
     add_photos(database, person, 3, seeds=3, served=False, start=10)
     result = sync(bank, proxy.url, person)
-    assert (result.outcome, result.inserted, result.skipped) == (Outcome.SEEDED, 2, {"unserved": 3})
+    assert (result.outcome, result.inserted, result.skipped) == (ImportOutcome.SEEDED, 2, {"unserved": 3})
 
 
 def test_what_reviewers_said_is_never_changed(
@@ -191,7 +196,7 @@ def test_a_photo_linked_twice_is_one_face_and_a_seed_if_either_link_is(
     )
     assert counts(sync(bank, proxy.url, person)) == (1, 0, 0)
     query(database, "update core.media_links set facebank_seed = (kind = 'news')")
-    assert sync(bank, proxy.url, person).outcome is Outcome.SEEDED
+    assert sync(bank, proxy.url, person).outcome is ImportOutcome.SEEDED
     assert [row["is_seed"] for row in bank_rows(bank).values()] == [True]
 
 

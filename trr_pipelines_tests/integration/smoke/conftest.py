@@ -14,7 +14,7 @@ from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.screenalytics.bank import FaceBank
 from trr_pipelines.settings import load_settings
-from trr_pipelines.storage.opening import open_store
+from trr_pipelines.storage.factory import open_store
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support import backends
 from trr_pipelines_tests.support.admin_apps import serving_admin

@@ -11,8 +11,9 @@ from pydantic import SecretStr
 from trr_pipelines.errors import SetupError
 from trr_pipelines.rollout import rollout_status
 from trr_pipelines.screenalytics.bank import FaceBank
+from trr_pipelines.smoke import runner
 from trr_pipelines.smoke.evidence import Part, State, StepResult
-from trr_pipelines.smoke.running import Smoke, run_smoke
+from trr_pipelines.smoke.runner import Smoke, run_smoke
 from trr_pipelines.smoke.steps import STEPS
 from trr_pipelines_tests.support.archives import query
 from trr_pipelines_tests.support.environments import Environment, changed
@@ -165,7 +166,6 @@ class Interrupted(BaseException):
 def test_an_interrupted_smoke_puts_everything_back(
     environment: Environment, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trr_pipelines.smoke import running
 
     before = state_of(environment)
 
@@ -177,7 +177,7 @@ def test_an_interrupted_smoke_puts_everything_back(
         return run
 
     monkeypatch.setattr(
-        running, "STEPS", [replace(one, run=interrupted(one)) if one.name == step else one for one in STEPS]
+        runner, "STEPS", [replace(one, run=interrupted(one)) if one.name == step else one for one in STEPS]
     )
     with pytest.raises(Interrupted):
         environment.smoke()

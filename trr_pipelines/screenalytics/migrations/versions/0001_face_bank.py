@@ -1,6 +1,6 @@
 """The face bank: people, their photos, and whom a photo does not show."""
 
-from trr_pipelines.migrating import run_sql_beside
+from trr_pipelines.schema_migrations import run_sql_beside
 
 revision = "0001"
 down_revision = None

@@ -1,0 +1,230 @@
+"""One photo: what is known of it, why it is served as it is, and a better file in place of its original."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel
+
+from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
+from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor, CurrentOriginals, CurrentPool
+from trr_pipelines.api.original_urls import OriginalUrls
+from trr_pipelines.api.routes.crops import ShownCrop
+from trr_pipelines.imaging.decode import MAX_BYTES
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.edits.replacement import replace_original
+from trr_pipelines.pipeline.galleries.photo_detail import explain_asset, read_asset
+
+router = APIRouter(route_class=GuardedRoute, tags=["photos"])
+
+
+class Link(BaseModel):
+    """A gallery that the photo is in: of a show, of a season (with its show), or of a person."""
+
+    link_id: UUID
+    kind: str
+    caption: str
+    tags: list[str]
+    position: int
+    facebank_seed: bool
+    show_id: UUID | None
+    title: str | None
+    season: int | None
+    person_id: UUID | None
+    full_name: str | None
+
+
+class Generation(BaseModel):
+    """The ledger of one kind of work: how it stands, its last failure, and the run that holds or did it."""
+
+    kind: Literal["original", "base", "crop"]
+    state: Literal["pending", "complete", "failed"]
+    reason: str | None
+    detail: str | None
+    attempts: int
+    next_attempt_at: datetime | None
+    wanted: str
+    served: str
+    recipe: str
+    version: int
+    lease_until: datetime | None
+    run_id: str | None
+    updated_at: datetime
+
+
+class Version(BaseModel):
+    """An original that the photo has or had."""
+
+    sha256: str
+    bytes: int
+    width: int
+    height: int
+    format: str
+    author: str
+    created_at: datetime
+
+
+class Asset(BaseModel):
+    """A photo; sides in pixels, as shown. What is not known before it is mirrored is null."""
+
+    id: UUID
+    source: str
+    source_url: str
+    batch_key: str
+    state: Literal["pending", "mirrored", "failed"]
+    reason: str | None
+    sha256: str | None
+    bytes: int | None
+    width: int | None
+    height: int | None
+    format: str | None
+    frames: int | None
+    placeholder: str | None
+    dominant_color: str | None
+    warnings: list[str]
+    created_at: datetime
+    updated_at: datetime
+    original_url: str | None
+    display_url: str | None
+    detail_url: str | None
+    crop_display_url: str | None
+    crop_detail_url: str | None
+    crop: ShownCrop | None
+    links: list[Link]
+    generations: list[Generation]
+    versions: list[Version]
+
+
+class ExplainedOriginal(BaseModel):
+    """The original and, once it was decoded, what keeps browsers from showing it as it is."""
+
+    source: str
+    source_url: str
+    sha256: str | None
+    bytes: int | None
+    width: int | None
+    height: int | None
+    format: str | None
+    url: str | None
+    unfit_to_be_shown: list[str] | None
+    warnings: list[str]
+
+
+class ServedUrl(BaseModel):
+    """A URL as galleries name it, and why it is this one."""
+
+    url: str | None
+    why: str
+
+
+class VariantFile(BaseModel):
+    """One file of a set."""
+
+    variant_key: str
+    format: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    hosted_key: str
+    hosted_url: str
+    created_at: datetime
+
+
+class VariantSet(BaseModel):
+    """Files that were made together: of one original, by one recipe, of one crop."""
+
+    kind: Literal["base", "crop"]
+    signature: str | None
+    recipe: str
+    is_current_recipe: bool
+    source_version: str
+    is_current_original: bool
+    superseded_at: datetime | None
+    files: list[VariantFile]
+
+
+class LastError(BaseModel):
+    """The failure that stands, of the work that failed last."""
+
+    kind: str
+    reason: str
+    detail: str | None
+    attempts: int
+    run_id: str | None
+    next_attempt_at: datetime | None
+
+
+class Explanation(BaseModel):
+    """Why each URL of a photo is the one that is served."""
+
+    media_asset_id: UUID
+    state: str
+    reason: str | None
+    original: ExplainedOriginal
+    served: dict[str, ServedUrl]
+    crop: ShownCrop | None
+    sets: list[VariantSet]
+    generations: list[Generation]
+    last_error: LastError | None
+    current_recipes: dict[str, str]
+    versions: list[Version]
+
+
+class ReplacedOriginal(BaseModel):
+    """The version that the photo has now; `changed` is false where it had these bytes already."""
+
+    media_asset_id: UUID
+    sha256: str
+    changed: bool
+
+
+@router.get("/api/v1/admin/media-assets/{id}", **open_to(ADMIN, ADMIN_APP, errors=(404,)))
+def get_asset(id: UUID, archive: CurrentArchive, originals: CurrentOriginals) -> Asset:
+    """A photo with its links, the URLs that are served of it, and the state of its work."""
+    found = read_asset(archive.database, id)
+    return Asset(**_with_readable_originals(found, found["original_url"], archive, originals))
+
+
+@router.get("/api/v1/admin/media-assets/{id}/explain", **open_to(ADMIN, ADMIN_APP, errors=(404,)))
+def explain(id: UUID, archive: CurrentArchive, originals: CurrentOriginals) -> Explanation:
+    """Why these URLs: original, sets with recipe and signature, runs, attempts, the last error."""
+    found = explain_asset(archive.database, id)
+    return Explanation(**_with_readable_originals(found, found["original"]["url"], archive, originals))
+
+
+async def _sent_bytes(request: Request) -> bytes:
+    return await request.body()
+
+
+@router.put(
+    "/api/v1/admin/media-assets/{id}/original",
+    **open_to(ADMIN, ADMIN_APP, errors=(404, 409, 413, 415), body=("image/*", MAX_BYTES)),
+)
+def put_original(
+    id: UUID,
+    data: Annotated[bytes, Depends(_sent_bytes)],
+    archive: CurrentArchive,
+    author: CurrentAuthor,
+    pool: CurrentPool,
+) -> ReplacedOriginal:
+    """Put a better file in place of the original. It is decoded before anything is written; sets follow."""
+    replaced = replace_original(archive, id, data, author=author, pool=pool)
+    return ReplacedOriginal(media_asset_id=id, sha256=replaced.sha256, changed=replaced.changed)
+
+
+def _with_readable_originals(found: Any, url: str | None, archive: Archive, originals: OriginalUrls) -> Any:
+    """`found` with the URL of its original, wherever it stands, as it can be read now."""
+    if url is None or not originals.is_signed:
+        return found
+    readable = originals.url(archive, url[url.index("originals/") :], url)
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: replaced(inner) for name, inner in value.items()}
+        return readable if value == url else value
+
+    return replaced(found)

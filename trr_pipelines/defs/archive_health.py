@@ -1,0 +1,88 @@
+"""The whole archive at a glance: one asset without partitions, with every claim of `checks` over all batches."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from dagster import (
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    AssetSelection,
+    DefaultScheduleStatus,
+    FreshnessPolicy,
+    MaterializeResult,
+    MetadataValue,
+    ScheduleDefinition,
+    asset,
+    asset_check,
+    define_asset_job,
+)
+
+from trr_pipelines.defs.assets import OWNERS
+from trr_pipelines.defs.checks import CLAIMS, BatchCheck, check_result
+from trr_pipelines.defs.lanes import BACKFILL, LANE_TAG
+from trr_pipelines.defs.metadata import table
+from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.checks import guardrails
+from trr_pipelines.pipeline.checks.invariants import Finding
+
+
+@asset(
+    deps=["original_images", "base_variants", "crop_variants"],
+    group_name="health",
+    kinds={"postgres", "s3"},
+    owners=OWNERS,
+    # This asset is one thing, not a thousand partitions: a window over it says truly whether somebody has looked.
+    freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=3)),
+)
+def archive_health(archive: ArchiveResource) -> MaterializeResult[None]:
+    """Whether the claims hold over the whole archive now, without opening a thousand partitions.
+
+    Looked at every hour: all rows, and the objects of 60 photos drawn at random, others every time. Each check names
+    the worst batches; open these in `original_images`, `base_variants` or `crop_variants`. A table has the sources:
+    what they deliver, how much of it is oversized, how much fails. What to do when a check fails: docs/checks.md.
+    """
+    opened = archive.get()
+    numbers, sources = guardrails.archive_figures(opened)
+    operations = MetadataValue.url(f"{opened.settings.admin_app_url}/admin/operations")
+    return MaterializeResult(metadata={**numbers, "sources": table(sources), "operations": operations})
+
+
+def _check_of(
+    name: str, description: str, look: Callable[[Archive], Finding], severity: AssetCheckSeverity
+) -> AssetChecksDefinition:
+    @asset_check(asset=archive_health, name=name, description=description)
+    def check(archive: ArchiveResource) -> AssetCheckResult:
+        opened = archive.get()
+        return check_result(opened, look(opened), severity)
+
+    return check
+
+
+def _over_all_batches(claim: BatchCheck) -> AssetChecksDefinition:
+    description = f"{claim.look.__doc__} Over all batches, the worst by name."
+    return _check_of(claim.name, description, lambda archive: claim.look(archive, None), claim.severity)
+
+
+_waiting = guardrails.live_work_waits_less_than_an_hour
+checks = [
+    *map(_over_all_batches, CLAIMS),
+    _check_of(_waiting.__name__, str(_waiting.__doc__), _waiting, AssetCheckSeverity.WARN),
+]
+
+health_job = define_asset_job(
+    "health",
+    selection=AssetSelection.assets(archive_health),
+    description="Look at every claim over the whole archive, as the schedule hourly_health does.",
+    # Nobody waits for it, and over a million photos it takes minutes: it runs in the place that is left to backfills.
+    tags={LANE_TAG: BACKFILL},
+)
+
+hourly_health = ScheduleDefinition(
+    name="hourly_health",
+    job=health_job,
+    cron_schedule="17 * * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Looks at every claim over the whole archive, and keeps archive_health fresh.",
+)

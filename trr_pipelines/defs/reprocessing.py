@@ -1,0 +1,42 @@
+"""Retrying failures by their reason from Dagster's launchpad, as `trr reprocess` does."""
+
+from dagster import Config, Failure, OpExecutionContext, job, op
+from pydantic import Field
+
+from trr_pipelines.catalogue.audit import Author
+from trr_pipelines.defs.metadata import price_metadata
+from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.errors import InputError
+from trr_pipelines.pipeline.rework.reprocessing import ReprocessFilter, price_of, reprocess
+
+
+class Failures(Config):
+    """Which failed photos: all that are given up for a reason, of a source, or both; empty means any."""
+
+    reason: str = Field("", description="reason code, such as truncated")
+    source: str = Field("", description="name of a source, such as deadline")
+    dry_run: bool = Field(False, description="tell the price, change nothing")
+
+
+@op(description="Make what failed work again. The sensor retry_failed has it done; its runs tell what was fixed.")
+def ask_for_failures(context: OpExecutionContext, config: Failures, archive: ArchiveResource) -> None:
+    wanted, database = ReprocessFilter("failed", config.reason or None, config.source or None), archive.get().database
+    try:
+        if config.dry_run:
+            price = price_of(database, wanted)
+        else:
+            price = reprocess(database, wanted, author=Author(context.run_id, "dagster"))
+    except InputError as error:
+        raise Failure(str(error), allow_retries=False) from None
+    context.add_output_metadata(price_metadata(price))
+    if price.id is not None:
+        context.log.info("request %s: trr reprocess --report %s --watch", price.id, price.id)
+
+
+@job(
+    name="retry_failures",
+    description="Do failed photos again, by reason code and source; with dry_run the price only. Each run of `rerender`"
+    " that works for the request has `retry_NUMBER` in its output metadata: fixed, still failing, still open.",
+)
+def retry_failures() -> None:
+    ask_for_failures()

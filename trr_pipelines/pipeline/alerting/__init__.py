@@ -1,0 +1,1 @@
+"""Alerting: which conditions are alerts, and how they are delivered."""

@@ -1,0 +1,1 @@
+"""Checks: invariants that must hold, and guardrails that warn."""

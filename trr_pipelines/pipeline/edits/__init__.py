@@ -1,0 +1,1 @@
+"""Edits by administrators: crops, and a better original in place of another."""

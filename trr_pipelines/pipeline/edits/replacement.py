@@ -1,0 +1,103 @@
+"""Putting a better file in place of a photo's original: a new version, all derivatives anew, the crop signed anew.
+
+The earlier original and the sets made of it stay: they are served until the new sets, base and crop, are complete.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+from uuid import UUID
+
+from trr_pipelines.catalogue import audit, crops, ledger, photos, takedowns
+from trr_pipelines.catalogue.audit import Author
+from trr_pipelines.catalogue.crops import PhotoState
+from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.catalogue.photos import CropRow, Original
+from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.errors import ConflictError, NotFoundError, TakenDownError
+from trr_pipelines.imaging.geometry import Crop, CropMode
+from trr_pipelines.imaging.render import RenderRequest
+from trr_pipelines.imaging.signature import crop_signature
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.imports.mirroring import store_original
+from trr_pipelines.pipeline.takedown.takedown import forbid_late_bytes
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What a replacement came to: the version now, and whether it is another one than before."""
+
+    photo_id: UUID
+    sha256: str
+    changed: bool
+
+
+def replace_original(
+    archive: Archive, photo_id: UUID, data: bytes, *, author: Author, pool: RenderPool | None = None
+) -> Replacement:
+    """Make `data` the photo's original. Derivatives follow by the ordinary pipeline.
+
+    A good picture is never replaced by a bad one: `data` is decoded once, in a process of its own, before anything is
+    written. Raises MediaError when that fails, NotFoundError for an unknown photo, and ConflictError for bytes that
+    another photo has or that were taken down.
+    """
+    if _state(archive, photo_id) is None:
+        raise NotFoundError(f"no photo {photo_id}")
+    if pool is None:
+        with RenderPool(1) as own:
+            return replace_original(archive, photo_id, data, author=author, pool=own)
+    pool.render(data, RenderRequest(base=None, crop_recipe=None), name=f"replacement of {photo_id}")
+    original, _ = store_original(archive, data)
+    try:
+        changed = archive.database.run(lambda conn: _record(conn, photo_id, original, author))
+    except NotFoundError:
+        forbid_late_bytes(archive, photo_id, original.sha256, original.hosted_key)
+        raise
+    return Replacement(photo_id, original.sha256, changed)
+
+
+def _state(archive: Archive, photo_id: UUID) -> PhotoState | None:
+    return archive.database.run(lambda conn: crops.lock_photo(conn, photo_id))
+
+
+def _record(conn: Connection, photo_id: UUID, original: Original, author: Author) -> bool:
+    holder = photos.photo_with_bytes(conn, original.sha256)
+    if takedowns.content_is_taken_down(conn, original.sha256):
+        raise TakenDownError(takedowns.TAKEN_DOWN)
+    if holder not in (None, photo_id):
+        raise ConflictError(f"these bytes are photo {holder} already; nothing was changed")
+    photo = crops.lock_photo(conn, photo_id)
+    if photo is None:
+        raise NotFoundError(f"no photo {photo_id}")
+    if photo.sha256 == original.sha256 and photo.state == "mirrored":
+        return False
+    photos.set_original(conn, photo_id, original, author=author.actor)
+    ledger.settle(conn, photo_id, "original")
+    ledger.reopen(conn, photo_id, "base")
+    ledger.reopen(conn, photo_id, "crop")
+    _sign_crop_anew(conn, photo_id, original.sha256)
+    old, new = {"sha256": photo.sha256, "state": photo.state}, {"sha256": original.sha256, "state": "mirrored"}
+    audit.record(conn, author, "original", "media_asset", photo_id, old=old, new=new)
+    return True
+
+
+def _sign_crop_anew(conn: Connection, photo_id: UUID, source_version: str) -> None:
+    """A manual crop goes on for the new original; a proposal was for the old one, and a new one is made."""
+    active = crops.active(conn, photo_id)
+    if active is None:
+        return
+    if active.mode != "manual":
+        crops.want_proposal(conn, photo_id)
+        return
+    crop = Crop(cast(CropMode, active.mode), active.x, active.y, active.zoom)
+    row = CropRow(crop.mode, crop.x, crop.y, crop.zoom, crop_signature(crop, source_version))
+    crops.replace_active(
+        conn,
+        photo_id,
+        row,
+        source_version=source_version,
+        reason="stale: the original was replaced",
+        author="replacement",
+    )
+    crops.want(conn, photo_id, row.signature)

@@ -1,0 +1,1 @@
+"""The face bank as the pipeline sees it: seeds, imports and removals."""

@@ -1,6 +1,0 @@
-"""Bringing in a photo's bytes from a place that is not trusted: an http(s) URL or a local file."""
-
-from trr_pipelines.pipeline.fetching.http import Fetched, Fetcher, check_url
-from trr_pipelines.pipeline.fetching.local import read_local
-
-__all__ = ["Fetched", "Fetcher", "check_url", "read_local"]

@@ -1,0 +1,1 @@
+"""Imports: manifests and folders read, photos registered, originals fetched safely and mirrored."""

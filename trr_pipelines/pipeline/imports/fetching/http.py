@@ -1,0 +1,245 @@
+"""Fetching one photo from an http(s) URL that nobody vouches for.
+
+What belongs here: redirects, what a status means for the ledger, conditional requests, limits. Which addresses may be
+contacted is `addresses`' to say and `network`'s to enforce; how often to try again is the ledger's.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Final, Self, overload
+
+import httpcore
+import httpx
+
+from trr_pipelines.errors import InputError, PermanentError, Reason, RetryableError
+from trr_pipelines.imaging.decode import MAX_BYTES
+from trr_pipelines.pipeline.imports.fetching.addresses import Network, check_host, parse_networks
+from trr_pipelines.pipeline.imports.fetching.body import read_body, too_many_bytes
+from trr_pipelines.pipeline.imports.fetching.network import GuardedNetwork, Resolver, resolve
+
+DEADLINE_SECONDS: Final = 30.0
+MAX_REDIRECTS: Final = 5
+MAX_RETRY_AFTER: Final = 86_400.0
+"""Seconds; a source that asks for more waits no longer than this."""
+
+USER_AGENT: Final = "trr-pipelines/0.1 (photo archive mirror)"
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_REASONS: Final = {
+    401: Reason.FETCH_FORBIDDEN,
+    403: Reason.FETCH_FORBIDDEN,
+    404: Reason.FETCH_NOT_FOUND,
+    410: Reason.FETCH_NOT_FOUND,
+    451: Reason.FETCH_FORBIDDEN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A photo as its source delivered it; the headers are as sent, or None."""
+
+    data: bytes
+    final_url: str
+    etag: str | None
+    last_modified: str | None
+    content_type: str | None
+
+
+class Fetcher:
+    """Fetches photos; one for many threads. Leaving its `with` block closes the connections it kept.
+
+    `allow` names networks that may be contacted although they are not public. `seconds` is the deadline for a whole
+    fetch: DNS, every redirect, and the last byte of the body. `max_bytes` limits the decoded body; a body is held in
+    memory, so N threads may hold N times that. Proxies and credentials of the environment are never used.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow: Iterable[str | Network] = (),
+        seconds: float = DEADLINE_SECONDS,
+        max_bytes: int = MAX_BYTES,
+        ssl_context: ssl.SSLContext | None = None,
+        resolver: Resolver = resolve,
+        dialler: httpcore.NetworkBackend | None = None,
+    ) -> None:
+        self._seconds = seconds
+        self._max_bytes = max_bytes
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=ssl_context or httpx.create_ssl_context(),
+            network_backend=GuardedNetwork(parse_networks(allow), resolver, dialler or httpcore.SyncBackend()),
+            max_connections=None,  # the caller's threads are the limit
+            max_keepalive_connections=16,
+            keepalive_expiry=5.0,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pool.close()
+
+    @overload
+    def fetch(self, url: str) -> Fetched: ...
+    @overload
+    def fetch(self, url: str, *, conditional: tuple[str | None, str | None] | None) -> Fetched | None: ...
+
+    def fetch(self, url: str, *, conditional: tuple[str | None, str | None] | None = None) -> Fetched | None:
+        """The photo at `url`; None when it is still the one that `conditional` (etag, last_modified) describes.
+
+        Raises:
+            PermanentError: `blocked_address` for a URL or redirect that may not be followed, `too_many_bytes`,
+                `empty_file`.
+            RetryableError: `fetch_not_found` (404, 410), `fetch_forbidden` (401, 403, 451), `fetch_timeout`, and
+                `fetch_failed` for all else, a body cut short among it; with `retry_after` where the source gave one.
+                After how many of these a photo is given up is for the ledger.
+        """
+        deadline = time.monotonic() + self._seconds
+        current = _checked(url)
+        for _ in range(MAX_REDIRECTS + 1):
+            with _fetch_errors(_shown(current)), self._response(current, conditional, deadline) as response:
+                headers = httpx.Headers(response.headers)
+                if response.status in _REDIRECTS and "location" in headers:
+                    current = _redirected(current, headers["location"])
+                    continue
+                if response.status == 304 and conditional is not None:
+                    return None
+                if response.status not in (200, 203):
+                    raise _refused(response.status, headers, _shown(current))
+                return Fetched(
+                    self._body(response, headers, _shown(current)),
+                    str(current),
+                    headers.get("etag"),
+                    headers.get("last-modified"),
+                    headers.get("content-type"),
+                )
+        raise RetryableError(Reason.FETCH_FAILED, f"{_shown(_checked(url))} redirects more than {MAX_REDIRECTS} times")
+
+    @contextmanager
+    def _response(
+        self, url: httpx.URL, conditional: tuple[str | None, str | None] | None, deadline: float
+    ) -> Iterator[httpcore.Response]:
+        """The answer to one GET, its body unread. `deadline` is an instant, as `GuardedNetwork` wants it."""
+        headers = [("Host", url.netloc.decode()), ("User-Agent", USER_AGENT), ("Accept", "image/*,*/*;q=0.5")]
+        headers.append(("Accept-Encoding", "identity"))  # photos do not shrink, and bombs need an encoding
+        etag, last_modified = conditional or (None, None)
+        if etag is not None:
+            headers.append(("If-None-Match", etag))
+        if last_modified is not None:
+            headers.append(("If-Modified-Since", last_modified))
+        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        waits = {"connect": deadline, "read": deadline, "write": deadline}
+        request = httpcore.Request("GET", target, headers=headers, extensions={"timeout": waits})
+        with closing(self._answer(request)) as response:
+            yield response
+
+    def _answer(self, request: httpcore.Request) -> httpcore.Response:
+        """The answer's head. Asks once more when the connection breaks before it comes.
+
+        A server may close a kept connection at the very moment it is used again: a new one shows whether it was that.
+        """
+        try:
+            return self._pool.handle_request(request)
+        except (httpcore.ReadError, httpcore.WriteError, httpcore.RemoteProtocolError):
+            return self._pool.handle_request(request)
+
+    def _body(self, response: httpcore.Response, headers: httpx.Headers, source: str) -> bytes:
+        announced = headers.get("content-length")
+        if announced is not None and int(announced) > self._max_bytes:  # h11 has checked that it is a number
+            raise too_many_bytes(source, announced, self._max_bytes)
+        encoding = headers.get("content-encoding", "").strip().lower()
+        return read_body(_whole(response, announced, source), encoding, self._max_bytes, source)
+
+
+def check_url(url: str) -> None:
+    """Raise `InputError`, saying why, for a URL that no `Fetcher` will ever fetch, whatever its host resolves to."""
+    _parsed(url)
+
+
+def _parsed(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InputError(f"not a URL: {error}: {url[:100]!r}") from error
+    if parsed.scheme not in ("http", "https"):
+        raise InputError(f"only http and https URLs can be fetched: {url[:100]!r}")
+    if parsed.userinfo:
+        raise InputError(f"a URL with credentials is not fetched: {_shown(parsed)}")
+    if parsed.port == 0:
+        raise InputError(f"port 0 cannot be fetched from: {_shown(parsed)}")
+    check_host(parsed.raw_host.decode())
+    return parsed.copy_with(fragment=None)
+
+
+def _checked(url: str) -> httpx.URL:
+    try:
+        return _parsed(url)
+    except InputError as error:
+        raise PermanentError(Reason.BLOCKED_ADDRESS, str(error)) from error
+
+
+def _redirected(current: httpx.URL, location: str) -> httpx.URL:
+    try:
+        return _checked(str(current.join(location)))
+    except httpx.InvalidURL as error:
+        raise PermanentError(Reason.BLOCKED_ADDRESS, f"{_shown(current)} redirects to no URL: {error}") from error
+
+
+def _shown(url: httpx.URL) -> str:
+    """The URL as messages show it: what follows the `?` may be a signature, and nobody needs it to find the photo."""
+    return f"{url.scheme}://{url.netloc.decode()}{url.path[:200]}"
+
+
+def _refused(status: int, headers: httpx.Headers, source: str) -> RetryableError:
+    detail = f"{source} answered {status}"
+    return RetryableError(_REASONS.get(status, Reason.FETCH_FAILED), detail, retry_after=_retry_after(headers))
+
+
+def _retry_after(headers: httpx.Headers) -> float | None:
+    """Seconds from now that `Retry-After` asks for; a date counts from the answer's own `Date`, whatever our clock."""
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value), MAX_RETRY_AFTER)
+    until, now = _date(value), _date(headers.get("date", "")) or datetime.now(UTC)
+    return None if until is None else min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        parsed = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _whole(response: httpcore.Response, announced: str | None, source: str) -> Iterator[bytes]:
+    """The body as it arrives; a connection that ends before the body does is `fetch_failed`."""
+    received = 0
+    try:
+        for chunk in response.iter_stream():
+            received += len(chunk)
+            yield chunk
+    except (httpcore.RemoteProtocolError, httpcore.ReadError) as error:
+        of = f" of {announced}" if announced else ""
+        raise RetryableError(Reason.FETCH_FAILED, f"{source} is truncated after {received}{of} bytes") from error
+
+
+@contextmanager
+def _fetch_errors(source: str) -> Iterator[None]:
+    """Turn what the network says into our errors."""
+    try:
+        yield
+    except httpcore.TimeoutException as error:
+        raise RetryableError(Reason.FETCH_TIMEOUT, f"{source} did not answer in time: {error}") from error
+    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise RetryableError(Reason.FETCH_FAILED, f"{source}: {' '.join(str(error).split())}") from error

@@ -1,0 +1,178 @@
+"""Importing: rows become pending photos with their links, in batches, whatever happens to the rows beside them.
+
+No bytes are fetched here; that is `pipeline.originals`, in a run. What a row looks like is `pipeline.manifest`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from itertools import islice
+from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
+from uuid import UUID, uuid4
+
+from trr_pipelines.catalogue import imports, takedowns
+from trr_pipelines.catalogue.database import Connection, Database
+from trr_pipelines.catalogue.imports import Item, Lane, NewLink, Target
+from trr_pipelines.pipeline.imports.manifest import BadRow, ImportRow
+
+CHUNK = 500  # rows in one transaction: a killed import has kept every chunk before
+
+
+@dataclass
+class ImportSummary:
+    """What an import came to: `rejected` are the rows that could not be taken, `batches` where the photos are."""
+
+    import_id: UUID
+    rows: int = 0
+    created: int = 0
+    known: int = 0
+    links: int = 0
+    rejected: list[BadRow] = field(default_factory=list)
+    batches: list[str] = field(default_factory=list)
+
+
+def import_rows(
+    database: Database,
+    rows: Iterable[ImportRow | BadRow],
+    *,
+    day: date | None = None,
+    lane: Lane = "live",
+    progress: Callable[[int], None] = lambda _: None,
+) -> ImportSummary:
+    """Enter rows into the catalogue; `progress` hears how many were looked at.
+
+    Importing the same rows again creates nothing. A bad row is recorded and stops no other. `day` (UTC, today by
+    default) is part of the batch keys. Photos of the lane `backfill` are left to a backfill.
+    """
+    summary = ImportSummary(uuid4())
+    batch_day = day or datetime.now(UTC).date()
+    for chunk in _chunks(rows):
+        checked = [_checked(row) for row in chunk]
+        entered = database.run(
+            lambda conn, rows=checked: enter_rows(conn, summary.import_id, batch_day, rows, lane)  # type: ignore[misc]
+        )
+        summary.rows += len(chunk)
+        summary.created += entered.created
+        summary.known += entered.known
+        summary.links += entered.links
+        summary.rejected += entered.rejected
+        summary.batches = sorted({*summary.batches, *entered.batches})
+        progress(summary.rows)
+    return summary
+
+
+def _chunks(rows: Iterable[ImportRow | BadRow]) -> Iterator[list[ImportRow | BadRow]]:
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _checked(row: ImportRow | BadRow) -> ImportRow | BadRow:
+    """A file that is not there is a mistake in the manifest: said at once, not after a run."""
+    if isinstance(row, BadRow) or not row.location.startswith("file:"):
+        return row
+    path = local_path(row.location)
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return BadRow(row.line, str(path), f"{path}: {reason}")
+    if not stat.S_ISREG(mode):
+        return BadRow(row.line, str(path), f"{path}: not a regular file")
+    if not os.access(path, os.R_OK):
+        return BadRow(row.line, str(path), f"{path}: cannot be read")
+    return row
+
+
+def local_path(location: str) -> Path:
+    """The path behind a file URL, also one whose name is not UTF-8."""
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(location, allow_fragments=False).path)))
+
+
+@dataclass(frozen=True)
+class RegisteredRows:
+    """What rows came to: `items` has what became of each, in order, `rejected` those that could not be taken."""
+
+    created: int
+    known: int
+    links: int
+    items: list[Item]
+    rejected: list[BadRow]
+    batches: set[str]
+
+
+def enter_rows(
+    conn: Connection, import_id: UUID, day: date, rows: Sequence[ImportRow | BadRow], lane: Lane = "live"
+) -> RegisteredRows:
+    """Enter rows in the caller's transaction. Addresses that were taken down are rejected."""
+    sources = sorted({row.source for row in rows if isinstance(row, ImportRow)})
+    for source in sources:
+        imports.lock_source(conn, source)
+    rows = _without_taken_down(conn, rows)
+    rejected = [row for row in rows if isinstance(row, BadRow)]
+    items = [Item(row.line, "", row.location, "rejected", row.problem[:1000], None) for row in rejected]
+    good = [row for row in rows if isinstance(row, ImportRow)]
+    targets = _Targets(conn)
+    links: list[NewLink] = []
+    created = 0
+    for source in sources:
+        of_source = [row for row in good if row.source == source]
+        added = imports.add_photos(conn, source, day, [row.location for row in of_source], lane)
+        fresh = set(added.created)
+        created += len(fresh)
+        for row in of_source:
+            photo = added.ids[row.location]
+            outcome = "created" if row.location in fresh else "known"
+            fresh.discard(row.location)
+            items.append(Item(row.line, source, row.location, outcome, "", photo))
+            links += [
+                NewLink(photo, target, row.kind, row.position, row.caption, row.tags) for target in targets.of(row)
+            ]
+    items.sort(key=lambda item: item.line)
+    new_links = imports.add_links(conn, links)
+    imports.add_items(conn, import_id, items)
+    batches = imports.batches_of(conn, [item.media_asset_id for item in items])
+    return RegisteredRows(created, len(good) - created, new_links, items, rejected, batches)
+
+
+def _without_taken_down(conn: Connection, rows: Sequence[ImportRow | BadRow]) -> list[ImportRow | BadRow]:
+    """The rows, with a BadRow in place of each whose address was taken down."""
+    addresses = [row.location for row in rows if isinstance(row, ImportRow)]
+    gone = takedowns.taken_down_addresses(conn, addresses)
+    return [
+        BadRow(row.line, "", takedowns.TAKEN_DOWN) if isinstance(row, ImportRow) and row.location in gone else row
+        for row in rows
+    ]
+
+
+class _Targets:
+    """The entities that rows name, looked up once per chunk."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._shows: dict[str, UUID] = {}
+        self._people: dict[str, UUID] = {}
+        self._seasons: dict[tuple[UUID, int], UUID] = {}
+
+    def of(self, row: ImportRow) -> list[Target]:
+        """A season stands for its show; people come on top."""
+        targets = []
+        if row.show:
+            show = self._shows.get(row.show) or imports.ensure_show(self._conn, row.show)
+            self._shows[row.show] = show
+            targets.append(Target(show_id=show) if row.season is None else self._season(show, row.season))
+        for name in row.people:
+            person = self._people.get(name) or imports.ensure_person(self._conn, name)
+            self._people[name] = person
+            targets.append(Target(person_id=person))
+        return targets
+
+    def _season(self, show: UUID, number: int) -> Target:
+        key = (show, number)
+        self._seasons[key] = self._seasons.get(key) or imports.ensure_season(self._conn, show, number)
+        return Target(season_id=self._seasons[key])

@@ -1,0 +1,322 @@
+"""What is to be imported: rows from a manifest (CSV or JSON lines), from the files of a folder, or from a request.
+
+Every row ends as an `ImportRow` or as a `BadRow` that says why; nothing is fetched or looked up here.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slugify import slugify
+
+from trr_pipelines.errors import InputError
+from trr_pipelines.pipeline.imports.fetching import check_url
+
+KINDS = ("photo", "video_still", "brand", "social", "news")
+LOCATION_COLUMNS = ("path", "url")
+COLUMNS = (*LOCATION_COLUMNS, "source", "show", "season", "person", "kind", "caption", "tags", "position")
+MAX_TEXT = 2_000
+# These three stand in indexes, whose entries PostgreSQL limits to 2,704 bytes.
+MAX_URL = 2_000
+MAX_LOCATION_BYTES = 2_000
+MAX_NAME = 300
+_LIMITS = {"path": MAX_URL, "url": MAX_URL, "show": MAX_NAME, "person": MAX_NAME}
+MAX_SEASON = 10_000
+REQUEST_FIELDS = ("source", "source_url", "show", "season", "people", "kind", "caption", "tags", "position")
+MAX_PEOPLE = 50
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What the command line says for every row that does not say it itself."""
+
+    source: str
+    show: str = ""
+    season: int | None = None
+    person: str = ""
+    kind: str = "photo"
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImportRow:
+    """One photo to import. `location` is an http(s) or file URL; `line` counts from 1, headings included."""
+
+    line: int
+    location: str
+    source: str
+    show: str
+    season: int | None
+    people: tuple[str, ...]
+    kind: str
+    caption: str
+    tags: tuple[str, ...]
+    position: int
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be imported, and why."""
+
+    line: int
+    location: str
+    problem: str
+
+
+def read_rows(path: Path, defaults: Defaults) -> Iterator[ImportRow | BadRow]:
+    """The rows of a folder, of one photo, or of a manifest (`.csv`, `.jsonl`), in order.
+
+    Raises InputError when there is nothing to read at all: the path is missing or unreadable, the manifest is empty,
+    is not UTF-8, or a CSV with a column that we do not know.
+    """
+    _checked_defaults(defaults)
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file or folder") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if is_folder:
+        return _folder_rows(path, defaults)
+    if path.suffix.lower() in (".csv", ".jsonl"):
+        records = _csv_records(path) if path.suffix.lower() == ".csv" else _json_records(path)
+        return _manifest_rows(records, path, defaults)
+    return iter([_row(1, {"path": str(path)}, Path(), defaults)])
+
+
+def rows_of_request(records: Iterable[Any]) -> Iterator[ImportRow | BadRow]:
+    """The rows of a request, counted from 1: objects with the fields of `REQUEST_FIELDS`, and http(s) URLs only."""
+    for line, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            yield BadRow(line, "", f"not an object but {type(record).__name__}")
+            continue
+        unknown = next((name for name in record if name not in REQUEST_FIELDS), None)
+        if unknown is not None:
+            yield BadRow(line, "", f"unknown field {unknown[:50]!r}; known are {', '.join(REQUEST_FIELDS)}")
+            continue
+        missing = next((name for name in ("source", "source_url") if not record.get(name)), None)
+        if missing is not None:
+            yield BadRow(line, "", f"{missing} is missing")
+            continue
+        yield _row(line, {**record, "url": record["source_url"]}, Path(), Defaults(""))
+
+
+def source_name(text: str) -> str:
+    """A source as it stands in keys: `[a-z0-9-]`, at most 40 characters. Raises InputError when nothing is left."""
+    name = slugify(text, max_length=40)
+    if not name:
+        raise InputError(f"source {text!r} has no letter or digit")
+    return name
+
+
+def _checked_defaults(defaults: Defaults) -> None:
+    """What the command line says, looked at as if a row had said it."""
+    record = {"path": ".", "show": defaults.show, "person": defaults.person, "tags": list(defaults.tags)}
+    row = _row(0, record, Path(), defaults)
+    if isinstance(row, BadRow):
+        raise InputError(row.problem)
+
+
+def _folder_rows(folder: Path, defaults: Defaults) -> Iterator[ImportRow | BadRow]:
+    """Every file below the folder that is not hidden, in the order of their names."""
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise InputError(f"{folder}: folder cannot be read ({error.strerror})") from None
+    line = 0
+    unreadable: list[OSError] = []
+    for parent, folders, files in os.walk(folder, onerror=unreadable.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith("."):
+                line += 1
+                yield _row(line, {"path": str(Path(parent) / name)}, Path(), defaults)
+    for closed in unreadable:
+        line += 1
+        yield BadRow(line, str(closed.filename), f"{closed.filename}: folder cannot be read ({closed.strerror})")
+    if line == 0:
+        raise InputError(f"{folder}: the folder holds no files")
+
+
+def _manifest_rows(
+    records: Iterator[tuple[int, dict[str, Any] | str]], manifest: Path, defaults: Defaults
+) -> Iterator[ImportRow | BadRow]:
+    count = 0
+    for line, record in records:
+        count += 1
+        yield BadRow(line, "", record) if isinstance(record, str) else _row(line, record, manifest.parent, defaults)
+    if count == 0:
+        raise InputError(f"{manifest}: the manifest holds no rows")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
+
+
+def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    text = _read_text(path)
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
+    try:
+        columns = [name.strip().lower() for name in reader.fieldnames or []]
+    except csv.Error as error:
+        raise InputError(f"{path}: not a CSV file ({error})") from None
+    if not columns:
+        raise InputError(f"{path}: the manifest holds no rows")
+    if problem := _unknown_column(columns):
+        raise InputError(f"{path}: {problem}")
+    if len(set(columns)) < len(columns):
+        raise InputError(f"{path}: a column stands twice: {', '.join(columns)}")
+    if not set(columns) & set(LOCATION_COLUMNS):
+        raise InputError(f"{path}: no column says where the photos are; one of {', '.join(LOCATION_COLUMNS)} is needed")
+    reader.fieldnames = columns
+    while True:
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield reader.reader.line_num, f"not a CSV row ({error})"  # the outer count is that of the row before
+            continue
+        if "" in record:
+            yield reader.line_num, f"{len(columns)} columns in the heading, {len(columns) + len(record[''])} here"
+        else:
+            yield reader.line_num, record
+
+
+def _json_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    # Not splitlines: JSON may hold other ends of line, such as U+2028, as they are.
+    for line, text in enumerate(_read_text(path).split("\n"), start=1):
+        if not text.strip():
+            continue
+        try:
+            record = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            yield line, f"not JSON ({error})"
+            continue
+        if not isinstance(record, dict):
+            yield line, f"not a JSON object but {type(record).__name__}"
+            continue
+        yield line, _unknown_column(record) or record
+
+
+def _unknown_column(columns: Iterable[str]) -> str:
+    """What is wrong with these columns; empty when all are known."""
+    unknown = next((name for name in columns if name not in COLUMNS), None)
+    return "" if unknown is None else f"unknown column {unknown[:50]!r}; known are {', '.join(COLUMNS)}"
+
+
+def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> ImportRow | BadRow:
+    """A record with its defaults filled in, or what is wrong with it."""
+    location = record.get("url") or record.get("path")
+    shown = location[:200] if isinstance(location, str) else ""
+    try:
+        text = {name: _text(name, record.get(name)) for name in COLUMNS if name not in ("tags", "season", "position")}
+        people = _people(text["person"], record.get("people"))
+        shown_by_row = text["show"] or people
+        position = _whole_number("position", record.get("position"))
+        return ImportRow(
+            line=line,
+            location=_location(text, base),
+            source=source_name(text["source"] or defaults.source),
+            # A row that names its own show or person means that one alone.
+            show=text["show"] if shown_by_row else defaults.show,
+            season=_season(record.get("season"), text["show"] or defaults.show, defaults.season),
+            people=people if shown_by_row else _people(defaults.person, None),
+            kind=_kind(text["kind"] or defaults.kind),
+            caption=text["caption"],
+            tags=(*defaults.tags, *_tags(record.get("tags"))),
+            position=line if position is None else position,
+        )
+    except InputError as error:
+        return BadRow(line, shown, str(error))
+    except RecursionError:  # from showing a value that is nested a thousand deep
+        return BadRow(line, "", "a value is nested too deeply")
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InputError(f"{name} is not text but {type(value).__name__}")
+    limit = _LIMITS.get(name, MAX_TEXT)
+    if len(value) > limit:
+        raise InputError(f"{name} has {len(value)} characters, at most {limit} are allowed")
+    if "\0" in value:
+        raise InputError(f"{name} holds a NUL character")
+    try:  # names of files need not be UTF-8: Python writes such bytes as halves of surrogate pairs
+        value.encode("utf-8", "surrogateescape" if name == "path" else "strict")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name} is not valid Unicode: {error.reason}") from None
+    return value.strip()
+
+
+def _people(person: str, people: Any) -> tuple[str, ...]:
+    named = [] if people is None else people
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise InputError("people is not a list of names")
+    if len(named) > MAX_PEOPLE:
+        raise InputError(f"people has {len(named)} names, at most {MAX_PEOPLE} are allowed")
+    return tuple(dict.fromkeys(name for name in (person, *(_text("person", name) for name in named)) if name))
+
+
+def _location(text: dict[str, str], base: Path) -> str:
+    if text["url"] and text["path"]:
+        raise InputError("both url and path are given; one is enough")
+    if text["path"]:
+        location = (base / text["path"]).absolute().as_uri()
+    elif text["url"]:
+        check_url(text["url"])
+        location = text["url"]
+    else:
+        raise InputError("neither url nor path is given")
+    if (count := len(location.encode())) > MAX_LOCATION_BYTES:
+        raise InputError(f"location has {count} bytes as a URL, at most {MAX_LOCATION_BYTES} are allowed")
+    return location
+
+
+def _season(value: Any, show: str, default: int | None) -> int | None:
+    season = _whole_number("season", value)
+    season = default if season is None else season
+    if season is not None and not show:
+        raise InputError(f"season {season} is given without a show")
+    if season is not None and season > MAX_SEASON:
+        raise InputError(f"season {season} is above {MAX_SEASON}")
+    return season
+
+
+def _whole_number(name: str, value: Any) -> int | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise InputError(f"{name} is not a whole number: {value!r}")
+    text = str(value).strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise InputError(f"{name} is not a whole number of at most 9 digits: {text[:50]!r}")
+    return int(text)
+
+
+def _kind(value: str) -> str:
+    kind = value.lower().replace(" ", "_").replace("-", "_")
+    if kind not in KINDS:
+        raise InputError(f"unknown kind {value[:50]!r}; known are {', '.join(KINDS)}")
+    return kind
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    parts = value.split(";") if isinstance(value, str) else value or []
+    if not isinstance(parts, list) or not all(isinstance(tag, str) for tag in parts):
+        raise InputError(f"tags are not text separated by ';' nor a list of texts: {value!r}"[:200])
+    return tuple(dict.fromkeys(_text("tags", tag) for tag in parts if tag.strip()))

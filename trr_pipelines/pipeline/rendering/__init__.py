@@ -1,0 +1,1 @@
+"""Rendering: the derivatives of each photo, one batch at a time, as files, and as contact sheets."""

@@ -1,0 +1,39 @@
+"""The beginning and the end of a run of one batch, as the ledger sees them."""
+
+from __future__ import annotations
+
+from trr_pipelines.catalogue import backfills, dispatches, estimates, imports, ledger
+from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.errors import InputError
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.rework.estimates import current_recipes
+from trr_pipelines.pipeline.worker import Tally
+
+
+def begin_batch(archive: Archive, batch: str, run_id: str, parent_run_id: str | None = None) -> None:
+    """Hold the batch, so that no second run is asked for, and take over from the run that this one retries.
+
+    Raises InputError when the catalogue knows no such batch.
+    """
+
+    def begin(conn: Connection) -> None:
+        if not imports.batch_exists(conn, batch):
+            raise InputError(f"no import batch {batch!r} in the catalogue")
+        ledger.open_originals(conn, Scope(batch=batch))
+        dispatches.claim(conn, dispatches.batch_scope(batch), run_id)
+        if parent_run_id is not None:
+            ledger.release(conn, parent_run_id)
+
+    archive.database.run(begin)
+
+
+def end_batch(archive: Archive, batch: str, run_id: str, tally: Tally) -> None:
+    """Let go of the batch, and record how fast it was; photos that came in meanwhile are asked for under a new key."""
+
+    def end(conn: Connection) -> None:
+        backfills.recount_batch(conn, batch, current_recipes())
+        estimates.set_rate(conn, run_id, tally.complete, tally.seconds)
+        dispatches.succeed(conn, dispatches.batch_scope(batch), run_id)
+
+    archive.database.run(end)

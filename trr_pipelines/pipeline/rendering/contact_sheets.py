@@ -1,0 +1,143 @@
+"""Pictures of a batch for people: what it delivers, and the photos that save least beside their originals.
+
+A sheet is kept in the store under a hash of what is on it, so it is made once, however often a batch is materialised.
+It is for looking only: when the store cannot give or take it just now, or a picture for it is damaged (which a check
+tells), there is none, and nothing else suffers.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from trr_pipelines.catalogue import reports
+from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.errors import MediaError
+from trr_pipelines.imaging.contact_sheet import contact_sheet
+from trr_pipelines.imaging.decode import MAX_BYTES
+from trr_pipelines.imaging.recipes import Recipe, Target
+from trr_pipelines.imaging.render import RenderRequest
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.rendering.derivatives import own_pool
+from trr_pipelines.storage.store import MissingObjectError
+
+INLINE_BYTES = 12_000  # 16 KB as base64: what Dagster's event log should hold of a picture at the most
+FULL_BYTES = 2_000_000
+FULL_THUMBS = 200
+INLINE_THUMBS = 32
+WORST = 12
+# An original scaled down and hardly compressed, from a render process: it is as untrusted as on the day it came.
+BEFORE = Recipe(
+    kind="base", targets=(Target("before", 320, None, 92),), formats=("webp",), transparent_formats=("webp",)
+)
+
+
+@dataclass(frozen=True)
+class ContactSheet:
+    """A small sheet as a data URI, where the full one is, and what it shows."""
+
+    data_uri: str
+    full_url: str
+    title: str
+
+
+def make_contact_sheet(archive: Archive, batch: str, variant_key: str) -> ContactSheet | None:
+    """The contact sheet of one rendition of a batch; None when there is no picture to show."""
+
+    def look() -> list[str]:
+        with archive.database.transaction() as conn:
+            return [row["hosted_key"] for row in reports.batch_thumbs(conn, batch, variant_key, FULL_THUMBS)]
+
+    keys = look()
+
+    def make() -> tuple[bytes, bytes]:
+        thumbs = [archive.store.get(key) for key in keys]
+        return (
+            contact_sheet(thumbs, cell=160, columns=10, max_bytes=FULL_BYTES),
+            contact_sheet(thumbs[:INLINE_THUMBS], cell=64, columns=8, max_bytes=INLINE_BYTES),
+        )
+
+    return _kept(archive, f"contact_sheets/{batch}/{variant_key}", f"{len(keys)} photos", look, keys, make)
+
+
+def make_least_saved_sheet(archive: Archive, batch: str, *, in_background: bool = False) -> ContactSheet | None:
+    """The dozen photos whose cards save least, each original beside its card, with the bytes of both.
+
+    `in_background` has the originals scaled down by processes that leave the CPU to others.
+    """
+
+    def look() -> list[dict[str, Any]]:
+        with archive.database.transaction() as conn:
+            return reports.batch_worst(conn, batch, WORST)
+
+    rows = look()
+
+    def make() -> tuple[bytes, bytes]:
+        with own_pool(archive.settings, in_background=in_background) as pool, ThreadPoolExecutor(pool.workers) as reads:
+            befores = list(reads.map(partial(_before, archive, pool), rows))
+        pictures = [one for before, row in zip(befores, rows, strict=True)
+                    for one in (before, archive.store.get(row["card_key"]))]  # fmt: skip
+        labels = [label for number, row in enumerate(rows, 1) for label in _labels(number, row)]
+        full = contact_sheet(pictures, cell=240, columns=4, max_bytes=FULL_BYTES, labels=labels)
+        return full, contact_sheet(pictures, cell=60, columns=8, max_bytes=INLINE_BYTES, labels=labels)
+
+    title = f"the {len(rows)} photos that save least: left the original, right its card"
+    return _kept(archive, f"contact_sheets/{batch}/least-saved", title, lambda: _keys(look()), _keys(rows), make)
+
+
+def _keys(rows: list[dict[str, Any]]) -> list[str]:
+    return [key for row in rows for key in (row["hosted_key"], row["card_key"])]
+
+
+def _before(archive: Archive, pool: RenderPool, row: dict[str, Any]) -> bytes:
+    data = archive.store.get(row["hosted_key"], max_bytes=MAX_BYTES)
+    rendered = pool.render(data, RenderRequest(base=BEFORE, crop_recipe=None), name=str(row["id"]))
+    return rendered.variants[0].data
+
+
+def _labels(number: int, row: dict[str, Any]) -> tuple[str, str]:
+    return f"{number}: {_size(row['before'])}", f"{_size(row['after'])} {-100 * row['reduction']:+.0f}%"
+
+
+def _size(count: int) -> str:
+    """Short: in the inline sheet there are 60 pixels for it."""
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1e6:.1f} MB" if count >= 1_000_000 else f"{count / 1e3:.0f} kB"
+
+
+def _kept(
+    archive: Archive,
+    name: str,
+    title: str,
+    look: Callable[[], list[str]],
+    shown: list[str],
+    make: Callable[[], tuple[bytes, bytes]],
+) -> ContactSheet | None:
+    """The sheet of the objects `shown` as it is kept; where it is not yet, `make` draws the full and the inline one.
+
+    What `look` tells once they are kept must be the same: a photo that was taken down meanwhile is on no sheet.
+    """
+    if not shown:
+        return None
+    digest = hashlib.sha256("\n".join(shown).encode()).hexdigest()[:16]
+    full_key, inline_key = f"{name}-{digest}.webp", f"{name}-{digest}-inline.webp"
+    try:
+        try:
+            inline = archive.store.get(inline_key)
+        except MissingObjectError:
+            full, inline = make()
+            for key, data in ((full_key, full), (inline_key, inline)):
+                archive.store.put_if_absent(key, data, content_type="image/webp")
+            if look() != shown:
+                archive.store.delete([full_key, inline_key])
+                return None
+    except (MediaError, OSError, SyntaxError, ValueError):  # the last three are how Pillow refuses a damaged file
+        return None
+    encoded = base64.b64encode(inline).decode()
+    return ContactSheet(f"data:image/webp;base64,{encoded}", archive.store.public_url(full_key), title)

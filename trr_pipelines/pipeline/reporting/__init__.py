@@ -1,0 +1,1 @@
+"""Reporting: figures of batches, of delivery, and of the whole operation."""

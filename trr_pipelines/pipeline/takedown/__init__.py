@@ -1,0 +1,1 @@
+"""Takedown: photos removed everywhere and kept from coming back."""

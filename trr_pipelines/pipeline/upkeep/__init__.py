@@ -1,0 +1,1 @@
+"""Upkeep: retention of superseded objects, and reconciling rows with objects."""

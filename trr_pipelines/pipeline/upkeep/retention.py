@@ -1,0 +1,125 @@
+"""Retention: what nothing serves any more is listed, and what was listed long enough ago is deleted.
+
+Nothing is deleted that was not listed, and nothing that anything refers to at the moment of deletion. Rows go before
+objects: a crash leaves an orphan, which the next list finds, never a row that points at nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from trr_pipelines.catalogue import retention
+from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.catalogue.retention import Chunk, Listed, Total
+from trr_pipelines.errors import InputError
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.upkeep.reconcile import PREFIXES
+
+DAY = 86_400.0
+# Browsers and the CDN may keep a picture for as long as the CDN's longest life, whatever the catalogue says.
+GRACE_DAYS = 30.0
+# Between listing and deleting, somebody may look at the list and empty it.
+UNDO_DAYS = 1.0
+OBJECTS_PER_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What retention deleted, what it refused because something refers to it, and what stays listed."""
+
+    removed: int
+    removed_bytes: int
+    refused: tuple[str, ...]
+    listed: dict[str, Total]
+
+    def report(self) -> dict[str, Any]:
+        """The report as JSON's types."""
+        totals = {why: {"objects": total.objects, "bytes": total.bytes} for why, total in self.listed.items()}
+        return {
+            "removed": self.removed,
+            "removed_bytes": self.removed_bytes,
+            "refused": list(self.refused),
+            "listed": totals,
+        }
+
+
+def list_removable(archive: Archive, *, grace_days: float = GRACE_DAYS) -> dict[str, Total]:
+    """Bring the removal list up to date: what has not been served for the grace period, and orphan objects.
+
+    Orphans are listed at first sight and wait out the grace period on the list.
+    """
+    bucket = archive.store.bucket
+    archive.database.run(lambda conn: retention.list_unserved(conn, bucket, _seconds(grace_days)))
+    for objects in _stored(archive):
+        archive.database.run(lambda conn, objects=objects: retention.list_orphans(conn, bucket, objects))  # type: ignore[misc]
+    return archive.database.run(lambda conn: retention.listed_totals(conn, bucket))
+
+
+def remove_listed(archive: Archive, *, grace_days: float = GRACE_DAYS, undo_days: float = UNDO_DAYS) -> Removal:
+    """Delete what is listed: orphans after the grace period, everything else after the undo window."""
+    bucket = archive.store.bucket
+
+    def drop_rows(conn: Connection, after: str) -> Chunk | None:
+        return retention.drop_rows(conn, bucket, undo_seconds=_seconds(undo_days), after=after, limit=OBJECTS_PER_CHUNK)
+
+    def delete_objects(conn: Connection, after: str) -> Chunk | None:
+        # The locks are held while the objects go, so that no render can count on one of them.
+        chunk = retention.lock_removable(
+            conn, bucket, orphan_seconds=_seconds(grace_days), after=after, limit=OBJECTS_PER_CHUNK
+        )
+        if chunk is not None:
+            archive.store.delete(chunk.removable)
+            retention.unlist(conn, bucket, [*chunk.removable, *chunk.refused])
+        return chunk
+
+    dropped, deleted = _chunks(archive, drop_rows), _chunks(archive, delete_objects)
+    totals = archive.database.run(lambda conn: retention.listed_totals(conn, bucket))
+    return Removal(
+        sum(len(chunk.removable) for chunk in deleted),
+        sum(sum(chunk.removable.values()) for chunk in deleted),
+        tuple(key for chunk in (*dropped, *deleted) for key in chunk.refused),
+        totals,
+    )
+
+
+def _chunks(archive: Archive, step: Callable[[Connection, str], Chunk | None]) -> list[Chunk]:
+    """The chunks of a walk over the list, each in a transaction of its own."""
+    chunks: list[Chunk] = []
+    while True:
+        after = chunks[-1].last_key if chunks else ""
+        chunk = archive.database.run(lambda conn, after=after: step(conn, after))  # type: ignore[misc]
+        if chunk is None:
+            return chunks
+        chunks.append(chunk)
+
+
+def removal_list(archive: Archive) -> list[Listed]:
+    """What is listed, oldest first."""
+    return archive.database.run(lambda conn: retention.listed(conn, archive.store.bucket))
+
+
+def referenced(archive: Archive) -> list[str]:
+    """Listed objects that something is served from: there should be none."""
+    return archive.database.run(lambda conn: retention.referenced(conn, archive.store.bucket))
+
+
+def empty_list(archive: Archive) -> int:
+    """Undo: take everything off the removal list; returns how many objects were on it."""
+    return archive.database.run(lambda conn: retention.unlist_all(conn, archive.store.bucket))
+
+
+def _stored(archive: Archive) -> Iterator[list[tuple[str, int]]]:
+    """Every object that rows could stand for, in chunks of key and bytes."""
+    for prefix in PREFIXES:
+        objects = ((item.key, item.bytes) for item in archive.store.list(prefix))
+        while chunk := list(islice(objects, OBJECTS_PER_CHUNK)):
+            yield chunk
+
+
+def _seconds(days: float) -> float:
+    if not 0 <= days <= 3650:
+        raise InputError(f"a period of retention is 0 to 3650 days, not {days}")
+    return days * DAY

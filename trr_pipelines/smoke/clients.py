@@ -1,0 +1,134 @@
+"""The parties of a smoke as their users meet them: the backend with each credential, the admin app with a session."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx
+import jwt
+
+from trr_pipelines.credentials import DEVELOPMENT_ADMIN
+from trr_pipelines.errors import SetupError, TrrError
+from trr_pipelines.settings import Settings
+
+TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+_FORM_TOKEN = re.compile(r'name="csrf_token"\s+value="([^"]+)"')
+
+
+class StepError(TrrError):
+    """A claim does not hold, in one line."""
+
+
+def expect(answer: httpx.Response, status: int, what: str) -> httpx.Response:
+    """The answer, when it has this status. Raises StepError."""
+    if answer.status_code != status:
+        raise StepError(f"{what}: status {answer.status_code}, expected {status}")
+    return answer
+
+
+def json_of(answer: httpx.Response, what: str) -> Any:
+    """What an answer with 200 holds. Raises StepError."""
+    expect(answer, httpx.codes.OK, what)
+    try:
+        return answer.json()
+    except ValueError:
+        raise StepError(f"{what}: the answer is no JSON") from None
+
+
+@dataclass(frozen=True)
+class SmokeBackend:
+    """The backend of the environment; `http` sends no credentials by itself."""
+
+    http: httpx.Client
+    settings: Settings
+
+    def service_role(self) -> dict[str, str]:
+        """The bearer of the admin app, without its second secret."""
+        return {"Authorization": f"Bearer {_secret(self.settings, 'service_role_key', 'TRR_SERVICE_ROLE_KEY')}"}
+
+    def admin_app(self) -> dict[str, str]:
+        """Both secrets of the admin app."""
+        secret = _secret(self.settings, "internal_admin_shared_secret", "TRR_INTERNAL_ADMIN_SHARED_SECRET")
+        return {**self.service_role(), "X-TRR-Internal-Admin-Secret": secret}
+
+    def screenalytics(self) -> dict[str, str]:
+        """The bearer of Screenalytics."""
+        token = _secret(self.settings, "screenalytics_service_token", "SCREENALYTICS_SERVICE_TOKEN")
+        return {"Authorization": f"Bearer {token}"}
+
+    def read(self, path: str, **params: Any) -> Any:
+        """What the admin app reads at `path` below /api/v1/admin."""
+        answer = self.http.get(f"/api/v1/admin/{path}", params=params, headers=self.admin_app())
+        return json_of(answer, f"GET {path}")
+
+    def toggle(
+        self, person_id: UUID | str, link_id: UUID | str, value: bool, headers: dict[str, str] | None
+    ) -> httpx.Response:
+        """The toggle, with any credentials."""
+        path = f"/api/v1/admin/person/{person_id}/gallery/{link_id}/facebank-seed"
+        return self.http.patch(path, json={"facebank_seed": value}, headers=headers)
+
+    def photos(self, person_id: UUID, *, seed_only: bool) -> list[dict[str, Any]]:
+        """A person's photos as Screenalytics reads them."""
+        params = {"seed_only": "true" if seed_only else "false"}
+        path = f"/api/v1/screenalytics/people/{person_id}/photos"
+        answer = self.http.get(path, params=params, headers=self.screenalytics())
+        photos: list[dict[str, Any]] = json_of(answer, f"photos with seed_only={params['seed_only']}")["photos"]
+        return photos
+
+
+@dataclass(frozen=True)
+class AdminApp:
+    """The admin app in a browser's place. `http` keeps its cookies."""
+
+    http: httpx.Client
+    settings: Settings
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(str(self.http.base_url))
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def sign_in(self) -> None:
+        """Start a session as the sign-in page does. Raises StepError, and SetupError without a sign-in token."""
+        token = self._token()
+        page = self.http.get("/admin/sign-in")
+        if page.status_code == httpx.codes.SEE_OTHER:  # signed in already
+            return
+        found = _FORM_TOKEN.search(expect(page, httpx.codes.OK, "the sign-in page").text)
+        if found is None:
+            raise StepError("the sign-in page holds no form token")
+        fields = {"csrf_token": html.unescape(found.group(1)), "next": "/admin/trr-shows", "token": token}
+        answer = self.http.post("/admin/sign-in", data=fields, headers={"Origin": self.origin})
+        expect(answer, httpx.codes.SEE_OTHER, "signing in")
+
+    def toggle(
+        self, person_id: UUID | str, link_id: UUID | str, value: bool, *, origin: str | None = None
+    ) -> httpx.Response:
+        """The toggle as the app's pages send it."""
+        path = f"/admin/api/person/{person_id}/gallery/{link_id}/facebank-seed"
+        return self.http.patch(path, json={"facebank_seed": value}, headers={"Origin": origin or self.origin})
+
+    def _token(self) -> str:
+        given = self.settings.smoke_token
+        if given is not None:
+            return given.get_secret_value()
+        if self.settings.is_embedded and self.settings.jwt_secret is not None:
+            now = int(time.time())
+            claims = {"email": DEVELOPMENT_ADMIN, "aud": self.settings.jwt_audience, "iat": now, "exp": now + 600}
+            return jwt.encode(claims, self.settings.jwt_secret.get_secret_value(), "HS256")
+        raise SetupError("TRR_SMOKE_TOKEN is not set: the sign-in token of an admin")
+
+
+def _secret(settings: Settings, name: str, variable: str) -> str:
+    value = getattr(settings, name)
+    if value is None:
+        raise SetupError(f"{variable} is not set")
+    text: str = value.get_secret_value()
+    return text

@@ -1,0 +1,269 @@
+"""Mirroring originals out of files and from a real HTTP server: what is stored, what fails, and with which reason."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import ClassVar
+
+import pytest
+
+from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.imports.mirroring import mirror_originals
+from trr_pipelines.pipeline.upkeep.reconcile import reconcile
+from trr_pipelines.settings import Settings
+from trr_pipelines_tests import pictures
+from trr_pipelines_tests.support.archives import (
+    import_files,
+    import_path,
+    ledger_of,
+    photo_ids,
+    query,
+    value,
+    write_files,
+)
+
+PHOTO, OTHER = pictures.jpeg(), pictures.jpeg(seed=1)
+
+
+class Source(BaseHTTPRequestHandler):
+    """`/a.jpg` and `/again.jpg` are one photo; other paths are what their names say."""
+
+    answers: ClassVar[dict[str, tuple[int, dict[str, str], bytes]]] = {
+        "/a.jpg": (200, {}, PHOTO),
+        "/again.jpg": (200, {}, PHOTO),
+        "/page.jpg": (200, {"Content-Type": "image/jpeg"}, b"<html>Sign in</html>"),
+        "/empty.jpg": (200, {}, b""),
+        "/gone.jpg": (410, {}, b""),
+        "/forbidden.jpg": (403, {"Retry-After": "90"}, b""),
+        "/busy.jpg": (503, {"Retry-After": "120"}, b""),
+        "/moved.jpg": (302, {"Location": "http://169.254.169.254/latest/meta-data"}, b""),
+        "/wide.png": (200, {}, pictures.png_of_zeros(31_000, 10)),
+    }
+
+    def do_GET(self) -> None:
+        status, headers, body = self.answers.get(self.path, (404, {}, b""))
+        self.send_response(status)
+        for name, text in headers.items():
+            self.send_header(name, text)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def source() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Source) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def lan_archive(archive: Archive) -> Archive:
+    """An archive whose operator allows fetching from this machine."""
+    settings = Settings.model_validate({**dict(archive.settings), "fetch_allow_networks": ["127.0.0.0/8"]})
+    return Archive(settings, archive.database, archive.store)
+
+
+def import_urls(archive: Archive, folder: Path, *urls: str) -> Scope:
+    (folder / "manifest.csv").write_text("url\n" + "".join(f"{url}\n" for url in urls), encoding="utf-8")
+    (batch,) = import_path(archive, folder / "manifest.csv").batches
+    return Scope(batch=batch)
+
+
+def failure(archive: Archive, name: str) -> tuple[str, str, bool]:
+    """Reason, detail, and whether it is tried again."""
+    (row,) = query(
+        archive.database,
+        "select g.reason, g.detail, g.next_attempt_at is not null as again from core.variant_generations g"
+        " join core.media_assets a on a.id = g.media_asset_id where a.source_url like %s and g.state = 'failed'",
+        f"%/{name}",
+    )
+    return row["reason"], row["detail"], row["again"]
+
+
+def test_an_original_is_stored_untouched_under_its_hash(archive: Archive, tmp_path: Path) -> None:
+    batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO})
+    tally = mirror_originals(archive, Scope(batch=batch), "run-1")
+    sha256 = hashlib.sha256(PHOTO).hexdigest()
+    (row,) = query(archive.database, "select * from core.media_assets")
+    assert (row["state"], row["sha256"], row["bytes"], row["width"], row["height"], row["format"], row["frames"]) == (
+        "mirrored",
+        sha256,
+        len(PHOTO),
+        400,
+        300,
+        "jpeg",
+        1,
+    )
+    assert row["hosted_key"] == f"originals/{sha256[:2]}/{sha256}.jpg"
+    assert row["hosted_url"] == archive.store.public_url(row["hosted_key"])
+    assert archive.store.get(row["hosted_key"]) == PHOTO
+    assert (tally.complete, tally.failed, tally.objects_written, tally.bytes_written) == (1, 0, 1, len(PHOTO))
+    assert ledger_of(archive, "a.jpg") == {"original": "complete", "base": "pending", "crop": "pending"}
+
+
+def test_mirroring_again_reads_and_writes_nothing(archive: Archive, tmp_path: Path) -> None:
+    scope = Scope(batch=import_files(archive, tmp_path / "in", {"a.jpg": PHOTO}))
+    mirror_originals(archive, scope, "run-1")
+    again = mirror_originals(archive, scope, "run-2")
+    assert (again.complete, again.objects_written, again.bytes_read) == (0, 0, 0)
+
+
+def test_the_width_and_height_are_those_that_one_sees(archive: Archive, tmp_path: Path) -> None:
+    exif = pictures.photo(60, 40).getexif()
+    exif[0x0112] = 6
+    turned = pictures.saved(pictures.photo(60, 40), "JPEG", exif=exif)
+    mirror_originals(archive, Scope(batch=import_files(archive, tmp_path / "in", {"a.jpg": turned})), "run-1")
+    assert query(archive.database, "select width, height from core.media_assets") == [{"width": 40, "height": 60}]
+
+
+def test_photos_of_a_web_server_end_as_mirrored_or_failed_with_a_reason(
+    lan_archive: Archive, source: str, tmp_path: Path
+) -> None:
+    names = [*(path.strip("/") for path in Source.answers), "missing.jpg"]
+    scope = import_urls(lan_archive, tmp_path, *(f"{source}/{name}" for name in names))
+    tally = mirror_originals(lan_archive, scope, "run-1")
+    assert dict(tally.ended) == {
+        "complete": 1,
+        "duplicate": 1,
+        "not_an_image": 1,
+        "empty_file": 1,
+        "fetch_not_found": 2,
+        "fetch_forbidden": 1,
+        "fetch_failed": 1,
+        "blocked_address": 1,
+        "side_too_long": 1,
+    }
+    tried_again = {
+        name: failure(lan_archive, name)[2] for name in (*names, "missing.jpg") if name not in ("a.jpg", "again.jpg")
+    }
+    assert {name for name, again in tried_again.items() if again} == {
+        "gone.jpg",
+        "missing.jpg",
+        "forbidden.jpg",
+        "busy.jpg",
+    }
+    assert failure(lan_archive, "missing.jpg")[1] == f"{source}/missing.jpg answered 404"
+    waits = value(
+        lan_archive.database,
+        "select extract(epoch from next_attempt_at - now()) from core.variant_generations"
+        " where reason = 'fetch_failed'",
+    )
+    assert 110 < waits <= 120
+    assert reconcile(lan_archive).is_clean
+
+
+def test_without_leave_nothing_is_fetched_from_this_machine(archive: Archive, source: str, tmp_path: Path) -> None:
+    tally = mirror_originals(archive, import_urls(archive, tmp_path, f"{source}/a.jpg"), "run-1")
+    assert dict(tally.ended) == {"blocked_address": 1}
+
+
+def test_bytes_that_are_known_become_links_on_the_photo_that_has_them(archive: Archive, tmp_path: Path) -> None:
+    first = import_files(archive, tmp_path / "one", {"a.jpg": PHOTO, "b.jpg": OTHER}, show="The Valley")
+    mirror_originals(archive, Scope(batch=first), "run-1")
+    second = import_files(
+        archive, tmp_path / "two", {"c.jpg": PHOTO, "d.jpg": PHOTO}, source="bravo", show="Harbour Lights"
+    )
+    tally = mirror_originals(archive, Scope(batch=second), "run-2")
+    assert (dict(tally.ended), tally.objects_written) == ({"duplicate": 2}, 0)
+    assert list(photo_ids(archive)) == ["a.jpg", "b.jpg"]
+    kept = photo_ids(archive)["a.jpg"]
+    titles = query(
+        archive.database,
+        "select title from core.media_links join core.shows on shows.id = show_id where media_asset_id = %s order by 1",
+        kept,
+    )
+    assert [row["title"] for row in titles] == ["Harbour Lights", "The Valley"]
+
+
+def test_many_arrivals_of_the_same_bytes_at_once_are_one_photo(archive: Archive, tmp_path: Path) -> None:
+    batches = [
+        import_files(
+            archive, tmp_path / source, {f"{number}.jpg": PHOTO for number in range(6)}, source=source, show=source
+        )
+        for source in ("bravo", "deadline", "hulu")
+    ]
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda batch: mirror_originals(archive, Scope(batch=batch), batch), batches))
+    assert value(archive.database, "select count(*) from core.media_assets") == 1
+    assert value(archive.database, "select count(*) from core.media_links") == 3
+    assert value(archive.database, "select count(*) from core.import_items where media_asset_id is null") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("text.jpg", b"<!DOCTYPE html><title>404</title>", "not_an_image"),
+        ("empty.jpg", b"", "empty_file"),
+        ("wide.png", pictures.png_of_zeros(30_001, 8), "side_too_long"),
+        ("many.png", pictures.png_of_zeros(9_000, 8_500, bit_depth=1, colour_type=0), "too_many_pixels"),
+        ("document.psd", b"8BPS\0\1" + bytes(100), "unsupported_format"),
+    ],
+)
+def test_a_file_that_is_no_photo_for_us_fails_alone_and_for_good(
+    archive: Archive, tmp_path: Path, name: str, data: bytes, reason: str
+) -> None:
+    batch = import_files(archive, tmp_path / "in", {name: data, "good.jpg": PHOTO})
+    tally = mirror_originals(archive, Scope(batch=batch), "run-1")
+    assert dict(tally.ended) == {"complete": 1, reason: 1}
+    found, detail, again = failure(archive, name)
+    assert (found, again) == (reason, False)
+    assert detail
+    assert value(archive.database, "select reason from core.media_assets where state = 'failed'") == reason
+
+
+@pytest.mark.parametrize("name", [b"gone.jpg", b"caf\xe9.jpg"])
+def test_a_file_that_is_gone_by_now_is_looked_for_again(archive: Archive, tmp_path: Path, name: bytes) -> None:
+    folder = write_files(tmp_path / "in", {"good.jpg": PHOTO})
+    lost = Path(os.fsdecode(os.fsencode(folder) + b"/" + name))
+    lost.write_bytes(OTHER)
+    (batch,) = import_path(archive, folder).batches
+    lost.unlink()
+    tally = mirror_originals(archive, Scope(batch=batch), "run-1")
+    assert dict(tally.ended) == {"complete": 1, "fetch_not_found": 1}
+    lost.write_bytes(OTHER)
+    query(archive.database, "update core.variant_generations set next_attempt_at = now() where state = 'failed'")
+    assert mirror_originals(archive, Scope(batch=batch), "run-2").complete == 1
+
+
+def test_a_stored_original_that_was_damaged_is_never_taken_for_the_photo(archive: Archive, tmp_path: Path) -> None:
+    sha256 = hashlib.sha256(PHOTO).hexdigest()
+    key = f"originals/{sha256[:2]}/{sha256}.jpg"
+    archive.store.put_if_absent(key, PHOTO, content_type="image/jpeg")
+    (tmp_path / "media" / key).write_bytes(b"rotten")
+    batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO})
+    mirror_originals(archive, Scope(batch=batch), "run-1")
+    reason, detail, again = failure(archive, "a.jpg")
+    assert (reason, again) == ("storage_unavailable", True)
+    assert f"{key} holds other bytes" in detail
+    archive.store.delete([key])
+    query(archive.database, "update core.variant_generations set next_attempt_at = now() where state = 'failed'")
+    assert mirror_originals(archive, Scope(batch=batch), "run-2").complete == 1
+
+
+@pytest.mark.parametrize("order", [("a.jpg", "b.jpg"), ("b.jpg", "a.jpg")])
+def test_whichever_twin_arrives_first_the_photo_is_known_by_its_first_import(
+    archive: Archive, tmp_path: Path, order: tuple[str, str]
+) -> None:
+    data = pictures.jpeg(60, 40)
+    import_files(archive, tmp_path / "in", {"a.jpg": data, "b.jpg": data})
+    ids = photo_ids(archive)
+    for name in order:
+        mirror_originals(archive, Scope(photo_ids=(ids[name],)), "run")
+    assert list(photo_ids(archive)) == ["a.jpg"]
+    again = import_files(archive, tmp_path / "in", {})
+    assert again
+    assert list(photo_ids(archive)) == ["a.jpg"]

@@ -1,0 +1,246 @@
+"""Takedown: nothing of a photo is left in objects or rows, nothing of it comes back, and others stay as they are."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.compute.pool import RenderPool
+from trr_pipelines.errors import ConflictError, NotFoundError, Reason, RetryableError
+from trr_pipelines.imaging.geometry import Crop
+from trr_pipelines.imaging.render import Rendered, RenderRequest
+from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.edits.crops import set_crop
+from trr_pipelines.pipeline.edits.replacement import replace_original
+from trr_pipelines.pipeline.imports.mirroring import mirror_originals
+from trr_pipelines.pipeline.rendering.contact_sheets import make_contact_sheet
+from trr_pipelines.pipeline.rendering.derivatives import render_photos
+from trr_pipelines.pipeline.rework.rerender import rerender_photos
+from trr_pipelines.pipeline.takedown.takedown import Takedown, take_down, take_down_person, take_down_photo
+from trr_pipelines.pipeline.upkeep import retention
+from trr_pipelines.pipeline.upkeep.reconcile import reconcile
+from trr_pipelines_tests.pictures import photo, saved
+from trr_pipelines_tests.support.archives import EDITOR, import_files, import_path, photo_ids, query, run, value
+from trr_pipelines_tests.support.s3_servers import S3Server, bucket_on
+
+PERSON = "Person One"
+
+
+def small(seed: int) -> bytes:
+    return saved(photo(48, 40, seed=seed), "JPEG")
+
+
+def hashes(archive: Archive) -> dict[str, str]:
+    """The hash of every object that stands, by its key."""
+    return {item.key: hashlib.sha256(archive.store.get(item.key)).hexdigest() for item in archive.store.list("")}
+
+
+def everything_said(archive: Archive) -> str:
+    """Every row of every table but those that say, by hashes and ids alone, what was taken down and by whom."""
+    kept = ("takedowns", "taken_down_fingerprints", "audit_log", "facebank_removals")
+    tables = query(archive.database, "select tablename from pg_tables where schemaname = 'core'")
+    return "\n".join(
+        str(row["said"])
+        for table in (row["tablename"] for row in tables)
+        if table not in kept
+        for row in query(archive.database, f"select t::text as said from core.{table} t")  # noqa: S608  our own tables
+    )
+
+
+def person_id(archive: Archive) -> UUID:
+    found: UUID = value(archive.database, "select id from core.people where full_name = %s", PERSON)
+    return found
+
+
+def assert_nothing_is_left(archive: Archive) -> None:
+    found = reconcile(archive)
+    assert (found.orphan_objects, found.rows_without_objects) == (0, 0)
+    assert value(archive.database, "select count(*) from core.removal_list") == 0
+
+
+def test_nothing_of_a_person_with_200_photos_is_left_and_others_stay(
+    archive: Archive, tmp_path: Path, render_pool: RenderPool
+) -> None:
+    assert_a_person_goes_and_others_stay(archive, tmp_path, render_pool, photos=200)
+
+
+@pytest.mark.parametrize("server", ["moto", "rclone"])
+def test_nothing_of_a_person_is_left_in_a_bucket(
+    archive: Archive, tmp_path: Path, render_pool: RenderPool, request: pytest.FixtureRequest, server: str
+) -> None:
+    s3: S3Server = request.getfixturevalue(server)
+    with bucket_on(s3, s3.client()) as store:
+        assert_a_person_goes_and_others_stay(replace(archive, store=store), tmp_path, render_pool, photos=5)
+
+
+def assert_a_person_goes_and_others_stay(
+    archive: Archive, tmp_path: Path, render_pool: RenderPool, *, photos: int
+) -> None:
+    """Take down a person with photos of every state, beside a photo of somebody else's."""
+    other = import_files(archive, tmp_path / "other", {"z.jpg": small(9_999)}, show="The Valley", source="bravo")
+    run(archive, other, pool=render_pool)
+    make_contact_sheet(archive, other, "thumb")
+    stays = hashes(archive)
+
+    files = {f"{number}.jpg": small(number) for number in range(photos)} | {"again.jpg": small(0)}
+    batch = import_files(archive, tmp_path / "photos", files, person=PERSON)
+    import_path(archive, tmp_path / "photos", show="The Valley")
+    run(archive, batch, pool=render_pool)
+    ids = photo_ids(archive)
+    set_crop(archive.database, ids["1.jpg"], Crop("manual", 10, 10, 2), author=EDITOR)
+    replace_original(archive, ids["2.jpg"], small(5_000), author=EDITOR, pool=render_pool)
+    query(
+        archive.database,
+        "update core.media_asset_variants set recipe = 'older' where media_asset_id = %s",
+        ids["3.jpg"],
+    )
+    rerender_photos(archive, Scope(photo_ids=(ids["1.jpg"], ids["2.jpg"])), "again", None)
+    make_contact_sheet(archive, batch, "thumb")
+    goes = {key: sha for key, sha in hashes(archive).items() if key not in stays}
+    of_person = query(archive.database, "select media_asset_id from core.media_links where person_id is not null")
+    gone_ids = {row["media_asset_id"] for row in of_person}
+    assert len(gone_ids) == photos
+
+    announced = take_down_person(archive, person_id(archive), author=EDITOR, dry_run=True)
+    assert hashes(archive) == stays | goes
+    taken = take_down_person(archive, person_id(archive), author=EDITOR)
+
+    assert set(taken.photo_ids) == gone_ids
+    assert (announced.objects, announced.links, set(announced.purge_urls)) == (
+        taken.objects, taken.links, set(taken.purge_urls),
+    )  # fmt: skip
+    assert set(taken.purge_urls) == {archive.store.public_url(key) for key in goes}
+    assert hashes(archive) == stays
+    assert not set(hashes(archive).values()) & set(goes.values())
+    said = everything_said(archive)
+    for trace in (*map(str, gone_ids), *goes.values(), *goes, str(tmp_path / "photos")):
+        assert trace not in said
+    assert value(archive.database, "select count(*) from core.media_assets") == 1
+    assert value(archive.database, "select count(*) from core.people where full_name = %s", PERSON) == 1
+    assert_nothing_is_left(archive)
+
+    audited = query(archive.database, "select * from core.audit_log where action = 'takedown'")
+    assert len(audited) == photos + 1
+    assert PERSON not in str(audited)
+    assert {row["media_asset_id"] for row in query(archive.database, "select * from core.takedowns")} == gone_ids
+
+
+@pytest.fixture
+def one(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> UUID:
+    """A photo of a person that went through the pipeline."""
+    run(archive, import_files(archive, tmp_path / "photos", {"a.jpg": small(1)}, person=PERSON), pool=render_pool)
+    return photo_ids(archive)["a.jpg"]
+
+
+def test_its_address_is_rejected_by_later_imports_and_so_are_its_bytes_from_elsewhere(
+    archive: Archive, tmp_path: Path, one: UUID, render_pool: RenderPool
+) -> None:
+    take_down_photo(archive, one, author=EDITOR)
+    again = import_path(archive, tmp_path / "photos", person=PERSON)
+    assert (again.created, [row.problem for row in again.rejected]) == (
+        0, ["this photo was taken down; it is not imported again"],
+    )  # fmt: skip
+    batch = import_files(archive, tmp_path / "elsewhere", {"b.jpg": small(1), "c.jpg": small(2)}, person=PERSON)
+    ran = run(archive, batch, "second", pool=render_pool)
+    assert (ran.originals.ended["taken_down"], ran.originals.complete, ran.originals.failed) == (1, 1, 0)
+    assert list(photo_ids(archive)) == ["c.jpg"]
+    items = query(archive.database, "select outcome, detail, media_asset_id from core.import_items order by id")
+    assert [(item["outcome"], item["media_asset_id"] is None) for item in items] == [
+        ("rejected", True), ("rejected", True), ("rejected", True), ("created", False),
+    ]  # fmt: skip
+    assert_nothing_is_left(archive)
+    with pytest.raises(ConflictError, match="taken down"):
+        replace_original(archive, photo_ids(archive)["c.jpg"], small(1), author=EDITOR, pool=render_pool)
+    assert_nothing_is_left(archive)
+
+
+def test_a_render_that_was_overtaken_leaves_no_object(
+    archive: Archive, tmp_path: Path, one: UUID, render_pool: RenderPool
+) -> None:
+    set_crop(archive.database, one, Crop("manual", 10, 10, 2), author=EDITOR)
+
+    class OvertakenPool(RenderPool):
+        """Takes the photo down after it was rendered, before anything is stored."""
+
+        def render(self, data: bytes, request: RenderRequest, *, name: str) -> Rendered:
+            rendered = super().render(data, request, name=name)
+            take_down_photo(archive, one, author=EDITOR)
+            return rendered
+
+    with OvertakenPool(1) as pool:
+        tally = render_photos(archive, Scope(photo_ids=(one,)), "late", pool=pool)
+    assert tally.ended == {"stale": 1}
+    assert hashes(archive) == {}
+    assert_nothing_is_left(archive)
+
+
+class OvertakenStore:
+    """The archive's store, with a photo taken down just before the first object is put."""
+
+    def __init__(self, archive: Archive, photo_id: UUID) -> None:
+        self._archive = archive
+        self._photo_id = photo_id
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._archive.store, name)
+
+    def put_if_absent(self, key: str, data: bytes, **options: Any) -> Any:
+        if value(self._archive.database, "select count(*) from core.takedowns") == 0:
+            take_down_photo(self._archive, self._photo_id, author=EDITOR)
+        return self._archive.store.put_if_absent(key, data, **options)
+
+
+def test_an_original_that_arrives_late_leaves_no_object_and_its_bytes_are_forbidden(
+    archive: Archive, tmp_path: Path
+) -> None:
+    batch = import_files(archive, tmp_path / "photos", {"a.jpg": small(1)}, person=PERSON)
+    overtaken = replace(archive, store=OvertakenStore(archive, photo_ids(archive)["a.jpg"]))
+    assert mirror_originals(overtaken, Scope(batch=batch), "late").ended == {"stale": 1}
+    assert hashes(archive) == {}
+    batch = import_files(archive, tmp_path / "elsewhere", {"b.jpg": small(1)})
+    assert mirror_originals(archive, Scope(batch=batch), "second").ended == {"taken_down": 1}
+    assert_nothing_is_left(archive)
+
+
+class StuckStore:
+    """The archive's store, which deletes nothing."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._archive.store, name)
+
+    def delete(self, keys: Any) -> int:
+        raise RetryableError(Reason.STORAGE_UNAVAILABLE, "not now")
+
+
+@pytest.mark.parametrize("mend", ["retention", "again"])
+def test_when_the_store_fails_the_rows_are_gone_and_the_objects_follow(archive: Archive, one: UUID, mend: str) -> None:
+    with pytest.raises(RetryableError, match="not now"):
+        take_down_photo(replace(archive, store=StuckStore(archive)), one, author=EDITOR)
+    assert value(archive.database, "select count(*) from core.media_assets") == 0
+    assert hashes(archive)
+    if mend == "retention":
+        retention.remove_listed(archive)
+    else:
+        take_down_photo(archive, one, author=EDITOR)
+        retention.remove_listed(archive)
+    assert hashes(archive) == {}
+    assert_nothing_is_left(archive)
+
+
+def test_a_photo_or_a_person_is_found_by_id_or_slug_and_a_repetition_finds_nothing(archive: Archive, one: UUID) -> None:
+    by_slug = take_down(archive, "person-one", author=EDITOR, dry_run=True)
+    assert by_slug == take_down(archive, str(person_id(archive)), author=EDITOR, dry_run=True)
+    assert by_slug == replace(take_down(archive, str(one), author=EDITOR), dry_run=True)
+    assert take_down(archive, str(one), author=EDITOR) == Takedown(False, (), 0, 0, 0, ())
+    for unknown in (str(uuid4()), "nobody"):
+        with pytest.raises(NotFoundError):
+            take_down(archive, unknown, author=EDITOR)

@@ -1,0 +1,96 @@
+"""Bodies: decoded in small steps, counted after decoding, never half taken for whole."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+
+import pytest
+
+from trr_pipelines.errors import MediaError, PermanentError, Reason, RetryableError
+from trr_pipelines.pipeline.imports.fetching.body import read_body
+
+SOURCE = "https://example.com/photo.jpg"
+PHOTO = bytes(range(256)) * 1000
+
+
+def zipped(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)
+
+
+def in_pieces(data: bytes, size: int = 1000) -> Iterator[bytes]:
+    return (data[start : start + size] for start in range(0, len(data), size))
+
+
+def read(data: bytes, encoding: str, limit: int = len(PHOTO)) -> bytes:
+    return read_body(in_pieces(data), encoding, limit, SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("", PHOTO),
+        ("identity", PHOTO),
+        ("gzip", zipped(PHOTO)),
+        ("x-gzip", zipped(PHOTO)),
+        ("deflate", zlib.compress(PHOTO)),
+    ],
+)
+def test_a_body_is_read_in_every_encoding_that_servers_use_unasked(encoding: str, body: bytes) -> None:
+    assert read(body, encoding) == PHOTO
+
+
+@pytest.mark.parametrize(("encoding", "body"), [("", PHOTO), ("gzip", zipped(PHOTO))])
+def test_the_limit_counts_decoded_bytes_and_is_named(encoding: str, body: bytes) -> None:
+    assert len(read(body, encoding, len(PHOTO))) == len(PHOTO)
+    with pytest.raises(PermanentError, match=rf"{SOURCE}.* the limit is {len(PHOTO) - 1}") as caught:
+        read(body, encoding, len(PHOTO) - 1)
+    assert caught.value.reason is Reason.TOO_MANY_BYTES
+
+
+def test_a_bomb_is_given_up_at_the_limit_without_being_unpacked() -> None:
+    bomb = gzip.compress(bytes(300_000_000), compresslevel=1)
+    tracemalloc.start()
+    with pytest.raises(PermanentError) as caught:
+        read_body([bomb], "gzip", 1_000_000, SOURCE)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert caught.value.reason is Reason.TOO_MANY_BYTES
+    assert peak < 4_000_000 + len(bomb)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "message"),
+    [
+        ("gzip", zipped(PHOTO)[:-4], "truncated"),
+        ("gzip", zipped(PHOTO)[:100], "truncated"),
+        ("gzip", b"\xff\xd8\xff\xe0 not gzip at all", "damaged"),
+        ("gzip", b"", "truncated"),
+        ("br", PHOTO, "'br', which was not asked for"),
+        ("gzip, gzip", zipped(zipped(PHOTO)), "not asked for"),
+    ],
+    ids=["without its checksum", "cut early", "never was gzip", "empty", "unknown", "two layers"],
+)
+def test_a_body_that_cannot_be_decoded_whole_may_be_better_next_time(encoding: str, body: bytes, message: str) -> None:
+    with pytest.raises(RetryableError, match=message) as caught:
+        read(body, encoding)
+    assert caught.value.reason is Reason.FETCH_FAILED
+
+
+@pytest.mark.parametrize(("encoding", "body"), [("", b""), ("gzip", zipped(b""))], ids=["plain", "gzip"])
+def test_an_empty_body_is_an_empty_file(encoding: str, body: bytes) -> None:
+    with pytest.raises(PermanentError) as caught:
+        read(body, encoding)
+    assert caught.value.reason is Reason.EMPTY_FILE
+
+
+def test_what_follows_the_end_of_a_compressed_body_is_ignored() -> None:
+    assert read(zipped(PHOTO) + b"\0" * 50, "gzip") == PHOTO
+
+
+def test_every_error_names_the_source() -> None:
+    for encoding in ("gzip", "br"):
+        with pytest.raises(MediaError, match=SOURCE):
+            read(b"junk", encoding)

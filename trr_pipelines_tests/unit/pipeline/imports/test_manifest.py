@@ -1,0 +1,356 @@
+"""Manifests and folders: what becomes a row, what is refused, and in which words."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trr_pipelines.errors import InputError
+from trr_pipelines.pipeline.imports.manifest import COLUMNS, BadRow, Defaults, ImportRow, read_rows, source_name
+
+DEFAULTS = Defaults("deadline")
+URL = "https://photos.example/a.jpg"
+
+
+def csv_of(folder: Path, text: str, *, encoding: str = "utf-8") -> Path:
+    path = folder / "manifest.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def json_of(folder: Path, *records: object) -> Path:
+    path = folder / "manifest.jsonl"
+    path.write_text("\n".join(json.dumps(record) for record in records), encoding="utf-8")
+    return path
+
+
+def rows_of(path: Path, defaults: Defaults = DEFAULTS) -> list[ImportRow | BadRow]:
+    return list(read_rows(path, defaults))
+
+
+def only_row(path: Path, defaults: Defaults = DEFAULTS) -> ImportRow:
+    (row,) = rows_of(path, defaults)
+    assert isinstance(row, ImportRow), row
+    return row
+
+
+def only_problem(path: Path, defaults: Defaults = DEFAULTS) -> str:
+    (row,) = rows_of(path, defaults)
+    assert isinstance(row, BadRow), row
+    return row.problem
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Root may read everything; as somebody else, rights count."""
+    user = os.getuid()
+    if user == 0:
+        os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(user, user, user)
+
+
+# Good rows ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_csv_row_says_everything_about_a_photo(tmp_path: Path) -> None:
+    path = csv_of(
+        tmp_path,
+        "url,source,show,season,person,kind,caption,tags,position\n"
+        f'{URL},Bravo TV,The Valley,2,Ann Example,Video Still,"Hello, you",red; green ;;red,7\n',
+    )
+    assert only_row(path) == ImportRow(
+        2, URL, "bravo-tv", "The Valley", 2, ("Ann Example",), "video_still", "Hello, you", ("red", "green"), 7
+    )
+
+
+def test_a_json_row_says_everything_about_a_photo(tmp_path: Path) -> None:
+    record = {"url": URL, "show": "The Valley", "season": 0, "kind": "brand", "tags": ["red", "red"], "position": 3}
+    row = only_row(json_of(tmp_path, record))
+    assert (row.show, row.season, row.kind, row.tags, row.position) == ("The Valley", 0, "brand", ("red",), 3)
+
+
+def test_what_a_row_leaves_out_comes_from_the_command_line(tmp_path: Path) -> None:
+    defaults = Defaults("deadline", show="The Valley", season=3, kind="news", tags=("web",))
+    row = only_row(csv_of(tmp_path, f"url,tags\n{URL},red\n"), defaults)
+    assert (row.source, row.show, row.season, row.kind, row.tags) == (
+        "deadline",
+        "The Valley",
+        3,
+        "news",
+        ("web", "red"),
+    )
+
+
+def test_a_row_that_names_its_own_person_is_not_linked_to_the_default_show(tmp_path: Path) -> None:
+    row = only_row(csv_of(tmp_path, f"url,person\n{URL},Ann Example\n"), Defaults("deadline", show="The Valley"))
+    assert (row.show, row.people) == ("", ("Ann Example",))
+
+
+def test_paths_are_relative_to_the_manifest(tmp_path: Path) -> None:
+    assert only_row(csv_of(tmp_path, "path\npictures/a b.jpg\n")).location == (tmp_path / "pictures/a b.jpg").as_uri()
+
+
+@pytest.mark.parametrize("position", ["0", "12"])
+def test_a_position_that_is_given_counts_also_when_it_is_nought(tmp_path: Path, position: str) -> None:
+    assert only_row(csv_of(tmp_path, f"url,position\n{URL},{position}\n")).position == int(position)
+
+
+def test_without_a_position_the_order_is_that_of_the_lines(tmp_path: Path) -> None:
+    rows = rows_of(csv_of(tmp_path, f"url\n{URL}?1\n\n{URL}?2\n"))
+    assert [(row.line, row.position) for row in rows if isinstance(row, ImportRow)] == [(2, 2), (4, 4)]
+
+
+@pytest.mark.parametrize("text", ["URL, Show \n{url},X\n", "\ufeffurl,show\n{url},X\n", "url,show\r\n{url},X\r\n"])
+def test_headings_may_look_as_spreadsheets_write_them(tmp_path: Path, text: str) -> None:
+    row = only_row(csv_of(tmp_path, text.format(url=URL)))
+    assert (row.location, row.show) == (URL, "X")
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085"])
+def test_only_a_newline_ends_a_json_line(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "manifest.jsonl"
+    text = json.dumps({"url": URL, "caption": f"one{separator}two"}, ensure_ascii=False)
+    path.write_text(f"{text}\r\n{text}\n", encoding="utf-8")
+    rows = [row for row in rows_of(path) if isinstance(row, ImportRow)]
+    assert [(row.line, row.caption) for row in rows] == [(1, f"one{separator}two"), (2, f"one{separator}two")]
+
+
+# Bad rows ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "problem"),
+    [
+        ("url", "ftp://photos.example/a.jpg", "only http and https URLs can be fetched"),
+        ("url", "photos/a.jpg", "only http and https URLs"),
+        ("url", "http://", "not a host name"),
+        ("url", "http://[::1/a.jpg", "not a URL"),
+        ("url", "https://me:secret@photos.example/a.jpg", "credentials"),
+        ("url", "http://2130706433/a.jpg", "four plain numbers"),
+        ("url", f"https://photos.example/{'a' * 4000}.jpg", "url has 4027 characters, at most 2000 are allowed"),
+        ("url,path", f"{URL},a.jpg", "both url and path are given"),
+        ("url,path", ",", "neither url nor path is given"),
+        ("path", "  ", "neither url nor path is given"),
+        ("path", "a\0b.jpg", "path holds a NUL character"),
+        ("path", "é" * 400, "location has"),
+        ("url,kind", f"{URL},painting", "unknown kind 'painting'; known are photo, video_still"),
+        ("url,season", f"{URL},2", "season 2 is given without a show"),
+        ("url,show,season", f"{URL},The Valley,two", "season is not a whole number of at most 9 digits: 'two'"),
+        ("url,show,season", f"{URL},The Valley,-1", "season is not a whole number"),
+        ("url,show,season", f"{URL},The Valley,²", "season is not a whole number"),
+        ("url,show,season", f"{URL},The Valley,10001", "season 10001 is above 10000"),
+        ("url,position", f"{URL},9999999999", "position is not a whole number of at most 9 digits"),
+        ("url,source", f"{URL},???", "source '???' has no letter or digit"),
+        ("url,show", f"{URL},{'v' * 301}", "show has 301 characters, at most 300 are allowed"),
+        ("url,person", f"{URL},{'v' * 301}", "person has 301 characters, at most 300 are allowed"),
+        ("url,caption", f"{URL},{'c' * 2001}", "caption has 2001 characters, at most 2000 are allowed"),
+        ("url,caption", f"{URL},a\0b", "caption holds a NUL character"),
+        ("url,tags", f"{URL},a;{'t' * 2001}", "tags has 2001 characters"),
+        ("url,show", f"{URL},a,b", "2 columns in the heading, 3 here"),
+        ("url,caption", f'{URL},"a"b', "not a CSV row"),
+    ],
+)
+def test_a_bad_csv_row_is_told_by_its_line_and_stops_no_other(
+    tmp_path: Path, columns: str, values: str, problem: str
+) -> None:
+    good = ",".join(URL if name == "url" else "" for name in columns.split(","))
+    if "url" not in columns:
+        good = "good.jpg"
+    rows = rows_of(csv_of(tmp_path, f"{columns}\n{good}\n{values}\n{good}\n"))
+    assert [type(row) for row in rows] == [ImportRow, BadRow, ImportRow]
+    bad = rows[1]
+    assert isinstance(bad, BadRow)
+    assert bad.line == 3
+    assert problem in bad.problem
+    assert "\n" not in bad.problem
+
+
+@pytest.mark.parametrize(
+    ("record", "problem"),
+    [
+        ([URL], "not a JSON object but list"),
+        ("text", "not a JSON object but str"),
+        (None, "not a JSON object but NoneType"),
+        ({"url": 7}, "url is not text but int"),
+        ({"url": URL, "show": ["The Valley"]}, "show is not text but list"),
+        ({"url": URL, "show": "The Valley", "season": 1.0}, "season is not a whole number: 1.0"),
+        ({"url": URL, "show": "The Valley", "season": True}, "season is not a whole number: True"),
+        ({"url": URL, "show": "The Valley", "season": -1}, "season is not a whole number"),
+        ({"url": URL, "tags": 7}, "tags are not text"),
+        ({"url": URL, "tags": ["a", 7]}, "tags are not text"),
+        ({"url": URL, "tags": {"a": 1}}, "tags are not text"),
+        ({"url": URL, "caption": "\ud800"}, "caption is not valid Unicode"),
+        ({"url": URL, "tags": ["\udfff"]}, "tags is not valid Unicode"),
+        ({"url": "http://photos.example/a\0b"}, "url holds a NUL character"),
+        ({"url": URL, "titel": "The Valley"}, "unknown column 'titel'; known are path, url, source, show"),
+        ({}, "neither url nor path is given"),
+    ],
+)
+def test_a_bad_json_row_is_told_by_its_line_and_stops_no_other(tmp_path: Path, record: object, problem: str) -> None:
+    rows = rows_of(json_of(tmp_path, {"url": URL}, record, {"url": URL}))
+    assert [type(row) for row in rows] == [ImportRow, BadRow, ImportRow]
+    bad = rows[1]
+    assert isinstance(bad, BadRow)
+    assert bad.line == 2
+    assert problem in bad.problem
+
+
+@pytest.mark.parametrize("text", ["{", '{"url": "a"', "nonsense", "[" * 100_000, '{"season": ' + "9" * 5000 + "}"])
+def test_a_line_that_is_no_json_is_told_and_stops_no_other(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "manifest.jsonl"
+    path.write_text(f'{text}\n\n{{"url": "{URL}"}}\n', encoding="utf-8")
+    bad, good = rows_of(path)
+    assert isinstance(bad, BadRow)
+    assert (bad.line, bad.problem[:8]) == (1, "not JSON")
+    assert isinstance(good, ImportRow)
+    assert good.line == 3
+
+
+# Nothing to read at all --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "the manifest holds no rows"),
+        ("url\n", "the manifest holds no rows"),
+        ("url\n\n\n", "the manifest holds no rows"),
+        (f"url,titel\n{URL},x\n", "unknown column 'titel'; known are path, url, source, show, season"),
+        (f"url;show\n{URL};x\n", "unknown column 'url;show'"),
+        (f"url,\n{URL},\n", "unknown column ''"),
+        (f"url,URL\n{URL},{URL}\n", "a column stands twice: url, url"),
+        ("show,person\nThe Valley,\n", "no column says where the photos are; one of path, url is needed"),
+        ('"url\n', "not a CSV file"),
+    ],
+)
+def test_a_csv_manifest_that_cannot_be_used_is_refused_as_a_whole(tmp_path: Path, text: str, problem: str) -> None:
+    path = csv_of(tmp_path, text)
+    with pytest.raises(InputError) as caught:
+        rows_of(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \n\t\n"])
+def test_a_json_manifest_without_rows_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "manifest.jsonl"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="the manifest holds no rows"):
+        rows_of(path)
+
+
+@pytest.mark.parametrize("name", ["manifest.csv", "manifest.jsonl"])
+def test_a_manifest_that_is_not_utf_8_is_refused_with_the_place(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes("url,caption\nhttp://a.example/,café\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"not UTF-8 at byte 33$"):
+        rows_of(path)
+
+
+@pytest.mark.parametrize("name", ["missing", "missing.csv", "missing.jsonl", "x" * 5000])
+def test_a_path_where_nothing_is_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r": no such file or folder$|: cannot be read \(File name too long\)$"):
+        rows_of(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("defaults", "problem"),
+    [
+        ({"source": ""}, "source '' has no letter or digit"),
+        ({"source": "!!"}, "source '!!' has no letter or digit"),
+        ({"season": 2}, "season 2 is given without a show"),
+        ({"kind": "painting"}, "unknown kind 'painting'"),
+        ({"show": "v" * 301}, "show has 301 characters"),
+        ({"person": "a\0b"}, "person holds a NUL character"),
+        ({"tags": ("\udc80",)}, "tags is not valid Unicode"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_is_read(
+    tmp_path: Path, defaults: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        rows_of(csv_of(tmp_path, f"url\n{URL}\n"), replace(DEFAULTS, **defaults))
+    assert problem in str(caught.value)
+
+
+# Folders -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_every_file_below_it_that_is_not_hidden_by_name(tmp_path: Path) -> None:
+    for name in ("b.jpg", "a.jpg", ".hidden.jpg", "deep/er/c.jpg", ".git/d.jpg", "deep/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    rows = [row for row in rows_of(tmp_path) if isinstance(row, ImportRow)]
+    assert [row.location for row in rows] == [
+        (tmp_path / name).as_uri() for name in ("a.jpg", "b.jpg", "deep/notes.txt", "deep/er/c.jpg")
+    ]
+    assert [row.line for row in rows] == [1, 2, 3, 4]
+
+
+def test_one_photo_is_a_row_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    assert only_row(tmp_path / "a.jpg").location == (tmp_path / "a.jpg").as_uri()
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_folder_without_files_is_refused(tmp_path: Path, hidden: bool) -> None:
+    if hidden:
+        (tmp_path / ".DS_Store").write_bytes(b"x")
+    with pytest.raises(InputError, match="the folder holds no files"):
+        rows_of(tmp_path)
+
+
+def test_a_folder_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0)
+    open_up(tmp_path)
+    with unprivileged(), pytest.raises(InputError, match=r"locked: .*cannot be read"):
+        rows_of(folder)
+
+
+def test_what_lies_behind_a_locked_folder_is_refused_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0)
+    open_up(tmp_path)
+    with unprivileged(), pytest.raises(InputError, match=r"photos: cannot be read"):
+        rows_of(folder / "photos")
+
+
+def test_a_folder_that_cannot_be_read_costs_only_what_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    (tmp_path / "locked").mkdir(mode=0)
+    open_up(tmp_path)
+    with unprivileged():
+        good, bad = rows_of(tmp_path)
+    assert isinstance(good, ImportRow)
+    assert isinstance(bad, BadRow)
+    assert bad.problem == f"{tmp_path / 'locked'}: folder cannot be read (Permission denied)"
+
+
+def open_up(folder: Path) -> None:
+    """pytest's folders are their owner's alone."""
+    for one in (folder, *folder.parents):
+        if one.owner() == Path.home().owner() and one.name.startswith(("pytest-", "popen-", "test_")):
+            one.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("Deadline", "deadline"), ("Bravo TV!", "bravo-tv"), ("éclair", "eclair"), ("x" * 60, "x" * 40), ("a,b", "a-b")],
+)
+def test_a_source_stands_in_keys_with_plain_letters_only(text: str, name: str) -> None:
+    assert source_name(text) == name
+
+
+def test_the_columns_are_those_that_the_documentation_names() -> None:
+    assert COLUMNS == ("path", "url", "source", "show", "season", "person", "kind", "caption", "tags", "position")
