@@ -1,6 +1,7 @@
-"""What is said of a batch after a run: figures over all its photos, tables of the worst.
+"""Reports on a batch after a run: figures over all its photos, and tables of the worst.
 
-Plain numbers and rows; pictures are `contact_sheets`', and how Dagster shows it all is `defs.metadata`'s.
+Numbers and rows only. Contact sheets are made in `pipeline.rendering.contact_sheets`; `defs.metadata` formats reports
+for Dagster.
 """
 
 from __future__ import annotations
@@ -13,33 +14,84 @@ from trr_pipelines.catalogue import reports
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.pipeline.archive import Archive
 
-GALLERIES = 10
+MAX_GALLERIES = 10
+
+TableRow = dict[str, str | int | float | bool]
+"""A row of a table in Dagster: a value for each column title."""
 
 
 @dataclass(frozen=True)
 class BatchReport:
-    """Figures of a batch: `numbers` plot over partitions; `failures` and `details` are tables."""
+    """Figures of one asset's partition: `numbers` are plotted over partitions; `failures` and `details` are tables."""
 
     numbers: dict[str, int | float]
-    failures: list[dict[str, Any]]
-    details: list[dict[str, Any]]
+    failures: list[TableRow]
+    details: list[TableRow]
 
 
 @dataclass(frozen=True)
 class GalleryLink:
-    """A gallery that people can open: its name, how many photos of the batch are in it, its address."""
+    """A gallery of the admin app: its name, the number of photos of the batch in it, its URL."""
 
     name: str
     photos: int
     url: str
 
 
+@dataclass(frozen=True)
+class BatchReports:
+    """The reports of all assets of a batch, and the galleries that show its photos."""
+
+    originals: BatchReport
+    base: BatchReport
+    proposals: BatchReport
+    crops: BatchReport
+    galleries: list[GalleryLink]
+
+
+def report_batch(archive: Archive, batch: str) -> BatchReports:
+    """All reports of a batch, read in one snapshot."""
+
+    def read(conn: Connection) -> BatchReports:
+        return BatchReports(
+            originals=_originals(conn, batch),
+            base=_base(conn, batch),
+            proposals=_proposals(conn, batch),
+            crops=_crops(conn, batch),
+            galleries=_galleries(conn, batch, archive.settings.admin_app_url),
+        )
+
+    return archive.database.read(read)
+
+
 def originals_report(archive: Archive, batch: str) -> BatchReport:
-    """Originals of a batch: how many are mirrored, failed and open, and their bytes."""
-    with archive.database.transaction() as conn:
-        photos = reports.batch_photos(conn, batch)
-        failures = _failures(conn, batch, "original")
-        originals = reports.batch_generations(conn, batch, "original")
+    """Originals of a batch: mirrored, failed and all photos, and the bytes of the originals."""
+    return archive.database.read(lambda conn: _originals(conn, batch))
+
+
+def base_report(archive: Archive, batch: str) -> BatchReport:
+    """Base variants of a batch: bytes of a gallery grid before and after, and delivered bytes by rendition key."""
+    return archive.database.read(lambda conn: _base(conn, batch))
+
+
+def crops_report(archive: Archive, batch: str) -> BatchReport:
+    """Crop variants of a batch: complete and failed photos, and delivered bytes by rendition key."""
+    return archive.database.read(lambda conn: _crops(conn, batch))
+
+
+def proposals_report(archive: Archive, batch: str) -> BatchReport:
+    """Active crops of a batch by mode and reason, and the number of proposals that people corrected."""
+    return archive.database.read(lambda conn: _proposals(conn, batch))
+
+
+def batch_links(archive: Archive, batch: str) -> list[GalleryLink]:
+    """The galleries of the admin app that show photos of a batch, those with the most first."""
+    return archive.database.read(lambda conn: _galleries(conn, batch, archive.settings.admin_app_url))
+
+
+def _originals(conn: Connection, batch: str) -> BatchReport:
+    photos = reports.batch_photos(conn, batch)
+    originals = reports.batch_generations(conn, batch, "original")
     return BatchReport(
         {
             "photos": photos["photos"],
@@ -47,21 +99,16 @@ def originals_report(archive: Archive, batch: str) -> BatchReport:
             "failed": originals["failed"],
             "original_bytes": photos["bytes"],
         },
-        failures,
+        _failures(conn, batch, "original"),
         [],
     )
 
 
-def base_report(archive: Archive, batch: str) -> BatchReport:
-    """Base variants of a batch: bytes before and after in a gallery grid, and what it delivers by key."""
-    with archive.database.transaction() as conn:
-        payloads = _payload_numbers(conn, batch, is_crop=False)
-        before = reports.batch_photos(conn, batch)
-        card = reports.batch_payloads(conn, batch).get("card", {"bytes": 0, "photos": 0})
-        grid = reports.grid_bytes(conn, batch)
-        generations = reports.batch_generations(conn, batch, "base")
-        failures = _failures(conn, batch, "base")
-        worst = [_worst(row) for row in reports.batch_worst(conn, batch)]
+def _base(conn: Connection, batch: str) -> BatchReport:
+    before = reports.batch_photos(conn, batch)
+    card = reports.batch_payloads(conn, batch).get("card", {"bytes": 0, "photos": 0})
+    grid = reports.grid_bytes(conn, batch)
+    generations = reports.batch_generations(conn, batch, "base")
     saved = 1 - card["bytes"] / before["bytes"] if before["bytes"] else 0.0
     return BatchReport(
         {
@@ -71,51 +118,40 @@ def base_report(archive: Archive, batch: str) -> BatchReport:
             "grid_bytes_after": card["bytes"],
             "grid_reduction_percent": round(100 * saved, 2),
             "median_reduction_percent": round(100 * grid["median_reduction"], 2),
-            **payloads,
+            **_payload_numbers(conn, batch, is_crop=False),
         },
-        failures,
-        worst,
+        _failures(conn, batch, "base"),
+        [_least_saved_row(row) for row in reports.batch_worst(conn, batch)],
     )
 
 
-def crops_report(archive: Archive, batch: str) -> BatchReport:
-    """Crop variants of a batch: what is rendered, and what it delivers by key."""
-    with archive.database.transaction() as conn:
-        payloads = _payload_numbers(conn, batch, is_crop=True)
-        generations = reports.batch_generations(conn, batch, "crop")
-        failures = _failures(conn, batch, "crop")
-    return BatchReport({"complete": generations["complete"], "failed": generations["failed"], **payloads}, failures, [])
+def _crops(conn: Connection, batch: str) -> BatchReport:
+    payloads = _payload_numbers(conn, batch, is_crop=True)
+    generations = reports.batch_generations(conn, batch, "crop")
+    numbers = {"complete": generations["complete"], "failed": generations["failed"], **payloads}
+    return BatchReport(numbers, _failures(conn, batch, "crop"), [])
 
 
-def proposals_report(archive: Archive, batch: str) -> BatchReport:
-    """Active crops of a batch by mode and reason, and how many proposals people corrected."""
-    with archive.database.transaction() as conn:
-        crops = reports.batch_crops(conn, batch)
-        corrected = reports.batch_corrections(conn, batch)
-    numbers: dict[str, int | float] = {"auto": 0, "manual": 0, **corrected}
-    share = corrected["proposals_corrected"] / corrected["proposed"] if corrected["proposed"] else 0.0
+def _proposals(conn: Connection, batch: str) -> BatchReport:
+    crops = reports.batch_crops(conn, batch)
+    corrections = reports.batch_corrections(conn, batch)
+    numbers: dict[str, int | float] = {"auto": 0, "manual": 0, **corrections}
+    share = corrections["proposals_corrected"] / corrections["proposed"] if corrections["proposed"] else 0.0
     numbers["corrected_percent"] = round(100 * share, 1)
     for row in crops:
         numbers[row["crop_mode"]] += row["photos"]
     return BatchReport(numbers, [], crops)
 
 
-def batch_links(archive: Archive, batch: str) -> list[GalleryLink]:
-    """The galleries of the admin app that show photos of a batch, those with the most first."""
-    with archive.database.transaction() as conn:
-        rows = reports.batch_galleries(conn, batch, GALLERIES)
-    places = {"show": "trr-shows", "person": "trr-people"}
+def _galleries(conn: Connection, batch: str, admin_app_url: str) -> list[GalleryLink]:
+    paths = {"show": "trr-shows", "person": "trr-people"}
     return [
-        GalleryLink(
-            row["name"],
-            row["photos"],
-            f"{archive.settings.admin_app_url}/admin/{places[row['entity_kind']]}/{row['slug']}",
-        )
-        for row in rows
+        GalleryLink(row["name"], row["photos"], f"{admin_app_url}/admin/{paths[row['entity_kind']]}/{row['slug']}")
+        for row in reports.batch_galleries(conn, batch, MAX_GALLERIES)
     ]
 
 
-def _failures(conn: Connection, batch: str, kind: str) -> list[dict[str, Any]]:
+def _failures(conn: Connection, batch: str, kind: str) -> list[TableRow]:
     return [
         {
             "file": _file_name(row["source_url"]),
@@ -130,8 +166,7 @@ def _failures(conn: Connection, batch: str, kind: str) -> list[dict[str, Any]]:
     ]
 
 
-def _worst(row: dict[str, Any]) -> dict[str, Any]:
-    """A photo that saves little, as a row of a table."""
+def _least_saved_row(row: dict[str, Any]) -> TableRow:
     return {
         "file": _file_name(row["source_url"]),
         "bytes before": row["before"],
@@ -143,7 +178,7 @@ def _worst(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _file_name(url: str) -> str:
-    """What people know a photo by."""
+    """The last part of the URL's path, decoded, at most 80 characters; the URL where that part is empty."""
     return unquote(url.rpartition("/")[2])[:80] or url[:80]
 
 
