@@ -1,4 +1,4 @@
-"""What is known about photos: migrations, named SQL, row types and functions (conn, …) → rows.
+"""The catalogue in PostgreSQL: migrations, named SQL, row types, and functions that take a connection.
 
-No use case lives here, and no bytes: only what stands in PostgreSQL.
+No use case belongs here, and no file contents.
 """

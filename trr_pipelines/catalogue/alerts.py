@@ -1,29 +1,25 @@
-"""Alerts in the catalogue: what holds now, since when, what of it the webhook was told, and who looked last.
+"""Alerts in the catalogue: open conditions, what the webhook has acknowledged of them, and when they were last checked.
 
-Which thresholds make a figure an alert is `pipeline.alerts`', what a message says and how it travels
-`pipeline.alert_messages`'.
+Thresholds are decided in `pipeline.alerting.alerts`; messages are built and sent in `pipeline.alerting.messages`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
 
-from trr_pipelines.catalogue.database import Connection, load_queries
+from trr_pipelines.catalogue.database import Connection, load_queries, row_as, rows_as
 from trr_pipelines.catalogue.ledger import MAX_RUN_FAILURES
 
 _queries = load_queries("alerts.sql")
 
-Row = dict[str, Any]
-
-# A condition that did not hold at the looks of so long has ended: what wavers around its threshold is one alert.
+# A condition ends only after it was not found for this long: a value that wavers around its threshold is one alert.
 CALM_SECONDS = 120
-# What ended longer ago than this is told to nobody any more, and after 90 days it is forgotten.
-TELL_DAYS = 7
+# No message is sent about an alert that ended earlier than this; after 90 days its row is deleted.
+MESSAGE_DAYS = 7
 KEEP_DAYS = 90
 # Failures in a row (30 s, 1 and 2 min apart) after which the webhook counts as down.
 MAX_ATTEMPTS = 4
@@ -31,69 +27,68 @@ MAX_ATTEMPTS = 4
 
 @dataclass(frozen=True)
 class OpenAlert:
-    """A condition that holds since `opened_at`; `seen_at` is when somebody last found that it does."""
+    """A condition that holds since `opened_at`; `seen_at` is the last check that found it."""
 
     kind: str
     text: str
-    figures: Row
+    figures: dict[str, object]
     opened_at: datetime
     seen_at: datetime
 
 
 @dataclass(frozen=True)
 class Notification:
-    """An alert as it is to be told: `told` is what was acknowledged of it before."""
+    """An alert whose opening or end the webhook has not acknowledged yet."""
 
     id: int
     kind: str
     subject: str
     text: str
-    figures: Row
+    figures: dict[str, object]
     opened_at: datetime
     resolved_at: datetime | None
-    told: Literal["open"] | None
     attempts: int
 
 
 def parked_lately(conn: Connection, hours: int) -> dict[str, int]:
-    """Photos that ended as failed within the last hours, by reason, the most first."""
+    """Photos that ended as failed within the last hours, by reason, the most frequent first."""
     return {row["reason"]: row["photos"] for row in _queries.parked_lately(conn, hours=hours)}
 
 
 def parked_scopes(conn: Connection) -> list[str]:
-    """Batches and other scopes of work whose runs failed too often in a row: nobody asks for them any more."""
+    """Scopes for which no more runs are requested, because too many failed in a row."""
     return [row["scope"] for row in _queries.parked_scopes(conn, max_failures=MAX_RUN_FAILURES)]
 
 
 def undelivered(conn: Connection) -> tuple[int, str]:
-    """How many messages the webhook does not take, and why it did not take the last."""
-    row = _queries.undelivered(conn, attempts=MAX_ATTEMPTS, days=TELL_DAYS)
+    """The number of messages that the webhook keeps refusing, and the error of the last."""
+    row = _queries.undelivered(conn, attempts=MAX_ATTEMPTS, days=MESSAGE_DAYS)
     return row["messages"], row["problem"] or ""
 
 
-def looked(conn: Connection, watcher: str) -> None:
-    """Note that somebody has looked at all conditions just now."""
-    _queries.looked(conn, watcher=watcher)
+def record_check(conn: Connection, watcher: str) -> None:
+    """Record that a watcher has checked all conditions just now."""
+    _queries.record_check(conn, watcher=watcher)
 
 
 def watch(conn: Connection, watcher: str) -> tuple[float, datetime] | None:
-    """Seconds since that watcher last looked, and when it did for the first time; None when it never has."""
+    """Seconds since a watcher's last check, and the time of its first; None when it never checked."""
     row = _queries.watch(conn, watcher=watcher)
     return None if row is None else (row["seconds"], row["first_at"])
 
 
-def see(conn: Connection, kind: str, text: str, figures: Row) -> bool:
-    """A condition holds; returns whether it did not until now."""
-    return bool(_queries.see(conn, kind=kind, text=text, figures=Jsonb(figures))["is_new"])
+def raise_alert(conn: Connection, kind: str, text: str, figures: Mapping[str, object]) -> bool:
+    """Open the alert of a condition that holds, or update it; returns whether it is new."""
+    return bool(_queries.raise_alert(conn, kind=kind, text=text, figures=Jsonb(figures))["is_new"])
 
 
 def resolve(conn: Connection, kinds: Sequence[str]) -> list[str]:
-    """End the alerts of these kinds that have not held for a while; returns their kinds."""
+    """End the alerts of these kinds that were not found for `CALM_SECONDS`; returns their kinds."""
     return [row["kind"] for row in _queries.resolve(conn, kinds=list(kinds), calm_seconds=CALM_SECONDS)]
 
 
-def add_failed_run(conn: Connection, run_id: str, text: str, figures: Row) -> bool:
-    """Record that a run failed; False when it is recorded already."""
+def add_failed_run(conn: Connection, run_id: str, text: str, figures: Mapping[str, object]) -> bool:
+    """Record a failed run; False when it is recorded already."""
     return _queries.add_failed_run(conn, run_id=run_id, text=text, figures=Jsonb(figures)) is not None
 
 
@@ -103,31 +98,30 @@ def known_runs(conn: Connection, run_ids: Sequence[str]) -> set[str]:
 
 
 def open_alerts(conn: Connection) -> list[OpenAlert]:
-    """Conditions that hold, as they were last seen, the oldest first."""
-    return [OpenAlert(**row) for row in _queries.open_alerts(conn)]
+    """Open alerts, the oldest first."""
+    return rows_as(OpenAlert, _queries.open_alerts(conn))
 
 
 def prune(conn: Connection) -> None:
-    """Forget what ended long ago."""
+    """Delete alerts that ended more than `KEEP_DAYS` ago."""
     _queries.prune(conn, days=KEEP_DAYS)
 
 
 def due(conn: Connection, limit: int) -> list[int]:
-    """Ids of alerts of which the webhook is to be told something now, the oldest first."""
-    return [row["id"] for row in _queries.due(conn, days=TELL_DAYS, limit=limit)]
+    """Ids of alerts with a message to send now, the oldest first."""
+    return [row["id"] for row in _queries.due(conn, days=MESSAGE_DAYS, limit=limit)]
 
 
 def hold(conn: Connection, alert_id: int) -> Notification | None:
-    """The alert, locked until the transaction ends; None when somebody else tells it, or has."""
-    row = _queries.hold(conn, alert_id=alert_id)
-    return None if row is None else Notification(**row)
+    """The alert, locked until the transaction ends; None when another process sends its message, or has sent it."""
+    return row_as(Notification, _queries.hold(conn, alert_id=alert_id))
 
 
-def acknowledged(conn: Connection, alert_id: int, told: str) -> None:
-    """The webhook took the message."""
-    _queries.acknowledged(conn, alert_id=alert_id, told=told)
+def acknowledged(conn: Connection, alert_id: int, state: str) -> None:
+    """Record that the webhook took the message that an alert is now `state` (open or ended)."""
+    _queries.acknowledged(conn, alert_id=alert_id, state=state)
 
 
 def refused(conn: Connection, alert_id: int, problem: str) -> None:
-    """The webhook did not take the message; it is tried again later."""
+    """Record that the webhook did not take the message; it is sent again later."""
     _queries.refused(conn, alert_id=alert_id, problem=problem)

@@ -1,4 +1,4 @@
-"""The audit trail: one row for each change that somebody made, written in the transaction of the change."""
+"""The audit trail: one row per change, written in the transaction of the change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _queries = load_queries("audit.sql")
 
 @dataclass(frozen=True)
 class Author:
-    """Who makes a change: `actor` is an e-mail or a name, `caller` the way they came (admin, admin_app, cli, …)."""
+    """Who makes a change: `actor` is an e-mail or a name, `caller` the interface (admin, admin_app, cli, …)."""
 
     actor: str
     caller: str
@@ -32,7 +32,7 @@ def record(
     old: Mapping[str, object] | None,
     new: Mapping[str, object] | None,
 ) -> None:
-    """Note that `author` did `action` to an entity, and what its values were before and after."""
+    """Record that `author` did `action` to an entity, with its values before and after."""
     _queries.record(
         conn,
         actor=printable(author.actor),

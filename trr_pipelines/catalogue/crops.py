@@ -1,26 +1,27 @@
-"""The history of crops and which one is wanted: an append-only list per photo, at most one entry active.
+"""The crop history: an append-only list per photo, at most one entry active.
 
-What a crop shows and its signature are `imaging`'s; who may edit, and when a render is needed, `pipeline.crops`'.
+Geometry and signatures are in `imaging.geometry` and `imaging.signature`; edits, and when they need a render, in
+`pipeline.edits.crops`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
+
+from psycopg.rows import DictRow
 
 from trr_pipelines.catalogue import photos
 from trr_pipelines.catalogue.database import Connection, load_queries
-from trr_pipelines.catalogue.photos import CropRow
+from trr_pipelines.catalogue.photos import CropRow, crop_of
 
 _queries = load_queries("crops.sql")
 
 
 @dataclass(frozen=True)
 class PhotoState:
-    """What an edit must know of a photo; `sha256` is None where no original was ever mirrored."""
+    """The state of a photo before an edit; `sha256` is None when no original was ever mirrored."""
 
     id: UUID
     state: str
@@ -30,7 +31,7 @@ class PhotoState:
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One crop of a photo's history: what it was, of which original, by whom, when and why."""
+    """One crop of a photo's history: the crop, its original, author, time and reason."""
 
     crop: CropRow
     source_version: str
@@ -42,7 +43,7 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class Churn:
-    """How much people edit: `edits` within the days asked for; of `proposed` photos `corrected` were edited later."""
+    """Crop edits within some days, all signatures and photos; of `proposed` photos, `corrected` were edited later."""
 
     edits: int
     signatures: int
@@ -52,36 +53,36 @@ class Churn:
 
 
 def lock_photo(conn: Connection, photo_id: UUID) -> PhotoState | None:
-    """The photo, locked to the end of the transaction; None when there is none of this id."""
+    """The photo, locked to the end of the transaction; None for an unknown id."""
     row = _queries.lock_photo(conn, photo_id=photo_id)
     return row and PhotoState(row["id"], row["state"], row["reason"], row["sha256"])
 
 
 def active(conn: Connection, photo_id: UUID) -> CropRow | None:
-    """The crop that is wanted now."""
-    return _crop_of(_queries.active(conn, photo_id=photo_id))
+    """The active crop."""
+    return _crop_or_none(_queries.active(conn, photo_id=photo_id))
 
 
 def newest_with_signature(conn: Connection, photo_id: UUID, signature: str) -> CropRow | None:
-    """A crop that this photo had at some time."""
-    return _crop_of(_queries.newest_with_signature(conn, photo_id=photo_id, crop_signature=signature))
+    """The newest crop of this photo with this signature."""
+    return _crop_or_none(_queries.newest_with_signature(conn, photo_id=photo_id, crop_signature=signature))
 
 
 def newest_proposal(conn: Connection, photo_id: UUID, source_version: str) -> CropRow | None:
-    """The last crop that was proposed for this version of the original."""
-    return _crop_of(_queries.newest_proposal(conn, photo_id=photo_id, source_version=source_version))
+    """The newest proposal for this version of the original."""
+    return _crop_or_none(_queries.newest_proposal(conn, photo_id=photo_id, source_version=source_version))
 
 
 def photo_exists(conn: Connection, photo_id: UUID) -> bool:
-    """Whether there is a photo of this id."""
+    """Whether a photo has this id."""
     return bool(_queries.photo_exists(conn, photo_id=photo_id))
 
 
 def history(conn: Connection, photo_id: UUID, limit: int | None = None) -> list[HistoryEntry]:
-    """The crops that the photo ever had, newest first; all without a limit."""
+    """The crop history of a photo, newest first; all of it without a limit."""
     return [
         HistoryEntry(
-            _crop_row(row), row["source_version"], row["reason"], row["author"], row["is_active"], row["created_at"]
+            crop_of(row), row["source_version"], row["reason"], row["author"], row["is_active"], row["created_at"]
         )
         for row in _queries.history(conn, photo_id=photo_id, limit=limit)
     ]
@@ -96,20 +97,20 @@ def replace_active(
 
 
 def want_proposal(conn: Connection, photo_id: UUID) -> None:
-    """No crop is active any more: the next render proposes one."""
+    """Deactivate the active crop: the next render proposes one."""
     _queries.deactivate(conn, photo_id=photo_id)
     _queries.want(conn, photo_id=photo_id, crop_signature="")
 
 
 def want(conn: Connection, photo_id: UUID, signature: str) -> None:
-    """The crop must be rendered; the set that is served stays until then."""
+    """Request a render of this crop; the served set stays until it is complete."""
     _queries.want(conn, photo_id=photo_id, crop_signature=signature)
 
 
-def serve_standing_set(
+def serve_existing_set(
     conn: Connection, photo_id: UUID, signature: str, *, recipe: str, source_version: str, keys: frozenset[str]
 ) -> bool:
-    """Serve a crop whose whole set stands at this recipe and version; False when it does not stand."""
+    """Serve the existing set of a crop; False when no complete set of this recipe and version exists."""
     rows = _queries.lock_set(
         conn, photo_id=photo_id, crop_signature=signature, recipe=recipe, source_version=source_version
     )
@@ -122,25 +123,15 @@ def serve_standing_set(
 
 
 def served(conn: Connection, photo_id: UUID) -> str:
-    """The signature of the crop set that is served; empty when none ever was."""
+    """The signature of the served crop set; empty when none was ever served."""
     signature: str | None = _queries.served(conn, photo_id=photo_id)
     return signature or ""
 
 
 def churn(conn: Connection, days: int = 30) -> Churn:
-    """How much crops change, over all photos."""
+    """Crop edits of all photos."""
     return Churn(**_queries.churn(conn, days=days))
 
 
-def _crop_of(row: Mapping[str, Any] | None) -> CropRow | None:
-    return None if row is None else _crop_row(row)
-
-
-def _crop_row(row: Mapping[str, Any]) -> CropRow:
-    return CropRow(
-        row["crop_mode"],
-        float(row["crop_x"]),
-        float(row["crop_y"]),
-        float(row["crop_zoom"]),
-        row["crop_signature"],
-    )
+def _crop_or_none(row: DictRow | None) -> CropRow | None:
+    return None if row is None else crop_of(row)

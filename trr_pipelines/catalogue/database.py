@@ -1,11 +1,11 @@
-"""Connections to the catalogue: a pool, transactions that are tried again, and the named queries.
+"""Connections to the catalogue: a pool, retried transactions, named queries and their rows as dataclasses.
 
 No query is written here, and no use case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,10 +21,10 @@ from trr_pipelines.errors import SetupError
 T = TypeVar("T")
 Connection = psycopg.Connection[DictRow]
 
-# What a transaction may be tried again for: the server went away or was restarted (57P01 and broken sockets are
-# OperationalError too), a deadlock (40P01), a serialisation failure (40001), no connection free.
+# Errors that make a transaction worth retrying: the server went away or was restarted (57P01 and broken sockets are
+# OperationalError too), a deadlock (40P01), a serialisation failure (40001), no free connection.
 RETRYABLE = (psycopg.OperationalError, PoolTimeout)
-# The embedded server is back 0.1-0.4 s after a kill, a failover of a managed one takes up to half a minute.
+# The embedded server restarts 0.1-0.4 s after a kill; a failover of a managed one takes up to half a minute.
 RETRY_SECONDS = 40
 LOCK_TIMEOUT_MS = 2_000
 
@@ -32,22 +32,36 @@ LOCK_TIMEOUT_MS = 2_000
 def load_queries(file_name: str) -> Any:
     """The named queries of one file under `queries/`, as methods that take a connection; rows come back as dicts.
 
-    Typed Any: the methods exist only once the file has been read. Each is wrapped by a typed function beside it.
+    Typed Any: the methods exist only once the file has been read. The module that loads the file wraps each in a typed
+    function, and turns rows into dataclasses with `rows_as` and `row_as`.
     """
     return aiosql.from_path(Path(__file__).parent / "queries" / file_name, "psycopg")
 
 
-def streamed(conn: Connection, query: Any, **parameters: object) -> Iterator[DictRow]:
-    """The rows of a named query one by one, so that memory does not grow with them. Until the last one is taken, the
-    connection can do nothing else."""
-    yield from conn.cursor().stream(query.sql, parameters)
+def rows_as(row_type: Callable[..., T], rows: Iterable[DictRow]) -> list[T]:
+    """The rows of a named query as dataclasses: each column becomes the field of its name."""
+    return [row_type(**row) for row in rows]
+
+
+def row_as(row_type: Callable[..., T], row: DictRow | None) -> T | None:
+    """As `rows_as`, for a query that returns one row or none."""
+    return None if row is None else row_type(**row)
+
+
+def streamed(conn: Connection, row_type: Callable[..., T], query: Any, **parameters: object) -> Iterator[T]:
+    """As `rows_as`, one row at a time: memory does not grow with the result.
+
+    The connection can run no other statement until the last row has been read.
+    """
+    for row in conn.cursor().stream(query.sql, parameters):
+        yield row_type(**row)
 
 
 class Database:
     """A pool of connections to one database; safe to share between threads.
 
-    `retry_seconds` is how long `run` goes on trying, and `statement_seconds` how long a statement may take (0: as long
-    as it needs): a pipeline can wait for a server that restarts, whoever waits for an answer over HTTP cannot.
+    `run` retries for `retry_seconds`; a statement may take `statement_seconds` (0: no limit). A pipeline can wait for
+    a server that restarts, an HTTP client cannot.
     """
 
     def __init__(
@@ -62,7 +76,7 @@ class Database:
             timeout=5,
             open=False,
             check=ConnectionPool.check_connection,
-            # Plans of prepared statements are kept for all values alike; our scopes differ in size by 10,000.
+            # A prepared statement keeps one plan for all parameters; our scopes differ in size by a factor of 10,000.
             kwargs={
                 "row_factory": dict_row,
                 "prepare_threshold": None,
@@ -72,7 +86,7 @@ class Database:
         )
 
     def open(self) -> Database:
-        """Connect once. Raises SetupError, in one line, when the database cannot be reached."""
+        """Check that the database can be reached, and open the pool. Raises a one-line SetupError when it cannot."""
         try:
             with psycopg.connect(self._url, connect_timeout=5):
                 pass
@@ -82,7 +96,7 @@ class Database:
         return self
 
     def close(self) -> None:
-        """Give every connection back; idempotent."""
+        """Close every connection; idempotent."""
         self._pool.close()
 
     @contextmanager
@@ -92,7 +106,7 @@ class Database:
             yield conn
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Do `work` in one snapshot (REPEATABLE READ, read only), and again as `run` does."""
+        """Do `work` in one snapshot (REPEATABLE READ, read only), retried like `run`."""
 
         def in_snapshot(conn: Connection) -> T:
             conn.execute("set transaction isolation level repeatable read, read only")
@@ -101,9 +115,9 @@ class Database:
         return self.run(in_snapshot)
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Do `work` in one transaction, and the whole of it again when the database was not able to.
+        """Do `work` in one transaction; retry all of it on errors in `RETRYABLE`, for up to `retry_seconds`.
 
-        `work` must be idempotent: when the connection breaks during the commit, nobody knows whether it counted.
+        `work` must be idempotent: when the connection breaks during the commit, the outcome is unknown.
         """
         for attempt in Retrying(
             retry=retry_if_exception(_may_succeed_later),
@@ -117,14 +131,14 @@ class Database:
 
 
 def _limits(statement_seconds: float) -> str:
-    """Libpq options: nobody waits for a lock or a statement longer than for an answer."""
+    """Libpq options that bound each statement, and the wait for each lock; empty without a limit."""
     if not statement_seconds:
         return ""
     return f"-c statement_timeout={round(statement_seconds * 1000)} -c lock_timeout={LOCK_TIMEOUT_MS}"
 
 
 def _may_succeed_later(error: BaseException) -> bool:
-    """Class 54 is the statement's own fault (a value too long for an index), although psycopg calls it operational."""
+    """False also for SQLSTATE class 54 (e.g. a value too long for an index), which psycopg reports as operational."""
     return isinstance(error, RETRYABLE) and not (getattr(error, "sqlstate", None) or "").startswith("54")
 
 

@@ -1,7 +1,7 @@
 """The ledger: one row per photo and kind of work, leased by runs, completed or failed with a reason.
 
-Leases live on database time, cover small chunks and are renewed while work goes on. A result commits only while the
-row still has the version and the run it was claimed with; an edit in between makes it stale.
+Leases use the database's clock, cover small chunks and are renewed during work. A result commits only while the row has
+the version and the run that it was claimed with; an edit in between makes it stale.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _queries = load_queries("ledger.sql")
 
 Kind = Literal["original", "base", "crop"]
 
-# A killed run's photos are free again after this long; the heartbeat renews them three times as often.
+# The photos of a killed run are free again after this long; the heartbeat renews leases three times as often.
 LEASE_SECONDS = 30
 HEARTBEAT_SECONDS = 10
 MAX_ATTEMPTS = 5
@@ -29,12 +29,12 @@ MAX_RUN_FAILURES = 5
 
 
 class StaleResultError(TrrError):
-    """The photo was edited or taken over while it was worked on; the result must be dropped."""
+    """The photo was edited, or claimed by another run, during the work; the result must be dropped."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Which photos a run is about: all of a batch, or the ones named."""
+    """The photos of a run: all of a batch, or those listed."""
 
     batch: str | None = None
     photo_ids: tuple[UUID, ...] | None = None
@@ -49,7 +49,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Claim:
-    """One leased piece of work. `wanted` is the crop signature to render, for kind crop."""
+    """One leased piece of work. For kind crop, `wanted` is the crop signature to render."""
 
     photo_id: UUID
     kind: Kind
@@ -62,7 +62,7 @@ def claim(
 ) -> list[Claim]:
     """Lease the work that is due on up to `limit` photos.
 
-    Without `propose_crops`, photos that have no crop yet are no work of kind crop.
+    Without `propose_crops`, photos without a crop have no work of kind crop.
     """
     rows = _queries.claim(
         conn,
@@ -77,54 +77,54 @@ def claim(
 
 
 def count_open(conn: Connection, scope: Scope, kinds: Sequence[Kind], *, propose_crops: bool = False) -> int:
-    """How many photos of the scope are neither complete nor failed, whoever holds them."""
+    """Photos of the scope that are neither complete nor failed, leased or not."""
     count: int = _queries.count_open(conn, **scope.parameters(), kinds=list(kinds), propose_crops=propose_crops)
     return count
 
 
 def renew(conn: Connection, photo_ids: Sequence[UUID], run_id: str) -> None:
-    """Keep the leases of work that goes on."""
+    """Extend the leases of a run on these photos."""
     _queries.renew(conn, photo_ids=list(photo_ids), run_id=run_id, lease_seconds=LEASE_SECONDS)
 
 
 def release(conn: Connection, run_id: str) -> int:
-    """Give back whatever a run still holds; returns the number of leases."""
+    """Release every lease of a run; returns their number."""
     return int(_queries.release(conn, run_id=run_id))
 
 
 def release_photo(conn: Connection, photo_id: UUID, run_id: str) -> None:
-    """Give back whatever a run still holds of one photo."""
+    """Release the leases of a run on one photo."""
     _queries.release_photo(conn, photo_id=photo_id, run_id=run_id)
 
 
 def reopen_outdated(conn: Connection, scope: Scope, kind: Kind, recipe: str) -> int:
-    """Make complete sets of another recipe work again; returns how many."""
+    """Make complete sets of another recipe pending; returns their number."""
     return int(_queries.reopen_outdated(conn, **scope.parameters(), kind=kind, recipe=recipe))
 
 
 def open_originals(conn: Connection, scope: Scope) -> None:
-    """Make sure that photos whose original is missing have work for it: those of the lane `backfill` begin without."""
+    """Add missing work for originals: photos of the lane `backfill` are imported without any."""
     _queries.open_originals(conn, **scope.parameters())
 
 
 def open_derivatives(conn: Connection, photo_id: UUID) -> None:
-    """Make sure that a photo with an original has rows for its variants; those that stand are left alone."""
+    """Add missing work for the variants of a photo; existing rows stay."""
     _queries.open_derivatives(conn, photo_id=photo_id)
 
 
 def reopen(conn: Connection, photo_id: UUID, kind: Kind) -> None:
-    """Make a kind of work due again, whatever became of it before."""
+    """Make a kind of work pending, in whatever state it is."""
     _queries.reopen(conn, photo_id=photo_id, kind=kind)
 
 
 def settle(conn: Connection, photo_id: UUID, kind: Kind) -> None:
-    """Nothing is left to do of a kind of work: it was done by other means."""
+    """Mark a kind of work complete that was done by other means."""
     _queries.settle(conn, photo_id=photo_id, kind=kind)
 
 
 def complete(conn: Connection, claim: Claim, run_id: str, *, recipe: str = "", signature: str = "") -> None:
     """Mark a piece of work complete. Raises StaleResultError, which must roll the transaction back."""
-    done = _queries.complete(
+    is_current = _queries.complete(
         conn,
         photo_id=claim.photo_id,
         kind=claim.kind,
@@ -133,12 +133,12 @@ def complete(conn: Connection, claim: Claim, run_id: str, *, recipe: str = "", s
         recipe=recipe,
         signature=signature,
     )
-    if not done:
-        raise StaleResultError(f"{claim.kind} of photo {claim.photo_id} changed while it was worked on")
+    if not is_current:
+        raise StaleResultError(f"{claim.kind} of photo {claim.photo_id} changed during the work; its result is dropped")
 
 
 def fail(conn: Connection, claim: Claim, run_id: str, error: MediaError) -> bool:
-    """Record a failure; retryable ones get a time for the next attempt. False when the claim was stale."""
+    """Record a failure; a retryable one gets a time for its next attempt. False when the claim is stale."""
     not_found = error.reason is Reason.FETCH_NOT_FOUND
     return bool(
         _queries.fail(
@@ -157,19 +157,19 @@ def fail(conn: Connection, claim: Claim, run_id: str, error: MediaError) -> bool
 
 
 def batches_with_work(conn: Connection, limit: int, *, asked: bool = False) -> list[str]:
-    """Batches with photos that wait for their original or first variants and that no run is at work on.
+    """Live batches with photos that wait for their original or first variants, and without a run.
 
-    With `asked` also those of photos that somebody asked to have done again, which otherwise are no batch's work.
+    `asked` includes photos to reprocess, which are otherwise left to runs of listed photos.
     """
     rows = _queries.batches_with_work(conn, limit=limit, max_failures=MAX_RUN_FAILURES, asked=asked)
     return [row["batch_key"] for row in rows]
 
 
 def crops_with_work(conn: Connection, limit: int) -> list[UUID]:
-    """Photos whose crop changed after their base set was complete, oldest edit first."""
+    """Photos with a complete base set and a changed crop, oldest edit first."""
     return [row["media_asset_id"] for row in _queries.crops_with_work(conn, limit=limit)]
 
 
 def retries_due(conn: Connection, limit: int) -> list[UUID]:
-    """Photos whose next attempt is due, or that somebody asked to have done again, longest overdue first."""
+    """Photos whose next attempt is due, and photos to reprocess, longest overdue first."""
     return [row["media_asset_id"] for row in _queries.retries_due(conn, limit=limit)]

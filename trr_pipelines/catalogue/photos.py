@@ -1,6 +1,7 @@
-"""Photos, their originals, crops and variant sets: what is read before work and written after it.
+"""Photos, their originals, crops and variant sets: read before work, written after it.
 
-Objects are stored before any of these functions is called; they only say in the catalogue what stands where.
+Objects are stored before these functions record them: a crash in between leaves an orphan object, never a row without
+an object.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
-from trr_pipelines.catalogue.database import Connection, load_queries
+from psycopg.rows import DictRow
+
+from trr_pipelines.catalogue.database import Connection, load_queries, rows_as
 from trr_pipelines.errors import Reason
 
 _queries = load_queries("photos.sql")
@@ -20,7 +23,7 @@ _queries = load_queries("photos.sql")
 
 @dataclass(frozen=True)
 class CropRow:
-    """A crop as it stands in the history; x and y in percent."""
+    """A crop of the history; x and y in percent."""
 
     mode: str
     x: float
@@ -34,7 +37,7 @@ NO_CROP = CropRow("", 0, 0, 1, "")
 
 @dataclass(frozen=True)
 class Photo:
-    """What a run needs to know of a photo before it starts. Sizes in pixels, oriented; None until mirrored."""
+    """A photo as a run reads it before its work. What comes from the original is None until that is mirrored."""
 
     id: UUID
     source: str
@@ -48,7 +51,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Original:
-    """A mirrored original."""
+    """A mirrored original; sides in pixels, oriented."""
 
     sha256: str
     bytes: int
@@ -62,8 +65,22 @@ class Original:
 
 
 @dataclass(frozen=True)
+class Version:
+    """An original that a photo has or had; sides in pixels."""
+
+    sha256: str
+    bytes: int
+    width: int
+    height: int
+    format: str
+    hosted_key: str
+    author: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class Variant:
-    """One derivative that stands in the object store."""
+    """One derivative in the object store; sides in pixels."""
 
     variant_key: str
     format: str
@@ -78,9 +95,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class DecodedInfo:
-    """What the decoder saw: oriented size in pixels, frames, first-paint values, warnings.
+    """Results of decoding: oriented size in pixels, frames, first-paint values, warnings.
 
-    `unfit` says why the original itself had better not be shown (`imaging.fitness`); empty: it may be.
+    `unfit` lists the reasons not to serve the original directly (`imaging.direct_serving`); empty: it may be served.
     """
 
     width: int
@@ -103,26 +120,28 @@ def photos_by_id(conn: Connection, photo_ids: Sequence[UUID]) -> dict[UUID, Phot
             row["bytes"],
             row["format"],
             row["hosted_key"],
-            None
-            if row["crop_signature"] is None
-            else CropRow(
-                row["crop_mode"],
-                float(row["crop_x"]),
-                float(row["crop_y"]),
-                float(row["crop_zoom"]),
-                row["crop_signature"],
-            ),
+            None if row["crop_signature"] is None else crop_of(row),
         )
         for row in _queries.photos_by_id(conn, photo_ids=list(photo_ids))
     }
 
 
-def register_original(conn: Connection, photo_id: UUID, original: Original) -> UUID:
-    """Record a photo's original, and return the photo that has these bytes from now on.
+def crop_of(row: DictRow) -> CropRow:
+    """The crop in the columns `crop_*` of a row that has one."""
+    return CropRow(
+        row["crop_mode"],
+        float(row["crop_x"]),
+        float(row["crop_y"]),
+        float(row["crop_zoom"]),
+        row["crop_signature"],
+    )
 
-    That is another one when the bytes were known: then the duplicate's links and import items have moved there and
-    the duplicate is gone. An advisory lock on the hash, held to the end of the transaction, keeps two arrivals of
-    the same bytes apart.
+
+def register_original(conn: Connection, photo_id: UUID, original: Original) -> UUID:
+    """Record a photo's original; returns the photo that has these bytes now.
+
+    When another photo has these bytes, the links and import items move to it, and the duplicate is deleted. An advisory
+    lock on the hash, held to the end of the transaction, serialises two arrivals of the same bytes.
     """
     kept = photo_with_bytes(conn, original.sha256)
     if kept is None or kept == photo_id:
@@ -136,39 +155,39 @@ def register_original(conn: Connection, photo_id: UUID, original: Original) -> U
 
 
 def hold_bytes(conn: Connection, sha256: str) -> None:
-    """Hold a hash to the end of the transaction: whoever brings the same bytes waits."""
+    """Lock a hash to the end of the transaction: other arrivals of the same bytes wait."""
     _queries.lock_bytes(conn, sha256=sha256)
 
 
 def photo_with_bytes(conn: Connection, sha256: str) -> UUID | None:
-    """The photo that has these bytes, or had them once. Holds the hash to the end of the transaction."""
+    """The photo that has or had these bytes. Locks the hash to the end of the transaction."""
     hold_bytes(conn, sha256)
     photo_id: UUID | None = _queries.photo_with_bytes(conn, sha256=sha256)
     return photo_id
 
 
 def set_original(conn: Connection, photo_id: UUID, original: Original, *, author: str) -> None:
-    """Make this the photo's original, and a version of its history."""
+    """Set the photo's original, and add it to the versions."""
     values = asdict(original)
     _queries.register_original(conn, photo_id=photo_id, **values)
     version = {name: value for name, value in values.items() if name not in ("frames", "hosted_url")}
     _queries.add_version(conn, photo_id=photo_id, author=author, **version)
 
 
-def versions(conn: Connection, photo_id: UUID) -> list[dict[str, Any]]:
-    """Every original that the photo ever had, newest first."""
-    return list(_queries.versions(conn, photo_id=photo_id))
+def versions(conn: Connection, photo_id: UUID) -> list[Version]:
+    """Every original that the photo has or had, newest first."""
+    return rows_as(Version, _queries.versions(conn, photo_id=photo_id))
 
 
 def mark_failed(conn: Connection, photo_id: UUID, reason: Reason) -> None:
-    """The photo cannot be shown: its original could not be fetched, or nothing could be rendered from it."""
+    """Record that a photo has nothing to show: its original could not be fetched, or not rendered."""
     _queries.mark_failed(conn, photo_id=photo_id, reason=str(reason))
 
 
-def mark_rendered(conn: Connection, photo_id: UUID, looks: DecodedInfo) -> None:
-    """The photo was decoded: what was seen of it."""
-    lists = {name: json.dumps(list(getattr(looks, name))) for name in ("warnings", "unfit")}
-    _queries.mark_rendered(conn, photo_id=photo_id, **{**asdict(looks), **lists})
+def mark_rendered(conn: Connection, photo_id: UUID, decoded: DecodedInfo) -> None:
+    """Record the results of decoding a photo."""
+    lists = {name: json.dumps(list(getattr(decoded, name))) for name in ("warnings", "unfit")}
+    _queries.mark_rendered(conn, photo_id=photo_id, **{**asdict(decoded), **lists})
 
 
 def add_crop(conn: Connection, photo_id: UUID, crop: CropRow, *, source_version: str, reason: str, author: str) -> None:
@@ -192,10 +211,10 @@ def replace_set(
     source_version: str,
     crop: CropRow = NO_CROP,
 ) -> int:
-    """Make `variants` the set that is served: the base set, or the crop set of `crop`. Returns the rows written.
+    """Make `variants` the served base set, or the served set of `crop`. Returns the number of rows written.
 
-    All rows of the set move in the caller's transaction; objects that they leave go to retired_objects. Crop sets of
-    other signatures are superseded.
+    All rows change in the caller's transaction; objects that lose their row go to `retired_objects`. Crop sets of other
+    signatures are superseded.
     """
     rows = json.dumps([asdict(variant) for variant in variants])
     keys = [variant.hosted_key for variant in variants]
@@ -217,7 +236,7 @@ def replace_set(
 
 
 def supersede_other_crops(conn: Connection, photo_id: UUID, signature: str) -> None:
-    """Crop sets of other signatures are no longer served; retention may remove them after its grace period."""
+    """Stop serving crop sets of other signatures; retention removes them after its grace period."""
     _queries.supersede_other_crops(conn, photo_id=photo_id, crop_signature=signature)
     _queries.refresh_variant_cache(conn, photo_id=photo_id)
 
@@ -225,7 +244,7 @@ def supersede_other_crops(conn: Connection, photo_id: UUID, signature: str) -> N
 def _crop_parameters(crop: CropRow) -> dict[str, object]:
     return {
         "crop_mode": crop.mode,
-        # repr keeps the four decimals that the crop was rounded to; a float would bring binary noise along.
+        # repr keeps the four decimals that the crop was rounded to; a float would add binary noise.
         "crop_x": Decimal(repr(crop.x)),
         "crop_y": Decimal(repr(crop.y)),
         "crop_zoom": Decimal(repr(crop.zoom)),

@@ -1,7 +1,4 @@
-"""The catalogue's schema: whether a database holds it, at which revision, and how to bring it there.
-
-No table is named here: what the schema holds stands in `migrations/`.
-"""
+"""The catalogue's schema: its revision in a database, and upgrades. Tables are defined in `migrations/`."""
 
 from __future__ import annotations
 
@@ -23,20 +20,20 @@ CATALOGUE = Schema(
 
 
 def known_revisions() -> list[str]:
-    """The revisions that this code knows, oldest first."""
+    """The revisions of this code, oldest first."""
     return CATALOGUE.revisions
 
 
 def current_revision(conn: psycopg.Connection[Any]) -> str | None:
-    """The revision a database stands at; see `Schema.current`."""
+    """The revision of a database; see `Schema.current`."""
     return CATALOGUE.current(conn)
 
 
 def require_current(conn: psycopg.Connection[Any]) -> None:
-    """Raise SetupError unless the schema is the one this code was written for; see `Schema.require_current`."""
+    """Raise SetupError unless the schema has the newest revision; see `Schema.require_current`."""
     CATALOGUE.require_current(conn)
 
 
 def upgrade(url: str) -> tuple[str | None, str]:
-    """Bring the database at `url` to the newest revision; see `Schema.upgrade`."""
+    """Upgrade the database at `url` to the newest revision; see `Schema.upgrade`."""
     return CATALOGUE.upgrade(url)

@@ -1,7 +1,7 @@
--- What holds now ------------------------------------------------------------------------------------------------------
+-- Conditions ----------------------------------------------------------------------------------------------------------
 
 -- name: parked_lately(hours)
--- Photos that ended as failed within the last hours, by reason, the most first; each counts once.
+-- Photos that ended as failed within the last hours, by reason, the most frequent first; each photo counts once.
 select reason, count(*) as photos
 from (
     select distinct on (media_asset_id) reason
@@ -13,17 +13,17 @@ group by reason
 order by photos desc, reason;
 
 -- name: parked_scopes(max_failures)
--- What no run is asked for any more, because its runs failed too often.
+-- Scopes for which no more runs are requested, because too many failed in a row.
 select scope from core.dispatches where failures >= :max_failures order by scope;
 
 -- name: undelivered(attempts, days)^
--- Messages that the webhook did not take so many times in a row, and what it said last.
+-- Messages that the webhook refused :attempts times in a row or more, and the error of the last.
 select count(*) as messages, (array_agg(problem order by tried_at desc))[1] as problem
 from core.alerts
 where told is distinct from 'ended' and attempts >= :attempts
   and (resolved_at is null or resolved_at > now() - make_interval(days => :days));
 
--- name: looked(watcher)!
+-- name: record_check(watcher)!
 insert into core.watches (watcher) values (:watcher)
 on conflict on constraint watches_pkey do update set looked_at = now();
 
@@ -32,21 +32,21 @@ select extract(epoch from now() - looked_at)::float8 as seconds, first_at from c
 
 -- Alerts --------------------------------------------------------------------------------------------------------------
 
--- name: see(kind, text, figures)^
--- A condition holds: open it, or note that it still does. `is_new` says which.
+-- name: raise_alert(kind, text, figures)^
+-- Open a condition, or record that it still holds; `is_new` says which.
 insert into core.alerts (kind, text, figures) values (:kind, :text, :figures)
 on conflict (kind, subject) where resolved_at is null
     do update set text = excluded.text, figures = excluded.figures, seen_at = now()
 returning id, xmax = 0 as is_new;
 
 -- name: resolve(kinds, calm_seconds)
--- What was looked for and has not held for a while has ended; a value that wavers around its threshold is one alert.
+-- End conditions that were checked and not found for :calm_seconds: a value that wavers around its threshold is one alert.
 update core.alerts set resolved_at = seen_at
 where resolved_at is null and kind = any(:kinds) and seen_at < now() - make_interval(secs => :calm_seconds)
 returning kind, text;
 
 -- name: add_failed_run(run_id, text, figures)$
--- Null where this run was recorded before.
+-- Null when this run was recorded before.
 insert into core.alerts (kind, subject, text, figures, resolved_at)
 values ('run_failed', :run_id, :text, :figures, now())
 on conflict (subject) where kind = 'run_failed' do nothing
@@ -64,8 +64,8 @@ delete from core.alerts where resolved_at < now() - make_interval(days => :days)
 -- Messages ------------------------------------------------------------------------------------------------------------
 
 -- name: due(days, limit)
--- Alerts of which the webhook has not been told what became of them, oldest first. After a failure it is left alone for
--- a while: 30 s, 1, 2, 4, 8 minutes, then every 10.
+-- Alerts whose opening or end the webhook has not acknowledged, the oldest first. After a failure the next attempt waits
+-- 30 s, 1, 2, 4, 8 minutes, then 10 each time.
 select id from core.alerts
 where told is distinct from 'ended' and (told is null or resolved_at is not null) and kind <> 'alerts_undelivered'
   and (resolved_at is null or resolved_at > now() - make_interval(days => :days))
@@ -74,14 +74,15 @@ order by id
 limit :limit;
 
 -- name: hold(alert_id)^
--- Keep others from telling the same at the same time. Null where somebody does, or has told it.
-select id, kind, subject, text, figures, opened_at, resolved_at, told, attempts
+-- Lock an alert while its message is sent. No row when another process holds it, or has sent the message.
+select id, kind, subject, text, figures, opened_at, resolved_at, attempts
 from core.alerts
 where id = :alert_id and told is distinct from 'ended' and (told is null or resolved_at is not null)
 for update skip locked;
 
--- name: acknowledged(told, alert_id)!
-update core.alerts set told = :told, told_at = now(), tried_at = null, attempts = 0, problem = null where id = :alert_id;
+-- name: acknowledged(state, alert_id)!
+update core.alerts set told = :state, told_at = now(), tried_at = null, attempts = 0, problem = null
+where id = :alert_id;
 
 -- name: refused(problem, alert_id)!
 update core.alerts set tried_at = now(), attempts = attempts + 1, problem = :problem where id = :alert_id;

@@ -1,6 +1,6 @@
 -- name: lock_photo(photo_id)^
--- Edits of one photo follow each other, and none crosses the commit of a render.
-select id, state, reason, sha256, batch_key from core.media_assets where id = :photo_id for no key update;
+-- Serialises edits of one photo with each other and with the commit of a render.
+select id, state, reason, sha256 from core.media_assets where id = :photo_id for no key update;
 
 -- name: active(photo_id)^
 select crop_mode, crop_x, crop_y, crop_zoom, crop_signature, source_version, reason, author, created_at
@@ -33,7 +33,7 @@ limit :limit;
 update core.media_asset_crops set is_active = false where media_asset_id = :photo_id and is_active;
 
 -- name: lock_set(photo_id, crop_signature, recipe, source_version)
--- The rows of a set that stands, locked: retention cannot take them away any more.
+-- The rows of an existing set, locked so that retention cannot remove them.
 select variant_key from core.media_asset_variants
 where media_asset_id = :photo_id and crop_signature = :crop_signature
   and recipe = :recipe and source_version = :source_version
@@ -41,14 +41,14 @@ order by id
 for update;
 
 -- name: want(photo_id, crop_signature)!
--- Make a crop work: what is being rendered for an earlier wish is dropped by its version.
+-- Make a crop pending work; the new version makes a render of an earlier crop stale.
 update core.variant_generations
 set state = 'pending', wanted = :crop_signature, version = version + 1, lease_until = null, run_id = null,
     asked_at = null, attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now()
 where media_asset_id = :photo_id and kind = 'crop';
 
 -- name: serve(photo_id, crop_signature, recipe)!
--- Its files stand already: served from now on.
+-- Serve a set whose files exist already.
 update core.variant_generations
 set state = 'complete', wanted = :crop_signature, served = :crop_signature, recipe = :recipe,
     version = version + 1, lease_until = null, run_id = null, asked_at = null,
@@ -60,8 +60,8 @@ update core.media_asset_variants set superseded_at = null
 where media_asset_id = :photo_id and crop_signature = :crop_signature;
 
 -- name: churn(days)^
--- Edits by people within :days days, and how many proposals they corrected in all. Each is one pass over the crops:
--- groups are hashed where `count(distinct …)` would sort a million hashes.
+-- Edits by people within :days days, and all proposals that they corrected. Each is one pass over the crops: groups are
+-- hashed, where `count(distinct …)` would sort a million hashes.
 select coalesce(sum(edits), 0)::bigint as edits, count(*) as photos, count(proposal) as proposed,
        count(*) filter (where proposal < edit) as corrected,
        (select count(*) from (select from core.media_asset_crops group by crop_signature) as one) as signatures

@@ -1,5 +1,5 @@
 -- name: hold_key(caller, key)$
--- Requests with one key follow each other to the end of their transactions.
+-- Requests with one key run one after the other, each to the end of its transaction.
 select true from (
     select pg_advisory_xact_lock(hashtextextended('idempotency:' || :caller || chr(10) || :key, 0))) as held;
 

@@ -1,8 +1,8 @@
--- Scopes: a batch (:batch) or named photos (:photo_ids); the other of the two is null.
+-- Scopes: a batch (:batch) or listed photos (:photo_ids); the other is null.
 
 -- name: claim(batch, photo_ids, kinds, propose_crops, limit, run_id, lease_seconds)
--- Lease up to :limit photos whose work of the given kinds is due and free, and say what was leased.
--- The photo's row is locked while we choose, so two runs never lease halves of one photo.
+-- Lease the due, free work of the given kinds on up to :limit photos.
+-- The photo's row is locked meanwhile, so two runs never lease parts of one photo.
 with photo as (
     select a.id
     from core.media_assets a
@@ -30,7 +30,7 @@ where g.media_asset_id = photo.id and g.kind = any(:kinds)
 returning g.media_asset_id, g.kind, g.version, g.wanted;
 
 -- name: count_open(batch, photo_ids, kinds, propose_crops)$
--- Photos of the scope that are still open, whoever holds them. What waits for a later attempt has ended for now.
+-- Photos of the scope with pending work, leased or not. Work that waits for a later attempt does not count.
 select count(distinct g.media_asset_id)
 from core.variant_generations g
 join core.media_assets a on a.id = g.media_asset_id
@@ -53,7 +53,7 @@ update core.variant_generations set lease_until = null
 where media_asset_id = :photo_id and run_id = :run_id and state = 'pending' and lease_until is not null;
 
 -- name: reopen_outdated(batch, photo_ids, kind, recipe)!
--- Complete sets of another recipe become work again. Only runs ask for this, never sensors.
+-- Make complete sets of another recipe pending. Only runs do this, never sensors.
 update core.variant_generations g
 set state = 'pending', version = g.version + 1, lease_until = null, updated_at = now()
 from core.media_assets a
@@ -75,21 +75,21 @@ insert into core.variant_generations (media_asset_id, kind) values (:photo_id, '
 on conflict on constraint variant_generations_pkey do nothing;
 
 -- name: reopen(photo_id, kind)!
--- Make a kind of work due again whatever it was; what is under way is dropped by its version.
+-- Make a kind of work pending in whatever state it is; the new version makes a render under way stale.
 insert into core.variant_generations (media_asset_id, kind) values (:photo_id, :kind)
 on conflict on constraint variant_generations_pkey do update
     set state = 'pending', version = variant_generations.version + 1, lease_until = null, run_id = null,
         asked_at = null, attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now();
 
 -- name: settle(photo_id, kind)!
--- Nothing is left to do of a kind of work, whoever holds it.
+-- Mark a kind of work complete, leased or not.
 update core.variant_generations
 set state = 'complete', version = version + 1, lease_until = null, run_id = null, asked_at = null,
     attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now()
 where media_asset_id = :photo_id and kind = :kind;
 
 -- name: complete(recipe, signature, photo_id, kind, version, run_id)$
--- Null when the result is stale: the photo was edited, or another run has taken it over.
+-- Null when the result is stale: the photo was edited, or another run has claimed it.
 update core.variant_generations
 set state = 'complete', reason = null, detail = null, attempts = 0, next_attempt_at = null,
     lease_until = null, asked_at = null, recipe = :recipe, wanted = :signature, served = :signature, updated_at = now()
@@ -109,12 +109,12 @@ where media_asset_id = :photo_id and kind = :kind and version = :version and run
   and state = 'pending'
 returning true;
 
--- What takes part in a backfill is left to it by the queries of the sensors; edits of crops and what somebody asked to
--- have done again are not. Whether there is any backfill is asked once, before photos are looked up one by one.
+-- The queries of the sensors leave batches of a backfill to it, except for edited crops and photos to reprocess. Whether
+-- any backfill is active is tested once, before photos are looked up one by one.
 
 -- name: batches_with_work(max_failures, limit, asked)
--- Live batches whose photos wait for their original or their first variants, and that no run holds; with :asked also
--- those of photos that somebody asked to have done again.
+-- Live batches whose photos wait for their original or their first variants, and that no run holds; :asked includes
+-- photos to reprocess.
 select open.batch_key
 from (
     select distinct a.batch_key
@@ -134,7 +134,7 @@ order by open.batch_key
 limit :limit;
 
 -- name: crops_with_work(limit)
--- Photos whose base set stands and whose crop changed. One that a new recipe opened is wanted as it is served.
+-- Photos with a complete base set and a changed crop. In work that a new recipe opened, `wanted` equals `served`.
 select g.media_asset_id
 from core.variant_generations g
 join core.variant_generations base on base.media_asset_id = g.media_asset_id and base.kind = 'base'
@@ -150,7 +150,7 @@ order by g.updated_at
 limit :limit;
 
 -- name: retries_due(limit)
--- Photos whose next attempt is due, and those that somebody asked to have done again.
+-- Photos whose next attempt is due, and photos to reprocess.
 select media_asset_id, min(due) as due
 from (
     select g.media_asset_id, g.next_attempt_at as due

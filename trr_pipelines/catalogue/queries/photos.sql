@@ -1,5 +1,5 @@
 -- name: photos_by_id(photo_ids)
-select a.id, a.source, a.source_url, a.sha256, a.bytes, a.format, a.width, a.height, a.hosted_key,
+select a.id, a.source, a.source_url, a.sha256, a.bytes, a.format, a.hosted_key,
        c.crop_mode, c.crop_x, c.crop_y, c.crop_zoom, c.crop_signature
 from core.media_assets a
 left join core.media_asset_crops c on c.media_asset_id = a.id and c.is_active
@@ -9,7 +9,7 @@ where a.id = any(:photo_ids);
 select true from (select pg_advisory_xact_lock(hashtextextended(:sha256, 0))) as locked;
 
 -- name: photo_with_bytes(sha256)$
--- The photo that has these bytes, or had them once.
+-- The photo that has or had these bytes.
 select media_asset_id from core.media_asset_versions where sha256 = :sha256;
 
 -- name: register_original(sha256, bytes, width, height, format, frames, hosted_bucket, hosted_key, hosted_url, photo_id)!
@@ -31,7 +31,7 @@ from core.media_asset_versions where media_asset_id = :photo_id
 order by created_at desc, sha256;
 
 -- name: move_links(kept_id, duplicate_id)!
--- Links of a duplicate go over to the photo that has the same bytes; where one stands already, it stays.
+-- Move the links of a duplicate to the photo with the same bytes; where that has the link already, keep it.
 insert into core.media_links
     (media_asset_id, show_id, season_id, person_id, kind, position, caption, tags, facebank_seed)
 select :kept_id, show_id, season_id, person_id, kind, position, caption, tags, facebank_seed
@@ -48,7 +48,7 @@ where media_asset_id = :duplicate_id;
 delete from core.media_assets where id = :photo_id;
 
 -- name: take_first_address(photo_id)!
--- Which of two twins arrives first is chance; the address that a photo is known by is that of its first import.
+-- Which of two duplicates arrives first is chance; a photo keeps the address of its first import.
 update core.media_assets a
 set source = first.source, source_url = first.source_url
 from (select source, source_url from core.import_items where media_asset_id = :photo_id order by id limit 1) as first
@@ -57,7 +57,7 @@ where a.id = :photo_id and (a.source, a.source_url) is distinct from (first.sour
       select from core.media_assets other where (other.source, other.source_url) = (first.source, first.source_url));
 
 -- name: mark_failed(reason, photo_id)!
--- A photo whose earlier set still stands can be shown, whatever became of the new one.
+-- A photo that still has an earlier base set can be shown, so it does not fail.
 update core.media_assets a set state = 'failed', reason = :reason, updated_at = now()
 where id = :photo_id
   and not exists (select from core.media_asset_variants v where v.media_asset_id = a.id and v.crop_signature = '');
@@ -75,7 +75,7 @@ insert into core.media_asset_crops
 values (:photo_id, :crop_mode, :crop_x, :crop_y, :crop_zoom, :crop_signature, :source_version, :reason, :author, true);
 
 -- name: retire_left_objects(photo_id, crop_signature, hosted_keys)!
--- Objects that this set is about to leave.
+-- Objects whose rows the new set replaces.
 insert into core.retired_objects (hosted_bucket, hosted_key, media_asset_id, bytes)
 select hosted_bucket, hosted_key, media_asset_id, bytes
 from core.media_asset_variants
@@ -83,7 +83,7 @@ where media_asset_id = :photo_id and crop_signature = :crop_signature and hosted
 on conflict on constraint retired_objects_pkey do nothing;
 
 -- name: remove_left_variants(photo_id, crop_signature, variants)!
--- Rows of a key or format that the new set no longer has.
+-- Rows of keys and formats that the new set lacks.
 delete from core.media_asset_variants v
 where v.media_asset_id = :photo_id and v.crop_signature = :crop_signature
   and not exists (

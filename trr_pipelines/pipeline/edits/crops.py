@@ -152,7 +152,7 @@ def _activate(
         return CropEdit(photo_id, signature, False, crops.served(conn, photo_id) == signature, current)
     row = CropRow(crop.mode, crop.x, crop.y, crop.zoom, signature)
     crops.replace_active(conn, photo_id, row, source_version=source_version, reason=reason, author=author)
-    served = crops.serve_standing_set(
+    served = crops.serve_existing_set(
         conn, photo_id, signature, recipe=CROP.fingerprint, source_version=source_version, keys=KEYS
     )
     if not served:
