@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from trr_pipelines.catalogue.backfills import Recipes
 from trr_pipelines.catalogue.database import Connection, load_queries
 
-_queries = load_queries("rates.sql")
+_queries = load_queries("estimates.sql")
 
 # Runs whose speed an estimate rests on.
 RATE_RUNS = 20

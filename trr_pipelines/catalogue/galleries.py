@@ -13,7 +13,7 @@ from uuid import UUID
 
 from trr_pipelines.catalogue.database import Connection, load_queries
 
-_queries = load_queries("gallery.sql")
+_queries = load_queries("galleries.sql")
 
 Sort = Literal["position", "newest"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from trr_pipelines.catalogue.database import Connection, load_queries, streamed
 
-_queries = load_queries("health.sql")
+_queries = load_queries("guardrails.sql")
 
 Row = dict[str, Any]
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from trr_pipelines.catalogue import photos
 from trr_pipelines.catalogue.database import Connection, load_queries
 
-_queries = load_queries("assets.sql")
+_queries = load_queries("photo_detail.sql")
 
 Row = dict[str, Any]
 

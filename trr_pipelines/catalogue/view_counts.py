@@ -8,7 +8,7 @@ from uuid import UUID
 
 from trr_pipelines.catalogue.database import Connection, load_queries
 
-_queries = load_queries("views.sql")
+_queries = load_queries("view_counts.sql")
 
 KEPT_DAYS = 90  # "hot" looks back 30
 SHOWN_DAYS = 7
