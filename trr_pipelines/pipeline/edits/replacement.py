@@ -21,7 +21,7 @@ from trr_pipelines.imaging.render import RenderRequest
 from trr_pipelines.imaging.signature import crop_signature
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.imports.mirroring import store_original
-from trr_pipelines.pipeline.takedown.takedown import forbid_late_bytes
+from trr_pipelines.pipeline.takedown.late_objects import forbid_late_original
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def replace_original(
     try:
         changed = archive.database.run(lambda conn: _record(conn, photo_id, original, author))
     except NotFoundError:
-        forbid_late_bytes(archive, photo_id, original.sha256, original.hosted_key)
+        forbid_late_original(archive, photo_id, original.sha256, original.hosted_key)
         raise
     return Replacement(photo_id, original.sha256, changed)
 

@@ -19,7 +19,7 @@ from trr_pipelines.imaging.formats import FILE_TYPES
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.imports.fetching import Fetcher, read_local
 from trr_pipelines.pipeline.imports.importing import local_path
-from trr_pipelines.pipeline.takedown.takedown import forbid_late_bytes
+from trr_pipelines.pipeline.takedown.late_objects import forbid_late_original
 from trr_pipelines.pipeline.worker import PhotoOutcome, Tally, Work, work_through
 from trr_pipelines.storage.keys import original_key
 
@@ -93,7 +93,7 @@ class _Mirror:
             return PhotoOutcome("taken_down", bytes_read=len(data))
         except StaleResultError:
             if original is not None:
-                forbid_late_bytes(self._archive, photo.id, original.sha256, original.hosted_key)
+                forbid_late_original(self._archive, photo.id, original.sha256, original.hosted_key)
             raise
         return PhotoOutcome(
             "complete" if kept else "duplicate",

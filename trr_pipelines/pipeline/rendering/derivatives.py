@@ -23,7 +23,7 @@ from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.imaging.render import Rendered, RenderedVariant, RenderRequest
 from trr_pipelines.imaging.signature import crop_signature
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.takedown.takedown import discard_late_objects
+from trr_pipelines.pipeline.takedown.late_objects import discard_late_objects
 from trr_pipelines.pipeline.worker import PhotoOutcome, Tally, Work, work_through
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.keys import crop_key, variant_key
