@@ -14,7 +14,7 @@ def main() -> None:
 
 
 def _check_catalogue(settings: Settings) -> None:
-    with open_archive(settings, for_answers=True):  # so that what is wrong is said in one line
+    with open_archive(settings, for_http=True):  # so that what is wrong is said in one line
         pass
 
 

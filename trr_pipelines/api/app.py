@@ -31,7 +31,7 @@ ROUTERS: tuple[APIRouter, ...] = tuple(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Its one process starts with the first original that is replaced.
-    with open_archive(app.state.settings, for_answers=True) as archive, RenderPool(1) as pool, watching(archive):
+    with open_archive(app.state.settings, for_http=True) as archive, RenderPool(1) as pool, watching(archive):
         app.state.archive, app.state.render_pool = archive, pool
         app.state.metrics.watch(archive)
         yield

@@ -95,7 +95,7 @@ class _Catalogue(Collector):
     def _alerts(self) -> Iterator[Metric]:
         """Conditions that are open, never older than the question; nothing where the catalogue went away meanwhile."""
         try:
-            standing = self._archive.database.read(alerts.standing)
+            standing = self._archive.database.read(alerts.open_alerts)
         except (psycopg.OperationalError, PoolTimeout):
             return
         open_kinds = {alert["kind"] for alert in standing["alerts"]}

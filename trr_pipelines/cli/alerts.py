@@ -20,7 +20,7 @@ def alerts(as_json: Json = False) -> None:
     from trr_pipelines.defs.alerts import silences
     from trr_pipelines.local.batch_runs import local_instance
     from trr_pipelines.local.dagster_home import dagster_home
-    from trr_pipelines.pipeline.alerting.alerts import look, standing
+    from trr_pipelines.pipeline.alerting.alerts import look, open_alerts
     from trr_pipelines.pipeline.alerting.messages import deliver
 
     with opened_archive() as archive:
@@ -29,7 +29,7 @@ def alerts(as_json: Json = False) -> None:
             sensors = defs.get_repository_def().sensor_defs
             seen = look(archive, silences=list(silences(instance, sensors, settings.alert_silence_seconds)))
         delivered = deliver(archive)
-        stands = archive.database.read(standing)
+        stands = archive.database.read(open_alerts)
     opened = {alert["kind"]: alert["opened_at"] for alert in stands["alerts"]}
     if as_json:
         holding = [{**one.report(), "opened_at": opened.get(one.kind)} for one in seen.holding]

@@ -85,14 +85,14 @@ class ClusterRenderer:
     ) -> None:
         self._client.close(timeout=ANSWER_SECONDS)
 
-    def width(self) -> int:
+    def concurrency(self) -> int:
         """As many photos as the workers have threads by now, and some that wait for them.
 
         Raises SetupError when the scheduler is lost, or has had no worker for too long.
         """
         return self._require_workers() + IO_THREADS
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Threads that wait for a result get PoolClosedError within five seconds."""
         self._is_given_up = True
 
@@ -176,7 +176,7 @@ class ClusterRenderer:
 class _RemoteRenderedPhoto:
     site: ClusterRenderer
     rendered: Future[Any]
-    outline: Rendered
+    summary: Rendered
 
     def store(self, keys: Sequence[str]) -> list[PutObject]:
         return self.site.store(self.rendered, keys)

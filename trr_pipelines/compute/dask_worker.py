@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from trr_pipelines.compute import protocol
 from trr_pipelines.compute.pool import RenderPool
-from trr_pipelines.compute.renderer import OriginalRef, outline_of, render_source, store_variants
+from trr_pipelines.compute.renderer import OriginalRef, render_source, store_variants, without_bytes
 from trr_pipelines.errors import InputError, MediaError, SetupError
 from trr_pipelines.imaging.recipes import BASE, CROP, Recipe
 from trr_pipelines.imaging.render import Rendered
@@ -45,7 +45,7 @@ def render(store_url: str, source: Mapping[str, str], request: Mapping[str, Any]
 
 def outline(rendered: Rendered | Failure) -> Rendered | Failure:
     """What the run has to know of the result, without its pixels."""
-    return outline_of(rendered) if isinstance(rendered, Rendered) else rendered
+    return without_bytes(rendered) if isinstance(rendered, Rendered) else rendered
 
 
 def store(store_url: str, rendered: Rendered | Failure, keys: Sequence[str]) -> list[PutObject] | Failure:

@@ -35,7 +35,7 @@ class RenderedPhoto(Protocol):
     """A rendered photo whose pixels are still where they were made."""
 
     @property
-    def outline(self) -> Rendered:
+    def summary(self) -> Rendered:
         """All that was made, whose variants need not carry their bytes."""
         ...
 
@@ -55,14 +55,14 @@ class Renderer(Protocol):
         """How many threads may be of use here, at most."""
         ...
 
-    def width(self) -> int:
+    def concurrency(self) -> int:
         """How many photos to keep under way, so that nothing has to wait for the next one. It may change.
 
         Raises SetupError when the site cannot be used.
         """
         ...
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """The run is over: whoever waits here need not wait any more."""
         ...
 
@@ -95,7 +95,7 @@ def store_variants(store: ObjectStore, variants: Sequence[RenderedVariant], keys
     ]
 
 
-def outline_of(rendered: Rendered) -> Rendered:
+def without_bytes(rendered: Rendered) -> Rendered:
     """The same without the bytes of its variants."""
     return replace(rendered, variants=tuple(replace(variant, data=b"") for variant in rendered.variants))
 
@@ -109,12 +109,12 @@ class LocalRenderer:
 
     @property
     def threads(self) -> int:
-        return self.width()
+        return self.concurrency()
 
-    def width(self) -> int:
+    def concurrency(self) -> int:
         return self.pool.workers + IO_THREADS
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Photos in hand are done within seconds, and are not lost."""
 
     def render(self, source: OriginalRef, request: RenderRequest) -> RenderedPhoto:
@@ -124,7 +124,7 @@ class LocalRenderer:
 @dataclass(frozen=True)
 class _LocalRenderedPhoto:
     objects: ObjectStore
-    outline: Rendered
+    summary: Rendered
 
     def store(self, keys: Sequence[str]) -> list[PutObject]:
-        return store_variants(self.objects, self.outline.variants, keys)
+        return store_variants(self.objects, self.summary.variants, keys)

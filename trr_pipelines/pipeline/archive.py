@@ -1,6 +1,6 @@
-"""The archive that a process works on: its catalogue and its object store, opened from the settings.
+"""Opening the archive of a process: its catalogue and object store, from the settings.
 
-The one place where the embedded default turns into URLs. No use case lives here.
+The only place that resolves the embedded default to URLs. No use case belongs here.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from trr_pipelines.settings import Settings
 from trr_pipelines.storage.factory import open_store
 from trr_pipelines.storage.store import ObjectStore
 
-# A request is answered, or refused with 503, within about five seconds; 16 connections for 40 threads, which hold one
-# for a few milliseconds each.
-ANSWERING: Final[dict[str, Any]] = {"max_size": 16, "retry_seconds": 3.0, "statement_seconds": 10.0}
+# An HTTP request is answered, or refused with 503, within about five seconds; 16 connections serve 40 threads, each of
+# which holds one for a few milliseconds.
+HTTP_SERVER: Final[dict[str, Any]] = {"max_size": 16, "retry_seconds": 3.0, "statement_seconds": 10.0}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Archive:
 
     @contextmanager
     def database_kept_alive(self) -> Iterator[None]:
-        """Supervise the embedded server inside the block; with a database given by URL, that is its owner's work."""
+        """Restart the embedded server inside the block when it dies; a server given by URL is left to its owner."""
         if self.settings.database_url is None:
             with embedded_postgres(self.settings.home).kept_alive():
                 yield
@@ -47,16 +47,16 @@ def _has_current_schema(database: Database) -> bool:
 
 
 def database_url(settings: Settings) -> str:
-    """The catalogue's URL; starts the embedded server where none was given."""
+    """The catalogue's URL; starts the embedded server when no URL is set."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     return _embedded_url(settings, "trr")
 
 
 def screenalytics_url(settings: Settings) -> str:
-    """The URL of the Screenalytics database; starts the embedded server where none was given.
+    """The URL of the Screenalytics database; starts the embedded server when no URL is set.
 
-    Raises SetupError where the catalogue is given and this is not: the two are never guessed from one another.
+    Raises SetupError when TRR_DATABASE_URL is set and SCREENALYTICS_DB_URL is not: neither is derived from the other.
     """
     if not settings.has_face_bank:
         raise SetupError("SCREENALYTICS_DB_URL is not set")
@@ -66,8 +66,8 @@ def screenalytics_url(settings: Settings) -> str:
 
 
 def dagster_url(settings: Settings) -> str:
-    """Dagster's storage, in the form that SQLAlchemy 2.1 needs: plain `postgresql://` would pick psycopg 3, with
-    which dagster-postgres fails on NOTIFY."""
+    """The URL of Dagster's storage with an explicit driver: SQLAlchemy 2.1 maps plain `postgresql://` to psycopg 3,
+    with which dagster-postgres fails on NOTIFY."""
     if settings.dagster_pg_url is not None:
         url = settings.dagster_pg_url.get_secret_value()
     else:
@@ -83,14 +83,14 @@ def _embedded_url(settings: Settings, database: str) -> str:
 
 
 @contextmanager
-def open_archive(settings: Settings, *, s3_client: Any = None, for_answers: bool = False) -> Iterator[Archive]:
-    """Open catalogue and store for the length of the block; `for_answers`, with the patience of a server of requests.
+def open_archive(settings: Settings, *, s3_client: Any = None, for_http: bool = False) -> Iterator[Archive]:
+    """Open catalogue and store for the block; `for_http` uses the short timeouts of a web server.
 
-    The embedded database is brought to the newest schema by itself; one given by URL never is. Raises SetupError
-    when it cannot be reached, holds no schema of ours or an old one.
+    The embedded database is migrated automatically; one given by URL never is. Raises SetupError when the database
+    cannot be reached, has no schema of ours or an outdated one.
     """
     url = database_url(settings)
-    database = (Database(url, **ANSWERING) if for_answers else Database(url)).open()
+    database = (Database(url, **HTTP_SERVER) if for_http else Database(url)).open()
     try:
         if settings.database_url is None and not _has_current_schema(database):
             schema.upgrade(database_url(settings))

@@ -1,6 +1,6 @@
-"""What the sensors ask for: which batches and photos have work that nobody is doing, and under which run_key.
+"""Which runs to request from Dagster: batches and photos with open work that no run holds, and the run_key of each.
 
-Level-triggered: read from the ledger each time, nothing is remembered. How Dagster is asked is `defs.sensors`'.
+Level-triggered: read from the ledger at each tick, with no memory. The requests are made in `defs.sensors`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ RETRIES_SCOPE = "retries"
 REMOVALS_SCOPE = facebank.REMOVALS_SCOPE
 
 IsInDagster = Callable[[str], bool]
-"""Asked with a run_key: whether a run of that key waits or is under way; with a partition key: whether it is known."""
+"""Given a run_key: whether a run with it is queued or running. Given a partition key: whether Dagster knows it."""
 
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """One batch to run."""
+    """A run of one batch."""
 
     batch: str
     scope: str
@@ -37,7 +37,7 @@ class BatchRequest:
 
 @dataclass(frozen=True)
 class PersonRequest:
-    """One person whose seeds the face bank has to hear of."""
+    """A run that imports one person's changed seeds into the face bank."""
 
     person_id: UUID
     scope: str
@@ -46,7 +46,7 @@ class PersonRequest:
 
 @dataclass(frozen=True)
 class PhotosRequest:
-    """Scattered photos to run as one."""
+    """One run of listed photos, whatever their batches."""
 
     photo_ids: tuple[UUID, ...]
     scope: str
@@ -54,90 +54,90 @@ class PhotosRequest:
 
 
 def request_batches(database: Database, has_run: IsInDagster) -> list[BatchRequest]:
-    """Batches that wait for a run; the same keys until their run has begun."""
+    """Runs of batches with open work; the run_key stays the same until the run has started."""
 
-    def ask(conn: Connection) -> list[dispatches.Dispatch]:
+    def find_work(conn: Connection) -> list[dispatches.Dispatch]:
         batches = ledger.batches_with_work(conn, BATCHES_PER_TICK)
         return [dispatches.request(conn, dispatches.batch_scope(batch)) for batch in batches]
 
-    requests = [fresh(database, request, has_run) for request in database.run(ask)]
+    requests = [fresh(database, request, has_run) for request in database.run(find_work)]
     return [BatchRequest(request.scope.removeprefix("batch:"), request.scope, request.run_key) for request in requests]
 
 
 def request_crops(database: Database, has_run: IsInDagster) -> PhotosRequest | None:
-    """Photos whose crop changed, all as one run."""
+    """One run of all photos whose crop changed."""
     return _request_photos(database, CROPS_SCOPE, ledger.crops_with_work, has_run)
 
 
 def request_retries(database: Database, has_run: IsInDagster) -> PhotosRequest | None:
-    """Photos whose next attempt is due, and those asked to be done again, all as one run."""
+    """One run of all photos whose next attempt is due or that were requested for reprocessing."""
     return _request_photos(database, RETRIES_SCOPE, ledger.retries_due, has_run)
 
 
 def request_people(database: Database, has_run: IsInDagster) -> list[PersonRequest]:
-    """People whose seeds changed since the face bank was told; the same keys until their run has begun."""
+    """Runs for people whose seeds changed since the last import; the run_key stays the same until the run starts."""
 
-    def ask(conn: Connection) -> list[tuple[UUID, dispatches.Dispatch]]:
+    def find_work(conn: Connection) -> list[tuple[UUID, dispatches.Dispatch]]:
         people = facebank.people_to_import(conn, PEOPLE_PER_TICK)
         return [(person, dispatches.request(conn, facebank.scope_of(person))) for person in people]
 
-    asked = [(person, fresh(database, request, has_run)) for person, request in database.run(ask)]
-    return [PersonRequest(person, request.scope, request.run_key) for person, request in asked]
+    people = [(person, fresh(database, request, has_run)) for person, request in database.run(find_work)]
+    return [PersonRequest(person, request.scope, request.run_key) for person, request in people]
 
 
 def request_removals(database: Database, has_run: IsInDagster) -> str | None:
-    """The run_key under which the face bank is to forget photos that are gone; None where there are none."""
+    """The run_key of a run that removes deleted photos from the face bank; None when there are none."""
 
-    def ask(conn: Connection) -> dispatches.Dispatch | None:
+    def find_work(conn: Connection) -> dispatches.Dispatch | None:
         waiting = facebank.removals(conn, 1) and dispatches.is_free(conn, facebank.REMOVALS_SCOPE)
         return dispatches.request(conn, facebank.REMOVALS_SCOPE) if waiting else None
 
-    request = database.run(ask)
+    request = database.run(find_work)
     return None if request is None else fresh(database, request, has_run).run_key
 
 
 def _request_photos(
     database: Database, scope: str, find: Callable[[Connection, int], list[UUID]], has_run: IsInDagster
 ) -> PhotosRequest | None:
-    def ask(conn: Connection) -> tuple[Sequence[UUID], dispatches.Dispatch | None]:
+    def find_work(conn: Connection) -> tuple[Sequence[UUID], dispatches.Dispatch | None]:
         photo_ids = find(conn, PHOTOS_PER_RUN) if dispatches.is_ready(conn, scope) else []
         return photo_ids, dispatches.request(conn, scope) if photo_ids else None
 
-    photo_ids, request = database.run(ask)
+    photo_ids, request = database.run(find_work)
     if request is None:
         return None
     return PhotosRequest(tuple(photo_ids), scope, fresh(database, request, has_run).run_key)
 
 
 def fresh(database: Database, request: dispatches.Dispatch, has_run: IsInDagster) -> dispatches.Dispatch:
-    """The request itself, or a new one where Dagster no longer has the run that it asked for long ago."""
+    """The dispatch, or a new one when Dagster no longer has the run that was requested long ago."""
     if not request.is_stale or has_run(request.run_key):
         return request
     return database.run(lambda conn: dispatches.advance(conn, request))
 
 
 def batches_to_announce(database: Database, is_known: IsInDagster) -> list[str]:
-    """Keys that Dagster must be told of; those that it turns out to know are noted."""
+    """Partition keys to add to Dagster; keys that it already has are marked as announced."""
 
-    def look(conn: Connection) -> list[str]:
+    def read(conn: Connection) -> list[str]:
         keys = imports.unannounced_batches(conn, KEYS_PER_TICK)
         known = [key for key in keys if is_known(key)]
         imports.announce_batches(conn, known)
         return [key for key in keys if key not in known]
 
-    return database.run(look)
+    return database.run(read)
 
 
 def batches_missing_from(database: Database, known: Sequence[str]) -> list[str]:
-    """Keys that Dagster does not know although it was told: its storage is a new one."""
-    there = set(known)
-    return [key for key in database.run(imports.all_batches) if key not in there]
+    """Keys that were announced and are missing in Dagster: its storage was replaced."""
+    present = set(known)
+    return [key for key in database.run(imports.all_batches) if key not in present]
 
 
 def run_failed(database: Database, run_id: str, scope: str | None) -> int | None:
-    """A run ended without finishing: give its leases back, and let its scope be asked for again after a backoff.
+    """Record a failed run: release its leases, and let its scope be requested again after a backoff.
 
-    Returns how many runs of the scope failed in a row, where it is known.
+    Returns how many runs of the scope failed in a row, if known.
     """
 
     def record(conn: Connection) -> int | None:
@@ -148,12 +148,12 @@ def run_failed(database: Database, run_id: str, scope: str | None) -> int | None
 
 
 def batches_with_work(database: Database) -> list[str]:
-    """Keys of all batches with open work that nobody is doing, whoever asked for it."""
+    """Keys of all batches with open work that no run holds, including work requested by a person."""
     return database.run(lambda conn: ledger.batches_with_work(conn, KEYS_PER_TICK, asked=True))
 
 
 def require_batches(database: Database, keys: Sequence[str]) -> None:
-    """Raise InputError naming the first of these batches that the catalogue does not know."""
+    """Raise InputError naming the first of these batches that is not in the catalogue."""
     known = database.run(lambda conn: [imports.batch_exists(conn, key) for key in keys])
     for key, exists in zip(keys, known, strict=True):
         if not exists:

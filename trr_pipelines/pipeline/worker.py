@@ -1,7 +1,7 @@
-"""Working through what a scope of the ledger holds open: claim, do, heartbeat, until nothing is open.
+"""The work loop of a run: claim open work of a scope, process it, renew leases, until nothing is open.
 
-The loop knows nothing of originals or variants; what is done with a photo is handed in. Bad photos end as failed
-rows and never as a failed run.
+The loop does not depend on the kind of work; the caller passes a function that processes one photo. A bad photo ends as
+a failed row, never as a failed run.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from trr_pipelines.errors import MediaError, Reason, RetryableError, SetupError
 
 logger = logging.getLogger(__name__)
 
-# How long to look away while another run holds the rest of our scope.
+# Pause between polls while another run holds the rest of the scope.
 POLL_SECONDS = 0.5
 DATABASE_ERRORS = (psycopg.Error, PoolTimeout)
 
 
 @dataclass(frozen=True)
 class PhotoOutcome:
-    """What became of one photo's work: how it ended, and what was read and written for it."""
+    """The result of one photo's work: how it ended, and what was read and written."""
 
     ended: str = "complete"  # complete, duplicate, stale, taken_down, or the reason code of the failure
     objects_written: int = 0
@@ -46,7 +46,7 @@ class PhotoOutcome:
 
 @dataclass
 class Tally:
-    """What a run did, summed over its photos; `seconds` is wall time."""
+    """The sum of a run's outcomes; `seconds` is wall time."""
 
     ended: Counter[str] = field(default_factory=Counter)
     objects_written: int = 0
@@ -56,7 +56,7 @@ class Tally:
     seconds: float = 0.0
 
     def add(self, outcome: PhotoOutcome) -> None:
-        """Count one photo."""
+        """Add the outcome of one photo."""
         self.ended[outcome.ended] += 1
         self.objects_written += outcome.objects_written
         self.rows_written += outcome.rows_written
@@ -64,7 +64,7 @@ class Tally:
         self.bytes_written += outcome.bytes_written
 
     def include(self, other: Tally) -> None:
-        """Count what another part of the same run did."""
+        """Add the tally of another part of the same run."""
         self.ended += other.ended
         self.objects_written += other.objects_written
         self.rows_written += other.rows_written
@@ -87,10 +87,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class Work:
-    """The photos of a scope, the kinds of work, the run that does it, and how many threads it may use.
+    """The scope, the kinds of work, the run that processes them, and its number of threads.
 
-    `width` says how many photos to have under way where that is not one for each thread, and may change its mind;
-    `give_up` is called when the work is broken off, before its threads are waited for.
+    `concurrency` returns how many photos to keep in progress when that differs from `threads`; its value may change.
+    `cancel` is called when the work is aborted, before its threads are joined.
     """
 
     database: Database
@@ -98,37 +98,37 @@ class Work:
     kinds: tuple[Kind, ...]
     run_id: str
     threads: int
-    width: Callable[[], int] | None = None
-    give_up: Callable[[], object] | None = None
+    concurrency: Callable[[], int] | None = None
+    cancel: Callable[[], object] | None = None
     propose_crops: bool = False
 
     @property
-    def under_way(self) -> int:
-        """How many photos to have under way now."""
-        return self.threads if self.width is None else min(self.width(), self.threads)
+    def in_progress(self) -> int:
+        """How many photos to keep in progress now."""
+        return self.threads if self.concurrency is None else min(self.concurrency(), self.threads)
 
     @property
     def claim_limit(self) -> int:
-        """Photos to lease at a time: a few of a batch, whose dispatch keeps other runs away from the rest of it.
+        """How many photos to lease at once: a few of a batch, since its dispatch keeps other runs from the rest.
 
-        Scattered photos are leased all at once: what is leased is left out of the next request, so an edit that comes
-        in meanwhile gets a run of its own instead of waiting for this one.
+        Listed photos are leased all at once. Leased photos are left out of the next request, so an edit made during
+        this run gets a run of its own instead of waiting for this one.
         """
-        return self.under_way if self.scope.photo_ids is None else max(1, len(self.scope.photo_ids))
+        return self.in_progress if self.scope.photo_ids is None else max(1, len(self.scope.photo_ids))
 
 
 Handle = Callable[[Photo, Sequence[Claim]], PhotoOutcome]
-"""Does the claimed work of one photo and commits it; runs in a thread. Raises MediaError when the photo fails."""
+"""Processes and commits the claimed work of one photo, in a thread. Raises MediaError when the photo fails."""
 
 
 def work_through(work: Work, handle: Handle, *, claimed: Sequence[Claim] = ()) -> Tally:
-    """Do all open work of the scope; returns when every photo is complete or failed, by us or by another run.
+    """Process all open work of the scope; returns when every photo is complete or failed, in this run or another.
 
-    `claimed` is work that the run holds already; it is done first.
+    `claimed` is work that the run has leased already; it is processed first.
 
-    A MediaError, and any error that is not the surroundings', ends as a failed row of that photo. Database errors that
-    outlast their retries are raised: then nothing more can be recorded; and so is a SetupError, which would meet every
-    photo. However it ends, no lease stays behind.
+    A MediaError, and any error that is not an infrastructure error, becomes a failed row of that photo. Raised are
+    database errors that outlast their retries, since nothing more can be recorded, and SetupError, which would affect
+    every photo. All leases are released on the way out.
     """
     return _Loop(work, handle).run(claimed)
 
@@ -153,8 +153,8 @@ class _Loop:
                         del self._in_flight[future]
                         tally.add(future.result())
         except BaseException:
-            if self._work.give_up is not None:
-                self._work.give_up()
+            if self._work.cancel is not None:
+                self._work.cancel()
             raise
         finally:
             self._executor.shutdown(wait=True, cancel_futures=True)
@@ -163,9 +163,9 @@ class _Loop:
         return tally
 
     def _fill(self) -> bool:
-        """Keep every thread busy and one photo waiting for each; False when nothing of the scope is open."""
+        """Keep every thread busy, with one photo queued for each; False when nothing of the scope is open."""
         while True:
-            if len(self._in_flight) <= self._work.under_way:
+            if len(self._in_flight) <= self._work.in_progress:
                 self._submit(self._claim())
             if self._in_flight:
                 return True
@@ -195,15 +195,15 @@ class _Loop:
         known = self._database.run(lambda conn: photos.photos_by_id(conn, list(by_photo)))
         for photo_id, of_photo in by_photo.items():
             if photo_id in known:
-                future = self._executor.submit(self._one, known[photo_id], of_photo)
+                future = self._executor.submit(self._process, known[photo_id], of_photo)
                 self._in_flight[future] = photo_id
 
-    def _one(self, photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
+    def _process(self, photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
         try:
             return self._handle(photo, claims)
         except StaleResultError as stale:
-            logger.info("%s; the result is dropped", stale)
-            # What else was claimed of the photo went with it: free at once, instead of when the lease runs out.
+            logger.info("%s; result dropped", stale)
+            # Release the photo's other claims at once instead of when the lease expires.
             self._database.run(lambda conn: ledger.release_photo(conn, photo.id, self._work.run_id))
             return PhotoOutcome("stale")
         except (*DATABASE_ERRORS, PoolClosedError, SetupError):
@@ -234,11 +234,11 @@ class _Loop:
         try:
             self._database.run(lambda conn: ledger.release(conn, self._work.run_id))
         except DATABASE_ERRORS:
-            logger.warning("leases of run %s could not be given back; they expire by themselves", self._work.run_id)
+            logger.warning("could not release the leases of run %s; they expire by themselves", self._work.run_id)
 
     @contextmanager
     def _heartbeat(self) -> Iterator[None]:
-        """Renew the leases of what is in flight every few seconds."""
+        """Renew the leases of the photos in progress every few seconds."""
         ended = threading.Event()
 
         def beat() -> None:
@@ -246,7 +246,7 @@ class _Loop:
                 try:
                     self._database.run(self._renew)
                 except DATABASE_ERRORS:
-                    logger.warning("leases of run %s could not be renewed just now", self._work.run_id)
+                    logger.warning("could not renew the leases of run %s; retrying", self._work.run_id)
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()

@@ -147,7 +147,7 @@ def test_a_manifest_that_cannot_be_used_is_one_line(trr: Trr, name: str, text: s
     [
         (("import", "nowhere", "--source", "s"), ("nowhere: no such file or folder",)),
         (("import", ".", "--source", "!"), ("source '!' has no letter or digit",)),
-        (("import", ".", "--source", "s", "--season", "2"), ("season 2 is given without a show",)),
+        (("import", ".", "--source", "s", "--season", "2"), ("season 2 is set without a show",)),
         (("import", ".", "--source", "s", "--kind", "painting"), ("unknown kind 'painting'",)),
         (("run", "--batch", "20260212-nobody-00001"), ("no import batch '20260212-nobody-00001'",)),
         (("render", "a.jpg", "--out", "out", "--crop", "manual,1,2"), ("--crop is manual,X,Y,ZOOM",)),

@@ -1,7 +1,7 @@
-"""Alerts: which figures are one, what is open now, and runs that failed. Nothing is sent from here.
+"""Alerts: which conditions are alerts, which are open, and failed runs. Nothing is sent from here.
 
-Level-triggered: each look asks what holds now and compares it with what is open. Dagster's own part is handed in by
-whoever has Dagster at hand; the API, which has not, sees by `silent_watch` that nobody looks any more.
+Level-triggered: each evaluation reads the current conditions and compares them with the open alerts. The caller passes
+what only Dagster knows. The API, which has no Dagster instance, detects with `silent_watch` that the sensor stopped.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from trr_pipelines.storage.directory import DirectoryStore
 
 Row = dict[str, Any]
 
-# The sensor that looks from within Dagster's daemon.
+# The sensor that evaluates alerts in Dagster's daemon.
 SENSOR = "alerts"
 PARKED_HOURS = 24
-NAMED = 5  # of a list, in a text
+MAX_NAMES = 5  # of a list in a message
 
 LAG = "lag"
 PARKED_PHOTOS = "parked_photos"
@@ -38,32 +38,33 @@ CONDITIONS = (LAG, PARKED_PHOTOS, PARKED_RUNS, DISK, UNDELIVERED, SILENT_WATCH, 
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that holds now and should not: its kind, one line for people, and its figures."""
+    """A condition that is an alert now: its kind, a one-line text, and its figures."""
 
     kind: str
     text: str
     figures: Row = field(default_factory=dict)
 
     def report(self) -> Row:
-        """The condition in JSON's types."""
+        """The condition as JSON types."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Silence:
-    """A part of Dagster that was last heard of `seconds` ago (None: never) and should be every `limit` seconds."""
+    """A part of Dagster whose last heartbeat was `seconds` ago (None: never); more than `limit` is an alert."""
 
     name: str
     seconds: float | None
     limit: float
 
     def __str__(self) -> str:
-        return f"{self.name} ({'never heard of' if self.seconds is None else f'heard of {self.seconds:.0f} s ago'})"
+        heartbeat = "no heartbeat yet" if self.seconds is None else f"last heartbeat {self.seconds:.0f} s ago"
+        return f"{self.name} ({heartbeat})"
 
 
 @dataclass(frozen=True)
 class AlertChanges:
-    """What a look found: all that holds now, and what began and what ended with it."""
+    """The result of an evaluation: all current conditions, and which began and which ended."""
 
     holding: tuple[Condition, ...]
     raised: tuple[str, ...]
@@ -72,7 +73,7 @@ class AlertChanges:
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A run that failed; `error` is whatever Dagster says of it, `failures_in_a_row` of its scope (None: unknown)."""
+    """A failed run; `error` is Dagster's message, `failures_in_a_row` counts runs of its scope (None: unknown)."""
 
     run_id: str
     job: str
@@ -84,10 +85,10 @@ class FailedRun:
 
 
 def look(archive: Archive, *, silences: Sequence[Silence] | None, watcher: str | None = None) -> AlertChanges:
-    """Ask for every condition, open what is new, end what is over.
+    """Evaluate every condition: open new alerts, resolve those that ended.
 
-    `silences` is what of Dagster was not heard of in time; None where Dagster cannot be asked just now, which leaves
-    its alert as it is. `watcher` is noted as having looked.
+    `silences` lists parts of Dagster without a heartbeat in time; None when Dagster cannot be queried, which leaves its
+    alert unchanged. The time is recorded for `watcher`.
     """
     settings = archive.settings
 
@@ -106,9 +107,9 @@ def look(archive: Archive, *, silences: Sequence[Silence] | None, watcher: str |
 
 
 def look_for_silence(archive: Archive, *, up_seconds: float) -> AlertChanges:
-    """From outside of Dagster, and by the catalogue alone: whether the sensor still looks.
+    """Check from outside Dagster, by the catalogue alone, whether the sensor still evaluates alerts.
 
-    `up_seconds` is how long this process has been there to see it.
+    `up_seconds` is how long this process has been running.
     """
 
     def work(conn: Connection) -> AlertChanges:
@@ -117,8 +118,8 @@ def look_for_silence(archive: Archive, *, up_seconds: float) -> AlertChanges:
     return archive.database.run(work)
 
 
-def standing(conn: Connection) -> Row:
-    """What is open, the oldest first, and how many seconds ago the sensor last looked (None: never)."""
+def open_alerts(conn: Connection) -> Row:
+    """The open alerts, oldest first, and seconds since the sensor's last evaluation (None: never)."""
     watch = alerts.watch(conn, SENSOR)
     return {
         "alerts": [asdict(one) for one in alerts.open_alerts(conn)],
@@ -127,19 +128,19 @@ def standing(conn: Connection) -> Row:
 
 
 def last_look(database: Database) -> tuple[float, datetime] | None:
-    """Seconds since the sensor last looked, and when it did for the first time; None when it never has."""
+    """Seconds since the sensor's last evaluation, and the time of its first; None when there was none."""
     return database.read(lambda conn: alerts.watch(conn, SENSOR))
 
 
 def unrecorded(database: Database, run_ids: Sequence[str]) -> set[str]:
-    """Those of these failed runs that nobody has recorded."""
+    """The failed runs among these that are not recorded yet."""
     return set(run_ids) - database.read(lambda conn: alerts.known_runs(conn, run_ids))
 
 
 def record_failed_run(database: Database, run: FailedRun) -> bool:
-    """Keep a failed run for the webhook; False when it is kept already. `run.error` must hold no secret."""
+    """Record a failed run for the webhook; False when it is recorded already. `run.error` must not contain secrets."""
     where = run.partition or run.scope
-    told = ", ".join(
+    facts = ", ".join(
         part
         for part in (
             where,
@@ -148,7 +149,7 @@ def record_failed_run(database: Database, run: FailedRun) -> bool:
         )
         if part
     )
-    text = f"run of {run.job} failed ({told}): {run.error}"
+    text = f"run of {run.job} failed ({facts}): {run.error}"
     figures = asdict(run)
     return database.run(lambda conn: alerts.add_failed_run(conn, run.run_id, text, figures))
 
@@ -166,7 +167,7 @@ def _lag(conn: Connection, settings: Settings) -> Condition | None:
     figures = {"seconds": round(lag.seconds), "limit_seconds": limit, "photos": lag.photos}
     return Condition(
         LAG,
-        f"the oldest live work waits for {lag.seconds:.0f} s (limit {limit}), {lag.photos} photos are open",
+        f"the oldest live work has waited {lag.seconds:.0f} s (limit {limit} s); {lag.photos} photos are open",
         figures,
     )
 
@@ -176,8 +177,8 @@ def _parked_photos(conn: Connection, settings: Settings) -> Condition | None:
     photos = sum(by_reason.values())
     if not limit or photos < limit:
         return None
-    reasons = ", ".join(f"{reason} {count}" for reason, count in list(by_reason.items())[:NAMED])
-    text = f"{photos} photos were given up within {PARKED_HOURS} h (limit {limit}): {reasons}"
+    reasons = ", ".join(f"{reason} {count}" for reason, count in list(by_reason.items())[:MAX_NAMES])
+    text = f"{photos} photos were parked within {PARKED_HOURS} h (limit {limit}): {reasons}"
     return Condition(PARKED_PHOTOS, text, {"photos": photos, "limit": limit, "by_reason": by_reason})
 
 
@@ -185,7 +186,7 @@ def _parked_runs(conn: Connection) -> Condition | None:
     scopes = alerts.parked_scopes(conn)
     if not scopes:
         return None
-    text = f"runs failed too often in a row, and are asked for no more: {_some(scopes)}"
+    text = f"parked after too many failed runs in a row: {_some(scopes)}"
     return Condition(PARKED_RUNS, text, {"count": len(scopes), "scopes": scopes[:100]})
 
 
@@ -197,7 +198,7 @@ def _disk(archive: Archive) -> Condition | None:
     free = 100 * usage.free / usage.total
     if free >= limit:
         return None
-    text = f"{free:.1f} % of the disk of the originals and derivatives is free (limit {limit:g} %)"
+    text = f"{free:.1f} % of the media store's disk is free (limit {limit:g} %)"
     return Condition(DISK, text, {"free_bytes": usage.free, "free_percent": round(free, 1), "limit_percent": limit})
 
 
@@ -205,7 +206,7 @@ def _undelivered(conn: Connection) -> Condition | None:
     messages, problem = alerts.undelivered(conn)
     if not messages:
         return None
-    return Condition(UNDELIVERED, f"the webhook does not take {messages} alerts: {problem}", {"messages": messages})
+    return Condition(UNDELIVERED, f"the webhook refuses {messages} alerts: {problem}", {"messages": messages})
 
 
 def _silent_watch(conn: Connection, settings: Settings, *, up_seconds: float) -> Condition | None:
@@ -213,18 +214,16 @@ def _silent_watch(conn: Connection, settings: Settings, *, up_seconds: float) ->
     seconds = math.inf if watch is None else watch[0]
     if not limit or min(seconds, up_seconds) <= limit:
         return None
-    since = "never looked" if watch is None else f"last looked {seconds:.0f} s ago"
-    text = (
-        f"the sensor {SENSOR} {since} (limit {limit}): Dagster's daemon or code server is down, or it is switched off"
-    )
+    since = "has not run yet" if watch is None else f"last ran {seconds:.0f} s ago"
+    text = f"the sensor {SENSOR} {since} (limit {limit}): Dagster's daemon or code server is down, or the sensor is off"
     return Condition(SILENT_WATCH, text, {"seconds": None if watch is None else round(seconds), "limit_seconds": limit})
 
 
 def _silent_dagster(silences: Sequence[Silence]) -> Condition:
-    text = f"silent in Dagster: {_some([str(one) for one in silences])}"
+    text = f"no heartbeat from Dagster: {_some([str(one) for one in silences])}"
     return Condition(SILENT_DAGSTER, text, {"silent": [asdict(one) for one in silences]})
 
 
 def _some(names: Sequence[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -1,7 +1,7 @@
-"""What the webhook is told: an alert as a message, and handing over what is due.
+"""Webhook messages: an alert as JSON, and delivery of those that are due.
 
-Nothing is lost while the webhook is down: what it did not acknowledge stays due in the catalogue. What it did is told
-once; whoever crashes between the two tells it again under the same `Idempotency-Key`.
+Messages that the webhook did not acknowledge stay due in the catalogue, so none is lost while it is down. After a crash
+between delivery and commit, the message is sent again under the same `Idempotency-Key`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from trr_pipelines.pipeline.alerting.webhook import post_json
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.settings import Settings
 
-# So many at a time: what is over them is due at the next look.
-MESSAGES = 20
+# Messages per call; the rest is due at the next evaluation.
+MAX_MESSAGES = 20
 ERROR_CHARACTERS = 300
-MIN_SECRET = 6  # shorter ones would be found in any word
+MIN_SECRET = 6  # shorter ones occur in ordinary words
 
 _CREDENTIALS = re.compile(r"://[^/\s@]+@")
 _QUERY = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]+")
@@ -32,7 +32,7 @@ _BEARER = re.compile(r"(?i)\b(bearer|basic)(\s+)\S+")
 
 @dataclass
 class DeliveryResult:
-    """How many messages the webhook took, and why it did not take the first that it did not."""
+    """How many messages the webhook accepted, and why it refused the first that it did not."""
 
     messages: int = 0
     problem: str = ""
@@ -40,52 +40,52 @@ class DeliveryResult:
 
 
 def deliver(archive: Archive) -> DeliveryResult:
-    """Tell the webhook what is due, the oldest first, until it does not take one. Without a webhook, nothing is."""
+    """Send due messages, oldest first, until the webhook refuses one. Without a webhook nothing is due."""
     url, done = archive.settings.alert_webhook, DeliveryResult()
     if url is None:
         return done
-    for alert_id in archive.database.run(lambda conn: alerts.due(conn, MESSAGES)):
-        # Not `run`, which would do all of it again when the commit fails: better told twice than tried for 40 s.
+    for alert_id in archive.database.run(lambda conn: alerts.due(conn, MAX_MESSAGES)):
+        # Not `run`, which repeats the whole function when the commit fails: a duplicate is better than 40 s of retries.
         with archive.database.transaction() as conn:
-            told = alerts.hold(conn, alert_id)
-            if told is None:
+            notification = alerts.hold(conn, alert_id)
+            if notification is None:
                 continue
-            state = _state(told)
+            state = _state(notification)
             try:
-                post_json(url, message(told, archive.settings), key=f"{told.id}-{state}")
+                post_json(url, message(notification, archive.settings), key=f"{notification.id}-{state}")
             except NotDeliveredError as error:
                 done.problem = str(error)
                 alerts.refused(conn, alert_id, done.problem)
                 break
             alerts.acknowledged(conn, alert_id, "open" if state == "open" else "ended")
             done.messages += 1
-            done.kinds.append(told.kind)
+            done.kinds.append(notification.kind)
     return done
 
 
-def message(told: Notification, settings: Settings) -> dict[str, Any]:
+def message(notification: Notification, settings: Settings) -> dict[str, Any]:
     """An alert as JSON: `text` for people, the rest for machines."""
-    state = _state(told)
+    state = _state(notification)
     prefix = {"open": "Alert", "failed": "Failed"}.get(state, "Resolved")
-    if state == "resolved" and told.resolved_at is not None:
-        prefix = f"Resolved after {(told.resolved_at - told.opened_at).total_seconds():.0f} s"
+    if state == "resolved" and notification.resolved_at is not None:
+        prefix = f"Resolved after {(notification.resolved_at - notification.opened_at).total_seconds():.0f} s"
     url = settings.dagster_ui_url
-    if told.kind == "run_failed":
-        url = f"{url}/runs/{told.subject}"
+    if notification.kind == "run_failed":
+        url = f"{url}/runs/{notification.subject}"
     return {
-        "text": f"{prefix}: {told.text} {url}",
-        "kind": told.kind,
+        "text": f"{prefix}: {notification.text} {url}",
+        "kind": notification.kind,
         "state": state,
-        "occurrence": told.id,
-        "since": told.opened_at.isoformat(),
-        "until": None if told.resolved_at is None else told.resolved_at.isoformat(),
+        "occurrence": notification.id,
+        "since": notification.opened_at.isoformat(),
+        "until": None if notification.resolved_at is None else notification.resolved_at.isoformat(),
         "url": url,
-        **told.figures,
+        **notification.figures,
     }
 
 
 def without_secrets(text: str, settings: Settings) -> str:
-    """`text` as one line of at most 300 characters, without our own secrets and what looks like somebody's."""
+    """`text` as one line of at most 300 characters, without our secrets and anything that looks like a secret."""
     line = " ".join(printable(text).split())
     for name in type(settings).model_fields:
         value = getattr(settings, name)
@@ -96,7 +96,7 @@ def without_secrets(text: str, settings: Settings) -> str:
     return line if len(line) <= ERROR_CHARACTERS else f"{line[: ERROR_CHARACTERS - 1]}…"
 
 
-def _state(told: Notification) -> Literal["open", "resolved", "failed"]:
-    if told.kind == "run_failed":
+def _state(notification: Notification) -> Literal["open", "resolved", "failed"]:
+    if notification.kind == "run_failed":
         return "failed"
-    return "open" if told.resolved_at is None else "resolved"
+    return "open" if notification.resolved_at is None else "resolved"

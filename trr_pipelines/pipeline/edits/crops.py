@@ -1,7 +1,7 @@
-"""Editing crops: a manual one, back to the proposal, back to an earlier one. Nothing is rendered here.
+"""Crop edits: set a manual crop, return to the proposal, or roll back. Nothing is rendered here.
 
-An edit is recorded at once and served as soon as its files stand: at once where they do already, otherwise after the
-`crop_changes` sensor had them rendered. Until then the last complete set stays served.
+An edit is recorded at once and served as soon as its files exist: immediately if they exist already, otherwise after
+the `crop_changes` sensor has requested their rendering. Until then the last complete set is served.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_AUTHOR = 200
 
 
 class CropChangedError(ConflictError):
-    """The crop is another one than its author saw; `current` is its signature (empty: none is active)."""
+    """The crop changed since its author read it; `current` is its signature (empty: no active crop)."""
 
     def __init__(self, message: str, current: str) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class CropChangedError(ConflictError):
 
 @dataclass(frozen=True)
 class CropEdit:
-    """What an edit came to: the signature wanted now (empty: a proposal is to be made), and whether it is served."""
+    """The result of an edit: the wanted signature (empty: a proposal will be made), and whether it is served."""
 
     photo_id: UUID
     signature: str
@@ -49,9 +49,9 @@ def set_crop(
 ) -> CropEdit:
     """Make `crop` the photo's active crop.
 
-    `expected` is the signature that the author saw (empty: none); an edit in between raises CropChangedError. Setting
-    the crop that is active already changes nothing. Raises NotFoundError for an unknown photo, and InputError for one
-    that has no usable original.
+    `expected` is the signature that the author read (empty: none); a different active crop raises CropChangedError.
+    Setting the active crop again changes nothing. Raises NotFoundError for an unknown photo, and InputError for a photo
+    without a usable original.
     """
 
     def edit(conn: Connection, version: str) -> CropEdit:
@@ -63,9 +63,9 @@ def set_crop(
 def activate_crop(
     database: Database, photo_id: UUID, signature: str, *, author: Author, expected: str | None = None
 ) -> CropEdit:
-    """Go back to a crop that the photo had; signed anew where its original was replaced meanwhile.
+    """Roll back to an earlier crop; it gets a new signature if the original was replaced since.
 
-    Raises as `set_crop`, and NotFoundError for a signature that this photo never had.
+    Raises like `set_crop`, and NotFoundError for a signature that this photo never had.
     """
 
     def edit(conn: Connection, version: str) -> CropEdit:
@@ -78,7 +78,7 @@ def activate_crop(
 
 
 def return_to_auto(database: Database, photo_id: UUID, *, author: Author, expected: str | None = None) -> CropEdit:
-    """Go back to the proposal for the photo's present original; the next render makes one where there is none."""
+    """Return to the proposal for the current original; the next render makes one if there is none."""
 
     def edit(conn: Connection, version: str) -> CropEdit:
         proposal = crops.newest_proposal(conn, photo_id, version)
@@ -94,7 +94,7 @@ def return_to_auto(database: Database, photo_id: UUID, *, author: Author, expect
 
 
 def crop_history(database: Database, photo_id: UUID, *, limit: int | None = None) -> list[HistoryEntry]:
-    """The crops of the photo, newest first, `limit` of them. Raises NotFoundError for an unknown photo."""
+    """The newest `limit` crops of the photo, newest first. Raises NotFoundError for an unknown photo."""
 
     def read(conn: Connection) -> list[HistoryEntry]:
         if not crops.photo_exists(conn, photo_id):
@@ -111,7 +111,7 @@ def _edit(
     expected: str | None,
     edit: Callable[[Connection, str], CropEdit],
 ) -> CropEdit:
-    """One edit under the photo's lock, after everything that could refuse it was looked at; audited."""
+    """Check preconditions, apply one edit under the photo's lock, and audit it."""
     if not author.actor.strip() or len(author.actor) > MAX_AUTHOR:
         raise InputError(f"author has {len(author.actor.strip())} characters; 1 to {MAX_AUTHOR} are needed")
 
@@ -124,11 +124,12 @@ def _edit(
                 f"photo {photo_id} is {photo.state}{f' ({photo.reason})' if photo.reason else ''}: no crop"
             )
         current = crops.active(conn, photo_id)
-        found = "" if current is None else current.signature
-        if expected is not None and expected != found:
-            seen = expected[:80] or "none"
+        current_signature = "" if current is None else current.signature
+        if expected is not None and expected != current_signature:
+            read = expected[:80] or "none"
             raise CropChangedError(
-                f"the crop of photo {photo_id} was edited meanwhile: {found or 'none'}, not {seen}", found
+                f"the crop of photo {photo_id} changed: it is {current_signature or 'none'}, not {read}",
+                current_signature,
             )
         done = edit(conn, photo.sha256)
         if done.changed:

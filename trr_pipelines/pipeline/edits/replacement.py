@@ -1,6 +1,6 @@
-"""Putting a better file in place of a photo's original: a new version, all derivatives anew, the crop signed anew.
+"""Replacing a photo's original with a better file: a new version, new derivatives, a new crop signature.
 
-The earlier original and the sets made of it stay: they are served until the new sets, base and crop, are complete.
+The earlier original and its sets are kept and served until the new base and crop sets are complete.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from trr_pipelines.imaging.render import RenderRequest
 from trr_pipelines.imaging.signature import crop_signature
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.imports.mirroring import store_original
-from trr_pipelines.pipeline.takedown.takedown import forbid_late_bytes
+from trr_pipelines.pipeline.takedown.late_objects import forbid_late_original
 
 
 @dataclass(frozen=True)
 class Replacement:
-    """What a replacement came to: the version now, and whether it is another one than before."""
+    """The result of a replacement: the current version, and whether it changed."""
 
     photo_id: UUID
     sha256: str
@@ -36,11 +36,11 @@ class Replacement:
 def replace_original(
     archive: Archive, photo_id: UUID, data: bytes, *, author: Author, pool: RenderPool | None = None
 ) -> Replacement:
-    """Make `data` the photo's original. Derivatives follow by the ordinary pipeline.
+    """Make `data` the photo's original; the pipeline then renders its derivatives.
 
-    A good picture is never replaced by a bad one: `data` is decoded once, in a process of its own, before anything is
-    written. Raises MediaError when that fails, NotFoundError for an unknown photo, and ConflictError for bytes that
-    another photo has or that were taken down.
+    `data` is decoded once in a render process before anything is written, so a bad file never replaces a good one.
+    Raises MediaError when decoding fails, NotFoundError for an unknown photo, and ConflictError for bytes that another
+    photo has or that were taken down.
     """
     if _state(archive, photo_id) is None:
         raise NotFoundError(f"no photo {photo_id}")
@@ -52,7 +52,7 @@ def replace_original(
     try:
         changed = archive.database.run(lambda conn: _record(conn, photo_id, original, author))
     except NotFoundError:
-        forbid_late_bytes(archive, photo_id, original.sha256, original.hosted_key)
+        forbid_late_original(archive, photo_id, original.sha256, original.hosted_key)
         raise
     return Replacement(photo_id, original.sha256, changed)
 
@@ -66,7 +66,7 @@ def _record(conn: Connection, photo_id: UUID, original: Original, author: Author
     if takedowns.content_is_taken_down(conn, original.sha256):
         raise TakenDownError(takedowns.TAKEN_DOWN)
     if holder not in (None, photo_id):
-        raise ConflictError(f"these bytes are photo {holder} already; nothing was changed")
+        raise ConflictError(f"photo {holder} already has these bytes; nothing was changed")
     photo = crops.lock_photo(conn, photo_id)
     if photo is None:
         raise NotFoundError(f"no photo {photo_id}")
@@ -76,14 +76,14 @@ def _record(conn: Connection, photo_id: UUID, original: Original, author: Author
     ledger.settle(conn, photo_id, "original")
     ledger.reopen(conn, photo_id, "base")
     ledger.reopen(conn, photo_id, "crop")
-    _sign_crop_anew(conn, photo_id, original.sha256)
+    _renew_crop(conn, photo_id, original.sha256)
     old, new = {"sha256": photo.sha256, "state": photo.state}, {"sha256": original.sha256, "state": "mirrored"}
     audit.record(conn, author, "original", "media_asset", photo_id, old=old, new=new)
     return True
 
 
-def _sign_crop_anew(conn: Connection, photo_id: UUID, source_version: str) -> None:
-    """A manual crop goes on for the new original; a proposal was for the old one, and a new one is made."""
+def _renew_crop(conn: Connection, photo_id: UUID, source_version: str) -> None:
+    """Sign a manual crop for the new original; request a new proposal in place of an old one."""
     active = crops.active(conn, photo_id)
     if active is None:
         return

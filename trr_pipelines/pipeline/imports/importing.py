@@ -1,6 +1,6 @@
-"""Importing: rows become pending photos with their links, in batches, whatever happens to the rows beside them.
+"""Registering import rows: each becomes a pending photo with its links, in a batch; a bad row affects no other.
 
-No bytes are fetched here; that is `pipeline.originals`, in a run. What a row looks like is `pipeline.manifest`'s.
+No bytes are fetched here: a run does that, with `pipeline.imports.mirroring`. `pipeline.imports.manifest` parses rows.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.imports import Item, Lane, NewLink, Target
 from trr_pipelines.pipeline.imports.manifest import BadRow, ImportRow
 
-CHUNK = 500  # rows in one transaction: a killed import has kept every chunk before
+CHUNK = 500  # rows in one transaction: a killed import keeps all earlier chunks
 
 
 @dataclass
 class ImportSummary:
-    """What an import came to: `rejected` are the rows that could not be taken, `batches` where the photos are."""
+    """The result of an import: counts, rejected rows, and the batches of its photos."""
 
     import_id: UUID
     rows: int = 0
@@ -44,24 +44,24 @@ def import_rows(
     lane: Lane = "live",
     progress: Callable[[int], None] = lambda _: None,
 ) -> ImportSummary:
-    """Enter rows into the catalogue; `progress` hears how many were looked at.
+    """Register rows in the catalogue; `progress` is called with the number of rows processed.
 
     Importing the same rows again creates nothing. A bad row is recorded and stops no other. `day` (UTC, today by
-    default) is part of the batch keys. Photos of the lane `backfill` are left to a backfill.
+    default) is part of the batch keys. Photos in the lane `backfill` wait for a backfill.
     """
     summary = ImportSummary(uuid4())
     batch_day = day or datetime.now(UTC).date()
     for chunk in _chunks(rows):
         checked = [_checked(row) for row in chunk]
-        entered = database.run(
-            lambda conn, rows=checked: enter_rows(conn, summary.import_id, batch_day, rows, lane)  # type: ignore[misc]
+        registered = database.run(
+            lambda conn, rows=checked: register_rows(conn, summary.import_id, batch_day, rows, lane)  # type: ignore[misc]
         )
         summary.rows += len(chunk)
-        summary.created += entered.created
-        summary.known += entered.known
-        summary.links += entered.links
-        summary.rejected += entered.rejected
-        summary.batches = sorted({*summary.batches, *entered.batches})
+        summary.created += registered.created
+        summary.known += registered.known
+        summary.links += registered.links
+        summary.rejected += registered.rejected
+        summary.batches = sorted({*summary.batches, *registered.batches})
         progress(summary.rows)
     return summary
 
@@ -73,7 +73,7 @@ def _chunks(rows: Iterable[ImportRow | BadRow]) -> Iterator[list[ImportRow | Bad
 
 
 def _checked(row: ImportRow | BadRow) -> ImportRow | BadRow:
-    """A file that is not there is a mistake in the manifest: said at once, not after a run."""
+    """Reject a missing or unreadable file now instead of after a run."""
     if isinstance(row, BadRow) or not row.location.startswith("file:"):
         return row
     path = local_path(row.location)
@@ -90,13 +90,13 @@ def _checked(row: ImportRow | BadRow) -> ImportRow | BadRow:
 
 
 def local_path(location: str) -> Path:
-    """The path behind a file URL, also one whose name is not UTF-8."""
+    """The path of a file URL, including names that are not UTF-8."""
     return Path(os.fsdecode(unquote_to_bytes(urlsplit(location, allow_fragments=False).path)))
 
 
 @dataclass(frozen=True)
 class RegisteredRows:
-    """What rows came to: `items` has what became of each, in order, `rejected` those that could not be taken."""
+    """The result of registering rows: `items` has the outcome of each row in order, `rejected` the bad ones."""
 
     created: int
     known: int
@@ -106,10 +106,10 @@ class RegisteredRows:
     batches: set[str]
 
 
-def enter_rows(
+def register_rows(
     conn: Connection, import_id: UUID, day: date, rows: Sequence[ImportRow | BadRow], lane: Lane = "live"
 ) -> RegisteredRows:
-    """Enter rows in the caller's transaction. Addresses that were taken down are rejected."""
+    """Register rows in the caller's transaction. URLs that were taken down are rejected."""
     sources = sorted({row.source for row in rows if isinstance(row, ImportRow)})
     for source in sources:
         imports.lock_source(conn, source)
@@ -141,9 +141,9 @@ def enter_rows(
 
 
 def _without_taken_down(conn: Connection, rows: Sequence[ImportRow | BadRow]) -> list[ImportRow | BadRow]:
-    """The rows, with a BadRow in place of each whose address was taken down."""
-    addresses = [row.location for row in rows if isinstance(row, ImportRow)]
-    gone = takedowns.taken_down_addresses(conn, addresses)
+    """The rows, with a BadRow in place of each whose URL was taken down."""
+    urls = [row.location for row in rows if isinstance(row, ImportRow)]
+    gone = takedowns.taken_down_addresses(conn, urls)
     return [
         BadRow(row.line, "", takedowns.TAKEN_DOWN) if isinstance(row, ImportRow) and row.location in gone else row
         for row in rows
@@ -151,7 +151,7 @@ def _without_taken_down(conn: Connection, rows: Sequence[ImportRow | BadRow]) ->
 
 
 class _Targets:
-    """The entities that rows name, looked up once per chunk."""
+    """The entities named by rows, looked up once per chunk."""
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
@@ -160,7 +160,7 @@ class _Targets:
         self._seasons: dict[tuple[UUID, int], UUID] = {}
 
     def of(self, row: ImportRow) -> list[Target]:
-        """A season stands for its show; people come on top."""
+        """A row with a season is linked to the season instead of the show; people are added."""
         targets = []
         if row.show:
             show = self._shows.get(row.show) or imports.ensure_show(self._conn, row.show)

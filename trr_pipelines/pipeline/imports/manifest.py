@@ -1,6 +1,6 @@
-"""What is to be imported: rows from a manifest (CSV or JSON lines), from the files of a folder, or from a request.
+"""Parsing import rows from a manifest (CSV or JSON lines), the files of a folder, or a request.
 
-Every row ends as an `ImportRow` or as a `BadRow` that says why; nothing is fetched or looked up here.
+Every row becomes an `ImportRow`, or a `BadRow` with the reason. Nothing is fetched or looked up here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KINDS = ("photo", "video_still", "brand", "social", "news")
 LOCATION_COLUMNS = ("path", "url")
 COLUMNS = (*LOCATION_COLUMNS, "source", "show", "season", "person", "kind", "caption", "tags", "position")
 MAX_TEXT = 2_000
-# These three stand in indexes, whose entries PostgreSQL limits to 2,704 bytes.
+# These three are indexed; PostgreSQL limits an index entry to 2,704 bytes.
 MAX_URL = 2_000
 MAX_LOCATION_BYTES = 2_000
 MAX_NAME = 300
@@ -36,7 +36,7 @@ MAX_PEOPLE = 50
 
 @dataclass(frozen=True)
 class Defaults:
-    """What the command line says for every row that does not say it itself."""
+    """Values from the command line for rows that do not set them."""
 
     source: str
     show: str = ""
@@ -48,7 +48,7 @@ class Defaults:
 
 @dataclass(frozen=True)
 class ImportRow:
-    """One photo to import. `location` is an http(s) or file URL; `line` counts from 1, headings included."""
+    """One photo to import. `location` is an http(s) or file URL; `line` counts from 1, including the heading."""
 
     line: int
     location: str
@@ -64,7 +64,7 @@ class ImportRow:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that cannot be imported, and why."""
+    """A row that cannot be imported, with the reason."""
 
     line: int
     location: str
@@ -74,8 +74,8 @@ class BadRow:
 def read_rows(path: Path, defaults: Defaults) -> Iterator[ImportRow | BadRow]:
     """The rows of a folder, of one photo, or of a manifest (`.csv`, `.jsonl`), in order.
 
-    Raises InputError when there is nothing to read at all: the path is missing or unreadable, the manifest is empty,
-    is not UTF-8, or a CSV with a column that we do not know.
+    Raises InputError when nothing can be read: the path is missing or unreadable, the manifest is empty or not UTF-8,
+    or a CSV has an unknown column.
     """
     _checked_defaults(defaults)
     try:
@@ -110,7 +110,7 @@ def rows_of_request(records: Iterable[Any]) -> Iterator[ImportRow | BadRow]:
 
 
 def source_name(text: str) -> str:
-    """A source as it stands in keys: `[a-z0-9-]`, at most 40 characters. Raises InputError when nothing is left."""
+    """A source in the form used in keys: `[a-z0-9-]`, at most 40 characters. Raises InputError when nothing is left."""
     name = slugify(text, max_length=40)
     if not name:
         raise InputError(f"source {text!r} has no letter or digit")
@@ -118,7 +118,7 @@ def source_name(text: str) -> str:
 
 
 def _checked_defaults(defaults: Defaults) -> None:
-    """What the command line says, looked at as if a row had said it."""
+    """Validate the values of the command line like those of a row."""
     record = {"path": ".", "show": defaults.show, "person": defaults.person, "tags": list(defaults.tags)}
     row = _row(0, record, Path(), defaults)
     if isinstance(row, BadRow):
@@ -126,7 +126,7 @@ def _checked_defaults(defaults: Defaults) -> None:
 
 
 def _folder_rows(folder: Path, defaults: Defaults) -> Iterator[ImportRow | BadRow]:
-    """Every file below the folder that is not hidden, in the order of their names."""
+    """Every file below the folder that is not hidden, in order of name."""
     try:
         os.scandir(folder).close()
     except OSError as error:
@@ -178,9 +178,9 @@ def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     if problem := _unknown_column(columns):
         raise InputError(f"{path}: {problem}")
     if len(set(columns)) < len(columns):
-        raise InputError(f"{path}: a column stands twice: {', '.join(columns)}")
+        raise InputError(f"{path}: duplicate column: {', '.join(columns)}")
     if not set(columns) & set(LOCATION_COLUMNS):
-        raise InputError(f"{path}: no column says where the photos are; one of {', '.join(LOCATION_COLUMNS)} is needed")
+        raise InputError(f"{path}: no column for the location of the photos; add one of {', '.join(LOCATION_COLUMNS)}")
     reader.fieldnames = columns
     while True:
         try:
@@ -188,7 +188,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield reader.reader.line_num, f"not a CSV row ({error})"  # the outer count is that of the row before
+            yield reader.reader.line_num, f"not a CSV row ({error})"  # the outer count is that of the previous row
             continue
         if "" in record:
             yield reader.line_num, f"{len(columns)} columns in the heading, {len(columns) + len(record[''])} here"
@@ -197,7 +197,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
 
 
 def _json_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    # Not splitlines: JSON may hold other ends of line, such as U+2028, as they are.
+    # Not splitlines: JSON strings may contain other line separators, such as U+2028.
     for line, text in enumerate(_read_text(path).split("\n"), start=1):
         if not text.strip():
             continue
@@ -213,13 +213,13 @@ def _json_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
 
 
 def _unknown_column(columns: Iterable[str]) -> str:
-    """What is wrong with these columns; empty when all are known."""
+    """The problem with these columns; empty when all are known."""
     unknown = next((name for name in columns if name not in COLUMNS), None)
     return "" if unknown is None else f"unknown column {unknown[:50]!r}; known are {', '.join(COLUMNS)}"
 
 
 def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> ImportRow | BadRow:
-    """A record with its defaults filled in, or what is wrong with it."""
+    """A record with defaults filled in, or the reason it is rejected."""
     location = record.get("url") or record.get("path")
     shown = location[:200] if isinstance(location, str) else ""
     try:
@@ -231,7 +231,7 @@ def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> I
             line=line,
             location=_location(text, base),
             source=source_name(text["source"] or defaults.source),
-            # A row that names its own show or person means that one alone.
+            # A row that names a show or person ignores the default show and person.
             show=text["show"] if shown_by_row else defaults.show,
             season=_season(record.get("season"), text["show"] or defaults.show, defaults.season),
             people=people if shown_by_row else _people(defaults.person, None),
@@ -242,7 +242,7 @@ def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> I
         )
     except InputError as error:
         return BadRow(line, shown, str(error))
-    except RecursionError:  # from showing a value that is nested a thousand deep
+    except RecursionError:  # raised when formatting a value that is nested a thousand levels deep
         return BadRow(line, "", "a value is nested too deeply")
 
 
@@ -256,7 +256,7 @@ def _text(name: str, value: Any) -> str:
         raise InputError(f"{name} has {len(value)} characters, at most {limit} are allowed")
     if "\0" in value:
         raise InputError(f"{name} holds a NUL character")
-    try:  # names of files need not be UTF-8: Python writes such bytes as halves of surrogate pairs
+    try:  # file names need not be UTF-8: Python decodes such bytes to surrogates
         value.encode("utf-8", "surrogateescape" if name == "path" else "strict")
     except UnicodeEncodeError as error:
         raise InputError(f"{name} is not valid Unicode: {error.reason}") from None
@@ -274,14 +274,14 @@ def _people(person: str, people: Any) -> tuple[str, ...]:
 
 def _location(text: dict[str, str], base: Path) -> str:
     if text["url"] and text["path"]:
-        raise InputError("both url and path are given; one is enough")
+        raise InputError("both url and path are set; only one is allowed")
     if text["path"]:
         location = (base / text["path"]).absolute().as_uri()
     elif text["url"]:
         check_url(text["url"])
         location = text["url"]
     else:
-        raise InputError("neither url nor path is given")
+        raise InputError("neither url nor path is set")
     if (count := len(location.encode())) > MAX_LOCATION_BYTES:
         raise InputError(f"location has {count} bytes as a URL, at most {MAX_LOCATION_BYTES} are allowed")
     return location
@@ -291,7 +291,7 @@ def _season(value: Any, show: str, default: int | None) -> int | None:
     season = _whole_number("season", value)
     season = default if season is None else season
     if season is not None and not show:
-        raise InputError(f"season {season} is given without a show")
+        raise InputError(f"season {season} is set without a show")
     if season is not None and season > MAX_SEASON:
         raise InputError(f"season {season} is above {MAX_SEASON}")
     return season

@@ -1,7 +1,7 @@
-"""Mirroring originals: fetched, looked at, stored untouched under their hash, and registered.
+"""Mirroring originals: fetch, inspect the header, store unchanged under the hash, register.
 
-Bytes that another photo already has make this one a duplicate: its links move there and it is gone. Nothing is
-decoded here beyond the header.
+Bytes that another photo already has make this one a duplicate: its links move to that photo, and it is deleted.
+Nothing is decoded here beyond the header.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from trr_pipelines.imaging.formats import FILE_TYPES
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.imports.fetching import Fetcher, read_local
 from trr_pipelines.pipeline.imports.importing import local_path
-from trr_pipelines.pipeline.takedown.takedown import forbid_late_bytes
+from trr_pipelines.pipeline.takedown.late_objects import forbid_late_original
 from trr_pipelines.pipeline.worker import PhotoOutcome, Tally, Work, work_through
 from trr_pipelines.storage.keys import original_key
 
-# Fetching waits more than it works; each thread may hold one original of 50 MB, and a run has 600 MB.
+# Fetching is bound by the network; each thread may hold one original of 50 MB, and a run has 600 MB.
 FETCH_THREADS = 4
 
 
 def mirror_originals(archive: Archive, scope: Scope, run_id: str) -> Tally:
-    """Fetch and register every original of the scope that is still due.
+    """Fetch and register every due original of the scope.
 
     Returns when each photo has its original or has failed with a reason.
     """
@@ -38,10 +38,10 @@ def mirror_originals(archive: Archive, scope: Scope, run_id: str) -> Tally:
 
 
 def store_original(archive: Archive, data: bytes) -> tuple[Original, bool]:
-    """Store an original, untouched, under its hash: what to register, and whether the object is new.
+    """Store an original unchanged under its hash; returns its record, and whether the object is new.
 
-    Raises PermanentError for bytes that are no picture we take, TakenDownError for those that were taken down, and
-    RetryableError where other bytes stand at its key, which is damage.
+    Raises PermanentError for bytes that are not a supported image, TakenDownError for bytes that were taken down, and
+    RetryableError when the object at its key is damaged.
     """
     info = inspect(data)
     file_type = FILE_TYPES[info.format]
@@ -57,7 +57,8 @@ def store_original(archive: Archive, data: bytes) -> tuple[Original, bool]:
     stored = archive.store.put_if_absent(key, data, content_type=file_type.content_type, sha256=sha256)
     if stored.sha256 != sha256:
         raise RetryableError(
-            Reason.STORAGE_UNAVAILABLE, f"{key} holds other bytes (sha256 {stored.sha256}); remove it and retry"
+            Reason.STORAGE_UNAVAILABLE,
+            f"{key} holds other bytes (sha256 {stored.sha256}); delete that object and retry",
         )
     original = Original(
         sha256=sha256,
@@ -74,7 +75,7 @@ def store_original(archive: Archive, data: bytes) -> tuple[Original, bool]:
 
 
 class _Mirror:
-    """One photo's original, from its source to its row."""
+    """Mirrors and records the original of one photo."""
 
     def __init__(self, archive: Archive, fetcher: Fetcher, run_id: str) -> None:
         self._archive = archive
@@ -93,7 +94,7 @@ class _Mirror:
             return PhotoOutcome("taken_down", bytes_read=len(data))
         except StaleResultError:
             if original is not None:
-                forbid_late_bytes(self._archive, photo.id, original.sha256, original.hosted_key)
+                forbid_late_original(self._archive, photo.id, original.sha256, original.hosted_key)
             raise
         return PhotoOutcome(
             "complete" if kept else "duplicate",
@@ -108,7 +109,7 @@ class _Mirror:
         return self._fetcher.fetch(location).data
 
     def _register(self, conn: Connection, claim: Claim, original: Original) -> bool:
-        """Whether the photo itself was kept; False when it was a duplicate."""
+        """Record the original; False when the photo was a duplicate."""
         ledger.complete(conn, claim, self._run_id)
         photos.hold_bytes(conn, original.sha256)
         if takedowns.content_is_taken_down(conn, original.sha256):
@@ -118,12 +119,12 @@ class _Mirror:
         return kept == claim.photo_id
 
     def _reject(self, claim: Claim, original: Original | None) -> None:
-        """The bytes were taken down: the photo goes, and its rows of imports say why. No other photo has them."""
+        """Delete a photo whose bytes were taken down; its import rows keep the reason."""
 
         def reject(conn: Connection) -> None:
             ledger.complete(conn, claim, self._run_id)
             takedowns.reject_photo(conn, claim.photo_id)
 
         self._archive.database.run(reject)
-        if original is not None:  # they were taken down while we stored them
+        if original is not None:  # taken down while this run stored them
             self._archive.store.delete([original.hosted_key])

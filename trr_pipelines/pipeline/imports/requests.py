@@ -1,6 +1,6 @@
-"""Imports by request: one transaction with its answer, so that a request that is sent twice is done once.
+"""Imports over HTTP: rows and response are stored in one transaction, so that a repeated request runs once.
 
-What a row may hold is `pipeline.manifest`'s, how rows are entered `pipeline.importing`'s.
+`pipeline.imports.manifest` parses rows, `pipeline.imports.importing` registers them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from trr_pipelines.catalogue import audit, idempotency
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.errors import ConflictError, InputError, printable
-from trr_pipelines.pipeline.imports.importing import CHUNK, RegisteredRows, enter_rows
+from trr_pipelines.pipeline.imports.importing import CHUNK, RegisteredRows, register_rows
 from trr_pipelines.pipeline.imports.manifest import rows_of_request
 
 MAX_ROWS = CHUNK
@@ -25,7 +25,7 @@ ACCEPTED = 202
 
 @dataclass(frozen=True)
 class IdempotentRequest:
-    """The key of a request, and its body as it was sent: under one key there is one body."""
+    """The Idempotency-Key of a request and its raw body: one key belongs to one body."""
 
     key: str
     body: bytes
@@ -34,10 +34,10 @@ class IdempotentRequest:
 def import_request(
     database: Database, records: Sequence[Any], *, author: Author, once: IdempotentRequest | None
 ) -> dict[str, Any]:
-    """Enter the rows of a request; returns what became of each, as it is answered.
+    """Register the rows of a request; returns the response with the outcome of each row.
 
-    A bad row is reported and stops no other. With `once`, the same request is answered again for 24 hours without
-    being done again. Raises InputError without rows or with more than 500, and ConflictError for another body.
+    A bad row is reported and stops no other. With `once`, a repeated request gets the stored response for 24 hours.
+    Raises InputError without rows or with more than 500, and ConflictError when the key was used with another body.
     """
     if not 1 <= len(records) <= MAX_ROWS:
         raise InputError(f"rows has {len(records)} entries; 1 to {MAX_ROWS} are needed")
@@ -52,24 +52,24 @@ def import_request(
                 raise ConflictError(f"the key {once.key!r} was used for another request within 24 hours")
             if kept is not None:
                 return kept.answer
-        entered = enter_rows(conn, import_id, day, rows)
-        answer = {"import_id": str(import_id), "rows": len(rows), **_counts(entered), **_outcomes(entered)}
-        audit.record(conn, author, "import", "import", import_id, old=None, new=_counts(entered))
+        registered = register_rows(conn, import_id, day, rows)
+        response = {"import_id": str(import_id), "rows": len(rows), **_counts(registered), **_outcomes(registered)}
+        audit.record(conn, author, "import", "import", import_id, old=None, new=_counts(registered))
         if once is not None:
-            idempotency.keep(conn, author.actor, once.key, request_hash=request_hash, status=ACCEPTED, answer=answer)
-        return answer
+            idempotency.keep(conn, author.actor, once.key, request_hash=request_hash, status=ACCEPTED, answer=response)
+        return response
 
     return database.run(work)
 
 
-def _counts(entered: RegisteredRows) -> dict[str, int]:
-    rejected = len(entered.rejected)
-    return {"created": entered.created, "known": entered.known, "rejected": rejected, "links": entered.links}
+def _counts(registered: RegisteredRows) -> dict[str, int]:
+    rejected = len(registered.rejected)
+    return {"created": registered.created, "known": registered.known, "rejected": rejected, "links": registered.links}
 
 
-def _outcomes(entered: RegisteredRows) -> dict[str, Any]:
+def _outcomes(registered: RegisteredRows) -> dict[str, Any]:
     return {
-        "batches": sorted(entered.batches),
+        "batches": sorted(registered.batches),
         "items": [
             {
                 "row": item.line,
@@ -77,6 +77,6 @@ def _outcomes(entered: RegisteredRows) -> dict[str, Any]:
                 "media_asset_id": item.media_asset_id and str(item.media_asset_id),
                 "detail": printable(item.detail),
             }
-            for item in entered.items
+            for item in registered.items
         ],
     }

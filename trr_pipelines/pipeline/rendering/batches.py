@@ -1,4 +1,4 @@
-"""The beginning and the end of a run of one batch, as the ledger sees them."""
+"""Begin and end of a batch's run, recorded in the catalogue."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from trr_pipelines.pipeline.worker import Tally
 
 
 def begin_batch(archive: Archive, batch: str, run_id: str, parent_run_id: str | None = None) -> None:
-    """Hold the batch, so that no second run is asked for, and take over from the run that this one retries.
+    """Claim the batch, so that no second run is requested, and release the leases of the run that this one retries.
 
-    Raises InputError when the catalogue knows no such batch.
+    Raises InputError for an unknown batch.
     """
 
     def begin(conn: Connection) -> None:
@@ -29,7 +29,7 @@ def begin_batch(archive: Archive, batch: str, run_id: str, parent_run_id: str | 
 
 
 def end_batch(archive: Archive, batch: str, run_id: str, tally: Tally) -> None:
-    """Let go of the batch, and record how fast it was; photos that came in meanwhile are asked for under a new key."""
+    """Release the batch and record its speed; photos added during the run are requested under a new run_key."""
 
     def end(conn: Connection) -> None:
         backfills.recount_batch(conn, batch, current_recipes())

@@ -1,8 +1,8 @@
-"""Pictures of a batch for people: what it delivers, and the photos that save least beside their originals.
+"""Contact sheets of a batch: its thumbnails, and the photos that save the fewest bytes beside their originals.
 
-A sheet is kept in the store under a hash of what is on it, so it is made once, however often a batch is materialised.
-It is for looking only: when the store cannot give or take it just now, or a picture for it is damaged (which a check
-tells), there is none, and nothing else suffers.
+A sheet is stored under a hash of its content, so it is drawn once, however often a batch is materialised. Sheets are
+optional: when the store is unavailable or an image is damaged (a check reports that), there is no sheet, and the run
+goes on.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.rendering.derivatives import own_pool
 from trr_pipelines.storage.store import MissingObjectError
 
-INLINE_BYTES = 12_000  # 16 KB as base64: what Dagster's event log should hold of a picture at the most
+INLINE_BYTES = 12_000  # 16 KB as base64: the most an event of Dagster's log should hold
 FULL_BYTES = 2_000_000
 FULL_THUMBS = 200
 INLINE_THUMBS = 32
 WORST = 12
-# An original scaled down and hardly compressed, from a render process: it is as untrusted as on the day it came.
+# An original, scaled down with little compression. A render process makes it, because originals are untrusted input.
 BEFORE = Recipe(
     kind="base", targets=(Target("before", 320, None, 92),), formats=("webp",), transparent_formats=("webp",)
 )
@@ -39,7 +39,7 @@ BEFORE = Recipe(
 
 @dataclass(frozen=True)
 class ContactSheet:
-    """A small sheet as a data URI, where the full one is, and what it shows."""
+    """A small sheet as a data URI, the URL of the full one, and a title."""
 
     data_uri: str
     full_url: str
@@ -47,13 +47,13 @@ class ContactSheet:
 
 
 def make_contact_sheet(archive: Archive, batch: str, variant_key: str) -> ContactSheet | None:
-    """The contact sheet of one rendition of a batch; None when there is no picture to show."""
+    """The contact sheet of one rendition key of a batch; None without images."""
 
-    def look() -> list[str]:
+    def read() -> list[str]:
         with archive.database.transaction() as conn:
             return [row["hosted_key"] for row in reports.batch_thumbs(conn, batch, variant_key, FULL_THUMBS)]
 
-    keys = look()
+    keys = read()
 
     def make() -> tuple[bytes, bytes]:
         thumbs = [archive.store.get(key) for key in keys]
@@ -62,20 +62,20 @@ def make_contact_sheet(archive: Archive, batch: str, variant_key: str) -> Contac
             contact_sheet(thumbs[:INLINE_THUMBS], cell=64, columns=8, max_bytes=INLINE_BYTES),
         )
 
-    return _kept(archive, f"contact_sheets/{batch}/{variant_key}", f"{len(keys)} photos", look, keys, make)
+    return _stored_sheet(archive, f"contact_sheets/{batch}/{variant_key}", f"{len(keys)} photos", read, keys, make)
 
 
 def make_least_saved_sheet(archive: Archive, batch: str, *, in_background: bool = False) -> ContactSheet | None:
-    """The dozen photos whose cards save least, each original beside its card, with the bytes of both.
+    """The twelve photos whose cards save the fewest bytes: each original beside its card, with both sizes.
 
-    `in_background` has the originals scaled down by processes that leave the CPU to others.
+    `in_background` scales the originals down in niced processes.
     """
 
-    def look() -> list[dict[str, Any]]:
+    def read() -> list[dict[str, Any]]:
         with archive.database.transaction() as conn:
             return reports.batch_worst(conn, batch, WORST)
 
-    rows = look()
+    rows = read()
 
     def make() -> tuple[bytes, bytes]:
         with own_pool(archive.settings, in_background=in_background) as pool, ThreadPoolExecutor(pool.workers) as reads:
@@ -86,8 +86,10 @@ def make_least_saved_sheet(archive: Archive, batch: str, *, in_background: bool 
         full = contact_sheet(pictures, cell=240, columns=4, max_bytes=FULL_BYTES, labels=labels)
         return full, contact_sheet(pictures, cell=60, columns=8, max_bytes=INLINE_BYTES, labels=labels)
 
-    title = f"the {len(rows)} photos that save least: left the original, right its card"
-    return _kept(archive, f"contact_sheets/{batch}/least-saved", title, lambda: _keys(look()), _keys(rows), make)
+    title = f"the {len(rows)} photos that save least: original left, card right"
+    return _stored_sheet(
+        archive, f"contact_sheets/{batch}/least-saved", title, lambda: _keys(read()), _keys(rows), make
+    )
 
 
 def _keys(rows: list[dict[str, Any]]) -> list[str]:
@@ -105,23 +107,23 @@ def _labels(number: int, row: dict[str, Any]) -> tuple[str, str]:
 
 
 def _size(count: int) -> str:
-    """Short: in the inline sheet there are 60 pixels for it."""
+    """A size in at most 7 characters: the inline sheet has 60 pixels for it."""
     if count < 1000:
         return f"{count} B"
     return f"{count / 1e6:.1f} MB" if count >= 1_000_000 else f"{count / 1e3:.0f} kB"
 
 
-def _kept(
+def _stored_sheet(
     archive: Archive,
     name: str,
     title: str,
-    look: Callable[[], list[str]],
+    read_keys: Callable[[], list[str]],
     shown: list[str],
     make: Callable[[], tuple[bytes, bytes]],
 ) -> ContactSheet | None:
-    """The sheet of the objects `shown` as it is kept; where it is not yet, `make` draws the full and the inline one.
+    """The stored sheet of the objects `shown`; if there is none, `make` draws the full and the inline one.
 
-    What `look` tells once they are kept must be the same: a photo that was taken down meanwhile is on no sheet.
+    `read_keys` must return the same keys after storing: a photo taken down during that time must be on no sheet.
     """
     if not shown:
         return None
@@ -134,10 +136,10 @@ def _kept(
             full, inline = make()
             for key, data in ((full_key, full), (inline_key, inline)):
                 archive.store.put_if_absent(key, data, content_type="image/webp")
-            if look() != shown:
+            if read_keys() != shown:
                 archive.store.delete([full_key, inline_key])
                 return None
-    except (MediaError, OSError, SyntaxError, ValueError):  # the last three are how Pillow refuses a damaged file
+    except (MediaError, OSError, SyntaxError, ValueError):  # Pillow raises the last three for damaged files
         return None
     encoded = base64.b64encode(inline).decode()
     return ContactSheet(f"data:image/webp;base64,{encoded}", archive.store.public_url(full_key), title)

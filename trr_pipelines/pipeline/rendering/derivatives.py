@@ -1,6 +1,6 @@
-"""Rendering: every derivative that a photo lacks, from one decode, stored first and recorded after.
+"""Rendering the derivatives that photos lack: one decode per photo, objects stored before rows are written.
 
-What a derivative is stands in the recipes of `imaging`; where it is made and stored, in `compute`.
+Recipes are in `imaging.recipes`; `compute` decides where rendering runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.imaging.render import Rendered, RenderedVariant, RenderRequest
 from trr_pipelines.imaging.signature import crop_signature
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.takedown.takedown import discard_late_objects
+from trr_pipelines.pipeline.takedown.late_objects import discard_late_objects
 from trr_pipelines.pipeline.worker import PhotoOutcome, Tally, Work, work_through
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.keys import crop_key, variant_key
@@ -31,13 +31,13 @@ from trr_pipelines.storage.store import PutObject
 
 AUTO_AUTHOR = "auto"
 CROP_KEYS = frozenset(target.key for target in CROP.targets)
-# Render processes of a backfill: whoever else wants the CPU gets nearly all of it.
+# Niceness of render processes of the background lane: live work gets nearly all of the CPU.
 BACKGROUND_NICENESS = 19
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Which outputs a run makes: base variants, proposals for photos that have no crop, crop variants."""
+    """Which outputs a run makes: base variants, proposed crops for photos without one, crop variants."""
 
     base: bool = True
     auto_crops: bool = True
@@ -45,7 +45,7 @@ class Outputs:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of work in the ledger that this means."""
+        """The corresponding kinds of work in the ledger."""
         kinds: tuple[tuple[bool, Kind], ...] = ((self.base, "base"), (self.auto_crops or self.crops, "crop"))
         return tuple(kind for is_wanted, kind in kinds if is_wanted)
 
@@ -60,33 +60,35 @@ def render_photos(
     claimed: Sequence[Claim] = (),
     in_background: bool = False,
 ) -> Tally:
-    """Render whatever the photos of the scope lack, and sets of an older recipe anew.
+    """Render the sets that photos of the scope lack, or that an older recipe made.
 
-    Each photo is decoded once for all its outputs. `claimed` is work that the run holds already; `in_background` has
-    it rendered by processes that leave the CPU to others. Returns when every photo has its sets or has failed.
+    Each photo is decoded once for all its outputs. `claimed` is work that the run has leased already; `in_background`
+    renders in niced processes. Returns when every photo has its sets or has failed.
     """
     if outputs.base:
         archive.database.run(lambda conn: ledger.reopen_outdated(conn, scope, "base", BASE.fingerprint))
     if outputs.crops:
         archive.database.run(lambda conn: ledger.reopen_outdated(conn, scope, "crop", CROP.fingerprint))
-    with _site(archive, pool, in_background=in_background) as site:
+    with _renderer(archive, pool, in_background=in_background) as renderer:
         work = Work(
             archive.database,
             scope,
             outputs.kinds,
             run_id,
-            site.threads,
-            site.width,
-            site.give_up,
+            renderer.threads,
+            renderer.concurrency,
+            renderer.cancel,
             propose_crops=outputs.auto_crops,
         )
-        return work_through(work, _Renderer(archive, site, run_id), claimed=claimed)
+        return work_through(work, _PhotoHandler(archive, renderer, run_id), claimed=claimed)
 
 
 @contextmanager
-def _site(archive: Archive, pool: RenderPool | None, *, in_background: bool) -> Iterator[Renderer]:
-    """Where to render: a given pool, the cluster of the settings, or processes of this machine. Never one in place of
-    another: a cluster that cannot be reached is an error."""
+def _renderer(archive: Archive, pool: RenderPool | None, *, in_background: bool) -> Iterator[Renderer]:
+    """The given pool, the cluster of the settings, or processes of this machine.
+
+    There is no fallback: a cluster that cannot be reached is an error.
+    """
     settings = archive.settings
     if pool is not None:
         yield LocalRenderer(archive.store, pool)
@@ -99,18 +101,18 @@ def _site(archive: Archive, pool: RenderPool | None, *, in_background: bool) -> 
 
 
 def own_pool(settings: Settings, *, in_background: bool) -> RenderPool:
-    """Render processes for one run, as many as the settings say; `in_background` ones leave the CPU to others."""
+    """A pool of render processes for one run, sized by the settings; niced when `in_background`."""
     if not in_background:
         return RenderPool(settings.render_processes or None)
     return RenderPool(settings.backfill_processes or settings.render_processes or None, niceness=BACKGROUND_NICENESS)
 
 
-class _Renderer:
-    """One photo's missing sets, from its original to their rows."""
+class _PhotoHandler:
+    """Renders and records the missing sets of one photo."""
 
-    def __init__(self, archive: Archive, site: Renderer, run_id: str) -> None:
+    def __init__(self, archive: Archive, renderer: Renderer, run_id: str) -> None:
         self._archive = archive
-        self._site = site
+        self._renderer = renderer
         self._run_id = run_id
 
     def __call__(self, photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
@@ -123,11 +125,11 @@ class _Renderer:
             crop_recipe=CROP if "crop" in kinds else None,
             crop=_crop_of(photo),
         )
-        return self._keep(photo, claims, self._site.render(source, request))
+        return self._record(photo, claims, self._renderer.render(source, request))
 
-    def _keep(self, photo: Photo, claims: Sequence[Claim], in_hand: RenderedPhoto) -> PhotoOutcome:
-        """Objects first, then rows, all of a photo in one transaction."""
-        rendered = in_hand.outline
+    def _record(self, photo: Photo, claims: Sequence[Claim], result: RenderedPhoto) -> PhotoOutcome:
+        """Store the objects, then write all rows of the photo in one transaction."""
+        rendered = result.summary
         assert photo.sha256 is not None
         crop = photo.crop
         if rendered.crop is not None and crop is None:
@@ -142,20 +144,20 @@ class _Renderer:
         self._archive.database.run(lambda conn: retention.revive(conn, self._archive.store.bucket, keys))
         sets: dict[str, list[Variant]] = {"base": [], "crop": []}
         created: list[Variant] = []
-        for variant, stored in zip(rendered.variants, in_hand.store(keys), strict=True):
+        for variant, stored in zip(rendered.variants, result.store(keys), strict=True):
             row = self._row(variant, stored)
             sets["crop" if variant.variant_key in CROP_KEYS else "base"].append(row)
             created += [row] * stored.created
 
-        def record(conn: Connection) -> int:
+        def write_rows(conn: Connection) -> int:
             written = 0
             for claim in claims:
                 written += self._record_set(conn, photo, claim, crop, rendered, sets[claim.kind])
-            photos.mark_rendered(conn, photo.id, _looks(rendered))
+            photos.mark_rendered(conn, photo.id, _decoded_info(rendered))
             return written
 
         try:
-            rows_written = self._archive.database.run(record)
+            rows_written = self._archive.database.run(write_rows)
         except StaleResultError:
             discard_late_objects(self._archive, photo.id, keys)
             raise
@@ -205,7 +207,7 @@ class _Renderer:
         return crop_key(photo.id, crop.signature, CROP.fingerprint, variant.variant_key, extension)
 
     def _row(self, variant: RenderedVariant, stored: PutObject) -> Variant:
-        """The row for a variant, as its object stands in the store."""
+        """The row of a variant, with the size and hash of the stored object."""
         return Variant(
             variant.variant_key,
             variant.format,
@@ -220,13 +222,13 @@ class _Renderer:
 
 
 def _crop_of(photo: Photo) -> Crop | None:
-    """The photo's active crop as `imaging` knows it."""
+    """The photo's active crop as a value of `imaging`."""
     if photo.crop is None:
         return None
     return Crop(cast(CropMode, photo.crop.mode), photo.crop.x, photo.crop.y, photo.crop.zoom)
 
 
-def _looks(rendered: Rendered) -> DecodedInfo:
+def _decoded_info(rendered: Rendered) -> DecodedInfo:
     return DecodedInfo(
         rendered.source.width,
         rendered.source.height,

@@ -1,7 +1,6 @@
-"""Rendering files of a folder without a database: what `trr render` does.
+"""Rendering files without a database, for `trr render`.
 
-Names, states and reasons of the report are a contract (see `report` of `FileReport`). How pictures are made is
-`imaging`'s, where they are made `compute`'s.
+The names, states and reasons of `FileReport.report` are a contract.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class WrittenVariant:
 
 @dataclass(frozen=True)
 class FileReport:
-    """What became of one file; `reason` and `detail` are None unless it failed."""
+    """The result of one file; `reason` and `detail` are None unless it failed."""
 
     file: str
     state: Literal["complete", "failed"]
@@ -56,18 +55,18 @@ class FileReport:
 
 
 def render_files(files: Sequence[Path], out: Path, crop: Crop | None, pool: RenderPool) -> Iterator[FileReport]:
-    """Renders each of `files` into `out`, as `{stem}/{key}.{extension}`, and reports in the order of `files`.
+    """Render each of `files` to `out` as `{stem}/{key}.{extension}`, and yield reports in the order of `files`.
 
-    Files whose stems are the same get a number, so that none overwrites another's. As many are in work as `pool` has
-    processes; a file that cannot be rendered or written ends as a failed report, and leaves nothing in `out`.
+    Equal stems get a number. A file that cannot be rendered or written yields a failed report and leaves nothing in
+    `out`.
 
     Args:
         files: what to render.
-        out: the folder to write to; made when it is missing.
-        crop: the crop to render; None proposes one for each photo.
+        out: the folder to write to; created when missing.
+        crop: the crop to render; None proposes one per photo.
 
     Raises:
-        InputError: `out` cannot be a folder to write to.
+        InputError: `out` is not a writable folder.
     """
     _make_folder(out)
     request = RenderRequest(BASE, CROP, crop)
@@ -80,17 +79,17 @@ def render_files(files: Sequence[Path], out: Path, crop: Crop | None, pool: Rend
 
 
 def _in_order(jobs: Iterator[Callable[[], Future[FileReport]]], ahead: int) -> Iterator[FileReport]:
-    """Keeps up to `ahead` jobs going; cancels those that have not begun when the caller stops listening."""
-    going: deque[Future[FileReport]] = deque()
+    """Run up to `ahead` jobs at once; cancel the ones not started when the caller stops iterating."""
+    running: deque[Future[FileReport]] = deque()
     try:
         for job in jobs:
-            going.append(job())
-            if len(going) >= ahead:
-                yield going.popleft().result()
-        while going:
-            yield going.popleft().result()
+            running.append(job())
+            if len(running) >= ahead:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
     finally:
-        for future in going:
+        for future in running:
             future.cancel()
 
 
@@ -102,12 +101,12 @@ def _make_folder(out: Path) -> None:
 
 
 def _distinct_stems(files: Sequence[Path]) -> list[str]:
-    """A stem for each file: its own, or with the first free number behind it where that one is taken."""
+    """A unique stem per file: its own, or with the first free number appended."""
     taken: set[str] = set()
     stems = []
     for file in files:
         stem, number = file.stem, 1
-        while stem.casefold() in taken:  # some file systems do not tell A.jpg from a.jpg
+        while stem.casefold() in taken:  # some file systems ignore case
             number += 1
             stem = f"{file.stem}-{number}"
         taken.add(stem.casefold())
@@ -141,7 +140,7 @@ def _read(file: Path) -> bytes:
 
 
 def _write_all(rendered: Rendered, out: Path, stem: str) -> tuple[WrittenVariant, ...]:
-    """Writes every variant, or none: those already written are removed when one cannot be."""
+    """Write every variant or none: on an error, files already written are removed."""
     written: list[WrittenVariant] = []
     try:
         for variant in rendered.variants:
@@ -165,7 +164,7 @@ def _written(variant: RenderedVariant, path: Path) -> WrittenVariant:
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
-    """Nobody sees `path` before all of `data` is in it."""
+    """Write to a temporary file and rename it, so that `path` is never partial."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".trr-", delete=False) as temporary:
         try:
             temporary.write(data)

@@ -23,7 +23,7 @@ def read_operations(database: Database) -> Row:
         failures = operations.failures(conn)
         days = operations.saved_by_day(conn)
         return {
-            **alerts.standing(conn),
+            **alerts.open_alerts(conn),
             "retries": [report.report() for report in recent_reports(conn)],
             "queue": operations.queue(conn),
             "lag_seconds": reports.lag_seconds(conn),

@@ -1,7 +1,8 @@
-"""Takedown: a photo, or every photo of a person, removed everywhere and kept from coming back.
+"""Takedown: remove a photo, or every photo of a person, everywhere, and keep it from coming back.
 
-Rows go first, and with them their objects onto the removal list, so that retention deletes what we do not live to
-delete. Then the objects go, and are looked for once more. What a CDN may still hold is returned as URLs to purge.
+Rows are deleted first; the same transaction puts their objects on the removal list, so that retention deletes them if
+this process dies. Then the objects are deleted, and listed again to confirm it. URLs that a CDN may still hold are
+returned for purging.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from trr_pipelines.catalogue import audit, entities, photos, retention, takedowns
+from trr_pipelines.catalogue import audit, entities, retention, takedowns
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.takedowns import TakedownExtent
@@ -20,14 +21,15 @@ from trr_pipelines.pipeline.galleries.entities import require_entity
 
 # A photo has a dozen objects: locks are held for about a second.
 PHOTOS_AT_ONCE = 100
-# Of each of these a photo has its own folder, where a render that was overtaken may have left something.
+# A photo has a folder under each of these prefixes; a stale render may have left objects there.
 PHOTO_PREFIXES = ("crops", "variants")
-LOOKS = 3
+# A render that finishes during the takedown stores objects after the first pass has deleted the others.
+MAX_DELETE_PASSES = 3
 
 
 @dataclass(frozen=True)
 class Takedown:
-    """What is, or would be, gone: photos, links, objects with their bytes, and the URLs that a CDN must purge."""
+    """What was removed, or would be: photos, links, objects with their bytes, and the URLs that a CDN must purge."""
 
     dry_run: bool
     photo_ids: tuple[UUID, ...]
@@ -38,7 +40,7 @@ class Takedown:
 
 
 def take_down(archive: Archive, what: str, *, author: Author, dry_run: bool = False) -> Takedown:
-    """Take down a photo by its id, or every photo of a person by id or slug. Raises NotFoundError for neither."""
+    """Take down a photo by its id, or every photo of a person by id or slug. Raises NotFoundError if neither exists."""
     try:
         named: UUID | str = UUID(what)
     except ValueError:
@@ -53,10 +55,10 @@ def take_down(archive: Archive, what: str, *, author: Author, dry_run: bool = Fa
 
 
 def take_down_photo(archive: Archive, photo_id: UUID, *, author: Author, dry_run: bool = False) -> Takedown:
-    """Take a photo down: every version and variant, links, history, and its addresses in imports.
+    """Take down a photo: every version and variant, links, history, and its URLs in imports.
 
-    Doing it again looks for objects that came late. Raises NotFoundError for a photo that never was, and
-    RetryableError when the store could not delete; the rows are gone then, and retention deletes the objects.
+    A second call deletes objects that were stored late. Raises NotFoundError for an unknown photo, and RetryableError
+    when the store failed to delete; the rows are deleted by then, and retention deletes the objects.
     """
     taken = _take_down(archive, [photo_id], author, dry_run)
     if not taken.photo_ids and not archive.database.run(lambda conn: takedowns.is_taken_down(conn, photo_id)):
@@ -65,7 +67,7 @@ def take_down_photo(archive: Archive, photo_id: UUID, *, author: Author, dry_run
 
 
 def take_down_person(archive: Archive, person_id: UUID, *, author: Author, dry_run: bool = False) -> Takedown:
-    """Take down every photo of a person, also where others are in it or it is a show's. The person's row stays.
+    """Take down every photo linked to a person, including group photos and photos of shows. The person's row stays.
 
     Raises NotFoundError for an unknown person, and RetryableError as `take_down_photo`.
     """
@@ -86,47 +88,24 @@ def take_down_person(archive: Archive, person_id: UUID, *, author: Author, dry_r
     return taken
 
 
-def discard_late_objects(archive: Archive, photo_id: UUID, keys: Sequence[str]) -> None:
-    """Delete what a render stored of a photo that was taken down meanwhile; nothing of any other photo."""
-    if archive.database.run(lambda conn: takedowns.is_taken_down(conn, photo_id)):
-        archive.store.delete(keys)
-
-
-def forbid_late_bytes(archive: Archive, photo_id: UUID, sha256: str, key: str) -> None:
-    """The original of a photo that was taken down before it arrived: its bytes are forbidden too, its object goes.
-
-    Bytes that another photo has are that photo's, and stay.
-    """
-
-    def forbid(conn: Connection) -> bool:
-        photos.hold_bytes(conn, sha256)
-        if not takedowns.is_taken_down(conn, photo_id) or takedowns.content_is_held(conn, sha256):
-            return False
-        takedowns.forget_contents(conn, [sha256])
-        return True
-
-    if archive.database.run(forbid):
-        archive.store.delete([key])
-
-
 def _take_down(archive: Archive, photo_ids: Sequence[UUID], author: Author, dry_run: bool) -> Takedown:
     bucket = archive.store.bucket
 
-    def look(conn: Connection) -> TakedownExtent:
+    def read_extent(conn: Connection) -> TakedownExtent:
         return takedowns.lock_extent(conn, bucket, photo_ids)
 
     def remove(conn: Connection) -> TakedownExtent:
-        extent = look(conn)
+        extent = read_extent(conn)
         takedowns.remove(conn, bucket, extent)
         for photo in extent.photos:
             old = {"state": photo.state, "links": photo.links, "person_ids": photo.person_ids}
             audit.record(conn, author, "takedown", "media_asset", photo.id, old=old, new=None)
         return extent
 
-    extent = archive.database.run(look if dry_run else remove)
+    extent = archive.database.run(read_extent if dry_run else remove)
     prefixes = [f"{folder}/{photo_id}/" for photo_id in photo_ids for folder in PHOTO_PREFIXES]
     prefixes += [f"contact_sheets/{batch}/" for batch in sorted({photo.batch for photo in extent.photos})]
-    objects = extent.objects | _standing(archive, prefixes)
+    objects = extent.objects | _stored(archive, prefixes)
     if not dry_run:
         _delete(archive, objects, prefixes)
     return Takedown(
@@ -139,22 +118,23 @@ def _take_down(archive: Archive, photo_ids: Sequence[UUID], author: Author, dry_
     )
 
 
-def _standing(archive: Archive, prefixes: Iterable[str]) -> dict[str, int]:
+def _stored(archive: Archive, prefixes: Iterable[str]) -> dict[str, int]:
     return {item.key: item.bytes for prefix in prefixes for item in archive.store.list(prefix)}
 
 
 def _delete(archive: Archive, objects: dict[str, int], prefixes: Sequence[str]) -> None:
-    """Delete until nothing is found any more, and only then take the objects off the removal list."""
+    """Delete until the store lists nothing more, then take the objects off the removal list."""
     left = list(objects)
-    for _ in range(LOOKS):
+    for _ in range(MAX_DELETE_PASSES):
         archive.store.delete(left)
         left = [key for key in objects if key.startswith("originals/") and archive.store.head(key) is not None]
-        left += _standing(archive, prefixes)
+        left += _stored(archive, prefixes)
         if not left:
             archive.database.run(lambda conn: retention.unlist(conn, archive.store.bucket, list(objects)))
             return
+    objects_left = f"{len(left)} object{'' if len(left) == 1 else 's'}"
     raise RetryableError(
-        Reason.STORAGE_UNAVAILABLE, f"{len(left)} objects are still there, {left[0]} among them; take down once more"
+        Reason.STORAGE_UNAVAILABLE, f"{objects_left} could not be deleted, such as {left[0]}; run the takedown again"
     )
 
 

@@ -1,6 +1,6 @@
-"""Reconciling rows with objects: what stands in the store without a row, and which row has no object.
+"""Reconciling rows with objects: objects without a row, and rows without an object.
 
-Looks only; removing what it finds is retention's work.
+Read-only; retention deletes orphan objects.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.storage.store import ObjectStore
 
-# The part of the store that rows describe; other prefixes (contact sheets) are made anew at will.
+# Prefixes that rows describe; objects under others (contact sheets) can be recreated.
 PREFIXES = ("crops/", "originals/", "variants/")
 EXAMPLES = 20
 SUSPECTS_AT_A_TIME = 1_000
@@ -22,7 +22,7 @@ SUSPECTS_AT_A_TIME = 1_000
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """Counts of what does not match, with a few examples of each."""
+    """Counts of mismatches, with a few examples of each."""
 
     orphan_objects: int
     rows_without_objects: int
@@ -41,17 +41,16 @@ class Reconciliation:
 
 
 def reconcile(archive: Archive) -> Reconciliation:
-    """Compare every object of the store with every row. Objects that rows have retired are no orphans.
+    """Compare every object of the store with every row. Retired objects are not orphans.
 
-    Both sides come in the order of their keys and are walked side by side, so that memory does not grow with the
-    archive. What does not match is looked at once more, because work goes on meanwhile; photos that are being rendered
-    may still count as orphans until they are done.
+    Both sides are read in key order and merged, so memory does not grow with the archive. Mismatches are checked again,
+    since work continues during the scan; objects of photos being rendered may count as orphans until their rows exist.
     """
-    sides = _Sides(archive)
+    mismatches = _Mismatches(archive)
     with archive.database.transaction() as conn:
-        for key, is_listed, is_wanted in _side_by_side(_listed(archive.store), _wanted(conn, archive.store.bucket)):
-            sides.note(key, is_listed=is_listed, is_wanted=is_wanted)
-    return sides.result()
+        for key, is_listed, is_wanted in _merged(_listed(archive.store), _wanted(conn, archive.store.bucket)):
+            mismatches.add(key, is_listed=is_listed, is_wanted=is_wanted)
+    return mismatches.result()
 
 
 def _listed(store: ObjectStore) -> Iterator[str]:
@@ -62,8 +61,8 @@ def _wanted(conn: Connection, bucket: str) -> Iterator[tuple[str, bool]]:
     return ((row["hosted_key"], row["is_served"]) for row in reports.hosted_objects(conn, bucket))
 
 
-def _side_by_side(listed: Iterator[str], wanted: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, bool, bool | None]]:
-    """Every key of either side with whether it is listed, and whether a row serves it (None: there is no row)."""
+def _merged(listed: Iterator[str], wanted: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, bool, bool | None]]:
+    """Every key of either side, whether it is listed, and whether a row serves it (None: no row)."""
     key, row = next(listed, None), next(wanted, None)
     while key is not None or row is not None:
         if row is None or (key is not None and key < row[0]):
@@ -78,8 +77,8 @@ def _side_by_side(listed: Iterator[str], wanted: Iterator[tuple[str, bool]]) -> 
             key, row = next(listed, None), next(wanted, None)
 
 
-class _Sides:
-    """Counts what does not match; suspects are looked at again a thousand at a time."""
+class _Mismatches:
+    """Counts mismatches; suspects are checked again in chunks of a thousand."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -89,7 +88,7 @@ class _Sides:
         self._counts = {"orphans": 0, "missing": 0}
         self._examples: dict[str, list[str]] = {"orphans": [], "missing": []}
 
-    def note(self, key: str, *, is_listed: bool, is_wanted: bool | None) -> None:
+    def add(self, key: str, *, is_listed: bool, is_wanted: bool | None) -> None:
         self._objects += is_listed
         self._rows += is_wanted is not None
         if is_wanted is None:
@@ -97,10 +96,10 @@ class _Sides:
         elif is_wanted and not is_listed:
             self._without_object.append(key)
         if len(self._without_row) + len(self._without_object) >= SUSPECTS_AT_A_TIME:
-            self._look_again()
+            self._check_again()
 
     def result(self) -> Reconciliation:
-        self._look_again()
+        self._check_again()
         return Reconciliation(
             self._counts["orphans"],
             self._counts["missing"],
@@ -110,7 +109,7 @@ class _Sides:
             tuple(self._examples["missing"]),
         )
 
-    def _look_again(self) -> None:
+    def _check_again(self) -> None:
         suspects = [*self._without_row, *self._without_object]
         rows = self._archive.database.run(lambda conn: reports.rows_of_objects(conn, suspects)) if suspects else {}
         store = self._archive.store

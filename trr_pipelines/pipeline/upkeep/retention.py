@@ -1,7 +1,7 @@
-"""Retention: what nothing serves any more is listed, and what was listed long enough ago is deleted.
+"""Retention: list objects that are no longer served, and delete those listed long enough ago.
 
-Nothing is deleted that was not listed, and nothing that anything refers to at the moment of deletion. Rows go before
-objects: a crash leaves an orphan, which the next list finds, never a row that points at nothing.
+Only listed objects are deleted, and only if nothing references them at that moment. Rows are deleted before objects: a
+crash leaves an orphan object, which the next list finds, never a row without an object.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.upkeep.reconcile import PREFIXES
 
 DAY = 86_400.0
-# Browsers and the CDN may keep a picture for as long as the CDN's longest life, whatever the catalogue says.
+# Browsers and the CDN may cache an image for as long as the CDN's longest TTL.
 GRACE_DAYS = 30.0
-# Between listing and deleting, somebody may look at the list and empty it.
+# Time between listing and deleting in which an operator may inspect and clear the list.
 UNDO_DAYS = 1.0
 OBJECTS_PER_CHUNK = 500
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What retention deleted, what it refused because something refers to it, and what stays listed."""
+    """What retention deleted, what it kept because something references it, and what is still listed."""
 
     removed: int
     removed_bytes: int
@@ -47,9 +47,9 @@ class Removal:
 
 
 def list_removable(archive: Archive, *, grace_days: float = GRACE_DAYS) -> dict[str, Total]:
-    """Bring the removal list up to date: what has not been served for the grace period, and orphan objects.
+    """Update the removal list: objects not served for the grace period, and orphan objects.
 
-    Orphans are listed at first sight and wait out the grace period on the list.
+    Orphans are listed when first found, and stay on the list for the grace period.
     """
     bucket = archive.store.bucket
     archive.database.run(lambda conn: retention.list_unserved(conn, bucket, _seconds(grace_days)))
@@ -59,14 +59,14 @@ def list_removable(archive: Archive, *, grace_days: float = GRACE_DAYS) -> dict[
 
 
 def remove_listed(archive: Archive, *, grace_days: float = GRACE_DAYS, undo_days: float = UNDO_DAYS) -> Removal:
-    """Delete what is listed: orphans after the grace period, everything else after the undo window."""
+    """Delete listed objects: orphans after the grace period, others after the undo window."""
     bucket = archive.store.bucket
 
     def drop_rows(conn: Connection, after: str) -> Chunk | None:
         return retention.drop_rows(conn, bucket, undo_seconds=_seconds(undo_days), after=after, limit=OBJECTS_PER_CHUNK)
 
     def delete_objects(conn: Connection, after: str) -> Chunk | None:
-        # The locks are held while the objects go, so that no render can count on one of them.
+        # Locks are held during the deletion, so that no render relies on one of these objects.
         chunk = retention.lock_removable(
             conn, bucket, orphan_seconds=_seconds(grace_days), after=after, limit=OBJECTS_PER_CHUNK
         )
@@ -86,7 +86,7 @@ def remove_listed(archive: Archive, *, grace_days: float = GRACE_DAYS, undo_days
 
 
 def _chunks(archive: Archive, step: Callable[[Connection, str], Chunk | None]) -> list[Chunk]:
-    """The chunks of a walk over the list, each in a transaction of its own."""
+    """Process the list in chunks, each in its own transaction."""
     chunks: list[Chunk] = []
     while True:
         after = chunks[-1].last_key if chunks else ""
@@ -97,22 +97,22 @@ def _chunks(archive: Archive, step: Callable[[Connection, str], Chunk | None]) -
 
 
 def removal_list(archive: Archive) -> list[Listed]:
-    """What is listed, oldest first."""
+    """The listed objects, oldest first."""
     return archive.database.run(lambda conn: retention.listed(conn, archive.store.bucket))
 
 
 def referenced(archive: Archive) -> list[str]:
-    """Listed objects that something is served from: there should be none."""
+    """Listed objects that are still referenced; there should be none."""
     return archive.database.run(lambda conn: retention.referenced(conn, archive.store.bucket))
 
 
 def empty_list(archive: Archive) -> int:
-    """Undo: take everything off the removal list; returns how many objects were on it."""
+    """Clear the removal list; returns how many objects were on it."""
     return archive.database.run(lambda conn: retention.unlist_all(conn, archive.store.bucket))
 
 
 def _stored(archive: Archive) -> Iterator[list[tuple[str, int]]]:
-    """Every object that rows could stand for, in chunks of key and bytes."""
+    """Every object of the prefixes that rows describe, in chunks of key and bytes."""
     for prefix in PREFIXES:
         objects = ((item.key, item.bytes) for item in archive.store.list(prefix))
         while chunk := list(islice(objects, OBJECTS_PER_CHUNK)):
@@ -121,5 +121,5 @@ def _stored(archive: Archive) -> Iterator[list[tuple[str, int]]]:
 
 def _seconds(days: float) -> float:
     if not 0 <= days <= 3650:
-        raise InputError(f"a period of retention is 0 to 3650 days, not {days}")
+        raise InputError(f"a retention period is 0 to 3650 days, not {days}")
     return days * DAY

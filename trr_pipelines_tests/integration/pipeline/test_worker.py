@@ -162,6 +162,28 @@ def test_leases_are_renewed_while_slow_photos_are_worked_on(
     assert taken == []
 
 
+@pytest.mark.parametrize(("scattered", "leased"), [(True, {PHOTOS}), (False, {1, 2})])
+def test_scattered_photos_are_leased_all_at_once_and_those_of_a_batch_a_few_at_a_time(
+    archive: Archive, batch: str, scattered: bool, leased: set[int]
+) -> None:
+    """Leased photos are left out of the next request, so an edit made meanwhile gets a run of its own."""
+    photo_ids = [
+        row["media_asset_id"] for row in query(archive.database, "select media_asset_id from core.variant_generations")
+    ]
+    scope = Scope(photo_ids=tuple(photo_ids)) if scattered else Scope(batch=batch)
+    first = threading.Event()
+    seen: list[int] = []
+
+    def handle(photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
+        if not first.is_set():
+            first.set()
+            seen.append(leases(archive))
+        return completing(archive)(photo, claims)
+
+    work_through(Work(archive.database, scope, ("original",), "run-1", 1), handle)
+    assert set(seen) <= leased
+
+
 def test_photos_that_vanish_meanwhile_are_passed_over(archive: Archive, batch: str) -> None:
     def handle(photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
         query(archive.database, "delete from core.media_assets where source_url like '%%/11.jpg'")

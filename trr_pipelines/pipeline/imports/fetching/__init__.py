@@ -1,4 +1,4 @@
-"""Bringing in a photo's bytes from a place that is not trusted: an http(s) URL or a local file."""
+"""Fetching a photo's bytes from an untrusted source: an http(s) URL or a local file."""
 
 from trr_pipelines.pipeline.imports.fetching.http import Fetched, Fetcher, check_url
 from trr_pipelines.pipeline.imports.fetching.local import read_local

@@ -1,7 +1,7 @@
 """Which hosts and addresses a fetch may contact.
 
-Pure: nothing is resolved or connected here. A source URL comes from outside, so it must not reach what only this
-machine or its network can reach: other services, router pages, a cloud's metadata.
+Pure: nothing is resolved or connected here. Source URLs are untrusted input, so they must not reach hosts that only
+this machine or its network can reach: internal services, routers, cloud metadata.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ def parse_networks(networks: Iterable[str | Network]) -> tuple[Network, ...]:
 
 
 def check_host(host: str) -> None:
-    """Raise `InputError` unless `host` is a DNS name or an address in its one usual form.
+    """Raise `InputError` unless `host` is a DNS name or an address in canonical form.
 
-    What ends in a number but is no dotted quad (2130706433, 127.1, 0x7f.1, 0177.0.0.1) is an IPv4 address in disguise
-    to the C library, and so to anything that would only compare strings.
+    A host that ends in a number but is not a dotted quad (2130706433, 127.1, 0x7f.1, 0177.0.0.1) is parsed as an IPv4
+    address by the C library, which a comparison of strings would miss.
     """
     if ":" in host:
         try:
@@ -84,7 +84,7 @@ def check_host(host: str) -> None:
         except ValueError:
             raise InputError(f"not an IPv6 address: {host[:60]!r}") from None
         if zone is not None:
-            raise InputError(f"an address on one of this machine's own links: {host[:60]!r}")
+            raise InputError(f"a link-local address with a zone: {host[:60]!r}")
         return
     if len(host) > 253 or not _NAME.fullmatch(host):
         raise InputError(f"not a host name: {host[:60]!r}")
@@ -92,7 +92,7 @@ def check_host(host: str) -> None:
         try:
             IPv4Address(host)
         except ValueError:
-            raise InputError(f"an address that is not written as four plain numbers: {host!r}") from None
+            raise InputError(f"an IPv4 address that is not in dotted decimal form: {host!r}") from None
 
 
 def _is_public(address: Address) -> bool:

@@ -1,6 +1,6 @@
-"""Reading a response's body: decoded a little at a time, counted, and given up at the limit.
+"""Reading a response body: decoded in small pieces, counted, and aborted at the size limit.
 
-Pure over an iterable of chunks: where they come from, and how long that may take, is not known here.
+Pure over an iterable of chunks; connections and timeouts are in `network`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Final
 from trr_pipelines.errors import PermanentError, Reason, RetryableError
 
 _PIECE: Final = 65536
-"""Bytes that one step of decoding may put out; a compressed chunk of 64 KB can hold 64 MB."""
+"""Maximum output of one decoding step in bytes; a compressed chunk of 64 KB can expand to 64 MB."""
 
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 
 
 def read_body(chunks: Iterable[bytes], encoding: str, max_bytes: int, source: str) -> bytes:
-    """The decoded content of `chunks`, which came from `source` with this `Content-Encoding` ("" for none).
+    """The decoded content of `chunks` from `source`, sent with this `Content-Encoding` ("" for none).
 
     Raises:
         PermanentError: `too_many_bytes` as soon as the decoded bytes pass `max_bytes`, `empty_file` for none at all.
-        RetryableError: `fetch_failed` for an encoding that was not asked for, or a compressed body damaged or cut.
+        RetryableError: `fetch_failed` for an unrequested encoding, or a damaged or truncated compressed body.
     """
     content = BytesIO()
     for piece in _decoded(chunks, encoding, source):
@@ -45,7 +45,7 @@ def _decoded(chunks: Iterable[bytes], encoding: str, source: str) -> Iterator[by
         return iter(chunks)
     if encoding in ("gzip", "x-gzip", "deflate"):
         return _inflated(chunks, encoding, source)
-    raise RetryableError(Reason.FETCH_FAILED, f"{source} is encoded as {encoding[:40]!r}, which was not asked for")
+    raise RetryableError(Reason.FETCH_FAILED, f"{source} is encoded as {encoding[:40]!r}, which was not requested")
 
 
 def _inflated(chunks: Iterable[bytes], encoding: str, source: str) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
-"""Fetching one photo from an http(s) URL that nobody vouches for.
+"""Fetching one photo from an untrusted http(s) URL.
 
-What belongs here: redirects, what a status means for the ledger, conditional requests, limits. Which addresses may be
-contacted is `addresses`' to say and `network`'s to enforce; how often to try again is the ledger's.
+Belongs here: redirects, mapping of statuses to reason codes, conditional requests, limits. `addresses` decides which
+hosts may be contacted, `network` enforces it, and the ledger decides about retries.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from trr_pipelines.pipeline.imports.fetching.network import GuardedNetwork, Reso
 DEADLINE_SECONDS: Final = 30.0
 MAX_REDIRECTS: Final = 5
 MAX_RETRY_AFTER: Final = 86_400.0
-"""Seconds; a source that asks for more waits no longer than this."""
+"""Upper limit of `Retry-After`, in seconds."""
 
 USER_AGENT: Final = "trr-pipelines/0.1 (photo archive mirror)"
 
@@ -44,7 +44,7 @@ _REASONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A photo as its source delivered it; the headers are as sent, or None."""
+    """A photo as its source delivered it; headers as sent, or None."""
 
     data: bytes
     final_url: str
@@ -54,9 +54,9 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches photos; one for many threads. Leaving its `with` block closes the connections it kept.
+    """Fetches photos; thread-safe. Leaving its `with` block closes pooled connections.
 
-    `allow` names networks that may be contacted although they are not public. `seconds` is the deadline for a whole
+    `allow` lists networks that may be contacted although they are not public. `seconds` is the deadline for a whole
     fetch: DNS, every redirect, and the last byte of the body. `max_bytes` limits the decoded body; a body is held in
     memory, so N threads may hold N times that. Proxies and credentials of the environment are never used.
     """
@@ -95,14 +95,14 @@ class Fetcher:
     def fetch(self, url: str, *, conditional: tuple[str | None, str | None] | None) -> Fetched | None: ...
 
     def fetch(self, url: str, *, conditional: tuple[str | None, str | None] | None = None) -> Fetched | None:
-        """The photo at `url`; None when it is still the one that `conditional` (etag, last_modified) describes.
+        """The photo at `url`; None when it has not changed since `conditional` (etag, last_modified).
 
         Raises:
             PermanentError: `blocked_address` for a URL or redirect that may not be followed, `too_many_bytes`,
                 `empty_file`.
             RetryableError: `fetch_not_found` (404, 410), `fetch_forbidden` (401, 403, 451), `fetch_timeout`, and
-                `fetch_failed` for all else, a body cut short among it; with `retry_after` where the source gave one.
-                After how many of these a photo is given up is for the ledger.
+                `fetch_failed` for everything else, including a truncated body; with `retry_after` when the source sent
+                one. The ledger decides after how many of these a photo is parked.
         """
         deadline = time.monotonic() + self._seconds
         current = _checked(url)
@@ -129,9 +129,9 @@ class Fetcher:
     def _response(
         self, url: httpx.URL, conditional: tuple[str | None, str | None] | None, deadline: float
     ) -> Iterator[httpcore.Response]:
-        """The answer to one GET, its body unread. `deadline` is an instant, as `GuardedNetwork` wants it."""
+        """The response to one GET, its body unread. `deadline` is an instant of `time.monotonic()`."""
         headers = [("Host", url.netloc.decode()), ("User-Agent", USER_AGENT), ("Accept", "image/*,*/*;q=0.5")]
-        headers.append(("Accept-Encoding", "identity"))  # photos do not shrink, and bombs need an encoding
+        headers.append(("Accept-Encoding", "identity"))  # photos do not compress, and bombs need an encoding
         etag, last_modified = conditional or (None, None)
         if etag is not None:
             headers.append(("If-None-Match", etag))
@@ -140,13 +140,13 @@ class Fetcher:
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         waits = {"connect": deadline, "read": deadline, "write": deadline}
         request = httpcore.Request("GET", target, headers=headers, extensions={"timeout": waits})
-        with closing(self._answer(request)) as response:
+        with closing(self._send(request)) as response:
             yield response
 
-    def _answer(self, request: httpcore.Request) -> httpcore.Response:
-        """The answer's head. Asks once more when the connection breaks before it comes.
+    def _send(self, request: httpcore.Request) -> httpcore.Response:
+        """The response head. Retries once when the connection breaks before it arrives.
 
-        A server may close a kept connection at the very moment it is used again: a new one shows whether it was that.
+        A server may close a pooled connection at the moment it is reused; a new connection rules that out.
         """
         try:
             return self._pool.handle_request(request)
@@ -162,7 +162,7 @@ class Fetcher:
 
 
 def check_url(url: str) -> None:
-    """Raise `InputError`, saying why, for a URL that no `Fetcher` will ever fetch, whatever its host resolves to."""
+    """Raise `InputError` for a URL that a `Fetcher` refuses, whatever its host resolves to."""
     _parsed(url)
 
 
@@ -174,7 +174,7 @@ def _parsed(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https"):
         raise InputError(f"only http and https URLs can be fetched: {url[:100]!r}")
     if parsed.userinfo:
-        raise InputError(f"a URL with credentials is not fetched: {_shown(parsed)}")
+        raise InputError(f"a URL with credentials cannot be fetched: {_shown(parsed)}")
     if parsed.port == 0:
         raise InputError(f"port 0 cannot be fetched from: {_shown(parsed)}")
     check_host(parsed.raw_host.decode())
@@ -192,11 +192,13 @@ def _redirected(current: httpx.URL, location: str) -> httpx.URL:
     try:
         return _checked(str(current.join(location)))
     except httpx.InvalidURL as error:
-        raise PermanentError(Reason.BLOCKED_ADDRESS, f"{_shown(current)} redirects to no URL: {error}") from error
+        raise PermanentError(
+            Reason.BLOCKED_ADDRESS, f"{_shown(current)} redirects to an invalid URL: {error}"
+        ) from error
 
 
 def _shown(url: httpx.URL) -> str:
-    """The URL as messages show it: what follows the `?` may be a signature, and nobody needs it to find the photo."""
+    """The URL for messages, without its query, which may hold a signature."""
     return f"{url.scheme}://{url.netloc.decode()}{url.path[:200]}"
 
 
@@ -206,7 +208,7 @@ def _refused(status: int, headers: httpx.Headers, source: str) -> RetryableError
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds from now that `Retry-After` asks for; a date counts from the answer's own `Date`, whatever our clock."""
+    """Seconds to wait by `Retry-After`; a date is relative to the response's own `Date`, not to our clock."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value), MAX_RETRY_AFTER)
@@ -223,7 +225,7 @@ def _date(value: str) -> datetime | None:
 
 
 def _whole(response: httpcore.Response, announced: str | None, source: str) -> Iterator[bytes]:
-    """The body as it arrives; a connection that ends before the body does is `fetch_failed`."""
+    """The body in chunks. Raises `fetch_failed` when the connection ends before the body does."""
     received = 0
     try:
         for chunk in response.iter_stream():
@@ -236,7 +238,7 @@ def _whole(response: httpcore.Response, announced: str | None, source: str) -> I
 
 @contextmanager
 def _fetch_errors(source: str) -> Iterator[None]:
-    """Turn what the network says into our errors."""
+    """Map network errors to our error types."""
     try:
         yield
     except httpcore.TimeoutException as error:

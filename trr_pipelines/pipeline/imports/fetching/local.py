@@ -1,6 +1,6 @@
-"""Reading one photo from a local path: bounded, and never hung by what is not a regular file.
+"""Reading one photo from a local path: size-limited, and never blocked by a FIFO or device.
 
-What belongs here: what the file system says, as the reasons that fetching knows. Walking folders does not.
+Belongs here: mapping of file system errors to reason codes. Walking folders does not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trr_pipelines.imaging.decode import MAX_BYTES
 from trr_pipelines.pipeline.imports.fetching.body import too_many_bytes
 
 _OPEN: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-"""A FIFO without a writer would block an ordinary open for ever."""
+"""Without O_NONBLOCK, opening a FIFO that has no writer blocks forever."""
 
 _REASONS: Final = {
     errno.ENOENT: Reason.FETCH_NOT_FOUND,
@@ -43,7 +43,7 @@ def read_local(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
         if status.st_size > max_bytes:
             raise too_many_bytes(str(path), status.st_size, max_bytes)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(max_bytes + 1)  # it may have grown meanwhile
+            data = file.read(max_bytes + 1)  # it may have grown since fstat
     if len(data) > max_bytes:
         raise too_many_bytes(str(path), f"more than {max_bytes}", max_bytes)
     if not data:
@@ -67,7 +67,7 @@ def _file_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, Reason.FETCH_FAILED)
         raise RetryableError(reason, f"{path}: {error.strerror or error}") from error
-    except ValueError as error:  # a NUL byte in the path: no file can ever have that name
+    except ValueError as error:  # a NUL byte in the path
         raise PermanentError(Reason.FETCH_NOT_FOUND, f"{str(path)!r}: {error}") from error
 
 

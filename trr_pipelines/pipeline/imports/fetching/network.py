@@ -1,6 +1,6 @@
-"""The network as a fetch sees it: only checked addresses are contacted, and no wait outlasts the fetch's deadline.
+"""A network backend for fetching that contacts only permitted addresses and enforces one deadline per fetch.
 
-What belongs here: resolving, checking, connecting, and timing single reads and writes. HTTP does not.
+Belongs here: resolving, checking, connecting, and timeouts of single reads and writes. HTTP does not.
 """
 
 from __future__ import annotations
@@ -20,25 +20,24 @@ from trr_pipelines.errors import PermanentError, Reason
 from trr_pipelines.pipeline.imports.fetching.addresses import Address, Network, may_contact
 
 Resolver = Callable[[str, int], Sequence[str]]
-"""From host and port to the addresses it has, as text. Raises `OSError` when it has none."""
+"""Maps host and port to addresses as text. Raises `OSError` when there are none."""
 
 CONNECT_SECONDS: Final = 5.0
-"""The most that one address of a host may take, so that a dead one leaves time for the next."""
+"""Timeout per address of a host, so that a dead one leaves time for the next."""
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """What the system's resolver says, in its order of preference."""
+    """The addresses from the system's resolver, in its order of preference."""
     return [str(answer[4][0]) for answer in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 class GuardedNetwork(httpcore.NetworkBackend):
-    """Connects to a host's addresses only when every one of them may be contacted.
+    """Connects to a host only when every one of its addresses is permitted.
 
-    The address that was checked is the one that is dialled, so a name that resolves differently a moment later
-    (DNS rebinding) gains nothing. TLS still verifies the name.
+    It dials the address that it checked, so DNS rebinding has no effect. TLS still verifies the name.
 
-    Every `timeout` that arrives here is an instant of `time.monotonic()`, not a number of seconds: httpcore hands
-    the same value to every read of a body, and a number of seconds would begin anew with every byte that drips in.
+    Every `timeout` is an instant of `time.monotonic()`, not a duration: httpcore passes the same value to every read of
+    a body, and a duration would restart with every byte of a drip-fed response.
     """
 
     def __init__(self, allow: Iterable[Network], resolver: Resolver, dialler: httpcore.NetworkBackend) -> None:
@@ -54,7 +53,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """A connection to the first address that answers.
+        """A connection to the first address that accepts one.
 
         Raises `PermanentError` (`blocked_address`) before anything is sent, `httpcore.ConnectTimeout`, and
         `httpcore.ConnectError` when the name has no address or no address answers.
@@ -62,7 +61,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
         addresses = self._addresses(host, port, timeout)
         for address in addresses:
             if not may_contact(address, self._allow):
-                raise PermanentError(Reason.BLOCKED_ADDRESS, f"{host} is at {address}, which is not a public address")
+                raise PermanentError(Reason.BLOCKED_ADDRESS, f"{host} is at {address}, not a public address")
         failure: httpcore.ConnectError | httpcore.ConnectTimeout = httpcore.ConnectError(f"{host} has no address")
         for address in addresses:
             seconds = min(CONNECT_SECONDS, _seconds_until(timeout, httpcore.ConnectTimeout))
@@ -75,27 +74,27 @@ class GuardedNetwork(httpcore.NetworkBackend):
         raise failure
 
     def _addresses(self, host: str, port: int, timeout: float | None) -> list[Address]:
-        """Resolve in a thread of its own: the C library offers no time limit, so a silent server is left behind."""
-        answer: Future[Sequence[str]] = Future()
+        """Resolve in a separate thread: getaddrinfo has no timeout, so the thread is abandoned when DNS is silent."""
+        result: Future[Sequence[str]] = Future()
 
-        def ask() -> None:
+        def run() -> None:
             try:
-                answer.set_result(self._resolver(host, port))
-            except Exception as error:  # noqa: BLE001  handed to the thread that waits for it
-                answer.set_exception(error)
+                result.set_result(self._resolver(host, port))
+            except Exception as error:  # noqa: BLE001  re-raised in the waiting thread
+                result.set_exception(error)
 
-        Thread(target=ask, name=f"resolve {host}", daemon=True).start()
+        Thread(target=run, name=f"resolve {host}", daemon=True).start()
         try:
-            found = answer.result(_seconds_until(timeout, httpcore.ConnectTimeout))
+            found = result.result(_seconds_until(timeout, httpcore.ConnectTimeout))
         except TimeoutError:
-            raise httpcore.ConnectTimeout(f"no answer from DNS about {host}") from None
+            raise httpcore.ConnectTimeout(f"no DNS response for {host}") from None
         except OSError as error:
             raise httpcore.ConnectError(f"{host} cannot be resolved: {error.strerror or error}") from error
         return [ip_address(address) for address in found]
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A connection on which reads, writes and the TLS handshake end at the instant given as `timeout`."""
+    """A connection whose reads, writes and TLS handshake end at the instant given as `timeout`."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
@@ -121,7 +120,7 @@ class _TimedStream(httpcore.NetworkStream):
 
 def _seconds_until(instant: float | None, error: type[httpcore.TimeoutException]) -> float:
     if instant is None:
-        raise TypeError("every call here has a deadline")
+        raise TypeError("a deadline is required")
     left = instant - time.monotonic()
     if left <= 0:
         raise error("the deadline has passed")

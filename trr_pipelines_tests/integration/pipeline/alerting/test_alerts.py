@@ -13,8 +13,8 @@ from trr_pipelines.pipeline.alerting.alerts import (
     Silence,
     look,
     look_for_silence,
+    open_alerts,
     record_failed_run,
-    standing,
 )
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.rework.backfills import start_backfill
@@ -104,8 +104,10 @@ def test_what_is_parked_full_or_silent_is_named(watched: Archive) -> None:
     }
     assert set(found) == {"parked_runs", "disk_nearly_full", "silent_dagster"}
     assert found["parked_runs"].endswith(": batch:x")
-    assert "% of the disk" in found["disk_nearly_full"]
-    assert found["silent_dagster"].endswith("scheduler (never heard of), sensor new_imports (heard of 412 s ago)")
+    assert "% of the media store's disk" in found["disk_nearly_full"]
+    assert found["silent_dagster"].endswith(
+        "scheduler (no heartbeat yet), sensor new_imports (last heartbeat 412 s ago)"
+    )
 
 
 def test_an_alert_is_raised_once_and_ends_when_it_has_not_held_for_a_while(watched: Archive) -> None:
@@ -115,10 +117,10 @@ def test_an_alert_is_raised_once_and_ends_when_it_has_not_held_for_a_while(watch
     query(watched.database, "delete from core.variant_generations")
     calm = look(watched, silences=())
     assert (calm.holding, calm.resolved) == ((), ())
-    assert [one["kind"] for one in watched.database.read(standing)["alerts"]] == ["lag"]
+    assert [one["kind"] for one in watched.database.read(open_alerts)["alerts"]] == ["lag"]
     query(watched.database, "update core.alerts set seen_at = now() - interval '3 minutes'")
     assert look(watched, silences=()).resolved == ("lag",)
-    assert watched.database.read(standing)["alerts"] == []
+    assert watched.database.read(open_alerts)["alerts"] == []
     add(watched, "original")
     assert look(watched, silences=()).raised == ("lag",)
     assert value(watched.database, "select count(*) from core.alerts") == 2
@@ -136,14 +138,14 @@ def test_a_sensor_that_no_longer_looks_is_noticed_from_outside_and_ends_by_looki
     query(watched.database, "update core.watches set looked_at = now() - interval '301 seconds'")
     assert look_for_silence(watched, up_seconds=299).holding == ()  # a process that was not there cannot tell
     assert look_for_silence(watched, up_seconds=301).raised == ("silent_watch",)
-    assert "last looked 301 s ago" in watched.database.read(standing)["alerts"][0]["text"]
+    assert "last ran 301 s ago" in watched.database.read(open_alerts)["alerts"][0]["text"]
     query(watched.database, "update core.alerts set seen_at = now() - interval '3 minutes'")
     assert look(watched, silences=(), watcher=alerts.SENSOR).resolved == ("silent_watch",)
 
 
 def test_a_sensor_that_never_looked_is_silent(archive: Archive) -> None:
     (found,) = look_for_silence(archive, up_seconds=301).holding
-    assert "never looked" in found.text
+    assert "has not run yet" in found.text
 
 
 def test_a_failed_run_is_recorded_once_and_is_no_open_alert(archive: Archive) -> None:
@@ -151,4 +153,4 @@ def test_a_failed_run_is_recorded_once_and_is_no_open_alert(archive: Archive) ->
     assert [record_failed_run(archive.database, run) for _ in range(2)] == [True, False]
     text = value(archive.database, "select text from core.alerts")
     assert text == f"run of import_batch failed ({BATCH}, lane live, 2 in a row): base_variants: no disk"
-    assert archive.database.read(standing)["alerts"] == []
+    assert archive.database.read(open_alerts)["alerts"] == []

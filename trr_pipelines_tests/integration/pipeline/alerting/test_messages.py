@@ -69,7 +69,7 @@ def test_a_condition_is_told_when_it_begins_and_when_it_ends(archive: Archive, h
     look(archive, silences=(), watcher=SENSOR)
     assert [deliver(told).messages for _ in range(2)] == [1, 0]
     assert [message["state"] for message in hook.taken] == ["open", "resolved"]
-    assert hook.texts[1].startswith("Resolved after 300 s: runs failed too often")
+    assert hook.texts[1].startswith("Resolved after 300 s: parked after too many failed runs")
     assert len(set(hook.keys)) == 2
 
 

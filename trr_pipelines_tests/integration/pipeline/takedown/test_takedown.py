@@ -22,7 +22,13 @@ from trr_pipelines.pipeline.imports.mirroring import mirror_originals
 from trr_pipelines.pipeline.rendering.contact_sheets import make_contact_sheet
 from trr_pipelines.pipeline.rendering.derivatives import render_photos
 from trr_pipelines.pipeline.rework.rerender import rerender_photos
-from trr_pipelines.pipeline.takedown.takedown import Takedown, take_down, take_down_person, take_down_photo
+from trr_pipelines.pipeline.takedown.takedown import (
+    MAX_DELETE_PASSES,
+    Takedown,
+    take_down,
+    take_down_person,
+    take_down_photo,
+)
 from trr_pipelines.pipeline.upkeep import retention
 from trr_pipelines.pipeline.upkeep.reconcile import reconcile
 from trr_pipelines_tests.pictures import photo, saved
@@ -205,6 +211,44 @@ def test_an_original_that_arrives_late_leaves_no_object_and_its_bytes_are_forbid
     assert hashes(archive) == {}
     batch = import_files(archive, tmp_path / "elsewhere", {"b.jpg": small(1)})
     assert mirror_originals(archive, Scope(batch=batch), "second").ended == {"taken_down": 1}
+    assert_nothing_is_left(archive)
+
+
+class LateStore:
+    """The archive's store, into which another render puts an object after each of the first `times` deletions."""
+
+    def __init__(self, archive: Archive, photo_id: UUID, *, times: int) -> None:
+        self._store = archive.store
+        self._key = f"variants/{photo_id}/{'0' * 16}/late/thumb.webp"
+        self._times = times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def delete(self, keys: Any) -> int:
+        deleted = self._store.delete(keys)
+        if self._times > 0:
+            self._times -= 1
+            self._store.put_if_absent(self._key, b"late", content_type="image/webp")
+        return deleted
+
+
+@pytest.mark.parametrize("times", [1, MAX_DELETE_PASSES - 1])
+def test_objects_that_a_render_stores_during_the_takedown_are_deleted_too(
+    archive: Archive, one: UUID, times: int
+) -> None:
+    take_down_photo(replace(archive, store=LateStore(archive, one, times=times)), one, author=EDITOR)
+    assert hashes(archive) == {}
+    assert_nothing_is_left(archive)
+
+
+def test_a_takedown_reports_objects_that_keep_coming_back(archive: Archive, one: UUID) -> None:
+    endless = replace(archive, store=LateStore(archive, one, times=MAX_DELETE_PASSES))
+    with pytest.raises(RetryableError, match="1 object could not be deleted, such as variants/"):
+        take_down_photo(endless, one, author=EDITOR)
+    take_down_photo(archive, one, author=EDITOR)
+    retention.remove_listed(archive)
+    assert hashes(archive) == {}
     assert_nothing_is_left(archive)
 
 

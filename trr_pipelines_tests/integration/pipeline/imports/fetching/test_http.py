@@ -126,7 +126,7 @@ def test_the_request_says_who_asks_and_carries_nothing_else_of_ours(monkeypatch:
         (PHOTO, ()),
         (gzip.compress(PHOTO, mtime=0), ("Content-Encoding: GZIP",)),
     ],
-    ids=["plain", "compressed although not asked for"],
+    ids=["plain", "compressed although not requested"],
 )
 def test_the_body_is_what_the_file_was(body: bytes, headers: tuple[str, ...]) -> None:
     with serving(photo=answer(200, body, *headers)) as server, fetcher() as fetch:

@@ -68,8 +68,8 @@ def test_a_bomb_is_given_up_at_the_limit_without_being_unpacked() -> None:
         ("gzip", zipped(PHOTO)[:100], "truncated"),
         ("gzip", b"\xff\xd8\xff\xe0 not gzip at all", "damaged"),
         ("gzip", b"", "truncated"),
-        ("br", PHOTO, "'br', which was not asked for"),
-        ("gzip, gzip", zipped(zipped(PHOTO)), "not asked for"),
+        ("br", PHOTO, "'br', which was not requested"),
+        ("gzip, gzip", zipped(zipped(PHOTO)), "not requested"),
     ],
     ids=["without its checksum", "cut early", "never was gzip", "empty", "unknown", "two layers"],
 )
