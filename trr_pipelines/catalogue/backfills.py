@@ -1,6 +1,6 @@
-"""Backfills in the catalogue: which batches, in which order, how far they are.
+"""Backfills in the catalogue: their batches, order and progress.
 
-What is fed to Dagster and when is `pipeline.backfill_feed`'s to say.
+Which batches are handed to Dagster, and when, is decided in `pipeline.rework.backfill_feed`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-from trr_pipelines.catalogue.database import Connection, load_queries
+from trr_pipelines.catalogue.database import Connection, load_queries, rows_as
 from trr_pipelines.catalogue.dispatches import batch_scope
 
 _queries = load_queries("backfills.sql")
@@ -20,13 +20,13 @@ State = Literal["running", "paused", "complete", "cancelled"]
 BatchState = Literal["waiting", "fed", "done", "parked", "dropped"]
 ACTIVE: tuple[State, ...] = ("running", "paused")
 
-# A daemon that was down for longer did not work meanwhile.
+# A longer gap between two ticks does not count as active time: the daemon was down.
 IDLE_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Recipes:
-    """The fingerprints that sets must have to count as complete."""
+    """The recipe fingerprints at which sets count as complete."""
 
     base: str
     crop: str
@@ -37,9 +37,11 @@ class Recipes:
 
 @dataclass(frozen=True)
 class PlannedBatch:
-    """A batch with open photos, and what they lack. `unfetched` photos have no original, so their bytes are unknown;
-    `views` (in 30 days) and `links` are the means of the hottest galleries that they stand in; `taken_by` is the
-    backfill that has it."""
+    """A batch with open photos, and the work that they lack.
+
+    `unfetched` photos have no original, so their bytes are unknown. `views` (in 30 days) and `links` are means over the
+    photos, each with its hottest gallery. `taken_by` is the active backfill that contains the batch.
+    """
 
     key: str
     source: str
@@ -57,8 +59,7 @@ class PlannedBatch:
 
 @dataclass(frozen=True)
 class Backfill:
-    """A backfill as it was started. `active_seconds` is the time in which it was fed; `is_fed` says whether somebody
-    fed it within the last minute."""
+    """A backfill. `active_seconds` is the time in which a daemon fed it; `is_fed`: within the last minute."""
 
     id: int
     state: State
@@ -82,7 +83,7 @@ class Backfill:
 
 @dataclass(frozen=True)
 class BatchWork:
-    """What is open in a batch now: photos, those of them that are due, and what keeps a run from being asked for."""
+    """Open photos of a batch, those of them that are due, and what keeps a run from being requested."""
 
     key: str
     open: int
@@ -95,26 +96,25 @@ class BatchWork:
 
 @dataclass(frozen=True)
 class Count:
-    """Batches of a backfill in one state, and the photos that were open in them when last counted."""
+    """Batches of a backfill in one state, and their open photos when last counted."""
 
     batches: int = 0
     photos: int = 0
 
 
 def lock(conn: Connection) -> None:
-    """Keep others from starting a backfill until the transaction ends."""
+    """Serialise starts of backfills, to the end of the transaction."""
     _queries.lock_backfills(conn)
 
 
 def sources(conn: Connection) -> list[str]:
-    """Sources that batches came from; empty when nothing was ever imported."""
+    """Sources of all batches; empty when nothing was imported."""
     return [row["source"] for row in _queries.sources(conn)]
 
 
 def plan(conn: Connection, recipes: Recipes, source: str | None) -> list[PlannedBatch]:
-    """Batches with open photos, in no order. Reads every photo of the archive, or of the source."""
-    rows = _queries.plan(conn, source=source, **recipes.parameters())
-    return [PlannedBatch(taken_by=row.pop("backfill_id"), **row) for row in rows]
+    """Batches with open photos, unordered. Reads every photo of the archive, or of the source."""
+    return rows_as(PlannedBatch, _queries.plan(conn, source=source, **recipes.parameters()))
 
 
 def top_galleries(conn: Connection, limit: int) -> list[UUID]:
@@ -134,7 +134,7 @@ def add(
     bytes_to_read: int,
     author: str,
 ) -> int:
-    """Record a backfill of these batches in this order, running from now on; returns its id."""
+    """Record a running backfill of these batches in this order; returns its id."""
     backfill_id: int = _queries.add_backfill(
         conn,
         ordering=ordering,
@@ -151,67 +151,68 @@ def add(
         keys=[batch.key for batch in batches],
         photos=[batch.photos for batch in batches],
     )
-    first = len(gallery_work(conn, backfill_id, recipes, sum(batch.photos for batch in batches)))
-    _queries.set_gallery_photos(conn, gallery_photos=first, backfill_id=backfill_id)
+    gallery_photos = len(gallery_work(conn, backfill_id, recipes, sum(batch.photos for batch in batches)))
+    _queries.set_gallery_photos(conn, gallery_photos=gallery_photos, backfill_id=backfill_id)
     return backfill_id
 
 
 def get(conn: Connection, backfill_id: int) -> Backfill | None:
-    """One backfill."""
+    """The backfill with this id."""
     row = _queries.backfill(conn, backfill_id=backfill_id, idle_seconds=IDLE_SECONDS)
     return row and Backfill(**{**row, "galleries": tuple(row["galleries"])})
 
 
 def newest(conn: Connection) -> int | None:
-    """The id of the backfill that was started last."""
+    """The id of the newest backfill."""
     backfill_id: int | None = _queries.newest(conn)
     return backfill_id
 
 
 def active(conn: Connection) -> dict[int, State]:
-    """Backfills that have not ended, the oldest first."""
+    """Backfills that have not ended, and their states, the oldest first."""
     return {row["id"]: row["state"] for row in _queries.active(conn)}
 
 
 def states(conn: Connection, backfill_ids: Sequence[int]) -> dict[int, State]:
-    """The states of these backfills, as far as they exist."""
+    """The states of those of these backfills that exist."""
     return {row["id"]: row["state"] for row in _queries.states(conn, backfill_ids=list(backfill_ids))}
 
 
 def set_state(conn: Connection, backfill_id: int, state: State, expected: Sequence[State]) -> bool:
-    """Change its state; False when it is in none of the expected ones."""
+    """Change the state of a backfill; False when it is in none of the expected states."""
     return bool(_queries.set_state(conn, backfill_id=backfill_id, state=state, expected=list(expected)))
 
 
 def drop_batches(conn: Connection, backfill_id: int) -> None:
-    """Give back every batch that is not done."""
+    """Release every batch that is not done."""
     _queries.drop_batches(conn, backfill_id=backfill_id)
 
 
 def tick(conn: Connection, backfill_id: int) -> None:
-    """Note that the backfill is being fed now."""
+    """Record that a daemon feeds the backfill now."""
     _queries.tick(conn, backfill_id=backfill_id, idle_seconds=IDLE_SECONDS)
 
 
 def rest(conn: Connection, backfill_id: int) -> None:
-    """Note that the backfill is not being fed now: what follows is no active time."""
+    """Record that the backfill is not fed now: the time until the next tick does not count as active."""
     _queries.rest(conn, backfill_id=backfill_id)
 
 
 def fed(conn: Connection, backfill_id: int) -> list[str]:
-    """Batches that were handed to Dagster and are not done."""
+    """Batches that were handed to Dagster and are not done, in their order."""
     return [row["batch_key"] for row in _queries.fed(conn, backfill_id=backfill_id)]
 
 
 def next_waiting(conn: Connection, backfill_id: int, limit: int) -> list[str]:
-    """The batches that come next."""
+    """The next waiting batches, in their order."""
     return [row["batch_key"] for row in _queries.next_waiting(conn, backfill_id=backfill_id, limit=limit)]
 
 
 def batch_work(conn: Connection, keys: Sequence[str], recipes: Recipes) -> list[BatchWork]:
-    """What is open in these batches, in their order."""
-    rows = {row["key"]: BatchWork(**row) for row in _queries.batch_work(conn, keys=list(keys), **recipes.parameters())}
-    return [rows[key] for key in keys]
+    """Open work of these batches, in the order of `keys`."""
+    rows = rows_as(BatchWork, _queries.batch_work(conn, keys=list(keys), **recipes.parameters()))
+    by_key = {work.key: work for work in rows}
+    return [by_key[key] for key in keys]
 
 
 def settle_batch(
@@ -223,29 +224,29 @@ def settle_batch(
     photos: int = 0,
     not_before: datetime | None = None,
 ) -> None:
-    """Move a batch of a backfill on; `photos` are still open in it."""
+    """Change the state of a batch of a backfill; `photos` are still open in it."""
     _queries.settle_batch(conn, backfill_id=backfill_id, key=key, state=state, photos=photos, not_before=not_before)
 
 
 def has_batches_left(conn: Connection, backfill_id: int) -> bool:
-    """Whether any batch waits or was fed."""
+    """Whether any batch is waiting or fed."""
     return bool(_queries.batches_left(conn, backfill_id=backfill_id))
 
 
 def gallery_work(conn: Connection, backfill_id: int, recipes: Recipes, limit: int) -> dict[UUID, bool]:
-    """Due photos of the galleries that come first, the hottest gallery first, and whether a run holds each."""
+    """Due photos of the galleries that come first, the hottest gallery first, and whether a run has leased each."""
     rows = _queries.gallery_work(conn, backfill_id=backfill_id, limit=limit, **recipes.parameters())
     return {row["id"]: row["is_held"] for row in rows}
 
 
 def close_galleries(conn: Connection, backfill_id: int, recipes: Recipes) -> None:
-    """The galleries that come first are done; count what is left in the batches."""
+    """End the phase of galleries, and count the open photos of the batches again."""
     _queries.close_galleries(conn, backfill_id=backfill_id)
     _queries.recount_waiting(conn, backfill_id=backfill_id, **recipes.parameters())
 
 
 def recount_batch(conn: Connection, key: str, recipes: Recipes) -> None:
-    """Count what is left in a batch that some run has just ended, whoever asked for it."""
+    """Count the open photos of a batch again, after a run of it ended."""
     (work,) = batch_work(conn, [key], recipes)
     _queries.set_open_photos(conn, photos=work.open, key=key)
 
@@ -257,5 +258,5 @@ def count_batches(conn: Connection, backfill_id: int) -> dict[BatchState, Count]
 
 
 def withdraw(conn: Connection, keys: Sequence[str], *scopes: str) -> None:
-    """Take back what was asked of Dagster for these batches and scopes and no run has begun with."""
+    """Withdraw requests for these batches and scopes that no run has claimed."""
     _queries.withdraw(conn, keys=[*(batch_scope(key) for key in keys), *scopes])

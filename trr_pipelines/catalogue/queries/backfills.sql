@@ -1,5 +1,5 @@
--- A photo is open while work on it is pending, waits for its next attempt, was never begun (a batch in the lane
--- `backfill`), or stands complete at another recipe. What ended as failed is not open.
+-- Open work is defined by `core.is_open`: pending, waiting for its next attempt, never begun (a batch of the lane
+-- `backfill`), or complete at another recipe. Work that ended as failed is not open.
 
 -- name: lock_backfills()$
 select true from (select pg_advisory_xact_lock(hashtextextended('backfills', 0))) as locked;
@@ -8,7 +8,7 @@ select true from (select pg_advisory_xact_lock(hashtextextended('backfills', 0))
 select distinct source from core.import_batches order by source;
 
 -- name: plan(source, base_recipe, crop_recipe)
--- Batches with open photos, and what they lack; `views` and `links` are the means of the hottest gallery of each photo.
+-- Batches with open photos, and what they lack; `views` and `links` are means over the photos, each with its hottest gallery.
 with open_photo as (
     select a.id, a.batch_key, a.bytes,
            bool_or(g.kind is distinct from 'crop') as lacks_base, bool_or(g.kind is distinct from 'base') as lacks_crop
@@ -16,16 +16,14 @@ with open_photo as (
     join core.media_assets a on a.batch_key = b.key
     left join core.variant_generations g on g.media_asset_id = a.id
     where (:source::text is null or b.source = :source::text)
-      and ((g.media_asset_id is null and a.state = 'pending') or g.state = 'pending' or g.next_attempt_at is not null
-           or (g.state = 'complete' and g.kind = 'base' and g.recipe <> :base_recipe)
-           or (g.state = 'complete' and g.kind = 'crop' and g.recipe <> :crop_recipe))
+      and core.is_open(a.state, g.kind, g.state, g.next_attempt_at, g.recipe, :base_recipe, :crop_recipe)
     group by a.id
 ), heat as (
     select l.media_asset_id, max(array[gallery.views, gallery.links]) as of_hottest
     from core.media_links l join core.v_gallery_heat gallery using (entity_id)
     group by l.media_asset_id
 )
-select b.key, b.source, b.day, b.number, taken.backfill_id,
+select b.key, b.source, b.day, b.number, taken.backfill_id as taken_by,
        count(*)::integer as photos,
        coalesce(sum(o.bytes), 0)::bigint as bytes,
        count(*) filter (where o.bytes is null)::integer as unfetched,
@@ -40,7 +38,7 @@ left join core.backfill_batches taken on taken.batch_key = b.key and taken.state
 group by b.key, taken.backfill_id;
 
 -- name: top_galleries(limit)
--- The hottest galleries, whatever they hold.
+-- The hottest galleries.
 select entity_id from core.v_gallery_heat order by views desc, links desc, entity_id limit :limit;
 
 -- name: add_backfill(ordering, source, galleries, photos, bytes, planned_seconds, author)$
@@ -81,7 +79,7 @@ returning true;
 update core.backfill_batches set state = 'dropped' where backfill_id = :backfill_id and state in ('waiting', 'fed');
 
 -- name: tick(idle_seconds, backfill_id)!
--- Time since the last tick counts as active, but not what a daemon was down for.
+-- The time since the last tick counts as active, unless it is longer than :idle_seconds (the daemon was down).
 update core.backfills
 set ticked_at = now(), active_seconds = active_seconds
     + case when now() - ticked_at < make_interval(secs => :idle_seconds)
@@ -101,8 +99,7 @@ order by position
 limit :limit;
 
 -- name: batch_work(keys, base_recipe, crop_recipe)
--- Of each batch: photos that are open, those of them that are due, and whether a run holds it or may not be asked for.
--- A batch whose runs failed too often has `failures` to tell.
+-- By batch: open photos, those of them that are due, whether a run holds it, its failed runs in a row, and its backoff.
 select b.key, open.open, open.due, open.next_attempt_at,
        coalesce(d.lease_until > now(), false) as is_held, coalesce(d.failures, 0) as failures,
        case when d.not_before > now() then d.not_before end as not_before
@@ -115,9 +112,7 @@ cross join lateral (
     from core.media_assets a
     left join core.variant_generations g on g.media_asset_id = a.id
     where a.batch_key = b.key
-      and ((g.media_asset_id is null and a.state = 'pending') or g.state = 'pending' or g.next_attempt_at is not null
-           or (g.state = 'complete' and g.kind = 'base' and g.recipe <> :base_recipe)
-           or (g.state = 'complete' and g.kind = 'crop' and g.recipe <> :crop_recipe))
+      and core.is_open(a.state, g.kind, g.state, g.next_attempt_at, g.recipe, :base_recipe, :crop_recipe)
 ) as open
 left join core.dispatches d on d.scope = 'batch:' || b.key;
 
@@ -129,7 +124,7 @@ where backfill_id = :backfill_id and batch_key = :key and state in ('waiting', '
 select exists (select from core.backfill_batches where backfill_id = :backfill_id and state in ('waiting', 'fed'));
 
 -- name: gallery_work(backfill_id, base_recipe, crop_recipe, limit)
--- Photos in the galleries that come first, of batches that are in this backfill, with work that is due.
+-- Photos with due work in the galleries that come first, of batches of this backfill.
 select a.id, bool_or(coalesce(g.lease_until > now(), false)) as is_held
 from core.backfills f
 join core.media_links l on l.entity_id = any(f.galleries)
@@ -137,10 +132,8 @@ join core.media_assets a on a.id = l.media_asset_id
 join core.backfill_batches i on i.backfill_id = f.id and i.batch_key = a.batch_key and i.state in ('waiting', 'fed')
 left join core.variant_generations g on g.media_asset_id = a.id
 where f.id = :backfill_id
-  and ((g.media_asset_id is null and a.state = 'pending') or (g.state = 'pending' and g.next_attempt_at is null)
-       or g.next_attempt_at <= now()
-       or (g.state = 'complete' and g.kind = 'base' and g.recipe <> :base_recipe)
-       or (g.state = 'complete' and g.kind = 'crop' and g.recipe <> :crop_recipe))
+  and core.is_open(a.state, g.kind, g.state, g.next_attempt_at, g.recipe, :base_recipe, :crop_recipe)
+  and (g.next_attempt_at is null or g.next_attempt_at <= now())
 group by a.id
 order by min(array_position(f.galleries, l.entity_id)), a.id
 limit :limit;
@@ -149,15 +142,13 @@ limit :limit;
 update core.backfills set galleries = '{}' where id = :backfill_id;
 
 -- name: recount_waiting(backfill_id, base_recipe, crop_recipe)!
--- What of the batches was done with the galleries.
+-- Open photos of the waiting batches, after the galleries are done.
 update core.backfill_batches i set photos = (
     select count(distinct a.id)
     from core.media_assets a
     left join core.variant_generations g on g.media_asset_id = a.id
     where a.batch_key = i.batch_key
-      and ((g.media_asset_id is null and a.state = 'pending') or g.state = 'pending' or g.next_attempt_at is not null
-           or (g.state = 'complete' and g.kind = 'base' and g.recipe <> :base_recipe)
-           or (g.state = 'complete' and g.kind = 'crop' and g.recipe <> :crop_recipe)))
+      and core.is_open(a.state, g.kind, g.state, g.next_attempt_at, g.recipe, :base_recipe, :crop_recipe))
 where i.backfill_id = :backfill_id and i.state = 'waiting';
 
 -- name: set_open_photos(photos, key)!
@@ -168,6 +159,6 @@ select state, count(*)::integer as batches, coalesce(sum(photos), 0)::integer as
 from core.backfill_batches where backfill_id = :backfill_id group by state;
 
 -- name: withdraw(keys)!
--- A request that will not become a run: asked for anew under another key, as Dagster drops one that it has seen.
+-- Withdraw a request. The next request of the scope needs another key, because Dagster drops a run_key that it has seen.
 update core.dispatches set epoch = epoch + 1, requested_at = null
 where scope = any(:keys) and requested_at is not null and (lease_until is null or lease_until < now());

@@ -1,4 +1,4 @@
--- What the figures of a day are made of. Each reads one table, an index or a bounded number of rows; none locks.
+-- Inputs of the figures of a day. Each reads one table, an index or a bounded number of rows; none locks.
 
 -- name: photos_by_source()
 select source, count(*) as photos,
@@ -10,7 +10,7 @@ group by source
 order by photos desc, source;
 
 -- name: stored_bytes()^
--- Every original that a photo ever had; the derivatives that are served; what waits for retention to remove it.
+-- Originals of all versions; served derivatives; superseded and retired objects that wait for retention.
 select (select coalesce(sum(bytes), 0) from core.media_asset_versions)::bigint as originals,
        (select coalesce(sum(bytes), 0) from core.media_asset_variants where superseded_at is null)::bigint
            as derivatives,
@@ -18,8 +18,8 @@ select (select coalesce(sum(bytes), 0) from core.media_asset_versions)::bigint a
         + (select coalesce(sum(bytes), 0) from core.retired_objects))::bigint as retired;
 
 -- name: viewed_photos(days, most)
--- Photos of viewed galleries with the number of times that each was seen, on average: a view says how many photos of a
--- gallery were seen, not which. A show's gallery has its seasons' photos, too. The first :most ids are a random sample.
+-- Photos of viewed galleries with the mean number of times that each was seen: a view records how many photos of a
+-- gallery were seen, not which. A show's gallery includes its seasons. The first :most ids are a random sample.
 with viewed as (
     select entity_id, sum(photos) as pictures
     from core.gallery_views
@@ -49,7 +49,7 @@ order by l.media_asset_id
 limit :most;
 
 -- name: linked_photos(most)
--- Photos with the number of galleries that they stand in. The first :most ids are a random sample: ids are random.
+-- Photos with the number of their galleries. The first :most ids are a random sample, because ids are random.
 select media_asset_id, count(*)::float8 as weight
 from core.media_links
 group by media_asset_id
@@ -60,14 +60,14 @@ limit :most;
 select coalesce(sum(photos), 0)::float8 from core.gallery_views where at > now() - make_interval(days => :days);
 
 -- name: payloads(photo_ids)
--- Bytes of each file that browsers get of these photos: by key the smallest format. The original is a row, too, and
--- `is_fit` says whether it may stand for a derivative that is larger.
+-- Bytes of the smallest file of each photo and rendition key. `original` is the bytes of the original, and `is_fit` says
+-- whether it may be served in place of a larger derivative.
 select photo.id as media_asset_id, a.original, a.is_fit, v.variant_key, v.bytes
 from unnest(:photo_ids::uuid[]) as photo (id)
 cross join lateral (
     select bytes as original, metadata -> 'original_unfit' = '[]' as is_fit
     from core.media_assets where id = photo.id and state = 'mirrored'
-    offset 0  -- by its key: joined to 20,000 ids, the whole table would be read
+    offset 0  -- a lookup by key: as a join with 20,000 ids, the whole table would be read
 ) as a
 left join lateral (
     select variant_key, min(bytes) as bytes from core.media_asset_variants
@@ -76,8 +76,8 @@ left join lateral (
 ) as v on true;
 
 -- name: served_after(days, most)
--- By lane: seconds from import to the first card, of photos that were first served within :days days (of the newest
--- :most rows of cards, so that it costs the same however many photos there are).
+-- By lane: seconds from import to the first card, of photos first served within :days days, among the newest :most card
+-- rows, so that the cost does not grow with the archive.
 select lane, count(*) as photos, percentile_disc(0.5) within group (order by seconds) as p50,
        percentile_disc(0.95) within group (order by seconds) as p95
 from (
@@ -99,7 +99,7 @@ group by lane
 order by lane;
 
 -- name: run_times(days, most)^
--- Runs of batches that rendered something: seconds of rendering.
+-- Seconds of rendering of runs of batches that rendered something.
 select count(*) as runs, percentile_disc(0.5) within group (order by seconds) as p50,
        percentile_disc(0.95) within group (order by seconds) as p95,
        sum(photos) / sum(seconds) as photos_per_second

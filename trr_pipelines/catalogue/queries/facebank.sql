@@ -1,6 +1,6 @@
 -- name: people_to_import(max_failures, limit)
--- People whose seeds changed since the last import, unless a run holds them. Someone whose seeds are all still to be
--- mirrored waits: the face bank could only refuse. One whose runs failed too often waits for the next change.
+-- People whose seeds changed since the last import, and who have no run. A person without any mirrored seed waits, since
+-- the face bank would refuse the import. A person whose runs failed too often waits for the next change.
 select i.person_id
 from core.facebank_imports i
 left join core.dispatches d on d.scope = 'facebank:' || i.person_id
@@ -29,7 +29,7 @@ select media_asset_id from core.facebank_removals order by removed_at, media_ass
 delete from core.facebank_removals where media_asset_id = any(:photo_ids);
 
 -- name: shows_of(person_id)
--- Shows that a person is in the cast of: somebody in a photo of the show, or of one of its seasons.
+-- Shows with a person in their cast: the person is in a photo of the show, or of one of its seasons.
 select distinct coalesce(l.show_id, s.show_id) as show_id
 from core.media_links p
 join core.media_links l on l.media_asset_id = p.media_asset_id and l.person_id is null
@@ -39,11 +39,8 @@ where p.person_id = :person_id;
 -- name: all_shows()
 select id as show_id from core.shows order by id;
 
--- name: show_by_slug(slug)$
-select entity_id from core.slugs where entity_kind = 'show' and slug = :slug;
-
 -- name: cast_of(show_ids)
--- The people of these shows, each with the slugs of all shows that they are in.
+-- The people of these shows, each with the slugs of all their shows.
 with members as (
     select distinct p.person_id
     from core.media_links l

@@ -2,16 +2,15 @@
 select id, number from core.seasons where show_id = :show_id order by number;
 
 -- name: walk_in_order()$
--- To the end of the transaction, plans read links in the order of an index, look at the photo of each, and stop where
--- there are enough. The planner takes every gallery for a small one, and filters for rare ones: of 100,000 links it would
--- read and join all (1.3 to 2 s), and sort them, for a page of 200 (0.1 to 0.4 s).
+-- To the end of the transaction, plans read links in index order, look up the photo of each, and stop when they have
+-- enough. The planner assumes small galleries and selective filters: for a page of 200 of 100,000 links it would read,
+-- join and sort all of them (1.3 to 2 s instead of 0.1 to 0.4 s).
 select set_config('enable_bitmapscan', 'off', true) || set_config('enable_hashjoin', 'off', true)
        || set_config('enable_mergejoin', 'off', true);
 
 -- name: page(entities, kind, tags, seed, q, source, state, reason, crop, sort, position, created_at, link_id, limit)
--- A page of the links of some entities, in one order. Parameters that are null fall away when the statement is
--- planned, and with them the joins that only they need; each entity is read in the order of an index, so that a page
--- costs what it shows and not what the gallery holds.
+-- A page of the links of some entities, in order. The planner removes filters whose parameter is null, and the joins that
+-- only they need. Each entity is read in index order, so that the cost depends on the page and not on the gallery.
 with page as (
     select found.*
     from unnest(:entities::uuid[]) as gallery (entity_id)
@@ -64,7 +63,7 @@ order by case :sort when 'position' then page.position end,
          page.link_id;
 
 -- name: total(entities, kind, tags, seed, q, source, state, reason, crop, most)$
--- How many links match, counted up to :most, so that the largest gallery costs no more than that.
+-- Matching links, counted up to :most to bound the cost of large galleries.
 select count(*)
 from (
     select
@@ -73,8 +72,8 @@ from (
     limit :most
 ) as counted;
 
--- name: variants(photo_ids, served_crops)
--- The files that are served of each photo: its base set, and the crop set with the signature beside its id.
+-- name: served_files(photo_ids, served_crops)
+-- The served files of each photo: its base set, and the crop set with the signature given for it.
 select v.media_asset_id, v.variant_key, v.format, v.width, v.height, v.bytes, v.hosted_url, v.source_version
 from unnest(:photo_ids::uuid[], :served_crops::text[]) as photo (id, served_crop)
 cross join lateral (

@@ -1,4 +1,4 @@
--- What is allowed and yet not as it should be. Where a query takes a batch, null means the whole archive.
+-- Where a query takes a batch, null means the whole archive.
 
 -- name: oversized(batch, max_bytes, max_pixels, max_side)
 -- Originals above the guardrails, the largest first.
@@ -9,8 +9,8 @@ where (:batch::text is null or a.batch_key = :batch::text)
 order by a.bytes desc, a.id;
 
 -- name: sources(batch, max_bytes, max_pixels, max_side)
--- Each source in figures: its originals, those above the guardrails, and how many of its photos failed. A photo was
--- tried once its original is there or failed, whatever its variants wait for; `reason` is the most frequent one.
+-- By source: originals, originals above the guardrails, and failed photos. A photo counts as tried once its original was
+-- mirrored or failed, in whatever state its variants are; `reason` is the most frequent failure.
 select source, count(*) as photos, count(bytes) as originals,
        coalesce(sum(bytes), 0)::bigint as bytes,
        coalesce(percentile_disc(0.5) within group (order by bytes), 0)::bigint as median_bytes,
@@ -32,7 +32,7 @@ group by source
 order by source;
 
 -- name: waiting(seconds)
--- Live work by kind and batch: how much is open, how much for longer than so many seconds, and the oldest photo.
+-- Live work by kind and batch: open, open for longer than :seconds, and the photo that has waited longest.
 select kind, batch_key, count(*) as open,
        count(*) filter (where since < now() - make_interval(secs => :seconds)) as overdue,
        extract(epoch from now() - min(since))::float8 as oldest_seconds,
@@ -42,11 +42,11 @@ group by kind, batch_key
 order by oldest_seconds desc, kind, batch_key;
 
 -- name: failing_batches(limit)
--- Batches by how many of their photos have failed.
-select a.batch_key, a.source, count(distinct a.id) as failed, mode() within group (order by g.reason) as reason
+-- Batches by their number of failed photos.
+select a.batch_key, count(distinct a.id) as failed, mode() within group (order by g.reason) as reason
 from core.variant_generations g
 join core.media_assets a on a.id = g.media_asset_id
 where g.state = 'failed'
-group by a.batch_key, a.source
+group by a.batch_key
 order by failed desc, a.batch_key
 limit :limit;

@@ -1,16 +1,16 @@
 -- name: lock_source(source)$
--- Imports of one source follow each other, so that batches fill up and rows are not created twice.
+-- Serialises imports of one source, so that batches fill up and no row is created twice.
 select true from (select pg_advisory_xact_lock(hashtextextended('import:' || :source, 0))) as locked;
 
 -- name: known_photos(source, urls)
--- The photo that each of these addresses ended at, duplicates included.
+-- The photo of each of these URLs, duplicates included.
 select distinct on (source_url) source_url, media_asset_id
 from core.import_items
 where source = :source and source_url = any(:urls) and media_asset_id is not null
 order by source_url, id desc;
 
 -- name: newest_batch(source, day)^
--- A batch that takes part in a backfill takes no more photos: they would wait for it.
+-- A batch in a backfill is sealed: photos added to it would wait for the backfill.
 select b.key, b.number, b.photos, b.lane,
        exists (select from core.backfill_batches i where i.batch_key = b.key and i.state in ('waiting', 'fed'))
            as is_sealed
@@ -26,7 +26,7 @@ insert into core.import_batches (key, source, day, number, lane) values (:key, :
 update core.import_batches set photos = photos + :photos where key = :key;
 
 -- name: add_photos(source, urls, batch_keys, lane)
--- Photos of the lane `backfill` get their work when a run begins with their batch.
+-- Photos of the lane `backfill` get their work when a run of their batch begins.
 with added as (
     insert into core.media_assets (source, source_url, batch_key)
     select :source, photo.source_url, photo.batch_key
@@ -57,20 +57,15 @@ from jsonb_to_recordset(:items::jsonb) as item (
 )
 on conflict on constraint import_items_import_id_line_key do nothing;
 
--- name: find_show(name)$
-select id from core.shows where lower(title) = lower(:name)
+-- name: find_entity(entity_kind, name)$
+-- The show or person with this name in any case, or with this slug.
+select id from core.entities where entity_kind = :entity_kind and lower(name) = lower(:name)
 union all
-select entity_id from core.slugs where entity_kind = 'show' and slug = :name
+select entity_id from core.slugs where entity_kind = :entity_kind and slug = :name
 limit 1;
 
 -- name: add_show(name)$
 insert into core.shows (title) values (:name) returning id;
-
--- name: find_person(name)$
-select id from core.people where lower(full_name) = lower(:name)
-union all
-select entity_id from core.slugs where entity_kind = 'person' and slug = :name
-limit 1;
 
 -- name: add_person(name)$
 insert into core.people (full_name) values (:name) returning id;

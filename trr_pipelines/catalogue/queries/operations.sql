@@ -1,8 +1,6 @@
--- What the people who keep the archive running look at.
-
 -- name: queue()
--- Work that has not ended, by kind: open, held by a run, waiting for its next attempt, parked for good. The two states
--- are named one by one, since each has an index; of `<> 'complete'` the whole ledger would be read.
+-- Work that has not ended well, by kind: open, leased by a run, waiting for its next attempt, parked. The two states are
+-- listed, because each has an index; with `<> 'complete'` the whole ledger would be read.
 select kind,
        count(*) filter (where state = 'pending' and (lease_until is null or lease_until < now())) as waiting,
        count(*) filter (where state = 'pending' and lease_until >= now()) as running,
@@ -15,7 +13,7 @@ group by kind
 order by array_position(array['original', 'base', 'crop'], kind);
 
 -- name: failures(limit)
--- Failed photos by source and reason, the most first; each photo counts once, with its earliest step that failed.
+-- Failed photos by source and reason, the most frequent first; each photo counts once, with its earliest failed step.
 select source, reason, count(*) as photos
 from (
     select distinct on (g.media_asset_id) a.source, g.reason
@@ -29,8 +27,8 @@ order by photos desc, source, reason
 limit :limit;
 
 -- name: saved_by_day(cards)
--- Bytes of one view of every card, by the day that it was made: originals before, the smallest card after. The newest
--- :cards rows are looked at, so that it costs the same however many photos there are.
+-- Bytes of one view of every card, by the day that it was made: the original before, the smallest card after. Only the
+-- newest :cards rows are read, so that the cost does not grow with the archive.
 select day, count(*) as photos, sum(before)::bigint as bytes_before, sum(after)::bigint as bytes_after
 from (
     select a.bytes as before, min(card.bytes) as after, min(card.created_at)::date as day

@@ -1,6 +1,4 @@
--- One photo with everything that is known of it, for people who ask why it looks as it does.
-
--- name: asset(photo_id)^
+-- name: photo(photo_id)^
 select a.id, a.source, a.source_url, a.batch_key, a.state, a.reason, a.sha256, a.bytes, a.width, a.height, a.format,
        a.frames, a.hosted_key, a.hosted_url, a.placeholder, a.dominant_color, a.created_at, a.updated_at,
        coalesce(a.metadata -> 'warnings', '[]') as warnings, a.metadata -> 'original_unfit' as original_unfit,

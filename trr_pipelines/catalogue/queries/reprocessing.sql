@@ -1,9 +1,9 @@
--- What matches a filter is `core.reprocessable`'s to say: of failed photos what failed, otherwise everything but
--- originals that stand.
+-- Matching work is defined by `core.reprocessable`: of failed photos the work that failed, otherwise all work except
+-- mirrored originals.
 
--- name: price(photo_ids, state, reason, source, base_recipe, crop_recipe, most_photos)^
--- Photos that match, the bytes of their originals, and how many sets they would get that do not stand yet. A photo has
--- three rows at the most: where more than :most_photos match, not all are counted, but more than those.
+-- name: extent(photo_ids, state, reason, source, base_recipe, crop_recipe, most_photos)^
+-- Matching photos, the bytes of their originals, and the originals and sets that do not exist yet. A photo has at most
+-- three rows, so with this limit more than :most_photos are counted when more match, though not all.
 with work as (
     select media_asset_id, max(bytes) as bytes,
            bool_or(kind = 'original') as original,
@@ -21,8 +21,8 @@ select count(*) as photos,
        count(*) filter (where crop) as crop_sets
 from work;
 
--- name: ask(photo_ids, state, reason, source)
--- Make what matches work again, for the sensor that asks for runs of scattered photos; `failed_for` is why it had failed.
+-- name: reopen(photo_ids, state, reason, source)
+-- Make matching work pending for the sensor that requests runs of listed photos; `failed_for` is its earlier failure.
 update core.variant_generations g
 set state = 'pending', version = g.version + 1, lease_until = null, run_id = null, attempts = 0,
     reason = null, detail = null, next_attempt_at = null, asked_at = now(), updated_at = now()
@@ -52,15 +52,15 @@ select id from core.reprocess_requests where created_at > now() - make_interval(
 order by id desc limit :limit;
 
 -- name: requests_of(photo_ids, days)
--- Requests that asked for any of these photos, and may still wait for them.
+-- Recent requests that include any of these photos.
 select distinct p.request_id
 from core.reprocess_photos p join core.reprocess_requests r on r.id = p.request_id
 where p.media_asset_id = any(:photo_ids) and r.created_at > now() - make_interval(days => :days)
 order by p.request_id;
 
 -- name: outcomes(request_id)
--- What became of the photos of a request, as they stand: open (or to be tried again by itself), failed, complete. Photos
--- that failed go by the earliest step that did, and by whether it is what they had failed for before.
+-- Photos of a request by their present outcome: open (or waiting for an automatic retry), failed, complete. Failed photos
+-- are grouped by the reason of the earliest failed step, and by whether they had failed for it before.
 select outcome, reason, is_as_before, count(*) as photos, max(changed_at) as changed_at
 from (
     select case when bool_or(g.state = 'pending' or g.next_attempt_at is not null) then 'open'
@@ -79,23 +79,6 @@ from (
     group by p.media_asset_id, p.reason, failed.reason
 ) as photo
 group by outcome, reason, is_as_before;
-
--- name: measured(variants, idle_seconds)^
--- What the newest derivatives say: photos a second while work went on, and the bytes of an original and of each set.
-with newest as (
-    select media_asset_id, crop_signature <> '' as is_crop, bytes, created_at
-    from core.media_asset_variants
-    order by id desc
-    limit :variants
-), photo as (
-    select media_asset_id, max(created_at) as ended from newest group by media_asset_id
-), gap as (
-    select extract(epoch from ended - lag(ended) over (order by ended))::float8 as seconds from photo
-)
-select (select count(*) / nullif(sum(seconds), 0) from gap where seconds < :idle_seconds) as photos_per_second,
-       (select avg(a.bytes)::float8 from photo join core.media_assets a on a.id = photo.media_asset_id) as original,
-       (select sum(bytes)::float8 / nullif(count(distinct media_asset_id), 0) from newest where not is_crop) as base_set,
-       (select sum(bytes)::float8 / nullif(count(distinct media_asset_id), 0) from newest where is_crop) as crop_set;
 
 -- name: source_is_known(source)$
 select exists (select from core.import_batches where source = :source);

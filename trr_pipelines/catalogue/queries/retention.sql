@@ -1,11 +1,11 @@
 -- name: list_superseded(bucket, grace_seconds)!
--- Crop sets that have not been served for the grace period, and that nobody wants back.
+-- Crop sets that were superseded before the grace period, and are not in use again.
 insert into core.removal_list (hosted_bucket, hosted_key, why, bytes)
 select v.hosted_bucket, v.hosted_key, 'superseded', v.bytes
 from core.media_asset_variants v
 left join core.variant_generations g on g.media_asset_id = v.media_asset_id and g.kind = 'crop'
 where v.superseded_at <= now() - make_interval(secs => :grace_seconds) and v.hosted_bucket = :bucket
-  and v.crop_signature not in (coalesce(g.served, ''), coalesce(g.wanted, ''))
+  and not core.is_in_use(v.superseded_at, v.crop_signature, g.served, g.wanted)
 on conflict on constraint removal_list_pkey do nothing;
 
 -- name: list_retired(bucket, grace_seconds)!
@@ -16,7 +16,7 @@ where retired_at <= now() - make_interval(secs => :grace_seconds) and hosted_buc
 on conflict on constraint removal_list_pkey do nothing;
 
 -- name: list_orphans(bucket, objects)!
--- Of these objects of the store, those that no row stands for.
+-- Of these objects of the store, those that have no row.
 insert into core.removal_list (hosted_bucket, hosted_key, why, bytes)
 select :bucket, object.hosted_key, 'orphan', object.bytes
 from jsonb_to_recordset(:objects::jsonb) as object (hosted_key text, bytes bigint)
@@ -26,16 +26,9 @@ where not exists (select from core.media_asset_versions a where a.hosted_key = o
                   where r.hosted_bucket = :bucket and r.hosted_key = object.hosted_key)
 on conflict on constraint removal_list_pkey do nothing;
 
--- name: unlist_wanted(bucket)!
--- What has come back into use since it was listed.
-delete from core.removal_list l
-where l.hosted_bucket = :bucket and (
-    exists (select from core.media_asset_versions a where a.hosted_key = l.hosted_key and a.hosted_bucket = l.hosted_bucket)
-    or exists (
-        select from core.media_asset_variants v
-        left join core.variant_generations g on g.media_asset_id = v.media_asset_id and g.kind = 'crop'
-        where v.hosted_key = l.hosted_key
-          and (v.superseded_at is null or v.crop_signature in (coalesce(g.served, ''), coalesce(g.wanted, '')))));
+-- name: unlist_in_use(bucket)!
+-- Objects that are in use again.
+delete from core.listed_in_use where hosted_bucket = :bucket;
 
 -- name: unlist_all(bucket)!
 delete from core.removal_list where hosted_bucket = :bucket;
@@ -52,19 +45,11 @@ select why, count(*) as objects, coalesce(sum(bytes), 0)::bigint as bytes from c
 where hosted_bucket = :bucket group by why;
 
 -- name: referenced(bucket)
--- Listed objects that something is served from, or is to be served from. There should be none.
-select l.hosted_key, l.why from core.removal_list l
-where l.hosted_bucket = :bucket and (
-    exists (select from core.media_asset_versions a where a.hosted_key = l.hosted_key and a.hosted_bucket = l.hosted_bucket)
-    or exists (
-        select from core.media_asset_variants v
-        left join core.variant_generations g on g.media_asset_id = v.media_asset_id and g.kind = 'crop'
-        where v.hosted_key = l.hosted_key
-          and (v.superseded_at is null or v.crop_signature in (coalesce(g.served, ''), coalesce(g.wanted, '')))))
-order by l.hosted_key;
+-- Listed objects that are in use. There should be none.
+select hosted_key from core.listed_in_use where hosted_bucket = :bucket order by hosted_key;
 
 -- name: lock_due(bucket, whys, undo_seconds, orphan_seconds, after, limit)
--- A chunk of what may be deleted now, locked: a render that wants one of these keys waits until we are done.
+-- The next objects that may be deleted, locked: a render that needs one of these keys waits for this transaction.
 select hosted_key, why, bytes from core.removal_list
 where hosted_bucket = :bucket and hosted_key > :after and why = any(:whys)
   and listed_at <= now() - make_interval(
@@ -77,17 +62,18 @@ for update;
 update core.removal_list set why = 'dropped' where hosted_bucket = :bucket and hosted_key = any(:hosted_keys);
 
 -- name: adopt_retired_objects(bucket, hosted_keys)!
--- A set that comes back (an older recipe, say) takes its objects back from retirement.
+-- Objects of a set that is served again (e.g. of an older recipe) are no longer retired.
 delete from core.retired_objects where hosted_bucket = :bucket and hosted_key = any(:hosted_keys);
 
 -- name: drop_superseded_rows(hosted_keys)
--- Rows of these objects that are still superseded and wanted by nobody; those that are not are left, and refused.
+-- Delete the rows of these objects that are not in use. The predicate is on the locked row itself, so that PostgreSQL
+-- tests it again after waiting for a concurrent edit.
 delete from core.media_asset_variants v
 using (
     select v.id from core.media_asset_variants v
     left join core.variant_generations g on g.media_asset_id = v.media_asset_id and g.kind = 'crop'
-    where v.hosted_key = any(:hosted_keys) and v.superseded_at is not null
-      and v.crop_signature not in (coalesce(g.served, ''), coalesce(g.wanted, ''))
+    where v.hosted_key = any(:hosted_keys)
+      and not core.is_in_use(v.superseded_at, v.crop_signature, g.served, g.wanted)
     for update of v
 ) as dead
 where v.id = dead.id
@@ -98,7 +84,7 @@ delete from core.retired_objects where hosted_bucket = :bucket and hosted_key = 
 returning hosted_key;
 
 -- name: still_referenced(bucket, hosted_keys)
--- Of these keys, those that some row stands for.
+-- Of these keys, those that have a row.
 select hosted_key from core.media_asset_versions where hosted_bucket = :bucket and hosted_key = any(:hosted_keys)
 union
 select hosted_key from core.media_asset_variants where hosted_key = any(:hosted_keys)

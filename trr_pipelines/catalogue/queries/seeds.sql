@@ -1,5 +1,5 @@
--- name: lock_link(person_id, link_id)^
-select facebank_seed, media_asset_id from core.media_links
+-- name: lock_link(person_id, link_id)$
+select facebank_seed from core.media_links
 where id = :link_id and person_id = :person_id
 for no key update;
 
@@ -9,11 +9,8 @@ set facebank_seed = :facebank_seed, facebank_seed_changed_by = :author, facebank
     updated_at = now()
 where id = :link_id;
 
--- name: person_exists(person_id)$
-select exists (select from core.people where id = :person_id);
-
 -- name: served_photos(person_id, seed_only, after, limit)
--- Photos of a person that this system serves, by link. A page of all of them where no limit is given.
+-- Served photos of a person, by link; all of them without a limit.
 select link_id, media_asset_id, hosted_key, hosted_url, sha256, width, height, source, facebank_seed, caption,
        updated_at
 from core.v_person_gallery
@@ -25,6 +22,6 @@ order by link_id
 limit :limit;
 
 -- name: unserved(person_id, seed_only)$
--- How many of them are linked but cannot be served (yet).
+-- Photos of a person that are linked but not served (yet).
 select count(*) from core.v_person_gallery
 where person_id = :person_id and (facebank_seed or not :seed_only) and hosted_url is null;

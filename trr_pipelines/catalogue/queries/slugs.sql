@@ -1,5 +1,5 @@
 -- name: lock()$
--- Whoever names an entity waits here, so that nobody finds a slug free that is just being given.
+-- Serialises naming, so that no transaction finds a slug free that another is giving.
 select true from (select pg_advisory_xact_lock(hashtextextended('entities', 0))) as locked;
 
 -- name: taken(entity_kind, slug)
@@ -14,10 +14,10 @@ insert into core.slugs (entity_kind, slug, entity_id) values (:entity_kind, :slu
 on conflict on constraint slugs_pkey do update set is_current = true;
 
 -- name: find(entity_kind, slugs)^
--- The entity of the first of these slugs that was ever given, and the slug that it has now.
+-- The entity of the first of these slugs that was ever given, and its current slug.
 select given.entity_id, given.slug, now.slug as current_slug
-from unnest(:slugs::text[]) with ordinality as asked (slug, place)
-join core.slugs given on given.entity_kind = :entity_kind and given.slug = asked.slug
+from unnest(:slugs::text[]) with ordinality as candidate (slug, place)
+join core.slugs given on given.entity_kind = :entity_kind and given.slug = candidate.slug
 join core.slugs now on now.entity_kind = given.entity_kind and now.entity_id = given.entity_id and now.is_current
-order by asked.place
+order by candidate.place
 limit 1;

@@ -1,5 +1,5 @@
 -- name: lock_photos(photo_ids)
--- Nothing is added to a photo, and no edit or render of it commits, until the transaction has ended.
+-- Until the transaction ends, nothing is added to a photo and no edit or render of it commits.
 select id, state, batch_key from core.media_assets where id = any(:photo_ids) order by id for update;
 
 -- name: photos_of_person(person_id, limit)
@@ -7,7 +7,7 @@ select distinct media_asset_id from core.media_links where person_id = :person_i
 order by media_asset_id limit :limit;
 
 -- name: sources(photo_ids)
--- Where the photos came from, their duplicates included.
+-- The sources of the photos, their duplicates included.
 select source from core.import_items where media_asset_id = any(:photo_ids)
 union
 select source from core.media_assets where id = any(:photo_ids)
@@ -20,7 +20,7 @@ select sha256 from core.media_assets where id = any(:photo_ids) and sha256 is no
 order by sha256;
 
 -- name: objects(bucket, photo_ids)
--- Every object that a row of these photos stands for: all versions and variants, served, superseded and retired.
+-- Every object of these photos: all versions and variants, served, superseded and retired.
 select hosted_key, max(bytes) as bytes
 from (
     select hosted_key, bytes from core.media_asset_versions
@@ -60,7 +60,7 @@ select distinct 'content', sha256 from unnest(:contents::text[]) as content (sha
 on conflict on constraint taken_down_fingerprints_pkey do nothing;
 
 -- name: scrub_items(photo_ids, detail)!
--- Which rows brought a photo is no longer said: an address may hold a name.
+-- Replace the URLs of a photo by hashes: a URL may contain a name.
 update core.import_items
 set source_url = 'sha256:' || encode(sha256(convert_to(source_url, 'UTF8')), 'hex'),
     outcome = 'rejected', detail = :detail, media_asset_id = null
@@ -74,7 +74,7 @@ from core.media_assets a where a.id = any(:photo_ids)
 on conflict on constraint takedowns_pkey do nothing;
 
 -- name: list_objects(bucket, objects)!
--- Whatever happens to us before the objects are gone, retention deletes them.
+-- If this process dies before the objects are deleted, retention deletes them.
 insert into core.removal_list (hosted_bucket, hosted_key, why, bytes)
 select :bucket, object.hosted_key, 'dropped', object.bytes
 from jsonb_to_recordset(:objects::jsonb) as object (hosted_key text, bytes bigint)

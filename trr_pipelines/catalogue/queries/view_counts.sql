@@ -7,17 +7,17 @@ insert into core.gallery_views (entity_kind, entity_id, photos) values (:entity_
 -- name: add_timings(keys, ms)!
 insert into core.image_timings (variant_key, ms) select * from unnest(:keys::text[], :ms::integer[]);
 
--- name: forget_views(days, most)!
--- Each view takes a few old ones with it, so that neither table grows for ever and no view pays for a clean-up.
+-- name: prune_views(days, most)!
+-- Each view deletes a few old rows, so that the tables stay bounded and no single view pays for a clean-up.
 delete from core.gallery_views where id in (
     select id from core.gallery_views where at < now() - make_interval(days => :days) order by at limit :most);
 
--- name: forget_timings(days, most)!
+-- name: prune_timings(days, most)!
 delete from core.image_timings where id in (
     select id from core.image_timings where at < now() - make_interval(days => :days) order by at limit :most);
 
 -- name: image_times(days, most)
--- Of the newest timings, by rendition: how many, and p50 and p95 in milliseconds.
+-- The newest timings by rendition key: number, p50 and p95 in milliseconds.
 select variant_key, count(*) as count, percentile_disc(0.5) within group (order by ms) as p50_ms,
        percentile_disc(0.95) within group (order by ms) as p95_ms
 from (
