@@ -1,1 +1,1 @@
-"""Galleries: pages, which files are served of a photo, one photo in detail, shows and people, view counts."""
+"""Galleries: pages, the choice of served files, photo details, shows and people, view counts."""

@@ -1,114 +1,147 @@
-"""Shows and people: finding them by id or slug, looking through them, renaming them."""
+"""Shows and people: lists, lookup by id or slug, renaming."""
 
 from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import TypedDict
 from uuid import UUID
 
 from trr_pipelines.catalogue import audit, entities, slugs
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection, Database
+from trr_pipelines.catalogue.entities import Entity, require_entity
 from trr_pipelines.catalogue.slugs import EntityKind
 from trr_pipelines.errors import ConflictError, InputError, NotFoundError
 
 MAX_NAME = 300
-# They turn the text around them, also that of the page. Marks and joiners, which names in Persian need, stay allowed.
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Bidirectional controls: they also reorder the text around a name. Marks and joiners stay allowed: Persian needs them.
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class SeasonRow(TypedDict):
+    """A season of a show, and the links of its gallery by kind."""
+
+    id: UUID
+    number: int
+    by_kind: dict[str, int]
+
+
+class EntityRow(TypedDict, total=False):
+    """A show or person as the API presents it: a show has `title` and `seasons`, a person `full_name` and `seeds`.
+
+    `seasons_listed` is there for a single show.
+    """
+
+    id: UUID
+    slug: str
+    created_at: datetime
+    by_kind: dict[str, int]
+    title: str
+    seasons: int
+    seasons_listed: list[SeasonRow]
+    full_name: str
+    seeds: int
 
 
 @dataclass(frozen=True)
 class EntityPage:
-    """Rows of shows or people; `next_after` is the last one where there are more."""
+    """Shows or people; `next_after` is the id of the last one when more follow."""
 
-    rows: list[dict[str, Any]]
+    rows: list[EntityRow]
     next_after: UUID | None
 
 
 @dataclass(frozen=True)
 class ResolvedSlug:
-    """The entity that a slug stands for, whether the slug is the right one, and which one is."""
+    """The entity of a slug, whether the slug is canonical, and the canonical slug."""
 
     entity_id: UUID
     is_canonical: bool
     canonical_slug: str
 
 
-def require_entity(conn: Connection, kind: EntityKind, given: UUID | str) -> UUID:
-    """The id of the entity with this id, or with this slug now or earlier. Raises NotFoundError."""
-    if isinstance(given, UUID):
-        if entities.exists(conn, kind, given):
-            return given
-    elif (found := slugs.find(conn, kind, [given])) is not None:
-        return found.entity_id
-    raise NotFoundError(f"no {kind} {given}")
-
-
 def list_entities(database: Database, kind: EntityKind, *, q: str | None, after: UUID | None, limit: int) -> EntityPage:
-    """A page of shows or people by name, of those that have `q` in their names."""
-    rows = database.read(lambda conn: entities.listed(conn, kind, q=q, after=after, limit=limit + 1))
-    page = rows[:limit]
-    return EntityPage(page, page[-1]["id"] if len(page) < len(rows) else None)
+    """A page of shows or people by name, of those with `q` in their names."""
+    found = database.read(lambda conn: entities.page(conn, kind, q=q, after=after, limit=limit + 1))
+    page = found[:limit]
+    return EntityPage([_row(kind, entity) for entity in page], page[-1].id if len(page) < len(found) else None)
 
 
-def one_entity(database: Database, kind: EntityKind, given: UUID | str) -> dict[str, Any]:
+def one_entity(database: Database, kind: EntityKind, given: UUID | str) -> EntityRow:
     """The show, with its seasons, or the person with this id or slug. Raises NotFoundError."""
 
-    def work(conn: Connection) -> dict[str, Any]:
-        return _row(conn, kind, require_entity(conn, kind, given))
+    def work(conn: Connection) -> EntityRow:
+        return _read(conn, kind, require_entity(conn, kind, given))
 
     return database.read(work)
 
 
 def resolve_slug(database: Database, kind: EntityKind, given: str) -> ResolvedSlug:
-    """Which entity an address means: by its slug, by one that it had, or by one written wrong. Raises NotFoundError."""
-    found = database.read(lambda conn: slugs.find(conn, kind, slugs.meant_by(given)))
+    """The entity of a present or earlier slug, also when written differently. Raises NotFoundError."""
+    found = database.read(lambda conn: slugs.find(conn, kind, slugs.candidates(given)))
     if found is None:
         raise NotFoundError(f"no {kind} has the slug {given}")
     return ResolvedSlug(found.entity_id, given == found.current_slug, found.current_slug)
 
 
-def rename_entity(
-    database: Database, kind: EntityKind, given: UUID | str, name: str, *, author: Author
-) -> dict[str, Any]:
-    """Give a show or person another name, and the slug of that name; the slugs before go on leading there.
+def rename_entity(database: Database, kind: EntityKind, given: UUID | str, name: str, *, author: Author) -> EntityRow:
+    """Rename a show or person, with a slug of the new name; earlier slugs still find it.
 
-    The name that it has already changes nothing. Raises NotFoundError; InputError for a name that cannot be shown;
-    ConflictError for one that another entity has.
+    Its present name changes nothing. Raises NotFoundError; InputError for a name that cannot be displayed;
+    ConflictError for a name that another entity has.
     """
-    clean = _shown_name(name)
+    new_name = _displayable_name(name)
 
-    def work(conn: Connection) -> dict[str, Any]:
+    def work(conn: Connection) -> EntityRow:
         slugs.lock(conn)
         entity_id = require_entity(conn, kind, given)
-        before = entities.lock_name(conn, kind, entity_id)
-        if before != clean:
-            holder = entities.with_name(conn, kind, clean)
+        old_name = entities.lock_name(conn, kind, entity_id)
+        if old_name != new_name:
+            holder = entities.with_name(conn, kind, new_name)
             if holder not in (None, entity_id):
-                raise ConflictError(f"{kind} {holder} has the name {clean} already; nothing was changed")
-            old_slug = _row(conn, kind, entity_id)["slug"]
-            entities.rename(conn, kind, entity_id, clean)
-            slug = slugs.give(conn, kind, entity_id, clean)
-            old, new = {"name": before, "slug": old_slug}, {"name": clean, "slug": slug}
+                raise ConflictError(f"{kind} {holder} has the name {new_name} already; nothing was changed")
+            old_slug = _read(conn, kind, entity_id)["slug"]
+            entities.rename(conn, kind, entity_id, new_name)
+            new_slug = slugs.give(conn, kind, entity_id, new_name)
+            old, new = {"name": old_name, "slug": old_slug}, {"name": new_name, "slug": new_slug}
             audit.record(conn, author, "rename", kind, entity_id, old=old, new=new)
-        return _row(conn, kind, entity_id)
+        return _read(conn, kind, entity_id)
 
     return database.run(work)
 
 
-def _row(conn: Connection, kind: EntityKind, entity_id: UUID) -> dict[str, Any]:
-    (row,) = entities.listed(conn, kind, entity_id=entity_id)
-    return {**row, "seasons_listed": entities.seasons(conn, entity_id)} if kind == "show" else row
+def _read(conn: Connection, kind: EntityKind, entity_id: UUID) -> EntityRow:
+    (entity,) = entities.page(conn, kind, entity_id=entity_id)
+    row = _row(kind, entity)
+    if kind == "show":
+        row["seasons_listed"] = [
+            {"id": season.id, "number": season.number, "by_kind": season.by_kind}
+            for season in entities.seasons(conn, entity_id)
+        ]
+    return row
 
 
-def _shown_name(name: str) -> str:
-    """`name` in one line and composed letters. Raises InputError for one that is blank, too long or cannot be shown."""
+def _row(kind: EntityKind, entity: Entity) -> EntityRow:
+    row: EntityRow = {
+        "id": entity.id,
+        "slug": entity.slug,
+        "created_at": entity.created_at,
+        "by_kind": entity.by_kind,
+    }
+    if kind == "show":
+        return {**row, "title": entity.name, "seasons": entity.seasons}
+    return {**row, "full_name": entity.name, "seeds": entity.seeds}
+
+
+def _displayable_name(name: str) -> str:
+    """`name` in one line and NFC. Raises InputError for a name that is blank, too long or cannot be displayed."""
     clean = " ".join(unicodedata.normalize("NFC", name).split())
     if not 1 <= len(clean) <= MAX_NAME:
         raise InputError(f"the name has {len(clean)} characters; 1 to {MAX_NAME} are needed")
-    if any(unicodedata.category(character) in ("Cc", "Cs") or character in _TURNING for character in clean):
+    if any(unicodedata.category(character) in ("Cc", "Cs") or character in _BIDI_CONTROLS for character in clean):
         raise InputError("the name has a character that cannot be shown")
     if not any(unicodedata.category(character)[0] in "LNPS" for character in clean):
-        raise InputError("the name has no character that is seen")
+        raise InputError("the name has no visible character")
     return clean

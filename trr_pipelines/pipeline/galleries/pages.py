@@ -1,31 +1,32 @@
-"""Galleries: pages of photos with every URL that a client needs, read in one snapshot.
+"""Gallery pages: photos with every URL that a client needs, read in one snapshot.
 
-Which file stands for a photo is `pipeline.delivery`'s.
+Which files are served is decided in `pipeline.galleries.served_files`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import TypedDict
 from uuid import UUID
 
 from trr_pipelines.catalogue import galleries
 from trr_pipelines.catalogue.database import Connection, Database
-from trr_pipelines.catalogue.galleries import After, Filters, Sort
+from trr_pipelines.catalogue.entities import require_entity
+from trr_pipelines.catalogue.galleries import After, Filters, GalleryLink, ServedFile, Sort
 from trr_pipelines.errors import NotFoundError
-from trr_pipelines.pipeline.galleries.entities import require_entity
-from trr_pipelines.pipeline.galleries.served_files import delivered
+from trr_pipelines.pipeline.galleries.served_files import ServedFiles, choose_served_files
 
 MAX_TOTAL = 10_000
-"""Links are counted up to here: 10,000 take 1 ms, and a gallery may hold a million."""
+"""Links are counted up to here: 10,000 take 1 ms, and a gallery may have a million."""
 
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Which part of a gallery: filters, order, the last link of the page before, and how many links at most.
+    """Part of a gallery: filters, order, the last link of the page before, and the maximum number of links.
 
-    `original_url` makes the URL of an original out of its key and its plain URL, which may need a signature.
+    `original_url` returns the URL of an original for its key and plain URL; it may sign it.
     """
 
     filters: Filters
@@ -35,11 +36,61 @@ class PageRequest:
     original_url: Callable[[str, str], str] = lambda _, hosted_url: hosted_url
 
 
+class ItemCrop(TypedDict):
+    """The active crop: x and y in percent, zoom from 1 to 8."""
+
+    mode: str | None
+    x: float
+    y: float
+    zoom: float
+    signature: str
+
+
+class ItemSeedChange(TypedDict):
+    """Author and time of the last change of the face-bank flag."""
+
+    by: str | None
+    at: datetime
+
+
+class ItemGeneration(TypedDict):
+    """States of the base and crop work; `reason` of a failure."""
+
+    base: str
+    crop: str
+    reason: str | None
+
+
+class GalleryItem(ServedFiles):
+    """One link of a gallery and its photo; sides in pixels."""
+
+    link_id: UUID
+    media_asset_id: UUID
+    hosted_url: str | None
+    source: str
+    caption: str
+    tags: list[str]
+    kind: str
+    width: int | None
+    height: int | None
+    bytes: int | None
+    crop: ItemCrop | None
+    facebank_seed: bool
+    facebank_seed_changed: ItemSeedChange | None
+    season: int | None
+    position: int
+    created_at: datetime
+    original_url: str | None
+    placeholder: str | None
+    dominant_color: str | None
+    generation: ItemGeneration
+
+
 @dataclass(frozen=True)
 class GalleryPage:
-    """Items as callers get them; `next_after` is the last one where there are more; `total` stops at MAX_TOTAL."""
+    """Items for callers; `next_after` is the last one when more follow; `total` stops at MAX_TOTAL."""
 
-    items: list[dict[str, Any]]
+    items: list[GalleryItem]
     next_after: After | None
     total: int
     is_total_capped: bool
@@ -47,14 +98,14 @@ class GalleryPage:
 
 @dataclass(frozen=True)
 class _Gallery:
-    """The entities whose links a gallery holds, and the numbers of those that are seasons."""
+    """The entities whose links a gallery contains, and the numbers of those that are seasons."""
 
     entities: Sequence[UUID]
     seasons: dict[UUID, int]
 
 
 def show_gallery(database: Database, show: UUID | str, request: PageRequest) -> GalleryPage:
-    """A page of a show's own links and those of its seasons; `show` is its id or a slug. Raises NotFoundError."""
+    """A page of the links of a show and its seasons; `show` is an id or a slug. Raises NotFoundError."""
 
     def find(conn: Connection) -> _Gallery:
         seasons = galleries.seasons(conn, show_id := require_entity(conn, "show", show))
@@ -68,10 +119,10 @@ def season_gallery(database: Database, show: UUID | str, number: int, request: P
 
     def find(conn: Connection) -> _Gallery:
         seasons = galleries.seasons(conn, require_entity(conn, "show", show))
-        found = [season for season, its_number in seasons.items() if its_number == number]
-        if not found:
+        matching = [season_id for season_id, season_number in seasons.items() if season_number == number]
+        if not matching:
             raise NotFoundError(f"show {show} has no season {number}")
-        return _Gallery(found, seasons)
+        return _Gallery(matching, seasons)
 
     return _page(database, find, request)
 
@@ -86,70 +137,74 @@ def person_gallery(database: Database, person: UUID | str, request: PageRequest)
 
 
 def _page(database: Database, find: Callable[[Connection], _Gallery], request: PageRequest) -> GalleryPage:
-    """The rows are read in one snapshot, and the items made of them when the connection has been given back."""
+    """Read the rows in one snapshot; build the items after the connection went back to the pool."""
 
-    def read(conn: Connection) -> tuple[_Gallery, list[dict[str, Any]], list[dict[str, Any]], int]:
-        found = find(conn)
-        if request.filters.asks_photos:
+    def read(conn: Connection) -> tuple[_Gallery, list[GalleryLink], list[ServedFile], int]:
+        gallery = find(conn)
+        if request.filters.reads_photos:
             galleries.walk_in_order(conn)
         links = galleries.page(
-            conn, found.entities, request.filters, sort=request.sort, after=request.after, limit=request.limit + 1
+            conn, gallery.entities, request.filters, sort=request.sort, after=request.after, limit=request.limit + 1
         )
-        served_crops = {link["media_asset_id"]: link["served_crop"] for link in links[: request.limit]}
-        files = galleries.variants(conn, served_crops)
-        return found, links, files, galleries.total(conn, found.entities, request.filters, most=MAX_TOTAL + 1)
+        served_crops = {link.media_asset_id: link.served_crop for link in links[: request.limit]}
+        files = galleries.served_files(conn, served_crops)
+        return gallery, links, files, galleries.total(conn, gallery.entities, request.filters, most=MAX_TOTAL + 1)
 
-    found, links, files, total = database.read(read)
-    files_of: dict[UUID, list[dict[str, Any]]] = {}
+    gallery, links, files, total = database.read(read)
+    files_of: dict[UUID, list[ServedFile]] = {}
     for file in files:
-        files_of.setdefault(file["media_asset_id"], []).append(file)
-    shown = links[: request.limit]
-    for link in shown:
-        if link["hosted_url"] is not None:
-            link["hosted_url"] = request.original_url(link["hosted_key"], link["hosted_url"])
-    items = [_item(link, files_of.get(link["media_asset_id"], []), found.seasons) for link in shown]
-    more = _after(shown[-1], request.sort) if len(shown) < len(links) else None
-    return GalleryPage(items, more, min(total, MAX_TOTAL), total > MAX_TOTAL)
+        files_of.setdefault(file.media_asset_id, []).append(file)
+    page = links[: request.limit]
+    items = [_item(link, files_of.get(link.media_asset_id, []), gallery.seasons, request) for link in page]
+    next_after = _after(page[-1], request.sort) if len(page) < len(links) else None
+    return GalleryPage(items, next_after, min(total, MAX_TOTAL), total > MAX_TOTAL)
 
 
-def _after(link: dict[str, Any], sort: Sort) -> After:
+def _after(link: GalleryLink, sort: Sort) -> After:
     if sort == "position":
-        return After(link["link_id"], position=link["position"])
-    return After(link["link_id"], created_at=link["created_at"])
+        return After(link.link_id, position=link.position)
+    return After(link.link_id, created_at=link.created_at)
 
 
-def _item(link: dict[str, Any], files: list[dict[str, Any]], seasons: dict[UUID, int]) -> dict[str, Any]:
-    """One link as callers know it: the fields they have always had, then what is served of the photo."""
-    has_crop = link["crop_signature"] is not None
-    changed_at = link["facebank_seed_changed_at"]
+def _item(link: GalleryLink, files: list[ServedFile], seasons: dict[UUID, int], request: PageRequest) -> GalleryItem:
+    """One item in the field order of the API; `hosted_url` and the fields up to `crop` are the oldest ones."""
+    original_url = link.hosted_url
+    if original_url is not None and link.hosted_key is not None:
+        original_url = request.original_url(link.hosted_key, original_url)
+    served = choose_served_files(link, files, original_url=original_url)
+    changed_at = link.facebank_seed_changed_at
     return {
-        "link_id": link["link_id"],
-        "media_asset_id": link["media_asset_id"],
-        "hosted_url": link["hosted_url"],
-        "source": link["source"],
-        "caption": link["caption"],
-        "tags": link["tags"],
-        "kind": link["kind"],
-        "width": link["width"],
-        "height": link["height"],
-        "bytes": link["bytes"],
-        "crop": {
-            "mode": link["crop_mode"],
-            "x": float(link["crop_x"]),
-            "y": float(link["crop_y"]),
-            "zoom": float(link["crop_zoom"]),
-            "signature": link["crop_signature"],
-        }
-        if has_crop
-        else None,
-        "facebank_seed": link["facebank_seed"],
-        "facebank_seed_changed": {"by": link["facebank_seed_changed_by"], "at": changed_at} if changed_at else None,
-        "season": seasons.get(link["season_id"]),
-        "position": link["position"],
-        "created_at": link["created_at"],
-        "original_url": link["hosted_url"],
-        **delivered(link, files),
-        "placeholder": link["placeholder"],
-        "dominant_color": link["dominant_color"],
-        "generation": {"base": link["base_state"], "crop": link["crop_state"], "reason": link["reason"]},
+        "link_id": link.link_id,
+        "media_asset_id": link.media_asset_id,
+        "hosted_url": original_url,
+        "source": link.source,
+        "caption": link.caption,
+        "tags": link.tags,
+        "kind": link.kind,
+        "width": link.width,
+        "height": link.height,
+        "bytes": link.bytes,
+        "crop": _crop(link),
+        "facebank_seed": link.facebank_seed,
+        "facebank_seed_changed": {"by": link.facebank_seed_changed_by, "at": changed_at} if changed_at else None,
+        "season": None if link.season_id is None else seasons.get(link.season_id),
+        "position": link.position,
+        "created_at": link.created_at,
+        "original_url": original_url,
+        **served,
+        "placeholder": link.placeholder,
+        "dominant_color": link.dominant_color,
+        "generation": {"base": link.base_state, "crop": link.crop_state, "reason": link.reason},
+    }
+
+
+def _crop(link: GalleryLink) -> ItemCrop | None:
+    if link.crop_signature is None or link.crop_x is None or link.crop_y is None or link.crop_zoom is None:
+        return None
+    return {
+        "mode": link.crop_mode,
+        "x": float(link.crop_x),
+        "y": float(link.crop_y),
+        "zoom": float(link.crop_zoom),
+        "signature": link.crop_signature,
     }

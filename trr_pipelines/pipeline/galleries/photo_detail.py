@@ -1,184 +1,325 @@
-"""One photo as administrators see it, and why each of its URLs is the one that is served.
+"""One photo for administrators: its rows, and why each of its URLs is served.
 
-Which file stands for a photo is `pipeline.delivery`'s; here it is asked, and its answer put into words.
+Which files are served is decided in `pipeline.galleries.served_files`; this module explains the choice.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from datetime import datetime
+from typing import Literal, TypedDict
 from uuid import UUID
 
 from trr_pipelines.catalogue import photo_detail
-from trr_pipelines.catalogue.database import Connection, Database
-from trr_pipelines.catalogue.photo_detail import AssetRows
+from trr_pipelines.catalogue.database import Database
+from trr_pipelines.catalogue.photo_detail import PhotoDetail, PhotoRows, PhotoVariant
+from trr_pipelines.catalogue.photos import Version
 from trr_pipelines.errors import NotFoundError
 from trr_pipelines.imaging.recipes import BASE, CROP
-from trr_pipelines.pipeline.galleries.served_files import delivered
+from trr_pipelines.pipeline.galleries.served_files import ServedFiles, choose_served_files
 
-Row = dict[str, Any]
+JsonRow = dict[str, object]
+"""A row in the types of JSON, by column."""
 
-_BASE_URLS = {"display_url": "card", "detail_url": "detail"}
-_CROP_URLS = {"crop_display_url": "crop_card", "crop_detail_url": "crop_detail"}
-_RECIPES = {"base": BASE.fingerprint, "crop": CROP.fingerprint}
+SetKind = Literal["base", "crop"]
+
+_RECIPES: dict[str, str] = {"base": BASE.fingerprint, "crop": CROP.fingerprint}
 
 
-def read_asset(database: Database, photo_id: UUID) -> Row:
-    """A photo with its links, the URLs that are served of it and the state of its work. Raises NotFoundError."""
+class ActiveCrop(TypedDict):
+    """The active crop: x and y in percent, zoom from 1 to 8."""
+
+    mode: str | None
+    x: float
+    y: float
+    zoom: float
+    signature: str
+
+
+class PhotoPayload(TypedDict):
+    """A photo with its links, served URLs and work; sides in pixels."""
+
+    id: UUID
+    source: str
+    source_url: str
+    batch_key: str
+    state: str
+    reason: str | None
+    sha256: str | None
+    bytes: int | None
+    width: int | None
+    height: int | None
+    format: str | None
+    frames: int | None
+    placeholder: str | None
+    dominant_color: str | None
+    warnings: list[str]
+    created_at: datetime
+    updated_at: datetime
+    original_url: str | None
+    display_url: str | None
+    detail_url: str | None
+    crop_display_url: str | None
+    crop_detail_url: str | None
+    crop: ActiveCrop | None
+    links: list[JsonRow]
+    generations: list[JsonRow]
+    versions: list[JsonRow]
+
+
+class OriginalPayload(TypedDict):
+    """The original, and the reasons not to serve it directly; sides in pixels."""
+
+    source: str
+    source_url: str
+    sha256: str | None
+    bytes: int | None
+    width: int | None
+    height: int | None
+    format: str | None
+    url: str | None
+    unfit_to_be_shown: list[str] | None
+    warnings: list[str]
+
+
+class ServedUrl(TypedDict):
+    """A served URL, and why it is this one."""
+
+    url: str | None
+    why: str
+
+
+class SetPayload(TypedDict):
+    """Files that were made together: of one original, recipe and crop."""
+
+    kind: SetKind
+    signature: str | None
+    recipe: str
+    is_current_recipe: bool
+    source_version: str
+    is_current_original: bool
+    superseded_at: datetime | None
+    files: list[JsonRow]
+
+
+class LastError(TypedDict):
+    """The newest failure."""
+
+    kind: str
+    reason: str | None
+    detail: str | None
+    attempts: int
+    run_id: str | None
+    next_attempt_at: datetime | None
+
+
+class ExplanationPayload(TypedDict):
+    """Why each URL of a photo is served: original, sets with recipe and signature, work, last error."""
+
+    media_asset_id: UUID
+    state: str
+    reason: str | None
+    original: OriginalPayload
+    served: dict[str, ServedUrl]
+    crop: ActiveCrop | None
+    sets: list[SetPayload]
+    generations: list[JsonRow]
+    last_error: LastError | None
+    current_recipes: dict[str, str]
+    versions: list[JsonRow]
+
+
+def read_asset(database: Database, photo_id: UUID) -> PhotoPayload:
+    """A photo with its links, served URLs and work. Raises NotFoundError."""
     rows = _rows(database, photo_id)
-    photo = rows.photo
+    photo, served = rows.photo, _served(rows)
     return {
-        **{name: photo[name] for name in _COPIED},
-        "original_url": photo["hosted_url"],
-        **{name: url for name, url in _delivered(rows).items() if name in (*_BASE_URLS, *_CROP_URLS)},
+        "id": photo.id,
+        "source": photo.source,
+        "source_url": photo.source_url,
+        "batch_key": photo.batch_key,
+        "state": photo.state,
+        "reason": photo.reason,
+        "sha256": photo.sha256,
+        "bytes": photo.bytes,
+        "width": photo.width,
+        "height": photo.height,
+        "format": photo.format,
+        "frames": photo.frames,
+        "placeholder": photo.placeholder,
+        "dominant_color": photo.dominant_color,
+        "warnings": photo.warnings,
+        "created_at": photo.created_at,
+        "updated_at": photo.updated_at,
+        "original_url": photo.hosted_url,
+        "display_url": served["display_url"],
+        "detail_url": served["detail_url"],
+        "crop_display_url": served["crop_display_url"],
+        "crop_detail_url": served["crop_detail_url"],
         "crop": _crop(photo),
-        "links": rows.links,
-        "generations": rows.generations,
+        "links": [asdict(link) for link in rows.links],
+        "generations": [asdict(work) for work in rows.generations],
         "versions": [_version(version) for version in rows.versions],
     }
 
 
-def explain_asset(database: Database, photo_id: UUID) -> Row:
-    """Why each URL of a photo is what it is: original, sets with recipe and signature, runs, attempts, last error.
-
-    Raises NotFoundError.
-    """
+def explain_asset(database: Database, photo_id: UUID) -> ExplanationPayload:
+    """Why each URL of a photo is served. Raises NotFoundError."""
     rows = _rows(database, photo_id)
-    photo, urls = rows.photo, _delivered(rows)
-    served = {name: {"url": urls[name], "why": _why_base(rows, urls[name], key)} for name, key in _BASE_URLS.items()}
-    served |= {name: {"url": urls[name], "why": _why_crop(rows, urls[name], key)} for name, key in _CROP_URLS.items()}
+    photo, served = rows.photo, _served(rows)
     return {
-        "media_asset_id": photo["id"],
-        "state": photo["state"],
-        "reason": photo["reason"],
+        "media_asset_id": photo.id,
+        "state": photo.state,
+        "reason": photo.reason,
         "original": {
-            **{name: photo[name] for name in ("source", "source_url", "sha256", "bytes", "width", "height", "format")},
-            "url": photo["hosted_url"],
-            "unfit_to_be_shown": photo["original_unfit"],
-            "warnings": photo["warnings"],
+            "source": photo.source,
+            "source_url": photo.source_url,
+            "sha256": photo.sha256,
+            "bytes": photo.bytes,
+            "width": photo.width,
+            "height": photo.height,
+            "format": photo.format,
+            "url": photo.hosted_url,
+            "unfit_to_be_shown": photo.original_unfit,
+            "warnings": photo.warnings,
         },
-        "served": served,
+        "served": {
+            "display_url": _base_url(rows, served["display_url"], "card"),
+            "detail_url": _base_url(rows, served["detail_url"], "detail"),
+            "crop_display_url": _crop_url(rows, served["crop_display_url"], "crop_card"),
+            "crop_detail_url": _crop_url(rows, served["crop_detail_url"], "crop_detail"),
+        },
         "crop": _crop(photo),
         "sets": _sets(rows),
-        "generations": rows.generations,
+        "generations": [asdict(work) for work in rows.generations],
         "last_error": _last_error(rows),
         "current_recipes": _RECIPES,
         "versions": [_version(version) for version in rows.versions],
     }
 
 
-_COPIED = (
-    "id", "source", "source_url", "batch_key", "state", "reason", "sha256", "bytes", "width", "height", "format",
-    "frames", "placeholder", "dominant_color", "warnings", "created_at", "updated_at",
-)  # fmt: skip
+def _rows(database: Database, photo_id: UUID) -> PhotoRows:
+    rows = database.read(lambda conn: photo_detail.photo_rows(conn, photo_id))
+    if rows is None:
+        raise NotFoundError(f"no photo {photo_id}")
+    return rows
 
 
-def _rows(database: Database, photo_id: UUID) -> AssetRows:
-    def read(conn: Connection) -> AssetRows:
-        rows = photo_detail.asset(conn, photo_id)
-        if rows is None:
-            raise NotFoundError(f"no photo {photo_id}")
-        return rows
-
-    return database.read(read)
+def _served(rows: PhotoRows) -> ServedFiles:
+    """The files that a gallery serves of this photo."""
+    served_crop = next((work.served for work in rows.generations if work.kind == "crop"), "")
+    files = [row for row in rows.variants if row.superseded_at is None and row.crop_signature in ("", served_crop)]
+    return choose_served_files(rows.photo, files, original_url=rows.photo.hosted_url)
 
 
-def _delivered(rows: AssetRows) -> Row:
-    """What a gallery would name of this photo."""
-    served = next((work["served"] for work in rows.generations if work["kind"] == "crop"), "")
-    wanted = ("", served)
-    files = [row for row in rows.variants if row["superseded_at"] is None and row["crop_signature"] in wanted]
-    return delivered(rows.photo, files)
-
-
-def _crop(photo: Row) -> Row | None:
-    if photo["crop_signature"] is None:
+def _crop(photo: PhotoDetail) -> ActiveCrop | None:
+    if photo.crop_signature is None or photo.crop_x is None or photo.crop_y is None or photo.crop_zoom is None:
         return None
-    numbers = {name: float(photo[f"crop_{name}"]) for name in ("x", "y", "zoom")}
-    return {"mode": photo["crop_mode"], **numbers, "signature": photo["crop_signature"]}
+    return {
+        "mode": photo.crop_mode,
+        "x": float(photo.crop_x),
+        "y": float(photo.crop_y),
+        "zoom": float(photo.crop_zoom),
+        "signature": photo.crop_signature,
+    }
 
 
-def _version(version: Row) -> Row:
-    return {name: value for name, value in version.items() if name != "hosted_key"}
+def _version(version: Version) -> JsonRow:
+    return {name: value for name, value in asdict(version).items() if name != "hosted_key"}
 
 
-def _why_base(rows: AssetRows, url: str | None, key: str) -> str:
+def _base_url(rows: PhotoRows, url: str | None, key: str) -> ServedUrl:
+    return {"url": url, "why": _why_base(rows, url, key)}
+
+
+def _crop_url(rows: PhotoRows, url: str | None, key: str) -> ServedUrl:
+    return {"url": url, "why": _why_crop(rows, url, key)}
+
+
+def _why_base(rows: PhotoRows, url: str | None, key: str) -> str:
     file = _file(rows, url)
     if file is not None:
-        return f"the smallest {key} of the base set: {_told(file, 'base')}"
+        return f"the smallest {key} of the base set: {_describe_file(file, 'base')}"
     if url is None:
-        return f"no original: {_work_told(rows, 'original')}"
-    if any(row["variant_key"] == key and row["superseded_at"] is None for row in rows.variants):
-        return f"the original: every {key} is bigger than its {rows.photo['bytes']:,} bytes"
-    return f"the original, because no base set stands: {_work_told(rows, 'base')}"
+        return f"no original: {_describe_work(rows, 'original')}"
+    if any(row.variant_key == key and row.superseded_at is None for row in rows.variants):
+        return f"the original: every {key} is bigger than its {rows.photo.bytes:,} bytes"
+    return f"the original, because there is no base set: {_describe_work(rows, 'base')}"
 
 
-def _why_crop(rows: AssetRows, url: str | None, key: str) -> str:
-    file, active = _file(rows, url), rows.photo["crop_signature"]
+def _why_crop(rows: PhotoRows, url: str | None, key: str) -> str:
+    file, active = _file(rows, url), rows.photo.crop_signature
     if file is not None:
-        told = f"the smallest {file['variant_key']} of crop {file['crop_signature']}: {_told(file, 'crop')}"
-        if file["crop_signature"] == active:
-            return told
-        return f"{told}; the active crop {active} is not rendered yet: {_work_told(rows, 'crop')}"
+        why = f"the smallest {file.variant_key} of crop {file.crop_signature}: {_describe_file(file, 'crop')}"
+        if file.crop_signature == active:
+            return why
+        return f"{why}; the active crop {active} is not rendered yet: {_describe_work(rows, 'crop')}"
     if active is None:
         return "no crop is active"
-    served = [row for row in rows.variants if row["variant_key"] == key and row["superseded_at"] is None]
+    served = [row for row in rows.variants if row.variant_key == key and row.superseded_at is None]
     if not served:
-        return f"no crop set stands: {_work_told(rows, 'crop')}"
-    base = {row["source_version"] for row in rows.variants if not row["crop_signature"] and not row["superseded_at"]}
-    if base and served[0]["source_version"] not in base:
-        return "the crop set that stands was made of another original than the base set"
-    return f"every {key} is bigger than the original, which has {rows.photo['bytes']:,} bytes"
+        return f"there is no crop set: {_describe_work(rows, 'crop')}"
+    base = {row.source_version for row in rows.variants if not row.crop_signature and not row.superseded_at}
+    if base and served[0].source_version not in base:
+        return "the crop set was made of another original than the base set"
+    return f"every {key} is bigger than the original, which has {rows.photo.bytes:,} bytes"
 
 
-def _file(rows: AssetRows, url: str | None) -> Row | None:
-    return next((row for row in rows.variants if row["hosted_url"] == url), None)
+def _file(rows: PhotoRows, url: str | None) -> PhotoVariant | None:
+    return next((row for row in rows.variants if row.hosted_url == url), None)
 
 
-def _told(file: Row, kind: str) -> str:
-    recipe = "the present recipe" if file["recipe"] == _RECIPES[kind] else "an earlier recipe"
-    return f"{file['format']}, {file['bytes']:,} bytes, made by {recipe} ({file['recipe']})"
+def _describe_file(file: PhotoVariant, kind: SetKind) -> str:
+    recipe = "the present recipe" if file.recipe == _RECIPES[kind] else "an earlier recipe"
+    return f"{file.format}, {file.bytes:,} bytes, made by {recipe} ({file.recipe})"
 
 
-def _work_told(rows: AssetRows, kind: str) -> str:
-    """How far the work of a kind is, in words."""
-    work = next((row for row in rows.generations if row["kind"] == kind), None)
+def _describe_work(rows: PhotoRows, kind: str) -> str:
+    work = next((row for row in rows.generations if row.kind == kind), None)
     if work is None:
         return f"{kind} has not begun"
-    if work["state"] != "failed":
-        return f"{kind} is {work['state']}"
-    again = "is tried again" if work["next_attempt_at"] else "has ended"
-    return f"{kind} failed ({work['reason']}) after {work['attempts']} attempts and {again}"
+    if work.state != "failed":
+        return f"{kind} is {work.state}"
+    retry = "is tried again" if work.next_attempt_at else "has ended"
+    return f"{kind} failed ({work.reason}) after {work.attempts} attempts and {retry}"
 
 
-def _sets(rows: AssetRows) -> list[Row]:
-    """The files of the photo by the set that they belong to, those that are served first."""
-    sets: dict[tuple[Any, ...], Row] = {}
+def _sets(rows: PhotoRows) -> list[SetPayload]:
+    """The files of the photo by set, served ones first."""
+    sets: dict[tuple[bool, str, str, str], SetPayload] = {}
     for row in rows.variants:
-        kind = "crop" if row["crop_signature"] else "base"
-        identity = (row["superseded_at"] is not None, row["crop_signature"], row["recipe"], row["source_version"])
-        found = sets.setdefault(
+        kind: SetKind = "crop" if row.crop_signature else "base"
+        identity = (row.superseded_at is not None, row.crop_signature, row.recipe, row.source_version)
+        payload = sets.setdefault(
             identity,
             {
                 "kind": kind,
-                "signature": row["crop_signature"] or None,
-                "recipe": row["recipe"],
-                "is_current_recipe": row["recipe"] == _RECIPES[kind],
-                "source_version": row["source_version"],
-                "is_current_original": row["source_version"] == rows.photo["sha256"],
-                "superseded_at": row["superseded_at"],
+                "signature": row.crop_signature or None,
+                "recipe": row.recipe,
+                "is_current_recipe": row.recipe == _RECIPES[kind],
+                "source_version": row.source_version,
+                "is_current_original": row.source_version == rows.photo.sha256,
+                "superseded_at": row.superseded_at,
                 "files": [],
             },
         )
-        found["files"].append({name: row[name] for name in _FILE})
+        payload["files"].append({name: getattr(row, name) for name in _FILE_FIELDS})
     return list(sets.values())
 
 
-_FILE = ("variant_key", "format", "width", "height", "bytes", "sha256", "hosted_key", "hosted_url", "created_at")
+_FILE_FIELDS = ("variant_key", "format", "width", "height", "bytes", "sha256", "hosted_key", "hosted_url", "created_at")
 
 
-def _last_error(rows: AssetRows) -> Row | None:
-    failed = [row for row in rows.generations if row["state"] == "failed"]
+def _last_error(rows: PhotoRows) -> LastError | None:
+    failed = [row for row in rows.generations if row.state == "failed"]
     if not failed:
         return None
-    last = max(failed, key=lambda row: row["updated_at"])
-    return {name: last[name] for name in ("kind", "reason", "detail", "attempts", "run_id", "next_attempt_at")}
+    last = max(failed, key=lambda row: row.updated_at)
+    return {
+        "kind": last.kind,
+        "reason": last.reason,
+        "detail": last.detail,
+        "attempts": last.attempts,
+        "run_id": last.run_id,
+        "next_attempt_at": last.next_attempt_at,
+    }

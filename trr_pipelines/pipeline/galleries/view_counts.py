@@ -1,4 +1,4 @@
-"""Views of galleries: what people look at, for what is hot, and how long pictures take, for what was won."""
+"""Recording views of galleries, and load times of pictures in browsers."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def record_view(
     photos: int,
     timings: Sequence[tuple[str, int]],
 ) -> None:
-    """Note that somebody saw `photos` photos of a gallery, some of them in so many milliseconds.
+    """Record a view of `photos` photos of a gallery; `timings` are rendition keys and load times in milliseconds.
 
-    `entity_id` is the show's for a season. Raises NotFoundError for a gallery that is not there.
+    For a season, `entity_id` is the show's. Raises NotFoundError for an unknown gallery.
     """
 
     def work(conn: Connection) -> None:
-        found: UUID | None = entity_id
+        gallery_id: UUID | None = entity_id
         if kind == "season":
-            found = None if season is None else view_counts.find_season(conn, entity_id, season)
+            gallery_id = None if season is None else view_counts.find_season(conn, entity_id, season)
         elif not entities.exists(conn, kind, entity_id):
-            found = None
-        if found is None:
+            gallery_id = None
+        if gallery_id is None:
             raise NotFoundError(f"no {kind} {entity_id}" + (f" {season}" if kind == "season" else ""))
-        view_counts.add(conn, kind, found, photos, timings)
+        view_counts.add(conn, kind, gallery_id, photos, timings)
 
     database.run(work)
