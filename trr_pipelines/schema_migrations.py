@@ -1,6 +1,8 @@
-"""Whether a database holds a schema of ours, at which revision, and how to bring it there.
+"""Schemas in a database: present revision, checks against this code, upgrades with Alembic.
 
-What a schema holds stands in its migrations: `catalogue/migrations`, `screenalytics/migrations`.
+Alembic runs the migrations; this module adds what it lacks: a lock between two upgrades, refusal of schemas that belong
+to other software or to newer code, repair of lost tables, and a revision check that does not import SQLAlchemy (0.5 s).
+The migrations are in `catalogue/migrations` and `screenalytics/migrations`.
 """
 
 from __future__ import annotations
@@ -15,16 +17,16 @@ from psycopg.rows import tuple_row
 
 from trr_pipelines.errors import SetupError
 
-MEND = "run: trr db upgrade"
+HINT = "run: trr db upgrade"
 
 
 @dataclass(frozen=True)
 class Schema:
     """One schema and its revisions.
 
-    `namespace` is where its tables stand, and `version_table` the one in it that holds the revision. `relations` are
-    those whose absence is looked for: where the namespace is not ours alone, the first of them shows that somebody
-    has been here. `lock` keeps two upgrades of one database apart; any number of its own will do.
+    `namespace` is the PostgreSQL schema of its tables, and `version_table` its table with the revision. `relations` are
+    checked for existence; in a namespace shared with other software, the first of them marks a schema. `lock` is the
+    number of the advisory lock between two upgrades: any number, one per schema.
     """
 
     name: str
@@ -37,7 +39,7 @@ class Schema:
 
     @cached_property
     def revisions(self) -> list[str]:
-        """The revisions that this code knows, oldest first: the numbers that their files begin with."""
+        """The revisions of this code, oldest first: the numbers in their file names."""
         return sorted(file.name.partition("_")[0] for file in (self.migrations / "versions").glob("[0-9]*.py"))
 
     @property
@@ -45,18 +47,18 @@ class Schema:
         return self.revisions[-1]
 
     def current(self, conn: psycopg.Connection[Any]) -> str | None:
-        """The revision a database stands at; None where it holds no schema of ours.
+        """The revision of a database; None when it does not contain this schema.
 
-        Raises SetupError where a schema, or a table, of this name stands that is somebody else's.
+        Raises SetupError when it contains a schema, or table, of this name without our version table.
         """
         cursor = conn.cursor(row_factory=tuple_row)
         version_table = f"{self.namespace}.{self.version_table}"
-        found = cursor.execute(
+        row = cursor.execute(
             "select to_regnamespace(%s), to_regclass(%s), to_regclass(%s)",
             (self.namespace, version_table, f"{self.namespace}.{self.relations[0]}" if self.relations else ""),
         ).fetchone()
-        assert found is not None
-        namespace, version, landmark = found
+        assert row is not None
+        namespace, version, landmark = row
         if version is None:
             if (landmark if self.relations else namespace) is None:
                 return None
@@ -65,11 +67,11 @@ class Schema:
                 f'database "{conn.info.dbname}" holds a {what} that is not ours (no {version_table}); '
                 f"give another database in {self.setting}"
             )
-        row = cursor.execute(f"select version_num from {version_table}").fetchone()  # noqa: S608  names are ours
-        return None if row is None else str(row[0])
+        revision = cursor.execute(f"select version_num from {version_table}").fetchone()  # noqa: S608  names are ours
+        return None if revision is None else str(revision[0])
 
     def missing_relations(self, conn: psycopg.Connection[Any]) -> list[str]:
-        """Those of `relations` that are not there."""
+        """Those of `relations` that do not exist."""
         cursor = conn.cursor(row_factory=tuple_row)
         rows = cursor.execute(
             "select name from unnest(%s::text[]) as name where to_regclass(%s || '.' || name) is null",
@@ -78,18 +80,18 @@ class Schema:
         return [row[0] for row in rows]
 
     def require_current(self, conn: psycopg.Connection[Any]) -> None:
-        """Raise SetupError, with the command that mends it, unless the schema is what this code was written for."""
+        """Raise SetupError, with the command to run, unless the schema has the newest revision and all relations."""
         current, name = self.current(conn), conn.info.dbname
         missing = self.missing_relations(conn)
         if missing:
             relations = ", ".join(f'"{relation}"' for relation in missing)
-            raise SetupError(f'database "{name}" ({self.setting}) has no relation {relations}; {MEND}')
+            raise SetupError(f'database "{name}" ({self.setting}) has no relation {relations}; {HINT}')
         if current == self.head:
             return
         if current is None:
-            raise SetupError(f'database "{name}" holds no {self.name} schema; {MEND}')
+            raise SetupError(f'database "{name}" holds no {self.name} schema; {HINT}')
         self._require_known(current, name)
-        raise SetupError(f'database "{name}" is at revision {current}, this code needs {self.head}; {MEND}')
+        raise SetupError(f'database "{name}" is at revision {current}, this code needs {self.head}; {HINT}')
 
     def _require_known(self, revision: str, name: str) -> None:
         if revision not in self.revisions:
@@ -98,14 +100,14 @@ class Schema:
             )
 
     def upgrade(self, url: str) -> tuple[str | None, str]:
-        """Bring the database at `url` to the newest revision; returns the revision before and after. Idempotent.
+        """Upgrade the database at `url` to the newest revision; returns the revisions before and after. Idempotent.
 
-        Where a table was lost, all revisions are run again: those of a schema with `relations` make what is missing
-        and leave what is there. Two upgrades at once wait for each other. `lock_timeout` keeps a migration from
-        queueing behind a long transaction and blocking every reader behind itself. Raises SetupError when the
-        database cannot be reached or locked, holds a schema that is not ours, or one of newer code.
+        When a relation was lost, all revisions run again: those of a schema with `relations` create what is missing and
+        keep what exists. Concurrent upgrades wait for each other. `lock_timeout` keeps a migration from queueing behind
+        a long transaction, where it would block every reader. Raises SetupError when the database cannot be reached or
+        locked, or contains a schema of other software or of newer code.
         """
-        import sqlalchemy  # here, because every command imports this module and these two take 0.5 s
+        import sqlalchemy  # imported here: every command imports this module, and these two take 0.5 s
         from alembic import command
         from alembic.config import Config
 

@@ -28,7 +28,7 @@ class FailedPhoto:
     source_url: str
     kind: Kind
     reason: str
-    detail: str
+    detail: str | None
     attempts: int
     next_attempt_at: datetime | None
 

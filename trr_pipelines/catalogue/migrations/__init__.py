@@ -1,1 +1,1 @@
-"""Alembic's environment and the revisions, each written in SQL beside a two-line Python file."""
+"""Alembic's environment and the revisions, each an SQL file with a short Python file beside it."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: applies revisions over the connection that `migrating` hands in."""
+"""Alembic's entry point: runs revisions over the connection passed by `schema_migrations`."""
 
 from alembic import context
 

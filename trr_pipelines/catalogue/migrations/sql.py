@@ -1,4 +1,4 @@
-"""Runs the SQL file that stands beside a revision."""
+"""Runs the SQL file of a revision."""
 
 from trr_pipelines.schema_migrations import run_sql_beside
 

@@ -1,35 +1,32 @@
-"""What is allowed and yet not as it should be: originals near the limits, sources that fail, live work that waits.
+"""Guardrails: originals near the limits, failing sources, live work that waits too long.
 
-Every threshold stands here, with its reason. All are warnings: whoever looks after a source hears of it before photos
-are refused. What must always hold is in `invariants`. A batch of None is the whole archive.
+All thresholds are here, with their reasons. All are warnings, so that the owner of a source can act before photos are
+refused. What must always hold is in `invariants`. With a batch of None, the whole archive is checked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from trr_pipelines.catalogue import guardrails
-from trr_pipelines.catalogue.guardrails import SizeLimits
+from trr_pipelines.catalogue.guardrails import OversizedOriginal, SizeLimits, SourceFigures
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.checks.invariants import Finding, finding
-
-Row = dict[str, Any]
+from trr_pipelines.pipeline.checks.invariants import Finding, TableRow, finding
 
 # The limits above which an original is refused are in `imaging.decode`: 50 MB, 75 Mpx, 30,000 px. These are about half:
 # 20 MB is seven times the mean original (3 MB) and more than a camera's finest JPEG of 24 Mpx; above 40 Mpx a photo of
-# an unlucky format takes seconds and hundreds of MB to render (docs/rendering.md); a longer side than 15,000 px is a
-# panorama, a scroll or a trap, and no photo for a gallery.
+# an expensive format takes seconds and hundreds of MB to render (docs/rendering.md); a longer side than 15,000 px is a
+# panorama, a scroll or an attack, and no photo for a gallery.
 GUARDRAILS = SizeLimits(max_bytes=20_000_000, max_pixels=40_000_000, max_side=15_000)
 
-# Of a source that works, one photo in a hundred or so is a dead link or a broken file. One in ten is a source that has
-# changed; below 20 photos one or two of them would say nothing.
+# Of a source that works, about one photo in a hundred is a dead link or a broken file. One in ten is a source that has
+# changed; below 20 photos, one or two failures say nothing.
 MAX_FAILED_SHARE = 0.10
 MIN_TRIED_PHOTOS = 20
 
-# A batch of 500 takes a few minutes, and the last of a photo's attempts comes 32 minutes after the one before.
+# A batch of 500 takes a few minutes, and the last attempt at a photo comes 32 minutes after the one before.
 MAX_WAIT_SECONDS = 3600.0
-WAITS = {"original": "original_images", "base": "base_variants", "crop": "crop_variants"}
+ASSETS = {"original": "original_images", "base": "base_variants", "crop": "crop_variants"}
 WORST = 10
 
 
@@ -37,111 +34,122 @@ def originals_within_guardrails(archive: Archive, batch: str | None) -> Finding:
     """No original is above 20 MB, 40 megapixels or 15,000 pixels a side: such photos are slow, and near the limits."""
     with archive.database.transaction() as conn:
         by_source = guardrails.sources(conn, batch, GUARDRAILS)
-        looked_at = sum(row["originals"] for row in by_source)
-        return finding(
-            looked_at, map(_oversized, guardrails.oversized(conn, batch, GUARDRAILS)), {"by_source": _sizes(by_source)}
-        )
+        looked_at = sum(source.originals for source in by_source)
+        oversized = guardrails.oversized(conn, batch, GUARDRAILS)
+        return finding(looked_at, map(_oversized, oversized), {"by_source": [_sizes(source) for source in by_source]})
 
 
 def failure_rate_by_source(archive: Archive, batch: str | None) -> Finding:
     """Of each source with at least 20 photos that were tried, no more than 10 % failed."""
     with archive.database.transaction() as conn:
-        rows = guardrails.sources(conn, batch, GUARDRAILS)
+        by_source = guardrails.sources(conn, batch, GUARDRAILS)
         failing = guardrails.failing_batches(conn, WORST) if batch is None else []
-    counted = [row for row in rows if row["tried"] >= MIN_TRIED_PHOTOS]
-    broken = [
+    counted = [source for source in by_source if source.tried >= MIN_TRIED_PHOTOS]
+    broken: list[TableRow] = [
         {
-            "source": row["source"],
-            "failed percent": _percent(row),
+            "source": source.source,
+            "failed percent": _failed_percent(source),
             "limit percent": 100 * MAX_FAILED_SHARE,
-            "failed": row["failed"],
-            "tried": row["tried"],
-            "most frequent reason": row["reason"],
+            "failed": source.failed,
+            "tried": source.tried,
+            "most frequent reason": source.reason or "",
         }
-        for row in sorted(counted, key=_percent, reverse=True)
-        if row["failed"] > MAX_FAILED_SHARE * row["tried"]
+        for source in sorted(counted, key=_failed_percent, reverse=True)
+        if source.failed > MAX_FAILED_SHARE * source.tried
     ]
-    worst = [{"batch": row["batch_key"], "failed": row["failed"], "reason": row["reason"]} for row in failing]
-    return Finding(not broken, len(counted), len(broken), broken[:WORST], {}, worst, {"by_source": _outcomes(rows)})
+    worst: list[TableRow] = [
+        {"batch": batch.batch_key, "failed": batch.failed, "reason": batch.reason} for batch in failing
+    ]
+    tables = {"by_source": [_outcomes(source) for source in by_source]}
+    return Finding(not broken, len(counted), len(broken), broken[:WORST], {}, worst, tables)
 
 
 def live_work_waits_less_than_an_hour(archive: Archive) -> Finding:
     """No photo of the live lane waits for its original, its variants or a retry for more than an hour."""
     with archive.database.transaction() as conn:
-        rows = guardrails.waiting(conn, MAX_WAIT_SECONDS)
+        waiting = guardrails.waiting(conn, MAX_WAIT_SECONDS)
     numbers: dict[str, int | float] = {}
-    for kind, asset in WAITS.items():
-        of_kind = [row for row in rows if row["kind"] == kind]
-        numbers[f"{asset}_open"] = sum(row["open"] for row in of_kind)
-        numbers[f"{asset}_oldest_minutes"] = _minutes(max((row["oldest_seconds"] for row in of_kind), default=0.0))
-    overdue = [
+    for kind, asset in ASSETS.items():
+        of_kind = [work for work in waiting if work.kind == kind]
+        numbers[f"{asset}_open"] = sum(work.open for work in of_kind)
+        numbers[f"{asset}_oldest_minutes"] = _minutes(max((work.oldest_seconds for work in of_kind), default=0.0))
+    overdue: list[TableRow] = [
         {
-            "asset": WAITS[row["kind"]],
-            "batch": row["batch_key"],
-            "photos": row["overdue"],
-            "oldest minutes": _minutes(row["oldest_seconds"]),
+            "asset": ASSETS[work.kind],
+            "batch": work.batch_key,
+            "photos": work.overdue,
+            "oldest minutes": _minutes(work.oldest_seconds),
             "limit minutes": _minutes(MAX_WAIT_SECONDS),
-            "photo": str(row["media_asset_id"]),
+            "photo": str(work.media_asset_id),
         }
-        for row in rows
-        if row["overdue"]
+        for work in waiting
+        if work.overdue
     ]
-    count = sum(row["photos"] for row in overdue)
-    return Finding(not overdue, sum(row["open"] for row in rows), count, overdue[:WORST], numbers)
+    count = sum(work.overdue for work in waiting)
+    return Finding(not overdue, sum(work.open for work in waiting), count, overdue[:WORST], numbers)
 
 
-def archive_figures(archive: Archive) -> tuple[dict[str, int], list[Row]]:
-    """The whole archive in numbers, and a row for each source: what it delivers, how much is oversized, what fails."""
+def archive_figures(archive: Archive) -> tuple[dict[str, int], list[TableRow]]:
+    """Totals of the whole archive, and a table of sources: originals, oversized ones, failures."""
     with archive.database.transaction() as conn:
-        rows = guardrails.sources(conn, None, GUARDRAILS)
-    names = ("photos", "originals", "bytes", "oversized", "tried", "failed")
-    sources = [size | outcome for size, outcome in zip(_sizes(rows), _outcomes(rows), strict=True)]
-    return {name: sum(row[name] for row in rows) for name in names}, sources
+        by_source = guardrails.sources(conn, None, GUARDRAILS)
+    totals = {
+        "photos": sum(source.photos for source in by_source),
+        "originals": sum(source.originals for source in by_source),
+        "bytes": sum(source.bytes for source in by_source),
+        "oversized": sum(source.oversized for source in by_source),
+        "tried": sum(source.tried for source in by_source),
+        "failed": sum(source.failed for source in by_source),
+    }
+    return totals, [_sizes(source) | _outcomes(source) for source in by_source]
 
 
-def _oversized(row: Row) -> Row:
-    over = " and ".join(f"{value:,} {unit}, above {limit:,}" for value, limit, unit in _over(row))
+def _oversized(original: OversizedOriginal) -> TableRow:
+    over = " and ".join(f"{value:,} {unit}, above {limit:,}" for value, limit, unit in _over(original))
     return {
-        "photo": str(row["media_asset_id"]),
-        "batch": row["batch_key"],
-        "source": row["source"],
+        "photo": str(original.media_asset_id),
+        "batch": original.batch_key,
+        "source": original.source,
         "what": over,
-        "file": row["source_url"],
+        "file": original.source_url,
     }
 
 
-def _over(row: Row) -> Iterator[tuple[int, int, str]]:
-    width, height = row["width"], row["height"]
+def _over(original: OversizedOriginal) -> Iterator[tuple[int, int, str]]:
+    """Each exceeded limit: value, limit, unit."""
     for value, limit, unit in (
-        (row["bytes"], GUARDRAILS.max_bytes, "bytes"),
-        (width * height, GUARDRAILS.max_pixels, "pixels"),
-        (max(width, height), GUARDRAILS.max_side, "pixels a side"),
+        (original.bytes, GUARDRAILS.max_bytes, "bytes"),
+        (original.width * original.height, GUARDRAILS.max_pixels, "pixels"),
+        (max(original.width, original.height), GUARDRAILS.max_side, "pixels a side"),
     ):
         if value > limit:
             yield value, limit, unit
 
 
-def _sizes(rows: list[Row]) -> list[Row]:
-    names = ("source", "originals", "oversized", "median_bytes", "largest_bytes", "most_pixels")
-    return [{name.replace("_", " "): row[name] for name in names} for row in rows]
+def _sizes(source: SourceFigures) -> TableRow:
+    return {
+        "source": source.source,
+        "originals": source.originals,
+        "oversized": source.oversized,
+        "median bytes": source.median_bytes,
+        "largest bytes": source.largest_bytes,
+        "most pixels": source.most_pixels,
+    }
 
 
-def _outcomes(rows: list[Row]) -> list[Row]:
-    return [
-        {
-            "source": row["source"],
-            "photos": row["photos"],
-            "tried": row["tried"],
-            "failed": row["failed"],
-            "failed percent": _percent(row),
-            "most frequent reason": row["reason"] or "",
-        }
-        for row in rows
-    ]
+def _outcomes(source: SourceFigures) -> TableRow:
+    return {
+        "source": source.source,
+        "photos": source.photos,
+        "tried": source.tried,
+        "failed": source.failed,
+        "failed percent": _failed_percent(source),
+        "most frequent reason": source.reason or "",
+    }
 
 
-def _percent(row: Row) -> float:
-    return round(100 * row["failed"] / row["tried"], 1) if row["tried"] else 0.0
+def _failed_percent(source: SourceFigures) -> float:
+    return round(100 * source.failed / source.tried, 1) if source.tried else 0.0
 
 
 def _minutes(seconds: float) -> float:

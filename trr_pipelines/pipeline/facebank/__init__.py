@@ -1,1 +1,1 @@
-"""The face bank as the pipeline sees it: seeds, imports and removals."""
+"""The catalogue's side of the face bank: seeds, imports, deleted photos, casts."""

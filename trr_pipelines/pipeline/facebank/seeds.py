@@ -1,23 +1,23 @@
-"""Face-bank seeds: which photos of a person Screenalytics should learn from, flagged by admins."""
+"""Face-bank seeds: photos of a person that admins flagged for Screenalytics."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from trr_pipelines.catalogue import audit, seeds
+from trr_pipelines.catalogue import audit, entities, seeds
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection, Database
+from trr_pipelines.catalogue.seeds import ServedPhoto
 from trr_pipelines.errors import NotFoundError
 
 
 @dataclass(frozen=True)
 class PersonPhotos:
-    """A page of a person's served photos; `next_after` is the last link of it where there are more."""
+    """A page of a person's served photos; `next_after` is its last link when more follow."""
 
-    photos: Sequence[dict[str, Any]]
+    photos: Sequence[ServedPhoto]
     unserved: int
     next_after: UUID | None
 
@@ -31,10 +31,10 @@ def set_facebank_seed(
     """
 
     def work(conn: Connection) -> bool:
-        before = seeds.lock_seed(conn, person_id, link_id)
-        if before is None:
+        was_seed = seeds.lock_seed(conn, person_id, link_id)
+        if was_seed is None:
             raise NotFoundError(f"person {person_id} has no gallery link {link_id}")
-        if before == facebank_seed:
+        if was_seed == facebank_seed:
             return False
         seeds.set_seed(conn, link_id, facebank_seed, author=author.actor)
         audit.record(
@@ -43,7 +43,7 @@ def set_facebank_seed(
             "facebank_seed",
             "link",
             link_id,
-            old={"facebank_seed": before, "person_id": person_id},
+            old={"facebank_seed": was_seed, "person_id": person_id},
             new={"facebank_seed": facebank_seed, "person_id": person_id},
         )
         return True
@@ -54,15 +54,15 @@ def set_facebank_seed(
 def person_photos(
     database: Database, person_id: UUID, *, seed_only: bool, after: UUID | None = None, limit: int | None = None
 ) -> PersonPhotos:
-    """The person's photos that this system serves, in one snapshot. Raises NotFoundError for an unknown person."""
+    """Served photos of a person, in one snapshot; all without a limit. Raises NotFoundError for an unknown person."""
 
     def work(conn: Connection) -> PersonPhotos:
-        if not seeds.person_exists(conn, person_id):
+        if not entities.exists(conn, "person", person_id):
             raise NotFoundError(f"no person {person_id}")
         one_more = None if limit is None else limit + 1
         found = seeds.served_photos(conn, person_id, seed_only=seed_only, after=after, limit=one_more)
         page = found if limit is None else found[:limit]
-        more = page[-1]["link_id"] if len(page) < len(found) else None
-        return PersonPhotos(page, seeds.unserved(conn, person_id, seed_only=seed_only), more)
+        next_after = page[-1].link_id if len(page) < len(found) else None
+        return PersonPhotos(page, seeds.unserved(conn, person_id, seed_only=seed_only), next_after)
 
     return database.read(work)

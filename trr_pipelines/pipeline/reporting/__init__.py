@@ -1,1 +1,1 @@
-"""Reporting: figures of batches, of delivery, and of the whole operation."""
+"""Reports: batches, delivery, operations, and their plots."""

@@ -7,11 +7,12 @@ for Dagster.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote
 
-from trr_pipelines.catalogue import reports
+from trr_pipelines.catalogue import batches
+from trr_pipelines.catalogue.batches import LeastSaved
 from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.catalogue.ledger import Kind
 from trr_pipelines.pipeline.archive import Archive
 
 MAX_GALLERIES = 10
@@ -90,14 +91,14 @@ def batch_links(archive: Archive, batch: str) -> list[GalleryLink]:
 
 
 def _originals(conn: Connection, batch: str) -> BatchReport:
-    photos = reports.batch_photos(conn, batch)
-    originals = reports.batch_generations(conn, batch, "original")
+    photos = batches.photo_counts(conn, batch)
+    originals = batches.work_counts(conn, batch, "original")
     return BatchReport(
         {
-            "photos": photos["photos"],
-            "mirrored": originals["complete"],
-            "failed": originals["failed"],
-            "original_bytes": photos["bytes"],
+            "photos": photos.photos,
+            "mirrored": originals.complete,
+            "failed": originals.failed,
+            "original_bytes": photos.bytes,
         },
         _failures(conn, batch, "original"),
         [],
@@ -105,75 +106,89 @@ def _originals(conn: Connection, batch: str) -> BatchReport:
 
 
 def _base(conn: Connection, batch: str) -> BatchReport:
-    before = reports.batch_photos(conn, batch)
-    card = reports.batch_payloads(conn, batch).get("card", {"bytes": 0, "photos": 0})
-    grid = reports.grid_bytes(conn, batch)
-    generations = reports.batch_generations(conn, batch, "base")
-    saved = 1 - card["bytes"] / before["bytes"] if before["bytes"] else 0.0
+    bytes_before = batches.photo_counts(conn, batch).bytes
+    card = batches.payloads(conn, batch).get("card")
+    bytes_after = 0 if card is None else card.bytes
+    grid = batches.grid_bytes(conn, batch)
+    base = batches.work_counts(conn, batch, "base")
+    saved = 1 - bytes_after / bytes_before if bytes_before else 0.0
     return BatchReport(
         {
-            "complete": generations["complete"],
-            "failed": generations["failed"],
-            "grid_bytes_before": before["bytes"],
-            "grid_bytes_after": card["bytes"],
+            "complete": base.complete,
+            "failed": base.failed,
+            "grid_bytes_before": bytes_before,
+            "grid_bytes_after": bytes_after,
             "grid_reduction_percent": round(100 * saved, 2),
-            "median_reduction_percent": round(100 * grid["median_reduction"], 2),
+            "median_reduction_percent": round(100 * grid.median_reduction, 2),
             **_payload_numbers(conn, batch, is_crop=False),
         },
         _failures(conn, batch, "base"),
-        [_least_saved_row(row) for row in reports.batch_worst(conn, batch)],
+        [_least_saved_row(photo) for photo in batches.least_saved(conn, batch)],
     )
 
 
 def _crops(conn: Connection, batch: str) -> BatchReport:
-    payloads = _payload_numbers(conn, batch, is_crop=True)
-    generations = reports.batch_generations(conn, batch, "crop")
-    numbers = {"complete": generations["complete"], "failed": generations["failed"], **payloads}
+    crop = batches.work_counts(conn, batch, "crop")
+    numbers = {
+        "complete": crop.complete,
+        "failed": crop.failed,
+        **_payload_numbers(conn, batch, is_crop=True),
+    }
     return BatchReport(numbers, _failures(conn, batch, "crop"), [])
 
 
 def _proposals(conn: Connection, batch: str) -> BatchReport:
-    crops = reports.batch_crops(conn, batch)
-    corrections = reports.batch_corrections(conn, batch)
-    numbers: dict[str, int | float] = {"auto": 0, "manual": 0, **corrections}
-    share = corrections["proposals_corrected"] / corrections["proposed"] if corrections["proposed"] else 0.0
-    numbers["corrected_percent"] = round(100 * share, 1)
-    for row in crops:
-        numbers[row["crop_mode"]] += row["photos"]
-    return BatchReport(numbers, [], crops)
+    corrections = batches.corrections(conn, batch)
+    share = corrections.proposals_corrected / corrections.proposed if corrections.proposed else 0.0
+    numbers: dict[str, int | float] = {
+        "auto": 0,
+        "manual": 0,
+        "edits": corrections.edits,
+        "signatures": corrections.signatures,
+        "proposed": corrections.proposed,
+        "proposals_corrected": corrections.proposals_corrected,
+        "corrected_percent": round(100 * share, 1),
+    }
+    details: list[TableRow] = []
+    for crops in batches.crop_counts(conn, batch):
+        numbers[crops.crop_mode] += crops.photos
+        details.append({"crop_mode": crops.crop_mode, "reason": crops.reason, "photos": crops.photos})
+    return BatchReport(numbers, [], details)
 
 
 def _galleries(conn: Connection, batch: str, admin_app_url: str) -> list[GalleryLink]:
     paths = {"show": "trr-shows", "person": "trr-people"}
     return [
-        GalleryLink(row["name"], row["photos"], f"{admin_app_url}/admin/{paths[row['entity_kind']]}/{row['slug']}")
-        for row in reports.batch_galleries(conn, batch, MAX_GALLERIES)
+        GalleryLink(
+            gallery.name, gallery.photos, f"{admin_app_url}/admin/{paths[gallery.entity_kind]}/{gallery.slug}"
+        )
+        for gallery in batches.galleries(conn, batch, MAX_GALLERIES)
     ]
 
 
-def _failures(conn: Connection, batch: str, kind: str) -> list[TableRow]:
+def _failures(conn: Connection, batch: str, kind: Kind) -> list[TableRow]:
     return [
         {
-            "file": _file_name(row["source_url"]),
-            "reason": row["reason"],
-            "detail": row["detail"],
-            "attempts": row["attempts"],
-            "next attempt": str(row["next_attempt_at"] or "none"),
-            "photo": str(row["media_asset_id"]),
+            "file": _file_name(photo.source_url),
+            "reason": photo.reason,
+            "detail": photo.detail or "",
+            "attempts": photo.attempts,
+            "next attempt": str(photo.next_attempt_at or "none"),
+            "photo": str(photo.media_asset_id),
         }
-        for row in reports.failed_photos(conn, batch)
-        if row["kind"] == kind
+        for photo in batches.failed_photos(conn, batch)
+        if photo.kind == kind
     ]
 
 
-def _least_saved_row(row: dict[str, Any]) -> TableRow:
+def _least_saved_row(photo: LeastSaved) -> TableRow:
     return {
-        "file": _file_name(row["source_url"]),
-        "bytes before": row["before"],
-        "bytes after": row["after"],
-        "saved percent": round(100 * row["reduction"], 1),
-        "original": row["hosted_url"],
-        "photo": str(row["id"]),
+        "file": _file_name(photo.source_url),
+        "bytes before": photo.before,
+        "bytes after": photo.after,
+        "saved percent": round(100 * photo.reduction, 1),
+        "original": photo.hosted_url,
+        "photo": str(photo.id),
     }
 
 
@@ -183,10 +198,10 @@ def _file_name(url: str) -> str:
 
 
 def _payload_numbers(conn: Connection, batch: str, *, is_crop: bool) -> dict[str, int | float]:
-    variants = reports.batch_variants(conn, batch, is_crop=is_crop)
-    numbers: dict[str, int | float] = {"variant_rows": variants["rows"], "variant_bytes": variants["bytes"]}
-    for key, row in reports.batch_payloads(conn, batch).items():
+    variants = batches.variant_totals(conn, batch, is_crop=is_crop)
+    numbers: dict[str, int | float] = {"variant_rows": variants.rows, "variant_bytes": variants.bytes}
+    for key, payload in batches.payloads(conn, batch).items():
         if key.startswith("crop_") == is_crop:
-            numbers[f"{key}_p50_bytes"] = row["p50"]
-            numbers[f"{key}_p95_bytes"] = row["p95"]
+            numbers[f"{key}_p50_bytes"] = payload.p50
+            numbers[f"{key}_p95_bytes"] = payload.p95
     return numbers

@@ -1,13 +1,12 @@
-"""What is told of delivery: numbers that plot over time, tables, and plots of the history.
+"""The delivery report: numbers that are plotted over time, tables, and plots of the history.
 
-Plain numbers, rows and pictures; how Dagster shows them is `defs.delivery_metrics`'.
+Numbers, rows and pictures only; `defs.delivery_metrics` formats them for Dagster.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
 
 from trr_pipelines.catalogue import delivery_metrics
 from trr_pipelines.catalogue.database import Database
@@ -15,7 +14,8 @@ from trr_pipelines.catalogue.delivery_metrics import Figures
 from trr_pipelines.pipeline.reporting import plots
 from trr_pipelines.pipeline.reporting.delivery_metrics import measure_delivery
 
-Row = dict[str, Any]
+TableRow = dict[str, str | int | float | bool]
+"""A row of a table in Dagster: a value for each column title."""
 History = dict[date, Figures]
 
 SHOWN_DAYS = 90
@@ -52,15 +52,15 @@ _TIMES_AND_RATES = (
 
 @dataclass(frozen=True)
 class DeliveryReport:
-    """`numbers` plot over time; `tables` and `plots` (data URIs of pictures) go by their titles."""
+    """Numbers that are plotted over time; tables and plots (data URIs of PNG) by title."""
 
     numbers: dict[str, int | float]
-    tables: dict[str, list[Row]]
+    tables: dict[str, list[TableRow]]
     plots: dict[str, str]
 
 
 def report_delivery(database: Database, day: date | None = None) -> DeliveryReport:
-    """Take the figures of `day` (UTC, today), and tell of them and of the last 90 days."""
+    """Compute the figures of `day` (UTC, default today), and report them and the last 90 days."""
     day = day or datetime.now(UTC).date()
     figures = measure_delivery(database, day)
     history = database.read(lambda conn: delivery_metrics.history(conn, day, SHOWN_DAYS))
@@ -87,7 +87,7 @@ def _numbers(figures: Figures, history: History, day: date) -> dict[str, int | f
     return numbers
 
 
-def _tables(figures: Figures, history: History) -> dict[str, list[Row]]:
+def _tables(figures: Figures, history: History) -> dict[str, list[TableRow]]:
     keys = [key for key in KEYS if ("delivered_p50_bytes", key) in figures]
     return {
         "payload_by_key": [
@@ -100,20 +100,20 @@ def _tables(figures: Figures, history: History) -> dict[str, list[Row]]:
         ],
         "failures_by_reason": [
             {"reason": reason, "photos": round(photos)}
-            for reason, photos in sorted(_by(figures, "failures").items(), key=lambda one: -one[1])
+            for reason, photos in sorted(_by(figures, "failures").items(), key=lambda item: -item[1])
         ],
         "failure_rate_by_source": [
             {"source": source, "failed percent": round(100 * ratio, 2)}
-            for source, ratio in sorted(_by(figures, "failure_ratio").items(), key=lambda one: -one[1])
+            for source, ratio in sorted(_by(figures, "failure_ratio").items(), key=lambda item: -item[1])
         ],
         "last_days": [_day(day, history[day]) for day in sorted(history, reverse=True)[:TABLE_DAYS]],
     }
 
 
-def _day(day: date, figures: Figures) -> Row:
+def _day(day: date, figures: Figures) -> TableRow:
     def value(figure: str, dimension: str = "") -> float | str:
-        found = figures.get((figure, dimension))
-        return "" if found is None else round(found)
+        known = figures.get((figure, dimension))
+        return "" if known is None else round(known)
 
     return {
         "day": str(day),
@@ -138,28 +138,28 @@ def _plots(figures: Figures, history: History) -> dict[str, str]:
         drawn["saved_per_picture"] = plots.lines("Bytes saved per delivered picture", saved, _bytes)
     stored = _over_days(history, {kind: ("stored_bytes", kind) for kind in ("originals", "derivatives", "retired")})
     drawn["storage"] = plots.layers("Bytes in the store", stored, _bytes)
-    rates = sorted(_by(figures, "failure_ratio").items(), key=lambda one: -one[1])[:PLOTTED_SOURCES]
+    rates = sorted(_by(figures, "failure_ratio").items(), key=lambda item: -item[1])[:PLOTTED_SOURCES]
     if rates:
         percents = {"failed": [100 * ratio for _, ratio in rates]}
         drawn["failures"] = plots.bars("Failed photos by source", [name[:24] for name, _ in rates], percents, _percent)
     times = {f"served {name}": (f"import_to_served_{name}_seconds", "live") for name in ("p50", "p95")}
     waiting = _over_days(history, {"lag": ("lag_seconds", ""), **times})
-    drawn["waiting"] = plots.lines("From import to served, and the oldest that waits", waiting, _seconds)
+    drawn["waiting"] = plots.lines("From import to served, and the oldest waiting work", waiting, _seconds)
     return drawn
 
 
 def _by(figures: Figures, name: str) -> dict[str, float]:
-    """The values of a figure by its dimension."""
+    """The values of a metric by dimension."""
     return {dimension: value for (figure, dimension), value in figures.items() if figure == name}
 
 
 def _over_days(history: History, series: dict[str, tuple[str, str]]) -> dict[str, dict[date, float]]:
-    """By name the values of the days that have this figure."""
-    found = {
+    """By name, the values of the days that have this metric."""
+    by_name = {
         name: {day: figures[figure] for day, figures in history.items() if figure in figures}
         for name, figure in series.items()
     }
-    return {name: values for name, values in found.items() if values}
+    return {name: values for name, values in by_name.items() if values}
 
 
 def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:

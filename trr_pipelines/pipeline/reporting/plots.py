@@ -1,6 +1,6 @@
-"""Plots as small pictures, for reports that show pictures: drawn here, shown by whoever reports.
+"""Plots as small PNG data URIs, for reports.
 
-matplotlib takes 0.8 s to import, so only who draws imports it.
+matplotlib takes 0.8 s to import, so it is imported when a plot is drawn.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Lines, letters and their soft edges: 3 to 8 KB a plot, a fifth of what full colour takes.
+# Enough for lines, letters and antialiasing: 3 to 8 KB a plot, a fifth of full colour.
 COLOURS = 32
 WIDTH, HEIGHT, DPI = 7.2, 2.8, 100
 
@@ -25,7 +25,7 @@ Series = Mapping[str, Mapping[date, float]]
 
 
 def lines(title: str, series: Series, unit: Unit) -> str:
-    """Values by day, one line for each name; a data URI of a PNG."""
+    """Line chart of values by day, one line per name; a data URI of a PNG."""
 
     def draw(axes: Axes) -> None:
         for name, values in series.items():
@@ -37,7 +37,7 @@ def lines(title: str, series: Series, unit: Unit) -> str:
 
 
 def layers(title: str, series: Series, unit: Unit) -> str:
-    """Values by day that add up, one layer for each name; a data URI of a PNG."""
+    """Stacked bars of values by day, one layer per name; a data URI of a PNG."""
 
     def draw(axes: Axes) -> None:
         days = sorted({day for values in series.values() for day in values})
@@ -52,7 +52,7 @@ def layers(title: str, series: Series, unit: Unit) -> str:
 
 
 def bars(title: str, names: Sequence[str], series: Mapping[str, Sequence[float]], unit: Unit) -> str:
-    """For each name a group of bars, one of each series, labelled with their values; a data URI of a PNG."""
+    """Grouped bars: a group per name with one labelled bar per series; a data URI of a PNG."""
 
     def draw(axes: Axes) -> None:
         thickness = 0.8 / len(series)
@@ -84,7 +84,7 @@ def _by_day(axes: Axes, series: Series) -> None:
         axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 
 
-def _drawn(title: str, draw: Callable[[Axes], Any], unit: Unit, *, value_axis: str = "y") -> str:
+def _drawn(title: str, draw: Callable[[Axes], None], unit: Unit, *, value_axis: str = "y") -> str:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
 

@@ -1,1 +1,1 @@
-"""Rework: backfills and their feed, reprocessing, runs of scattered photos, and what all of them cost."""
+"""Rework: backfills and their feed, reprocessing, runs of listed photos, and the estimate of their cost."""

@@ -1,66 +1,125 @@
-"""Backfills as people handle them: planned and priced, started, looked at, paused, resumed, cancelled.
+"""Backfills: plan and estimate, start, progress, pause, resume, cancel.
 
-A plan is a list of import batches in an order; nothing is copied or sealed anew. How batches reach Dagster is
-`backfill_feed`'s.
+A plan is an ordered list of existing import batches. Batches are handed to Dagster in `backfill_feed`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Literal, TypedDict, get_args
 
 from trr_pipelines.catalogue import backfills
 from trr_pipelines.catalogue.backfills import ACTIVE, Backfill, BatchState, Count, PlannedBatch, State
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.errors import ConflictError, InputError, NotFoundError
-from trr_pipelines.pipeline.rework.estimates import Price, current_recipes, price_batches
+from trr_pipelines.pipeline.rework.estimates import Estimate, EstimateReport, current_recipes, estimate_batches
 from trr_pipelines.settings import Hours
 
 Ordering = Literal["recency", "hot", "source"]
 ORDERINGS: tuple[Ordering, ...] = get_args(Ordering)
 TOP_GALLERIES = 10
-# Before so many photos are done, what was planned is a better guess than what was seen.
+# Until this many photos are done, the planned speed is a better guess than the measured one.
 MIN_PHOTOS_SEEN = 20
+
+
+class PlannedBatchReport(TypedDict):
+    """A planned batch in the types of JSON; `backfill` is the number of the backfill that contains it already."""
+
+    batch: str
+    photos: int
+    backfill: int | None
+
+
+class BackfillPlanReport(EstimateReport):
+    """A plan in the types of JSON."""
+
+    order: Ordering
+    source: str | None
+    batches: list[PlannedBatchReport]
+
+
+class StartedBackfillReport(BackfillPlanReport):
+    """A started backfill in the types of JSON; `backfill` is null when there was nothing to do."""
+
+    backfill: int | None
+
+
+class BackfillProgressReport(TypedDict):
+    """Progress of a backfill in the types of JSON, except for times, which are `datetime`."""
+
+    backfill: int
+    state: State
+    order: str
+    source: str | None
+    phase: Literal["galleries", "batches"]
+    photos: int
+    done: int
+    left: int
+    parked: int
+    batches: dict[str, int]
+    photos_per_second: float
+    seconds_left: float | None
+    ends_at: datetime | None
+    waits_for_hours: bool
+    is_fed: bool
+    active_seconds: float
+    started_at: datetime
+    ended_at: datetime | None
+    author: str
+
+
+class StateChangeReport(TypedDict):
+    """A change of state in the types of JSON."""
+
+    backfill: int
+    state: State
+    changed: bool
 
 
 @dataclass(frozen=True)
 class BackfillPlan:
-    """Batches with open work in the order in which a backfill takes them, and what that costs."""
+    """Batches with open work in the order of the backfill, and their cost."""
 
     ordering: Ordering
     source: str | None
     batches: tuple[PlannedBatch, ...]
-    price: Price
+    estimate: Estimate
 
     @property
     def taken(self) -> list[PlannedBatch]:
-        """Batches that another backfill has."""
+        """Batches of another active backfill."""
         return [batch for batch in self.batches if batch.taken_by is not None]
 
-    def report(self) -> dict[str, Any]:
-        """The report as JSON's types."""
-        batches = [{"batch": one.key, "photos": one.photos, "backfill": one.taken_by} for one in self.batches]
-        return {"order": self.ordering, "source": self.source, "batches": batches, **self.price.report()}
+    def report(self) -> BackfillPlanReport:
+        """The plan in the types of JSON."""
+        return {
+            "order": self.ordering,
+            "source": self.source,
+            "batches": [
+                {"batch": batch.key, "photos": batch.photos, "backfill": batch.taken_by} for batch in self.batches
+            ],
+            **self.estimate.report(),
+        }
 
 
 @dataclass(frozen=True)
 class StartedBackfill:
-    """What was planned, and the id of the backfill of it; None when there is nothing to do."""
+    """A plan, and the id of its backfill; None when there is nothing to do."""
 
     plan: BackfillPlan
     backfill_id: int | None
 
-    def report(self) -> dict[str, Any]:
-        """The report as JSON's types."""
+    def report(self) -> StartedBackfillReport:
+        """The started backfill in the types of JSON."""
         return {"backfill": self.backfill_id, **self.plan.report()}
 
 
 @dataclass(frozen=True)
 class BackfillProgress:
-    """How far a backfill is. `parked_photos` are in batches whose runs failed too often; `seconds_left` and `ends_at`
-    are known while it runs."""
+    """Progress of a backfill. `parked_photos` are in batches whose runs failed too often; `seconds_left` and `ends_at`
+    are None unless it is running."""
 
     backfill: Backfill
     done_photos: int
@@ -72,16 +131,16 @@ class BackfillProgress:
     ends_at: datetime | None
     waits_for_hours: bool
 
-    def report(self) -> dict[str, Any]:
-        """The report as JSON's types."""
-        one = self.backfill
+    def report(self) -> BackfillProgressReport:
+        """The progress in the types of JSON, except for times."""
+        backfill = self.backfill
         return {
-            "backfill": one.id,
-            "state": one.state,
-            "order": one.ordering,
-            "source": one.source,
-            "phase": "galleries" if one.galleries else "batches",
-            "photos": one.photos,
+            "backfill": backfill.id,
+            "state": backfill.state,
+            "order": backfill.ordering,
+            "source": backfill.source,
+            "phase": "galleries" if backfill.galleries else "batches",
+            "photos": backfill.photos,
             "done": self.done_photos,
             "left": self.left_photos,
             "parked": self.parked_photos,
@@ -90,31 +149,31 @@ class BackfillProgress:
             "seconds_left": self.seconds_left,
             "ends_at": self.ends_at,
             "waits_for_hours": self.waits_for_hours,
-            "is_fed": one.is_fed,
-            "active_seconds": round(one.active_seconds, 1),
-            "started_at": one.created_at,
-            "ended_at": one.ended_at,
-            "author": one.author,
+            "is_fed": backfill.is_fed,
+            "active_seconds": round(backfill.active_seconds, 1),
+            "started_at": backfill.created_at,
+            "ended_at": backfill.ended_at,
+            "author": backfill.author,
         }
 
 
 @dataclass(frozen=True)
 class StateChange:
-    """The state that a backfill is in now, and whether that is new."""
+    """The present state of a backfill, and whether it changed."""
 
     backfill: int
     state: State
     changed: bool
 
-    def report(self) -> dict[str, Any]:
-        """The report as JSON's types."""
-        return asdict(self)
+    def report(self) -> StateChangeReport:
+        """The change in the types of JSON."""
+        return {"backfill": self.backfill, "state": self.state, "changed": self.changed}
 
 
 def plan_backfill(database: Database, *, ordering: str = "recency", source: str | None = None) -> BackfillPlan:
-    """What a backfill would do, and its price. Writes nothing.
+    """The batches of a backfill, and their cost. Writes nothing.
 
-    Raises InputError for an unknown order and an empty catalogue, NotFoundError for a source that nothing came from.
+    Raises InputError for an unknown order or an empty catalogue, NotFoundError for an unknown source.
     """
     known = _known(ordering)
     return database.run(lambda conn: _plan(conn, known, source))
@@ -130,7 +189,7 @@ def start_backfill(
 ) -> StartedBackfill:
     """Start a backfill of all batches with open work; photos of the hottest `galleries` come first.
 
-    Raises as `plan_backfill`, and ConflictError where another backfill has one of the batches.
+    Raises as `plan_backfill`, and ConflictError when one of the batches is in another active backfill.
     """
     if galleries < 0:
         raise InputError(f"the number of galleries that come first is 0 or more, not {galleries}")
@@ -142,10 +201,10 @@ def start_backfill(
         if not plan.batches:
             return StartedBackfill(plan, None)
         if plan.taken:
-            first = plan.taken[0]
+            example = plan.taken[0]
             raise ConflictError(
-                f"backfill {first.taken_by} has {len(plan.taken)} of these {len(plan.batches)} batches already, such as"
-                f" {first.key}; wait for it, or: trr backfill cancel {first.taken_by}"
+                f"backfill {example.taken_by} has {len(plan.taken)} of these {len(plan.batches)} batches already,"
+                f" such as {example.key}; wait for it, or: trr backfill cancel {example.taken_by}"
             )
         backfill_id = backfills.add(
             conn,
@@ -154,8 +213,8 @@ def start_backfill(
             ordering=known,
             source=source,
             galleries=backfills.top_galleries(conn, galleries),
-            planned_seconds=plan.price.seconds,
-            bytes_to_read=plan.price.bytes_to_read,
+            planned_seconds=plan.estimate.seconds or 0.0,
+            bytes_to_read=plan.estimate.bytes_to_read,
             author=author,
         )
         return StartedBackfill(plan, backfill_id)
@@ -164,24 +223,24 @@ def start_backfill(
 
 
 def pause_backfill(database: Database, backfill_id: int | None = None) -> StateChange:
-    """Feed nothing more; the run that is under way ends its batch. Without an id: the one that has not ended."""
+    """Stop feeding; the current run finishes its batch. Without an id: the only backfill that has not ended."""
     return _change(database, backfill_id, "paused", ("running",))
 
 
 def resume_backfill(database: Database, backfill_id: int | None = None) -> StateChange:
-    """Go on with a paused backfill."""
+    """Resume a paused backfill. Without an id: the only backfill that has not ended."""
     return _change(database, backfill_id, "running", ("paused",))
 
 
 def cancel_backfill(database: Database, backfill_id: int | None = None) -> StateChange:
-    """End a backfill for good, also its run that is under way. What is complete stays."""
+    """End a backfill and its current run for good. Complete work stays."""
     return _change(database, backfill_id, "cancelled", ACTIVE)
 
 
 def backfill_progress(
     database: Database, backfill_id: int | None = None, *, hours: Hours | None = None
 ) -> BackfillProgress:
-    """How far a backfill is; without an id the one that was started last. Raises NotFoundError."""
+    """Progress of a backfill, without an id of the newest. Raises NotFoundError."""
     return database.run(lambda conn: _progress(conn, backfill_id, hours))
 
 
@@ -190,17 +249,17 @@ def _progress(conn: Connection, backfill_id: int | None, hours: Hours | None) ->
         backfill_id = backfills.newest(conn)
     if backfill_id is None:
         raise NotFoundError("no backfill was started yet: trr backfill start")
-    one = _require(conn, backfill_id)
-    counts = backfills.count_batches(conn, one.id)
+    backfill = _require(conn, backfill_id)
+    counts = backfills.count_batches(conn, backfill.id)
     parked = counts["parked"].photos if "parked" in counts else 0
-    left = min(_left(conn, one, counts), one.photos - parked)
-    done = one.photos - parked - left
-    seen = done >= MIN_PHOTOS_SEEN and one.active_seconds > 0
-    rate = done / one.active_seconds if seen else one.photos / max(one.planned_seconds, 0.001)
+    left = min(_left(conn, backfill, counts), backfill.photos - parked)
+    done = backfill.photos - parked - left
+    is_measured = done >= MIN_PHOTOS_SEEN and backfill.active_seconds > 0
+    rate = done / backfill.active_seconds if is_measured else backfill.photos / max(backfill.planned_seconds, 0.001)
     now = datetime.now(UTC)
-    seconds_left = round(left / rate, 1) if one.state == "running" else None
+    seconds_left = round(left / rate, 1) if backfill.state == "running" else None
     return BackfillProgress(
-        one,
+        backfill,
         done,
         left,
         parked,
@@ -208,18 +267,18 @@ def _progress(conn: Connection, backfill_id: int | None, hours: Hours | None) ->
         round(rate, 2),
         seconds_left,
         None if seconds_left is None else _end(now, timedelta(seconds=seconds_left), hours),
-        one.state == "running" and hours is not None and not hours.contain(now),
+        backfill.state == "running" and hours is not None and not hours.contain(now),
     )
 
 
-def _left(conn: Connection, one: Backfill, counts: dict[BatchState, Count]) -> int:
-    """Open photos: counted anew in what is under way, as last counted in what waits."""
+def _left(conn: Connection, backfill: Backfill, counts: dict[BatchState, Count]) -> int:
+    """Open photos: counted now in fed batches, as last counted in waiting ones."""
     recipes = current_recipes()
-    if one.galleries:
-        first = backfills.gallery_work(conn, one.id, recipes, one.gallery_photos)
-        return one.photos - (one.gallery_photos - len(first))
+    if backfill.galleries:
+        due = backfills.gallery_work(conn, backfill.id, recipes, backfill.gallery_photos)
+        return backfill.photos - (backfill.gallery_photos - len(due))
     waiting = sum(counts[state].photos for state in ("waiting", "dropped") if state in counts)
-    fed = backfills.batch_work(conn, backfills.fed(conn, one.id), recipes)
+    fed = backfills.batch_work(conn, backfills.fed(conn, backfill.id), recipes)
     return waiting + sum(work.open for work in fed)
 
 
@@ -231,14 +290,14 @@ def _known(ordering: str) -> Ordering:
     for known in ORDERINGS:
         if known == ordering:
             return known
-    raise InputError(f"a backfill goes in the order {', '.join(ORDERINGS)}, not {ordering[:80]!r}")
+    raise InputError(f"unknown order {ordering[:80]!r}; known are {', '.join(ORDERINGS)}")
 
 
 def _newest_first(batch: PlannedBatch) -> tuple[int, int, str]:
     return -batch.day.toordinal(), -batch.number, batch.source
 
 
-_SORTED_BY: dict[Ordering, Callable[[PlannedBatch], Any]] = {
+_SORT_KEYS: dict[Ordering, Callable[[PlannedBatch], tuple[str | float, ...]]] = {
     "recency": _newest_first,
     "hot": lambda batch: (-batch.views, -batch.links, *_newest_first(batch)),
     "source": lambda batch: (batch.source, *_newest_first(batch)),
@@ -251,31 +310,33 @@ def _plan(conn: Connection, ordering: Ordering, source: str | None) -> BackfillP
         raise InputError("the catalogue holds no photos, so there is nothing to backfill; trr import brings them in")
     if source is not None and source not in sources:
         raise NotFoundError(f"no photos came from source {source[:80]!r}; the catalogue has {', '.join(sources[:20])}")
-    batches = sorted(backfills.plan(conn, current_recipes(), source), key=_SORTED_BY[ordering])
-    return BackfillPlan(ordering, source, tuple(batches), price_batches(conn, batches))
+    batches = sorted(backfills.plan(conn, current_recipes(), source), key=_SORT_KEYS[ordering])
+    return BackfillPlan(ordering, source, tuple(batches), estimate_batches(conn, batches))
 
 
 def _require(conn: Connection, backfill_id: int) -> Backfill:
-    found = backfills.get(conn, backfill_id)
-    if found is None:
+    backfill = backfills.get(conn, backfill_id)
+    if backfill is None:
         raise NotFoundError(f"no backfill {backfill_id}")
-    return found
+    return backfill
 
 
 def _change(database: Database, backfill_id: int | None, to: State, expected: Sequence[State]) -> StateChange:
     def change(conn: Connection) -> StateChange:
-        one = _require(conn, _only_active(conn) if backfill_id is None else backfill_id)
-        if not backfills.set_state(conn, one.id, to, expected):
-            if one.state == to:
-                return StateChange(one.id, to, False)
-            raise ConflictError(f"backfill {one.id} is {one.state}; {' or '.join(expected)} is what can become {to}")
+        backfill = _require(conn, _only_active(conn) if backfill_id is None else backfill_id)
+        if not backfills.set_state(conn, backfill.id, to, expected):
+            if backfill.state == to:
+                return StateChange(backfill.id, to, False)
+            raise ConflictError(
+                f"backfill {backfill.id} is {backfill.state}; only {' or '.join(expected)} can become {to}"
+            )
         if to == "cancelled":
-            fed = backfills.fed(conn, one.id)
-            backfills.withdraw(conn, fed, backfill_scope(one.id))
-            for key in fed:  # the end of their runs will find them dropped
+            fed = backfills.fed(conn, backfill.id)
+            backfills.withdraw(conn, fed, backfill_scope(backfill.id))
+            for key in fed:  # counted now: dropped batches are not counted when their runs end
                 backfills.recount_batch(conn, key, current_recipes())
-            backfills.drop_batches(conn, one.id)
-        return StateChange(one.id, to, True)
+            backfills.drop_batches(conn, backfill.id)
+        return StateChange(backfill.id, to, True)
 
     return database.run(change)
 
@@ -285,10 +346,10 @@ def _only_active(conn: Connection) -> int:
     if not active:
         raise NotFoundError("no backfill is running or paused")
     if len(active) > 1:
-        raise InputError(f"backfills {', '.join(map(str, active))} have not ended: say which")
+        raise InputError(f"backfills {', '.join(map(str, active))} have not ended: give the number of one")
     return next(iter(active))
 
 
 def backfill_scope(backfill_id: int) -> str:
-    """The scope under which a backfill asks for runs of scattered photos."""
+    """The dispatch scope of a backfill's runs of listed photos."""
     return f"backfill:{backfill_id}"

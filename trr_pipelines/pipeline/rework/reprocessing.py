@@ -1,34 +1,34 @@
-"""Doing work again that has ended: of one photo, or of all that match a filter, at a price that is told before.
+"""Reprocessing: ended work of one photo, or of all that match a filter, is done again; estimated first.
 
-Nothing is fetched or rendered here. What is asked for becomes open work, and the `retry_failed` sensor has it done as
-runs of scattered photos; until then everything that is served stays served. Reports tell how it came out.
+Nothing is fetched or rendered here. Matching work becomes pending, and the sensor `retry_failed` requests runs of listed
+photos for it; until then the served files stay. Reports say how it came out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TypedDict
 from uuid import UUID
 
-from trr_pipelines.catalogue import audit, crops, estimates, reprocessing
+from trr_pipelines.catalogue import audit, crops, reprocessing
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection, Database
-from trr_pipelines.catalogue.reprocessing import Matching, Measured, RequestOutcome
+from trr_pipelines.catalogue.entities import require_entity
+from trr_pipelines.catalogue.reprocessing import Matching, RequestOutcome
 from trr_pipelines.errors import InputError, NotFoundError, Reason
-from trr_pipelines.imaging.recipes import BASE, CROP
-from trr_pipelines.pipeline.galleries.entities import require_entity
+from trr_pipelines.pipeline.rework.estimates import Estimate, estimate_matching
 
 STATES = ("pending", "mirrored", "failed")
-# One statement changes three rows of each: 2 s. A whole archive is a backfill's work, which can be paused.
+# One statement changes three rows of each photo: 2 s. For a whole archive use a backfill, which can be paused.
 MAX_PHOTOS = 50_000
-# Whose reports the pages of operations and the runs of scattered photos show.
+# Reports that the operations page and the runs of listed photos show.
 RECENT_HOURS, RECENT_REQUESTS = 24, 5
 
 
 @dataclass(frozen=True)
 class ReprocessFilter:
-    """Which photos to do again; at least one is needed. `show` is an id or a slug, and its seasons count."""
+    """Which photos to reprocess; at least one is needed. `show` is an id or a slug, and includes its seasons."""
 
     state: str | None = None
     reason: str | None = None
@@ -36,13 +36,8 @@ class ReprocessFilter:
     show: str | None = None
 
 
-@dataclass(frozen=True)
-class Price:
-    """What doing photos again costs; minutes and new bytes are None where nothing was rendered yet to measure by.
-
-    `id` is the number of the request, for its report; None where nothing was asked for. Of more than 50,000 photos
-    (`photos_capped`), which cannot be done at once, only so many are counted.
-    """
+class ReprocessPlanReport(TypedDict):
+    """A reprocess plan in the types of JSON."""
 
     photos: int
     bytes_to_read: int
@@ -50,19 +45,69 @@ class Price:
     photos_per_second: float | None
     new_storage_bytes: int | None
     photos_capped: bool
+    id: int | None
+
+
+class ReprocessFilterReport(TypedDict):
+    """A filter in the types of JSON."""
+
+    state: str | None
+    reason: str | None
+    source: str | None
+    show: str | None
+
+
+class ReprocessOutcome(TypedDict):
+    """A reprocess report in the types of JSON."""
+
+    id: int
+    filter: ReprocessFilterReport
+    author: str
+    asked_at: str
+    photos: int
+    fixed: int
+    open: int
+    still_failing: dict[str, int]
+    failing_otherwise: dict[str, int]
+    gone: int
+    seconds: float
+    is_done: bool
+
+
+@dataclass(frozen=True)
+class ReprocessPlan:
+    """The cost of reprocessing. Above 50,000 photos (`photos_capped`), which are refused, the count is not complete.
+
+    `id` is the number of the request, for its report; None for a dry run, or when nothing was reopened.
+    """
+
+    estimate: Estimate
+    photos_capped: bool
     id: int | None = None
+
+    def report(self) -> ReprocessPlanReport:
+        """The plan in the types of JSON."""
+        return {
+            "photos": self.estimate.photos,
+            "bytes_to_read": self.estimate.bytes_to_read,
+            "minutes": self.estimate.minutes,
+            "photos_per_second": self.estimate.photos_per_second,
+            "new_storage_bytes": self.estimate.new_bytes,
+            "photos_capped": self.photos_capped,
+            "id": self.id,
+        }
 
 
 @dataclass(frozen=True)
 class ReprocessReport:
-    """How a request came out, as its photos stand now: `still_failing` for the reason that they had failed for before,
-    `failing_otherwise` for another; `gone` were taken down, or turned out to be photos that were there already.
+    """The present outcome of a request: failed photos by reason, `still_failing` for their earlier reason,
+    `failing_otherwise` for another. Photos that are `gone` were taken down, or were duplicates.
 
-    `seconds` end with the newest change of its photos, or with now while some are `open`.
+    `seconds` end with the newest change of its photos, or now while some are `open`.
     """
 
     id: int
-    wanted: ReprocessFilter
+    filter: ReprocessFilter
     author: str
     asked_at: str
     photos: int
@@ -77,10 +122,27 @@ class ReprocessReport:
     def is_done(self) -> bool:
         return self.open == 0
 
-    def report(self) -> dict[str, Any]:
-        """The report in JSON's types."""
-        told = asdict(self)
-        return {"id": self.id, "filter": told.pop("wanted"), **told, "is_done": self.is_done}
+    def report(self) -> ReprocessOutcome:
+        """The report in the types of JSON."""
+        return {
+            "id": self.id,
+            "filter": {
+                "state": self.filter.state,
+                "reason": self.filter.reason,
+                "source": self.filter.source,
+                "show": self.filter.show,
+            },
+            "author": self.author,
+            "asked_at": self.asked_at,
+            "photos": self.photos,
+            "fixed": self.fixed,
+            "open": self.open,
+            "still_failing": self.still_failing,
+            "failing_otherwise": self.failing_otherwise,
+            "gone": self.gone,
+            "seconds": self.seconds,
+            "is_done": self.is_done,
+        }
 
     def __str__(self) -> str:
         """`12 of 14 fixed, 1 still truncated, 1 now corrupt`."""
@@ -93,16 +155,16 @@ class ReprocessReport:
 
 
 def reprocess_photo(database: Database, photo_id: UUID, *, author: Author) -> tuple[str, ...]:
-    """Do one photo again; returns the kinds of work that were made open (none: all of it is open already).
+    """Reprocess one photo; returns the kinds of work that were reopened (none: all of it is open already).
 
-    An original is fetched again only where that failed. Raises NotFoundError for an unknown photo.
+    An original is fetched again only if that failed. Raises NotFoundError for an unknown photo.
     """
 
     def work(conn: Connection) -> tuple[str, ...]:
         if crops.lock_photo(conn, photo_id) is None:
             raise NotFoundError(f"no photo {photo_id}")
-        asked = reprocessing.ask(conn, Matching([photo_id])).get(photo_id)
-        kinds = () if asked is None else tuple(sorted(asked.kinds))
+        reopened = reprocessing.reopen(conn, Matching([photo_id])).get(photo_id)
+        kinds = () if reopened is None else tuple(sorted(reopened.kinds))
         if kinds:
             audit.record(conn, author, "reprocess", "media_asset", photo_id, old=None, new={"reopened": kinds})
         return kinds
@@ -110,38 +172,37 @@ def reprocess_photo(database: Database, photo_id: UUID, *, author: Author) -> tu
     return database.run(work)
 
 
-def price_of(database: Database, wanted: ReprocessFilter) -> Price:
-    """What doing the matching photos again would cost. Raises as `reprocess`."""
-    return database.read(lambda conn: _price(conn, _matching(conn, wanted)))
+def plan_reprocessing(database: Database, chosen: ReprocessFilter) -> ReprocessPlan:
+    """The cost of reprocessing the matching photos. Raises as `reprocess`, except for too many photos."""
+    return database.read(lambda conn: _plan(conn, _matching(conn, chosen)))
 
 
-def reprocess(database: Database, wanted: ReprocessFilter, *, author: Author) -> Price:
-    """Do all matching photos again; returns what that costs. What is open already is left as it is.
+def reprocess(database: Database, chosen: ReprocessFilter, *, author: Author) -> ReprocessPlan:
+    """Reprocess all matching photos; returns the cost. Work that is open already stays as it is.
 
     Raises InputError without any filter, for a state, reason, source or show that does not exist, and for more than
     50,000 photos.
     """
 
-    def work(conn: Connection) -> Price:
-        matching = _matching(conn, wanted)
-        price = _price(conn, matching)
-        if price.photos_capped:
-            raise InputError(
-                f"{price.photos:,} photos match, or more; at most {MAX_PHOTOS:,} at a time: narrow the filter"
-            )
-        asked = reprocessing.ask(conn, matching) if price.photos else {}
-        if not asked:
-            return price
-        request_id = reprocessing.remember(conn, asked, **asdict(wanted), author=author.actor)
-        told = {**asdict(wanted), "photos": price.photos, "request": request_id}
-        audit.record(conn, author, "reprocess", "media_assets", "filter", old=None, new=told)
-        return replace(price, id=request_id)
+    def work(conn: Connection) -> ReprocessPlan:
+        matching = _matching(conn, chosen)
+        plan = _plan(conn, matching)
+        photos = plan.estimate.photos
+        if plan.photos_capped:
+            raise InputError(f"{photos:,} photos match, or more; at most {MAX_PHOTOS:,} at a time: narrow the filter")
+        reopened = reprocessing.reopen(conn, matching) if photos else {}
+        if not reopened:
+            return plan
+        request_id = reprocessing.add_request(conn, reopened, **asdict(chosen), author=author.actor)
+        new = {**asdict(chosen), "photos": photos, "request": request_id}
+        audit.record(conn, author, "reprocess", "media_assets", "filter", old=None, new=new)
+        return ReprocessPlan(plan.estimate, plan.photos_capped, request_id)
 
     return database.run(work)
 
 
 def report_of(database: Database, request_id: int) -> ReprocessReport:
-    """How a request came out so far. Raises NotFoundError for a number that no request has."""
+    """The present outcome of a request. Raises NotFoundError for an unknown number."""
 
     def read(conn: Connection) -> ReprocessReport:
         report = _report(conn, request_id)
@@ -159,7 +220,7 @@ def recent_reports(conn: Connection) -> list[ReprocessReport]:
 
 
 def reports_about(database: Database, photo_ids: Sequence[UUID]) -> list[ReprocessReport]:
-    """Reports of the requests of the last days that asked for any of these photos, the newest five."""
+    """Reports of the requests of the last 24 hours that include any of these photos, the newest five."""
 
     def read(conn: Connection) -> list[ReprocessReport]:
         numbers = reprocessing.requests_of(conn, photo_ids, days=RECENT_HOURS // 24)[-RECENT_REQUESTS:]
@@ -172,42 +233,43 @@ def _report(conn: Connection, request_id: int) -> ReprocessReport | None:
     request = reprocessing.request(conn, request_id)
     if request is None:
         return None
-    stand = reprocessing.outcomes(conn, request_id)
-    still_open = sum(one.photos for one in stand if one.outcome == "open")
-    ended = max((one.changed_at for one in stand), default=request.created_at)
+    outcomes = reprocessing.outcomes(conn, request_id)
+    still_open = sum(outcome.photos for outcome in outcomes if outcome.outcome == "open")
+    ended = max((outcome.changed_at for outcome in outcomes), default=request.created_at)
     seconds = request.age_seconds if still_open else (ended - request.created_at).total_seconds()
     return ReprocessReport(
         id=request.id,
-        wanted=ReprocessFilter(request.state, request.reason, request.source, request.show),
+        filter=ReprocessFilter(request.state, request.reason, request.source, request.show),
         author=request.author,
         asked_at=request.created_at.isoformat(),
         photos=request.photos,
-        fixed=sum(one.photos for one in stand if one.outcome == "complete"),
+        fixed=sum(outcome.photos for outcome in outcomes if outcome.outcome == "complete"),
         open=still_open,
-        still_failing=_failing(stand, as_before=True),
-        failing_otherwise=_failing(stand, as_before=False),
-        gone=request.photos - sum(one.photos for one in stand),
+        still_failing=_failing(outcomes, as_before=True),
+        failing_otherwise=_failing(outcomes, as_before=False),
+        gone=request.photos - sum(outcome.photos for outcome in outcomes),
         seconds=round(max(seconds, 0), 1),
     )
 
 
-def _failing(stand: Sequence[RequestOutcome], *, as_before: bool) -> dict[str, int]:
-    """Photos by the reason that they failed for, the most first."""
-    found = [one for one in stand if one.outcome == "failed" and one.is_as_before == as_before]
-    return {str(one.reason): one.photos for one in sorted(found, key=lambda one: (-one.photos, str(one.reason)))}
+def _failing(outcomes: Sequence[RequestOutcome], *, as_before: bool) -> dict[str, int]:
+    """Failed photos by reason, the most frequent first."""
+    failed = [outcome for outcome in outcomes if outcome.outcome == "failed" and outcome.is_as_before == as_before]
+    failed.sort(key=lambda outcome: (-outcome.photos, str(outcome.reason)))
+    return {str(outcome.reason): outcome.photos for outcome in failed}
 
 
-def _matching(conn: Connection, wanted: ReprocessFilter) -> Matching:
-    if not any(asdict(wanted).values()):
+def _matching(conn: Connection, chosen: ReprocessFilter) -> Matching:
+    if not any(asdict(chosen).values()):
         raise InputError("at least one of state, reason, source and show is needed")
-    if wanted.state is not None and wanted.state not in STATES:
-        raise InputError(f"unknown state {wanted.state[:80]!r}; known are {', '.join(STATES)}")
-    if wanted.reason is not None and wanted.reason not in {str(reason) for reason in Reason}:
-        raise InputError(f"unknown reason {wanted.reason[:80]!r}; known are {', '.join(Reason)}")
-    if wanted.source is not None and not reprocessing.source_is_known(conn, wanted.source):
-        raise InputError(f"unknown source {wanted.source[:80]!r}: nothing was ever imported from it")
-    photo_ids = None if wanted.show is None else reprocessing.photos_of_show(conn, _show(conn, wanted.show))
-    return Matching(photo_ids, wanted.state, wanted.reason, wanted.source)
+    if chosen.state is not None and chosen.state not in STATES:
+        raise InputError(f"unknown state {chosen.state[:80]!r}; known are {', '.join(STATES)}")
+    if chosen.reason is not None and chosen.reason not in {str(reason) for reason in Reason}:
+        raise InputError(f"unknown reason {chosen.reason[:80]!r}; known are {', '.join(Reason)}")
+    if chosen.source is not None and not reprocessing.source_is_known(conn, chosen.source):
+        raise InputError(f"unknown source {chosen.source[:80]!r}: nothing was ever imported from it")
+    photo_ids = None if chosen.show is None else reprocessing.photos_of_show(conn, _show(conn, chosen.show))
+    return Matching(photo_ids, chosen.state, chosen.reason, chosen.source)
 
 
 def _show(conn: Connection, show: str) -> UUID:
@@ -224,29 +286,6 @@ def _id_or_slug(text: str) -> UUID | str:
         return text
 
 
-def _price(conn: Connection, matching: Matching) -> Price:
-    extent = reprocessing.extent(
-        conn, matching, base_recipe=BASE.fingerprint, crop_recipe=CROP.fingerprint, most_photos=MAX_PHOTOS
-    )
-    measured = reprocessing.measured(conn)
-    # Runs of batches record their speed; where there was none, the newest derivatives tell.
-    speed = estimates.recent_rate(conn) or measured.photos_per_second
-    return Price(
-        photos=extent.photos,
-        bytes_to_read=extent.bytes,
-        minutes=None if speed is None else round(extent.photos / speed / 60, 1),
-        photos_per_second=None if speed is None else round(speed, 2),
-        new_storage_bytes=_new_bytes(extent, measured),
-        photos_capped=extent.photos > MAX_PHOTOS,
-    )
-
-
-def _new_bytes(extent: reprocessing.ReprocessExtent, measured: Measured) -> int | None:
-    """Sets that stand at the present recipe are found standing, and cost nothing."""
-    if measured.original is None or measured.base_set is None or measured.crop_set is None:
-        return None
-    return round(
-        extent.originals * measured.original
-        + extent.base_sets * measured.base_set
-        + extent.crop_sets * measured.crop_set
-    )
+def _plan(conn: Connection, matching: Matching) -> ReprocessPlan:
+    estimate = estimate_matching(conn, matching, most_photos=MAX_PHOTOS)
+    return ReprocessPlan(estimate, estimate.photos > MAX_PHOTOS)

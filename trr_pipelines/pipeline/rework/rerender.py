@@ -1,11 +1,11 @@
-"""Scattered photos: edits and retries from any number of batches, worked through as one run."""
+"""Runs of listed photos: edits and retries from any number of batches, as one run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trr_pipelines.catalogue import dispatches, ledger, reports
+from trr_pipelines.catalogue import batches, dispatches, ledger
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Claim, Scope
 from trr_pipelines.imaging.recipes import BASE, CROP
@@ -18,7 +18,7 @@ from trr_pipelines.pipeline.worker import Tally
 
 @dataclass(frozen=True)
 class TouchedSet:
-    """An asset's partition that a run worked in; complete when every photo of it ended at the current recipe."""
+    """A partition of an asset that a run changed; complete when each of its photos is, at the current recipe."""
 
     asset: str
     batch: str
@@ -28,17 +28,17 @@ class TouchedSet:
 
 @dataclass(frozen=True)
 class Rerendered:
-    """What a run did, and with which photos: those it was asked for, and edits that came in until it began."""
+    """The result of a run, and its photos: the requested ones, and edits made until it began."""
 
     tally: Tally
     scope: Scope
 
 
 def rerender_photos(
-    archive: Archive, asked: Scope, run_id: str, dispatch: str | None, *, in_background: bool = False
+    archive: Archive, requested: Scope, run_id: str, dispatch: str | None, *, in_background: bool = False
 ) -> Rerendered:
-    """Render what these photos lack and fetch what is missing of them. `dispatch` is what a sensor asked under."""
-    scope, claimed = archive.database.run(lambda conn: _begin(conn, asked, run_id, dispatch))
+    """Fetch and render what these photos lack. `dispatch` is the scope of the sensor's request."""
+    scope, claimed = archive.database.run(lambda conn: _begin(conn, requested, run_id, dispatch))
     tally = render_photos(archive, scope, run_id, claimed=claimed, in_background=in_background)
     if mirror_originals(archive, scope, run_id).complete:
         tally.include(render_photos(archive, scope, run_id, in_background=in_background))
@@ -47,12 +47,12 @@ def rerender_photos(
     return Rerendered(tally, scope)
 
 
-def _begin(conn: Connection, asked: Scope, run_id: str, dispatch: str | None) -> tuple[Scope, list[Claim]]:
-    """Take the photos and the dispatch at once: in between, a sensor would ask for a run that finds nothing to do.
+def _begin(conn: Connection, requested: Scope, run_id: str, dispatch: str | None) -> tuple[Scope, list[Claim]]:
+    """Claim the photos and the dispatch in one transaction: in between, a sensor would request a run without work.
 
-    A run of crop edits takes those along that came in between the request and now: they need not wait for a tick.
+    A run of crop edits includes edits made since the request, so that they need not wait for the next tick.
     """
-    photo_ids = set(asked.photo_ids or ())
+    photo_ids = set(requested.photo_ids or ())
     if dispatch is not None:
         dispatches.claim(conn, dispatch, run_id)
     if dispatch == CROPS_SCOPE:
@@ -66,12 +66,11 @@ def _begin(conn: Connection, asked: Scope, run_id: str, dispatch: str | None) ->
 
 
 def touched_sets(archive: Archive, scope: Scope) -> Iterator[TouchedSet]:
-    """The partitions of base and crop variants that the photos of the scope are in."""
+    """The partitions of base and crop variants that contain the photos of the scope."""
     with archive.database.transaction() as conn:
-        batches = reports.batches_of_photos(conn, scope.photo_ids or ())
         open_sets = {
-            (batch, recipe.kind): reports.count_not_current(conn, batch, recipe.kind, recipe.fingerprint)
-            for batch in batches
+            (batch, recipe.kind): batches.count_not_current(conn, batch, recipe.kind, recipe.fingerprint)
+            for batch in batches.batches_of_photos(conn, scope.photo_ids or ())
             for recipe in (BASE, CROP)
         }
     for (batch, kind), count in open_sets.items():
