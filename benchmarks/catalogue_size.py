@@ -27,7 +27,7 @@ from psycopg.rows import dict_row
 
 from benchmarks.gallery_page import filled
 from trr_pipelines.api.metrics import FRESH_SECONDS, read_known
-from trr_pipelines.catalogue import reports, schema
+from trr_pipelines.catalogue import schema, status
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.embedded import EmbeddedPostgres
 from trr_pipelines.catalogue.galleries import Filters
@@ -36,7 +36,7 @@ from trr_pipelines.pipeline.galleries.entities import list_entities, one_entity
 from trr_pipelines.pipeline.galleries.pages import PageRequest, show_gallery
 from trr_pipelines.pipeline.reporting.operations import read_operations
 from trr_pipelines.pipeline.rework.backfill_feed import feed
-from trr_pipelines.pipeline.rework.reprocessing import ReprocessFilter, price_of
+from trr_pipelines.pipeline.rework.reprocessing import ReprocessFilter, plan_reprocessing
 
 MORE = (Path(__file__).parent / "catalogue_size.sql").read_text()
 SCRIPTS = ("catalogue_size", (Path(__file__).parent / "gallery_page.sql").read_text() + MORE)
@@ -76,11 +76,15 @@ def cases() -> Iterator[Case]:
     yield Case("readyz", lambda d: d.run(schema.require_current), is_bounded=True)
     yield Case(f"metrics, at most every {FRESH_SECONDS:.0f} s", read_known, is_bounded=True)
     yield Case("operations", read_operations, is_bounded=True)
-    yield Case("price: state failed", lambda d: price_of(d, ReprocessFilter(state="failed")), is_bounded=True)
-    yield Case("price: reason", lambda d: price_of(d, ReprocessFilter(reason="corrupt")), is_bounded=True)
-    yield Case("price: show of 1,000", lambda d: price_of(d, ReprocessFilter(show=_show(d, "000001"))), is_bounded=True)
-    yield Case("price: source (all photos)", lambda d: price_of(d, ReprocessFilter(source="bench")))
-    yield Case("status", lambda d: d.read(reports.status))
+    yield Case("price: state failed", lambda d: plan_reprocessing(d, ReprocessFilter(state="failed")), is_bounded=True)
+    yield Case("price: reason", lambda d: plan_reprocessing(d, ReprocessFilter(reason="corrupt")), is_bounded=True)
+    yield Case(
+        "price: show of 1,000",
+        lambda d: plan_reprocessing(d, ReprocessFilter(show=_show(d, "000001"))),
+        is_bounded=True,
+    )
+    yield Case("price: source (all photos)", lambda d: plan_reprocessing(d, ReprocessFilter(source="bench")))
+    yield Case("status", lambda d: d.read(status.archive_status))
     yield from _entity_cases()
     yield from _gallery_cases()
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
 
 import psycopg
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -18,9 +17,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from psycopg_pool import PoolTimeout
 
-from trr_pipelines.catalogue import backfills, delivery_metrics, operations, reports
+from trr_pipelines.catalogue import backfills, delivery_metrics, operations, status
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.delivery_metrics import Newest
+from trr_pipelines.catalogue.operations import FailureCount, QueuedWork
 from trr_pipelines.pipeline.alerting import alerts
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.reporting.metric_definitions import METRICS
@@ -63,8 +63,8 @@ class Metrics:
 class Known:
     """What was read of the catalogue, and when, by the clock that only goes forward."""
 
-    queue: Mapping[str, Mapping[str, int]]
-    failures: list[dict[str, Any]]
+    queue: Mapping[str, QueuedWork]
+    failures: list[FailureCount]
     lag_seconds: float
     newest: Newest | None
     backfills: Sequence[BackfillProgress] = ()
@@ -124,7 +124,7 @@ def read_known(database: Database) -> Known:
         known = Known(
             operations.queue(conn),
             operations.failures(conn),
-            reports.lag_seconds(conn),
+            status.lag_seconds(conn),
             delivery_metrics.newest(conn),
         )
         return known, list(backfills.active(conn))
@@ -137,13 +137,13 @@ def _open_work(known: Known) -> Iterator[Metric]:
     photos = _family("open_photos", "Photos whose work has not ended well, by kind of work and state", "kind", "state")
     for kind, states in known.queue.items():
         for name, state in _STATES.items():
-            photos.add_metric([kind, state], states[name])
+            photos.add_metric([kind, state], getattr(states, name))
     yield photos
     failed = _family(
         "failed_photos", "Photos that failed, by source and reason of the earliest step", "source", "reason"
     )
     for row in known.failures:
-        failed.add_metric([row["source"], row["reason"]], row["photos"])
+        failed.add_metric([row.source, row.reason], row.photos)
     yield failed
     yield _gauge("lag_seconds", "For how long the oldest live work waits", known.lag_seconds)
 

@@ -50,9 +50,7 @@ def measure(conn: Connection) -> Measurements:
 
     The speed is that of the last runs of batches, which record it; without any, that of the newest derivatives.
     """
-    newest = Measurements(
-        **_queries.newest_derivatives(conn, variants=SAMPLED_VARIANTS, idle_seconds=IDLE_SECONDS)
-    )
+    newest = Measurements(**_queries.newest_derivatives(conn, variants=SAMPLED_VARIANTS, idle_seconds=IDLE_SECONDS))
     runs = _queries.recent_rate(conn, runs=RATE_RUNS)
     if not runs["seconds"]:
         return newest

@@ -112,7 +112,7 @@ def _reserve(conn: Connection, source: str, day: date, lane: Lane, photos: int) 
 
 
 def batch_key(day: date, source: str, number: int) -> str:
-    """`YYYYMMDD-source-NNNNN`, of `[a-z0-9-]` only: other characters such as commas break selections in Dagster's UI."""
+    """`YYYYMMDD-source-NNNNN`, of `[a-z0-9-]` only: commas, for example, break selections in Dagster's UI."""
     return f"{day:%Y%m%d}-{source}-{number:05d}"
 
 

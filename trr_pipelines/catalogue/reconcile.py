@@ -1,4 +1,4 @@
-"""Objects that rows refer to, for comparison with the objects of the store in `pipeline.upkeep.reconcile`. Reads only."""
+"""Objects that rows refer to; `pipeline.upkeep.reconcile` compares them with the store. Reads only."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def plan(order: Order = "recency", source: Source = "", as_json: Json = False) -
     if as_json:
         print_json(planned.report())
         return
-    print(_price_line(planned.price, f"{len(planned.batches)} batches, "))
+    print(_price_line(planned.estimate, f"{len(planned.batches)} batches, "))
     for batch in planned.batches[:10]:
         taken = f", in backfill {batch.taken_by}" if batch.taken_by else ""
         print(f"  {batch.key}: {batch.photos} photos{taken}")
@@ -70,7 +70,9 @@ def start(
     elif started.backfill_id is None:
         print("nothing to do: every photo is complete at the present recipes, or has failed for good")
     else:
-        print(_price_line(started.plan.price, f"backfill {started.backfill_id}: {len(started.plan.batches)} batches, "))
+        print(
+            _price_line(started.plan.estimate, f"backfill {started.backfill_id}: {len(started.plan.batches)} batches, ")
+        )
 
 
 @commands.command(epilog="Example: trr backfill status --watch")
@@ -168,7 +170,7 @@ def diff(as_json: Json = False) -> None:
         mark = "present" if found.is_current(one) else "renders anew"
         recipe = one.recipe or "unknown"
         print(f"{one.kind} sets of recipe {recipe}: {one.photos} photos, {human_bytes(one.set_bytes)}, {mark}")
-    print(_price_line(found.price, "to render anew: "))
+    print(_price_line(found.estimate, "to render anew: "))
 
 
 def _price_line(price: Any, before: str) -> str:

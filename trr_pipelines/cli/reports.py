@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -10,23 +10,26 @@ from rich.table import Table
 
 from trr_pipelines.cli.console import Json, human_bytes, opened_archive, print_json
 
+if TYPE_CHECKING:
+    from trr_pipelines.catalogue.status import ArchiveStatus
+
 commands = typer.Typer()
 
 
 @commands.command(epilog="Example: trr status --json")
 def status(as_json: Json = False) -> None:
     """The archive in figures: photos by state, bytes before and after, failures by reason."""
-    from trr_pipelines.catalogue import reports
+    from trr_pipelines.catalogue import status as archive_figures
 
     with opened_archive() as archive, archive.database.transaction() as conn:
-        figures = reports.status(conn)
+        figures = archive_figures.archive_status(conn)
     if as_json:
         print_json(figures)
     else:
         Console(highlight=False).print(status_table(figures))
 
 
-def status_table(figures: dict[str, Any]) -> Table:
+def status_table(figures: ArchiveStatus) -> Table:
     grid = figures["grid"]
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")

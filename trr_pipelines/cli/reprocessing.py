@@ -52,17 +52,18 @@ def reprocess(
             print_json(reopened) if as_json else print(f"{photo_id}: {', '.join(kinds) or 'open already'}")
             return
         if dry_run:
-            price = reprocessing.price_of(archive.database, wanted)
+            price = reprocessing.plan_reprocessing(archive.database, wanted)
         else:
             price = reprocessing.reprocess(archive.database, wanted, author=shell_author(author))
     if as_json:
-        print_json({"dry_run": dry_run, **asdict(price)})
+        print_json({"dry_run": dry_run, **price.report()})
         return
-    minutes = "unknown" if price.minutes is None else f"{price.minutes:g}"
-    storage = "unknown" if price.new_storage_bytes is None else human_bytes(price.new_storage_bytes)
-    photos = f"{price.photos}{' or more' if price.photos_capped else ''} photos"
+    cost = price.estimate
+    minutes = "unknown" if cost.minutes is None else f"{cost.minutes:g}"
+    storage = "unknown" if cost.new_bytes is None else human_bytes(cost.new_bytes)
+    photos = f"{cost.photos}{' or more' if price.photos_capped else ''} photos"
     print(
-        f"{photos} {'would be done' if dry_run else 'are done'} again: {human_bytes(price.bytes_to_read)} to read,"
+        f"{photos} {'would be done' if dry_run else 'are done'} again: {human_bytes(cost.bytes_to_read)} to read,"
         f" minutes: {minutes}, new storage: {storage}"
     )
     if price.id is not None:
@@ -80,7 +81,7 @@ def _print_report(number: int, *, watch: bool, as_json: bool) -> None:
     if as_json:
         print_json(report.report())
     else:
-        asked = ", ".join(f"{name} {value}" for name, value in asdict(report.wanted).items() if value)
+        asked = ", ".join(f"{name} {value}" for name, value in asdict(report.filter).items() if value)
         print(f"request {report.id} ({asked}) by {report.author}: {report}, {report.seconds:.0f} s")
 
 

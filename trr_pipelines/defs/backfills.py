@@ -116,10 +116,10 @@ def record_backfill(context: OpExecutionContext, config: BackfillOptions, archiv
         {
             "backfill": started.backfill_id or 0,
             "batches": len(started.plan.batches),
-            "photos": started.plan.price.photos,
-            "bytes_to_read": started.plan.price.bytes_to_read,
-            "new_bytes": started.plan.price.new_bytes,
-            "minutes": round(started.plan.price.seconds / 60, 1),
+            "photos": started.plan.estimate.photos,
+            "bytes_to_read": started.plan.estimate.bytes_to_read,
+            "new_bytes": started.plan.estimate.new_bytes,
+            "minutes": started.plan.estimate.minutes,
         }
     )
 

@@ -43,7 +43,7 @@ CLAIMS = (
     BatchCheck("original_images", "originals_within_guardrails", guardrails.originals_within_guardrails, False),
     BatchCheck("original_images", "failure_rate_by_source", guardrails.failure_rate_by_source, False),
     BatchCheck("base_variants", "variant_sets_are_complete", invariants.variant_sets_are_complete, True),
-    BatchCheck("base_variants", "no_row_without_object", invariants.objects_stand_for_rows, True),
+    BatchCheck("base_variants", "no_row_without_object", invariants.variant_objects_are_intact, True),
     BatchCheck("base_variants", "nothing_was_upscaled", invariants.nothing_was_upscaled, False),
     BatchCheck("base_variants", "grid_bytes_fell_by_70_percent", invariants.grid_bytes_fell, False),
     BatchCheck("crop_variants", "active_crops_are_rendered", invariants.active_crops_are_rendered, True),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from dagster import MetadataValue, TableRecord
@@ -12,7 +11,7 @@ from dagster._core.definitions.metadata import RawMetadataValue
 from trr_pipelines.pipeline.checks.invariants import Finding
 from trr_pipelines.pipeline.rendering.contact_sheets import ContactSheet
 from trr_pipelines.pipeline.reporting.batches import BatchReport, GalleryLink
-from trr_pipelines.pipeline.rework.reprocessing import Price, ReprocessReport
+from trr_pipelines.pipeline.rework.reprocessing import ReprocessPlan, ReprocessReport
 from trr_pipelines.pipeline.worker import Tally
 
 Metadata = dict[str, RawMetadataValue]
@@ -63,9 +62,10 @@ def retries_metadata(reports: Sequence[ReprocessReport]) -> Metadata:
     return {f"retry_{report.id}": str(report) for report in reports}
 
 
-def price_metadata(price: Price) -> Metadata:
+def price_metadata(price: ReprocessPlan) -> Metadata:
     """What doing photos again costs; what is unknown is left out."""
-    return {name: value for name, value in asdict(price).items() if value is not None}
+    figures: Mapping[str, Any] = price.report()
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def finding_metadata(finding: Finding, admin_app_url: str) -> Metadata:

@@ -7,7 +7,7 @@ from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.defs.metadata import price_metadata
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.errors import InputError
-from trr_pipelines.pipeline.rework.reprocessing import ReprocessFilter, price_of, reprocess
+from trr_pipelines.pipeline.rework.reprocessing import ReprocessFilter, plan_reprocessing, reprocess
 
 
 class Failures(Config):
@@ -23,7 +23,7 @@ def ask_for_failures(context: OpExecutionContext, config: Failures, archive: Arc
     wanted, database = ReprocessFilter("failed", config.reason or None, config.source or None), archive.get().database
     try:
         if config.dry_run:
-            price = price_of(database, wanted)
+            price = plan_reprocessing(database, wanted)
         else:
             price = reprocess(database, wanted, author=Author(context.run_id, "dagster"))
     except InputError as error:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trr_pipelines.catalogue import reports
+from trr_pipelines.catalogue import batches as batch_figures
+from trr_pipelines.catalogue import status as archive_figures
+from trr_pipelines.catalogue.status import ArchiveStatus
 from trr_pipelines.errors import InputError, SetupError
 from trr_pipelines.local.dagster_home import dagster_home
 from trr_pipelines.local.processes import last_line, start_attached
@@ -35,7 +37,7 @@ class DemoResult:
 
     imported: ImportSummary
     runs: list[dict[str, Any]]
-    status: dict[str, Any]
+    status: ArchiveStatus
     links: int
     seconds: float
 
@@ -70,7 +72,7 @@ def demo(archive: Archive, photos: Path | None, say: Callable[[str], None], prog
     dagster_url(archive.settings)
     runs = [_run(archive, batch, imported.batches, say, progress) for batch in imported.batches]
     with archive.database.transaction() as conn:
-        status, links = reports.status(conn), reports.count_links(conn)
+        status, links = archive_figures.archive_status(conn), archive_figures.count_links(conn)
     return DemoResult(imported, runs, status, links, round(time.monotonic() - started, 1))
 
 
@@ -113,5 +115,5 @@ def _run(
 
 
 def _report(archive: Archive, batches: Sequence[str], progress: Progress) -> None:
-    row = archive.database.run(lambda conn: reports.batch_progress(conn, batches))
-    progress(row["ended"], row["photos"])
+    row = archive.database.run(lambda conn: batch_figures.progress(conn, batches))
+    progress(row.ended, row.photos)

@@ -19,7 +19,7 @@ from psycopg.rows import DictRow, dict_row
 from pydantic import SecretStr
 
 from trr_pipelines.errors import ConflictError, NotFoundError, SetupError
-from trr_pipelines.schema_migrations import MEND
+from trr_pipelines.schema_migrations import HINT
 from trr_pipelines.screenalytics.schema import FACE_BANK
 
 Connection = psycopg.Connection[DictRow]
@@ -56,7 +56,7 @@ class FaceBank:
                 FACE_BANK.require_current(conn)
                 yield conn
             except psycopg.errors.UndefinedTable as error:
-                raise SetupError(f'database "{name}" ({FACE_BANK.setting}): {_first_line(error)}; {MEND}') from None
+                raise SetupError(f'database "{name}" ({FACE_BANK.setting}): {_first_line(error)}; {HINT}') from None
             except psycopg.errors.LockNotAvailable:
                 raise ConflictError(f"another import into the face bank takes more than {LOCK_SECONDS} s") from None
             except psycopg.OperationalError as error:

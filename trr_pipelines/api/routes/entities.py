@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -174,20 +175,20 @@ def _next(page: EntityPage) -> str | None:
     return None if page.next_after is None else encode_cursor(str(page.next_after))
 
 
-def _links(row: dict[str, Any]) -> dict[str, int]:
+def _links(row: Mapping[str, Any]) -> dict[str, int]:
     by_kind: dict[str, int] = row["by_kind"]
     return {**by_kind, "total": sum(by_kind.values())}
 
 
-def _named(row: dict[str, Any]) -> dict[str, Any]:
+def _named(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in ("id", "slug", "title", "full_name", "created_at") if name in row}
 
 
-def _show(row: dict[str, Any]) -> Show:
+def _show(row: Mapping[str, Any]) -> Show:
     return Show(**_named(row), counts=ShowCounts(**_links(row), seasons=row["seasons"]))
 
 
-def _with_seasons(row: dict[str, Any]) -> ShowWithSeasons:
+def _with_seasons(row: Mapping[str, Any]) -> ShowWithSeasons:
     seasons = [
         Season(id=season["id"], number=season["number"], counts=LinkCounts(**_links(season)))
         for season in row["seasons_listed"]
@@ -195,5 +196,5 @@ def _with_seasons(row: dict[str, Any]) -> ShowWithSeasons:
     return ShowWithSeasons(**_named(row), counts=ShowCounts(**_links(row), seasons=row["seasons"]), seasons=seasons)
 
 
-def _person(row: dict[str, Any]) -> Person:
+def _person(row: Mapping[str, Any]) -> Person:
     return Person(**_named(row), counts=PersonCounts(**_links(row), facebank_seeds=row["seeds"]))

@@ -11,7 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor
-from trr_pipelines.pipeline.rework.reprocessing import ReprocessFilter, price_of, report_of, reprocess, reprocess_photo
+from trr_pipelines.pipeline.rework.reprocessing import (
+    ReprocessFilter,
+    plan_reprocessing,
+    report_of,
+    reprocess,
+    reprocess_photo,
+)
 
 router = APIRouter(route_class=GuardedRoute, tags=["reprocessing"])
 
@@ -100,17 +106,8 @@ def reprocess_matching(wanted: WantedPhotos, archive: CurrentArchive, author: Cu
     """Do all matching photos again. With `state` failed or a `reason`, only what failed is done again."""
     chosen = ReprocessFilter(wanted.state, wanted.reason, wanted.source, wanted.show)
     database = archive.database
-    price = price_of(database, chosen) if wanted.dry_run else reprocess(database, chosen, author=author)
-    return ReprocessedPhotos(
-        dry_run=wanted.dry_run,
-        photos=price.photos,
-        photos_capped=price.photos_capped,
-        bytes_to_read=price.bytes_to_read,
-        minutes=price.minutes,
-        photos_per_second=price.photos_per_second,
-        new_storage_bytes=price.new_storage_bytes,
-        id=price.id,
-    )
+    plan = plan_reprocessing(database, chosen) if wanted.dry_run else reprocess(database, chosen, author=author)
+    return ReprocessedPhotos(dry_run=wanted.dry_run, **plan.report())
 
 
 @router.get("/api/v1/admin/reprocess/{id}", **open_to(ADMIN, ADMIN_APP, errors=(404,)))

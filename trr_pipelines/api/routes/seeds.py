@@ -86,8 +86,8 @@ def photos_of_person(
     page = person_photos(archive.database, person_id, seed_only=is_seed_only, after=after, limit=limit)
     photos = [
         PersonPhoto(
-            served_url=originals.url(archive, photo["hosted_key"], photo["hosted_url"]),
-            **{name: photo[name] for name in _COPIED},
+            served_url=originals.url(archive, photo.hosted_key, photo.hosted_url),
+            **{name: getattr(photo, name) for name in _COPIED},
         )
         for photo in page.photos
     ]

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from trr_pipelines.catalogue import alerts, reports
+from trr_pipelines.catalogue import alerts, status
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.settings import Settings
@@ -94,7 +94,7 @@ def look(archive: Archive, *, silences: Sequence[Silence] | None, watcher: str |
 
     def work(conn: Connection) -> AlertChanges:
         if watcher is not None:
-            alerts.looked(conn, watcher)
+            alerts.record_check(conn, watcher)
         found = [_lag(conn, settings), _parked_photos(conn, settings), _parked_runs(conn), _disk(archive)]
         found += [_undelivered(conn), _silent_watch(conn, settings, up_seconds=math.inf)]
         kinds = [kind for kind in CONDITIONS if kind != SILENT_DAGSTER or silences is not None]
@@ -156,12 +156,12 @@ def record_failed_run(database: Database, run: FailedRun) -> bool:
 
 def _settle(conn: Connection, found: Sequence[Condition | None], kinds: Sequence[str]) -> AlertChanges:
     holding = tuple(one for one in found if one is not None)
-    raised = tuple(one.kind for one in holding if alerts.see(conn, one.kind, one.text, one.figures))
+    raised = tuple(one.kind for one in holding if alerts.raise_alert(conn, one.kind, one.text, one.figures))
     return AlertChanges(holding, raised, tuple(alerts.resolve(conn, kinds)))
 
 
 def _lag(conn: Connection, settings: Settings) -> Condition | None:
-    lag, limit = reports.live_lag(conn), settings.alert_lag_seconds
+    lag, limit = status.live_lag(conn), settings.alert_lag_seconds
     if not limit or lag.seconds <= limit:
         return None
     figures = {"seconds": round(lag.seconds), "limit_seconds": limit, "photos": lag.photos}

@@ -21,8 +21,8 @@ from trr_pipelines.pipeline.archive import Archive
 TableRow = dict[str, str | int | float | bool]
 """A row of a table in Dagster: a value for each column title."""
 
-# Objects are sampled: this many of a batch, spread evenly over it, or of this many photos of the whole archive, drawn at
-# random. `trr reconcile` checks all.
+# Objects are sampled: this many of a batch, spread evenly over it, or of this many photos of the whole archive, drawn
+# at random. `trr reconcile` checks all.
 SAMPLE = 60
 STORE_THREADS = 8
 EXAMPLES = 10
@@ -104,8 +104,8 @@ def active_crops_are_rendered(archive: Archive, batch: str | None) -> Finding:
     """Every photo called complete serves the complete set of its active crop."""
     with archive.database.transaction() as conn:
         looked_at = batches.work_counts(conn, batch, "crop").complete
-        sets = checks.incomplete_sets(conn, batch, is_crop=True, keys=len(CROP.targets))
-        return finding(looked_at, map(_table_row, chain(sets, checks.crops_not_rendered(conn, batch))))
+        sets = map(_table_row, checks.incomplete_sets(conn, batch, is_crop=True, keys=len(CROP.targets)))
+        return finding(looked_at, chain(sets, map(_table_row, checks.crops_not_rendered(conn, batch))))
 
 
 def nothing_was_upscaled(archive: Archive, batch: str | None) -> Finding:

@@ -76,9 +76,7 @@ class ServedFiles(TypedDict):
     sources: list[PictureSource]
 
 
-def choose_served_files(
-    photo: PhotoFields, files: Sequence[FileFields], *, original_url: str | None
-) -> ServedFiles:
+def choose_served_files(photo: PhotoFields, files: Sequence[FileFields], *, original_url: str | None) -> ServedFiles:
     """Choose among the files of a photo's base set and served crop set, and its original."""
     base = [file for file in files if file.variant_key in _BASE_KEYS]
     crop = [file for file in files if file.variant_key in _CROP_KEYS]

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from trr_pipelines.catalogue import reports
+from trr_pipelines.catalogue import batches
+from trr_pipelines.catalogue.batches import LeastSaved
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.errors import MediaError
 from trr_pipelines.imaging.contact_sheet import contact_sheet
@@ -51,7 +51,7 @@ def make_contact_sheet(archive: Archive, batch: str, variant_key: str) -> Contac
 
     def read() -> list[str]:
         with archive.database.transaction() as conn:
-            return [row["hosted_key"] for row in reports.batch_thumbs(conn, batch, variant_key, FULL_THUMBS)]
+            return batches.rendition_keys(conn, batch, variant_key, FULL_THUMBS)
 
     keys = read()
 
@@ -71,9 +71,9 @@ def make_least_saved_sheet(archive: Archive, batch: str, *, in_background: bool 
     `in_background` scales the originals down in niced processes.
     """
 
-    def read() -> list[dict[str, Any]]:
+    def read() -> list[LeastSaved]:
         with archive.database.transaction() as conn:
-            return reports.batch_worst(conn, batch, WORST)
+            return batches.least_saved(conn, batch, WORST)
 
     rows = read()
 
@@ -81,7 +81,7 @@ def make_least_saved_sheet(archive: Archive, batch: str, *, in_background: bool 
         with own_pool(archive.settings, in_background=in_background) as pool, ThreadPoolExecutor(pool.workers) as reads:
             befores = list(reads.map(partial(_before, archive, pool), rows))
         pictures = [one for before, row in zip(befores, rows, strict=True)
-                    for one in (before, archive.store.get(row["card_key"]))]  # fmt: skip
+                    for one in (before, archive.store.get(row.card_key))]  # fmt: skip
         labels = [label for number, row in enumerate(rows, 1) for label in _labels(number, row)]
         full = contact_sheet(pictures, cell=240, columns=4, max_bytes=FULL_BYTES, labels=labels)
         return full, contact_sheet(pictures, cell=60, columns=8, max_bytes=INLINE_BYTES, labels=labels)
@@ -92,18 +92,18 @@ def make_least_saved_sheet(archive: Archive, batch: str, *, in_background: bool 
     )
 
 
-def _keys(rows: list[dict[str, Any]]) -> list[str]:
-    return [key for row in rows for key in (row["hosted_key"], row["card_key"])]
+def _keys(rows: list[LeastSaved]) -> list[str]:
+    return [key for row in rows for key in (row.hosted_key, row.card_key)]
 
 
-def _before(archive: Archive, pool: RenderPool, row: dict[str, Any]) -> bytes:
-    data = archive.store.get(row["hosted_key"], max_bytes=MAX_BYTES)
-    rendered = pool.render(data, RenderRequest(base=BEFORE, crop_recipe=None), name=str(row["id"]))
+def _before(archive: Archive, pool: RenderPool, row: LeastSaved) -> bytes:
+    data = archive.store.get(row.hosted_key, max_bytes=MAX_BYTES)
+    rendered = pool.render(data, RenderRequest(base=BEFORE, crop_recipe=None), name=str(row.id))
     return rendered.variants[0].data
 
 
-def _labels(number: int, row: dict[str, Any]) -> tuple[str, str]:
-    return f"{number}: {_size(row['before'])}", f"{_size(row['after'])} {-100 * row['reduction']:+.0f}%"
+def _labels(number: int, row: LeastSaved) -> tuple[str, str]:
+    return f"{number}: {_size(row.before)}", f"{_size(row.after)} {-100 * row.reduction:+.0f}%"
 
 
 def _size(count: int) -> str:

@@ -159,9 +159,7 @@ def _proposals(conn: Connection, batch: str) -> BatchReport:
 def _galleries(conn: Connection, batch: str, admin_app_url: str) -> list[GalleryLink]:
     paths = {"show": "trr-shows", "person": "trr-people"}
     return [
-        GalleryLink(
-            gallery.name, gallery.photos, f"{admin_app_url}/admin/{paths[gallery.entity_kind]}/{gallery.slug}"
-        )
+        GalleryLink(gallery.name, gallery.photos, f"{admin_app_url}/admin/{paths[gallery.entity_kind]}/{gallery.slug}")
         for gallery in batches.galleries(conn, batch, MAX_GALLERIES)
     ]
 

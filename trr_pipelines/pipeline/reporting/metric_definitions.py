@@ -30,7 +30,9 @@ METRICS = (
     Metric("failure_ratio", "source", "Failed photos of a source as a share of all its photos (0 to 1)"),
     Metric("lag_seconds", "", "Seconds that the oldest live work has waited", is_live=True),
     Metric("stored_bytes", "kind", "Bytes in the store: originals, derivatives, retired (waiting for removal)"),
-    Metric("delivered_pictures", "weighting", "Pictures in galleries: views of 30 days, or links when there were no views"),
+    Metric(
+        "delivered_pictures", "weighting", "Pictures in galleries: views of 30 days, or links when there were no views"
+    ),
     Metric("delivered_p50_bytes", "key", "Median bytes of delivered pictures, by rendition key"),
     Metric("delivered_p95_bytes", "key", "95th percentile of the bytes of delivered pictures, by rendition key"),
     Metric("saved_per_picture_bytes", "", "Mean bytes that a delivered card saves of its original"),

@@ -92,6 +92,10 @@ class RecipeDiff:
     sets: tuple[RecipeSets, ...]
     estimate: Estimate
 
+    def is_current(self, sets: RecipeSets) -> bool:
+        """Whether these sets are of the present recipe."""
+        return _is_current(sets, self.recipes)
+
     def report(self) -> RecipeDiffReport:
         """The diff in the types of JSON."""
         return {
@@ -103,7 +107,7 @@ class RecipeDiff:
                     "photos": sets.photos,
                     "original_bytes": sets.original_bytes,
                     "set_bytes": sets.set_bytes,
-                    "is_current": _is_current(sets, self.recipes),
+                    "is_current": self.is_current(sets),
                 }
                 for sets in self.sets
             ],
@@ -146,9 +150,7 @@ def estimate_matching(conn: Connection, matching: Matching, *, most_photos: int)
     """
     measured = estimates.measure(conn)
     extent = reprocessing.extent(conn, matching, current_recipes(), most_photos=most_photos)
-    new_bytes = _new_bytes(
-        measured, originals=extent.originals, base_sets=extent.base_sets, crop_sets=extent.crop_sets
-    )
+    new_bytes = _new_bytes(measured, originals=extent.originals, base_sets=extent.base_sets, crop_sets=extent.crop_sets)
     return _estimate(
         measured,
         photos=extent.photos,
@@ -207,6 +209,4 @@ def _estimate(
 ) -> Estimate:
     rate = speed.photos_per_second
     seconds = None if rate is None else round(photos / rate + runs * RUN_SECONDS, 1)
-    return Estimate(
-        photos, bytes_to_read, new_bytes, seconds, None if rate is None else round(rate, 2), is_measured
-    )
+    return Estimate(photos, bytes_to_read, new_bytes, seconds, None if rate is None else round(rate, 2), is_measured)

@@ -1,7 +1,7 @@
 """Reprocessing: ended work of one photo, or of all that match a filter, is done again; estimated first.
 
-Nothing is fetched or rendered here. Matching work becomes pending, and the sensor `retry_failed` requests runs of listed
-photos for it; until then the served files stay. Reports say how it came out.
+Nothing is fetched or rendered here. Matching work becomes pending, and the sensor `retry_failed` requests runs of
+listed photos for it; until then the served files stay. Reports say how it came out.
 """
 
 from __future__ import annotations

@@ -14,10 +14,10 @@ from uuid import UUID
 from trr_pipelines.catalogue import audit, entities, retention, takedowns
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.catalogue.entities import require_entity
 from trr_pipelines.catalogue.takedowns import TakedownExtent
 from trr_pipelines.errors import NotFoundError, Reason, RetryableError
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.galleries.entities import require_entity
 
 # A photo has a dozen objects: locks are held for about a second.
 PHOTOS_AT_ONCE = 100

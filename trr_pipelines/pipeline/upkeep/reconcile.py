@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from trr_pipelines.catalogue import reports
 from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.catalogue.reconcile import hosted_objects, rows_of_objects
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.storage.store import ObjectStore
 
@@ -58,7 +58,7 @@ def _listed(store: ObjectStore) -> Iterator[str]:
 
 
 def _wanted(conn: Connection, bucket: str) -> Iterator[tuple[str, bool]]:
-    return ((row["hosted_key"], row["is_served"]) for row in reports.hosted_objects(conn, bucket))
+    return ((row.hosted_key, row.is_served) for row in hosted_objects(conn, bucket))
 
 
 def _merged(listed: Iterator[str], wanted: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, bool, bool | None]]:
@@ -111,7 +111,7 @@ class _Mismatches:
 
     def _check_again(self) -> None:
         suspects = [*self._without_row, *self._without_object]
-        rows = self._archive.database.run(lambda conn: reports.rows_of_objects(conn, suspects)) if suspects else {}
+        rows = self._archive.database.run(lambda conn: rows_of_objects(conn, suspects)) if suspects else {}
         store = self._archive.store
         self._count("orphans", [key for key in self._without_row if key not in rows])
         self._count("missing", [key for key in self._without_object if rows.get(key) and store.head(key) is None])

@@ -79,7 +79,7 @@ def test_an_edit_that_waits_and_a_set_that_is_too_big_are_told_as_reasons(
 def test_of_a_failed_photo_the_last_error_is_told(client: httpx.Client, ids: dict[str, UUID]) -> None:
     told = get(client, ids["cut.jpg"], "/explain").json()
     assert (told["state"], told["last_error"]["reason"]) == ("failed", "truncated")
-    assert "no base set stands" in told["served"]["display_url"]["why"]
+    assert "there is no base set" in told["served"]["display_url"]["why"]
     assert "truncated" in told["served"]["display_url"]["why"]
     assert told["served"]["crop_display_url"] == {"url": None, "why": "no crop is active"}
 

@@ -14,7 +14,7 @@ from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.errors import InputError
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.rework import reprocessing
-from trr_pipelines.pipeline.rework.reprocessing import ReprocessFilter, price_of, reprocess
+from trr_pipelines.pipeline.rework.reprocessing import ReprocessFilter, plan_reprocessing, reprocess
 from trr_pipelines.pipeline.rework.rerender import rerender_photos
 from trr_pipelines.pipeline.scheduling import request_batches, request_retries
 from trr_pipelines_tests import pictures
@@ -113,7 +113,7 @@ def test_more_than_can_be_done_at_once_is_not_counted_to_the_end_and_refused(
 ) -> None:
     assert ask(client, state="mirrored", dry_run=True).json()["photos_capped"] is False
     monkeypatch.setattr(reprocessing, "MAX_PHOTOS", 1)
-    assert price_of(archive.database, ReprocessFilter(state="mirrored")).photos_capped
+    assert plan_reprocessing(archive.database, ReprocessFilter(state="mirrored")).photos_capped
     with pytest.raises(InputError, match="2 photos match, or more; at most 1 at a time"):
         reprocess(archive.database, ReprocessFilter(state="mirrored"), author=Author("admin@example.com", "admin"))
     assert due(archive) == set()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trr_pipelines.catalogue import reports
+from trr_pipelines.catalogue import checks
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.checks import invariants
@@ -19,13 +19,13 @@ Claim = Callable[[Archive, str | None], Finding]
 
 CLAIMS: tuple[Claim, ...] = (
     invariants.originals_are_intact,
-    invariants.objects_stand_for_rows,
+    invariants.variant_objects_are_intact,
     invariants.variant_sets_are_complete,
     invariants.active_crops_are_rendered,
     invariants.nothing_was_upscaled,
     invariants.grid_bytes_fell,
 )
-OBJECTS = {invariants.originals_are_intact, invariants.objects_stand_for_rows}
+OBJECTS = {invariants.originals_are_intact, invariants.variant_objects_are_intact}
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_all_claims_hold_after_a_run_and_say_how_much_they_looked_at(archive: Ar
     assert [name for name, finding in found.items() if not finding.passed] == []
     assert {name: finding.looked_at for name, finding in found.items()} == {
         "originals_are_intact": 2,
-        "objects_stand_for_rows": 20,
+        "variant_objects_are_intact": 20,
         "variant_sets_are_complete": 2,
         "active_crops_are_rendered": 2,
         "nothing_was_upscaled": 20,
@@ -97,10 +97,10 @@ WORDS = {key: FIRST.format(key) for key in ("card", "crop_card")}
             "update core.media_asset_crops set crop_signature = repeat('f', 64)",
             {"active_crops_are_rendered"},
         ),
-        ("update core.media_asset_variants set bytes = bytes + 1 where id = {card}", {"objects_stand_for_rows"}),
+        ("update core.media_asset_variants set bytes = bytes + 1 where id = {card}", {"variant_objects_are_intact"}),
         (
             "update core.media_asset_variants set sha256 = repeat('0', 64) where id = {crop_card}",
-            {"objects_stand_for_rows"},
+            {"variant_objects_are_intact"},
         ),
         ("update core.media_assets set sha256 = repeat('0', 64) where format = 'png'", {"originals_are_intact"}),
         (
@@ -125,8 +125,8 @@ def test_a_damaged_row_breaks_the_claim_that_guards_it(
     ("kind", "claim"),
     [
         ("original", "originals_are_intact"),
-        ("base", "objects_stand_for_rows"),
-        ("crop", "objects_stand_for_rows"),
+        ("base", "variant_objects_are_intact"),
+        ("crop", "variant_objects_are_intact"),
     ],
 )
 @pytest.mark.parametrize("damage", ["delete", "same length", "cut"])
@@ -155,7 +155,7 @@ def test_a_damaged_object_breaks_the_claim_that_guards_it(
 def test_every_broken_place_is_counted_and_ten_are_shown(archive: Archive, batch: str, tmp_path: Path) -> None:
     for row in query(archive.database, "select hosted_key from core.media_asset_variants"):
         media(tmp_path, row["hosted_key"]).unlink()
-    finding = invariants.objects_stand_for_rows(archive, batch)
+    finding = invariants.variant_objects_are_intact(archive, batch)
     assert (finding.broken_count, len(finding.broken)) == (20, 10)
     assert finding.broken[0]["found"] == "no object"
     assert finding.worst_batches == [{"batch": batch, "broken": 20}]
@@ -207,7 +207,7 @@ def test_of_a_large_archive_photos_are_drawn_at_random(archive: Archive, batch: 
         batch,
     )
     with archive.database.transaction() as conn:
-        draws = [[row["media_asset_id"] for row in reports.sampled_objects(conn, 20, "original")] for _ in range(2)]
+        draws = [[row.media_asset_id for row in checks.sampled_objects(conn, 20, "original")] for _ in range(2)]
     for drawn in draws:
         assert 10 <= len(drawn) <= 20
         assert len(set(drawn)) == len(drawn)
@@ -218,4 +218,4 @@ def test_large_batches_are_looked_at_in_samples_spread_over_them(
     archive: Archive, batch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(invariants, "SAMPLE", 4)
-    assert invariants.objects_stand_for_rows(archive, batch).looked_at == 8
+    assert invariants.variant_objects_are_intact(archive, batch).looked_at == 8

@@ -66,9 +66,9 @@ def test_every_version_is_kept(archive: Archive, ids: dict[str, UUID], pool: Ren
     replaced = replace_original(archive, ids["a.jpg"], BETTER, author=EDITOR, pool=pool)
     with archive.database.transaction() as conn:
         versions = photos.versions(conn, ids["a.jpg"])
-    assert [(version["author"], version["width"]) for version in versions] == [(EDITOR.actor, 600), ("import", 400)]
-    assert versions[0]["sha256"] == replaced.sha256
-    assert all(archive.store.head(version["hosted_key"]) is not None for version in versions)
+    assert [(version.author, version.width) for version in versions] == [(EDITOR.actor, 600), ("import", 400)]
+    assert versions[0].sha256 == replaced.sha256
+    assert all(archive.store.head(version.hosted_key) is not None for version in versions)
 
 
 def test_a_manual_crop_goes_on_under_a_new_signature(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:

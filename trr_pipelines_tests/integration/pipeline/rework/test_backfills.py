@@ -1,4 +1,4 @@
-"""Backfills as people handle them: what is planned in which order and at which price, and what is refused by name."""
+"""Backfills: plans, their order and estimate, progress, and refusals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_an_unknown_source_is_refused_with_those_that_there_are(archive: Archive
 
 
 def test_an_unknown_order_is_refused_with_those_that_there_are(archive: Archive) -> None:
-    with pytest.raises(InputError, match="in the order recency, hot, source, not 'random'"):
+    with pytest.raises(InputError, match="unknown order 'random'; known are recency, hot, source"):
         plan_backfill(archive.database, ordering="random")
 
 
@@ -110,30 +110,30 @@ def test_a_plan_of_one_source_leaves_the_others_out(archive: Archive, tmp_path: 
     assert [(one.key, one.photos) for one in planned.batches] == [(batch, 2)]
 
 
-def test_a_price_says_that_it_rests_on_defaults_until_runs_were_measured(
+def test_an_estimate_uses_defaults_until_runs_were_measured(
     archive: Archive, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     put(archive, tmp_path, "deadline", 1, range(4), lane="backfill")
-    price = plan_backfill(archive.database).price
-    assert (price.photos, price.is_measured, price.photos_per_second) == (4, False, DEFAULT_PHOTOS_PER_SECOND)
-    assert price.seconds == 4 / DEFAULT_PHOTOS_PER_SECOND + RUN_SECONDS
+    estimate = plan_backfill(archive.database).estimate
+    assert (estimate.photos, estimate.is_measured, estimate.photos_per_second) == (4, False, DEFAULT_PHOTOS_PER_SECOND)
+    assert estimate.seconds == 4 / DEFAULT_PHOTOS_PER_SECOND + RUN_SECONDS
     archive.database.run(lambda conn: recorded.set_rate(conn, "run-1", 100, 10.0))
     archive.database.run(lambda conn: recorded.set_rate(conn, "run-2", 100, 30.0))
-    price = plan_backfill(archive.database).price
-    assert (price.is_measured, price.photos_per_second, price.seconds) == (True, 5.0, 4 / 5 + RUN_SECONDS)
+    estimate = plan_backfill(archive.database).estimate
+    assert (estimate.is_measured, estimate.photos_per_second, estimate.seconds) == (True, 5.0, 4 / 5 + RUN_SECONDS)
 
 
-def test_a_price_takes_bytes_and_storage_from_what_stands(
+def test_an_estimate_of_bytes_and_storage_uses_measured_sizes(
     archive: Archive, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     complete(archive, put(archive, tmp_path, "deadline", 1, range(2)), render_pool)
     put(archive, tmp_path, "deadline", 2, range(2, 4))
     originals = query(archive.database, "select sum(bytes) as bytes from core.media_assets")[0]["bytes"]
     variants = query(archive.database, "select sum(bytes) as bytes from core.media_asset_variants")[0]["bytes"]
-    price = plan_backfill(archive.database).price
-    assert price.photos == 2
-    assert price.bytes_to_read == pytest.approx(originals, abs=4)
-    assert price.new_bytes == pytest.approx(originals + variants, abs=8)
+    estimate = plan_backfill(archive.database).estimate
+    assert estimate.photos == 2
+    assert estimate.bytes_to_read == pytest.approx(originals, abs=4)
+    assert estimate.new_bytes == pytest.approx(originals + variants, abs=8)
 
 
 def test_what_is_complete_or_has_failed_for_good_is_nothing_to_do(
@@ -151,7 +151,7 @@ def test_photos_of_an_older_recipe_are_work_for_a_backfill(
 ) -> None:
     batch = put(archive, tmp_path, "deadline", 1, range(2))
     complete(archive, batch, render_pool)
-    assert recipe_diff(archive.database).price.photos == 0
+    assert recipe_diff(archive.database).estimate.photos == 0
     newer = replace(BASE, encoder=EncoderOptions(webp_method=0))
     monkeypatch.setattr(estimates, "BASE", newer)
     (planned,) = plan_backfill(archive.database).batches
@@ -161,7 +161,7 @@ def test_photos_of_an_older_recipe_are_work_for_a_backfill(
         archive.database, "select sum(bytes) as bytes from core.media_asset_variants where crop_signature = ''"
     )[0]["bytes"]
     originals = query(archive.database, "select sum(bytes) as bytes from core.media_assets")[0]["bytes"]
-    assert (diff.price.photos, diff.price.bytes_to_read, diff.price.new_bytes) == (2, originals, base_bytes)
+    assert (diff.estimate.photos, diff.estimate.bytes_to_read, diff.estimate.new_bytes) == (2, originals, base_bytes)
     assert [(one["kind"], one["recipe"], one["photos"], one["is_current"]) for one in diff.report()["sets"]] == [
         ("base", BASE.fingerprint, 2, False),
         ("crop", diff.recipes.crop, 2, True),
@@ -225,7 +225,7 @@ def test_with_two_that_have_not_ended_one_has_to_be_named(archive: Archive, tmp_
     for number, source in enumerate(("bravo", "deadline")):
         put(archive, tmp_path, source, 1, range(number, number + 1))
         start_backfill(archive.database, source=source, author=ANN)
-    with pytest.raises(InputError, match=r"backfills \d+, \d+ have not ended: say which"):
+    with pytest.raises(InputError, match=r"backfills \d+, \d+ have not ended: give the number of one"):
         pause_backfill(archive.database)
 
 

@@ -1,41 +1,57 @@
-"""Which of its files stands for a photo."""
+"""The choice of served files of a photo."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from trr_pipelines.pipeline.galleries.served_files import delivered
+from trr_pipelines.catalogue.galleries import ServedFile
+from trr_pipelines.pipeline.galleries.served_files import ServedFiles, choose_served_files
 
 WIDTHS = {"thumb": 320, "card": 720, "detail": 1440, "crop_card": 720, "crop_detail": 1440}
 BASE_KEYS, CROP_KEYS = ("thumb", "card", "detail"), ("crop_card", "crop_detail")
 
 
-def photo(**changes: Any) -> dict[str, Any]:
-    values = {"hosted_url": "original", "bytes": 1_000_000, "original_unfit": [], "crop_mode": "auto"}
-    return {**values, "crop_signature": "signed", **changes}
+@dataclass(frozen=True)
+class Photo:
+    hosted_url: str | None = "original"
+    bytes: int | None = 1_000_000
+    original_unfit: list[str] | None = None
+    crop_mode: str | None = "auto"
+    crop_signature: str | None = "signed"
 
 
-def files(keys: tuple[str, ...] = BASE_KEYS + CROP_KEYS, source: str = "v1", **sizes: int) -> list[dict[str, Any]]:
+def photo(**changes: Any) -> Photo:
+    return Photo(**{"original_unfit": [], **changes})
+
+
+def delivered(of: Photo, files: list[ServedFile]) -> ServedFiles:
+    return choose_served_files(of, files, original_url=of.hosted_url)
+
+
+def files(keys: tuple[str, ...] = BASE_KEYS + CROP_KEYS, source: str = "v1", **sizes: int) -> list[ServedFile]:
     """WebP and JPEG of each key; `sizes` are bytes by `key_format`, the rest is 20 bytes a pixel column, or 30."""
     return [
-        {
-            "variant_key": key,
-            "format": image_format,
-            "width": WIDTHS[key],
-            "height": 100,
-            "bytes": sizes.get(f"{key}_{image_format}", WIDTHS[key] * (20 if image_format == "webp" else 30)),
-            "hosted_url": f"{key}.{image_format}",
-            "source_version": source,
-        }
+        ServedFile(
+            media_asset_id=UUID(int=1),
+            variant_key=key,
+            format=image_format,
+            width=WIDTHS[key],
+            height=100,
+            bytes=sizes.get(f"{key}_{image_format}", WIDTHS[key] * (20 if image_format == "webp" else 30)),
+            hosted_url=f"{key}.{image_format}",
+            source_version=source,
+        )
         for key in keys
         for image_format in ("jpeg", "webp")
     ]
 
 
-def urls(item: dict[str, Any]) -> list[str | None]:
-    return [item[name] for name in ("display_url", "detail_url", "crop_display_url", "crop_detail_url")]
+def urls(item: ServedFiles) -> list[str | None]:
+    return [item["display_url"], item["detail_url"], item["crop_display_url"], item["crop_detail_url"]]
 
 
 def test_each_purpose_gets_its_smallest_file() -> None:
@@ -52,7 +68,7 @@ def test_the_format_that_is_smallest_in_all_comes_first() -> None:
     ]  # fmt: skip
 
 
-def test_without_files_the_original_stands_for_the_photo_and_nothing_for_its_crop() -> None:
+def test_without_files_the_original_is_served_and_no_crop() -> None:
     item = delivered(photo(), [])
     assert urls(item) == ["original", "original", None, None]
     assert (item["srcset"], item["sources"]) == ([], [])
@@ -67,13 +83,13 @@ def test_no_file_bigger_than_the_original_is_named() -> None:
 
 
 @pytest.mark.parametrize("unfit", [["orientation"], ["colour"], ["format"], ["metadata"], None])
-def test_where_the_original_cannot_be_shown_or_nobody_knows_bigger_files_are(unfit: list[str] | None) -> None:
+def test_larger_files_are_served_when_the_original_may_not_be_or_that_is_unknown(unfit: list[str] | None) -> None:
     item = delivered(photo(bytes=10, original_unfit=unfit), files())
     assert urls(item) == ["card.webp", "detail.webp", "crop_card.webp", "crop_detail.webp"]
     assert len(item["srcset"]) == 6
 
 
-def test_what_somebody_cut_out_by_hand_the_original_cannot_show() -> None:
+def test_a_manual_crop_is_served_even_when_it_is_larger_than_the_original() -> None:
     item = delivered(photo(bytes=10, crop_mode="manual"), files())
     assert urls(item) == ["original", "original", "crop_card.webp", "crop_detail.webp"]
 
@@ -88,6 +104,6 @@ def test_no_crop_is_named_while_none_is_active() -> None:
 
 
 def test_files_of_one_width_are_named_once() -> None:
-    small = [{**file, "width": 300, "bytes": file["width"]} for file in files(BASE_KEYS)]
+    small = [replace(file, width=300, bytes=file.width) for file in files(BASE_KEYS)]
     item = delivered(photo(), small)
     assert [(file["format"], file["width"]) for file in item["srcset"]] == [("jpeg", 300), ("webp", 300)]
