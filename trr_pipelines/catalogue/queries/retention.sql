@@ -5,7 +5,7 @@ select v.hosted_bucket, v.hosted_key, 'superseded', v.bytes
 from core.media_asset_variants v
 left join core.variant_generations g on g.media_asset_id = v.media_asset_id and g.kind = 'crop'
 where v.superseded_at <= now() - make_interval(secs => :grace_seconds) and v.hosted_bucket = :bucket
-  and not core.is_in_use(v.superseded_at, v.crop_signature, g.served, g.wanted)
+  and not core.is_wanted(v.crop_signature, g.served, g.wanted)
 on conflict on constraint removal_list_pkey do nothing;
 
 -- name: list_retired(bucket, grace_seconds)!
@@ -66,14 +66,14 @@ update core.removal_list set why = 'dropped' where hosted_bucket = :bucket and h
 delete from core.retired_objects where hosted_bucket = :bucket and hosted_key = any(:hosted_keys);
 
 -- name: drop_superseded_rows(hosted_keys)
--- Delete the rows of these objects that are not in use. The predicate is on the locked row itself, so that PostgreSQL
--- tests it again after waiting for a concurrent edit.
+-- Delete the rows of these objects that are superseded and not wanted. The predicates are on the locked row itself, so
+-- that PostgreSQL tests them again after waiting for a concurrent edit.
 delete from core.media_asset_variants v
 using (
     select v.id from core.media_asset_variants v
     left join core.variant_generations g on g.media_asset_id = v.media_asset_id and g.kind = 'crop'
-    where v.hosted_key = any(:hosted_keys)
-      and not core.is_in_use(v.superseded_at, v.crop_signature, g.served, g.wanted)
+    where v.hosted_key = any(:hosted_keys) and v.superseded_at is not null
+      and not core.is_wanted(v.crop_signature, g.served, g.wanted)
     for update of v
 ) as dead
 where v.id = dead.id

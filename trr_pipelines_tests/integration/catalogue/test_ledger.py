@@ -146,7 +146,7 @@ def test_an_edit_makes_the_result_of_the_claim_stale(database: Database, photos:
         "update core.variant_generations set version = version + 1, lease_until = null where media_asset_id = %s",
         photos[0],
     )
-    with pytest.raises(StaleResultError, match="changed while it was worked on"):
+    with pytest.raises(StaleResultError, match="changed during the work"):
         complete(database, one, "run-1")
     assert fail(database, one, "run-1", PermanentError(Reason.CORRUPT, "x")) is False
     (again,) = claim(database, "run-2")

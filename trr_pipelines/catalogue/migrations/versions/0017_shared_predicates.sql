@@ -14,13 +14,13 @@ create function core.is_open(
 return (kind is null and photo_state = 'pending') or state = 'pending' or next_attempt_at is not null
     or core.is_outdated(kind, state, recipe, base_recipe, crop_recipe);
 
--- A variant in use: not superseded, or of a crop set that is served, or that an edit wants again. `served` and `wanted`
--- are those of the photo's crop work; null without any.
-create function core.is_in_use(superseded_at timestamptz, crop_signature text, served text, wanted text)
+-- A crop set that is served, or that an edit wants again. `served` and `wanted` are those of the photo's crop work; null
+-- without any.
+create function core.is_wanted(crop_signature text, served text, wanted text)
 returns boolean language sql immutable parallel safe
-return superseded_at is null or crop_signature in (coalesce(served, ''), coalesce(wanted, ''));
+return crop_signature in (coalesce(served, ''), coalesce(wanted, ''));
 
--- Objects on the removal list that are in use.
+-- Objects on the removal list that are in use: an original, or a variant that is not superseded or wanted again.
 create view core.listed_in_use as
 select l.* from core.removal_list l
 where exists (select from core.media_asset_versions o
@@ -28,7 +28,7 @@ where exists (select from core.media_asset_versions o
    or exists (select from core.media_asset_variants v
               left join core.variant_generations g on g.media_asset_id = v.media_asset_id and g.kind = 'crop'
               where v.hosted_key = l.hosted_key
-                and core.is_in_use(v.superseded_at, v.crop_signature, g.served, g.wanted));
+                and (v.superseded_at is null or core.is_wanted(v.crop_signature, g.served, g.wanted)));
 
 -- Shows and people alike. With a constant `entity_kind` only one of the two tables is read.
 create view core.entities as
