@@ -77,7 +77,7 @@ def find(conn: Connection, kind: EntityKind, slugs: Sequence[str]) -> FoundSlug 
 
 
 def candidates(given: str) -> list[str]:
-    """Slugs that `given` may stand for: itself, its slugified form, and its leading part of slug characters."""
+    """Slugs that `given` may mean: itself, its slugified form, and its leading part of slug characters."""
     folded = given.casefold()
     plain = re.match(r"[a-z0-9-]*", folded)
     forms = [given, slugify(given, max_length=MAX_SLUG), plain.group().strip("-") if plain else ""]

@@ -1,4 +1,4 @@
-"""Migrations that may have run somewhere stay as they are: a database never learns of an edit to one that it has."""
+"""Released migrations are never edited: a database that has run one would not get the edit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transactions on a real database: tried again when the server could not, and only then."""
+"""Transactions on a real database: retried after errors of the server or conflicts, and only then."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def counters(database: Database) -> Database:
     return database
 
 
-def test_a_backend_that_was_terminated_costs_one_more_try(counters: Database) -> None:
+def test_a_terminated_connection_is_retried(counters: Database) -> None:
     tries = []
 
     def work(conn: Connection) -> None:
@@ -34,7 +34,7 @@ def test_a_backend_that_was_terminated_costs_one_more_try(counters: Database) ->
     assert value(counters, "select count from counters where id = 1") == 1
 
 
-def test_a_deadlock_is_resolved_by_trying_again(counters: Database) -> None:
+def test_a_deadlock_is_retried(counters: Database) -> None:
     together = threading.Barrier(2)
     tries: list[int] = []
 
@@ -52,7 +52,7 @@ def test_a_deadlock_is_resolved_by_trying_again(counters: Database) -> None:
     assert [row["count"] for row in query(counters, "select count from counters")] == [2, 2]
 
 
-def test_a_serialisation_failure_is_tried_again(counters: Database) -> None:
+def test_a_serialisation_failure_is_retried(counters: Database) -> None:
     tries = []
 
     def work(conn: Connection) -> None:
@@ -71,7 +71,7 @@ def test_a_serialisation_failure_is_tried_again(counters: Database) -> None:
     "statement",
     ["insert into counters values (1, 0)", "select 1/0", "select nonsense", "select chr(0)"],
 )
-def test_what_would_fail_again_is_not_tried_again(counters: Database, statement: str) -> None:
+def test_permanent_errors_are_not_retried(counters: Database, statement: str) -> None:
     tries = []
 
     def work(conn: Connection) -> None:
@@ -83,7 +83,7 @@ def test_what_would_fail_again_is_not_tried_again(counters: Database, statement:
     assert len(tries) == 1
 
 
-def test_whatever_raises_inside_rolls_back(counters: Database) -> None:
+def test_any_exception_rolls_back(counters: Database) -> None:
     def work(conn: Connection) -> None:
         conn.execute("update counters set count = 5")
         raise LookupError

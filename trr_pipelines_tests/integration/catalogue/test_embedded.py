@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL with real processes: shared, adopted, restarted, and stopped by whoever leaves last."""
+"""The embedded PostgreSQL with real processes: shared, adopted, restarted, and stopped by its last user."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def answers(server: EmbeddedPostgres) -> bool:
 
 @pytest.fixture
 def home(server_home: Path) -> Path:
-    """One data directory for all tests of this file: making it is what takes time."""
+    """One data directory for all tests of this file: creating it is slow."""
     return server_home
 
 
@@ -91,7 +91,7 @@ def test_it_listens_on_no_network(server: EmbeddedPostgres, home: Path) -> None:
     assert [connection for connection in postmaster(home).net_connections(kind="inet") if connection.status] == []
 
 
-def test_the_last_one_out_stops_it(home: Path) -> None:
+def test_the_last_user_stops_it(home: Path) -> None:
     first, second = EmbeddedPostgres(home), EmbeddedPostgres(home)
     first.start()
     second.start()
@@ -115,7 +115,7 @@ def test_a_user_in_another_process_keeps_it_running(
     assert has_ended(process)
 
 
-def test_a_server_left_by_a_killed_user_is_adopted_and_stopped_by_its_heir(
+def test_a_server_left_by_a_killed_user_is_adopted_and_stopped_by_the_next_user(
     server: EmbeddedPostgres, another_user: subprocess.Popen[str], home: Path
 ) -> None:
     process = postmaster(home)
@@ -131,7 +131,7 @@ def test_a_server_left_by_a_killed_user_is_adopted_and_stopped_by_its_heir(
     assert has_ended(process)
 
 
-def test_a_killed_server_is_started_again_by_hand(server: EmbeddedPostgres, home: Path) -> None:
+def test_a_killed_server_starts_again(server: EmbeddedPostgres, home: Path) -> None:
     killed = postmaster(home)
     killed.send_signal(signal.SIGKILL)
     wait_for(lambda: has_ended(killed), "the server is gone")
@@ -141,7 +141,7 @@ def test_a_killed_server_is_started_again_by_hand(server: EmbeddedPostgres, home
     assert answers(server)
 
 
-def test_a_killed_server_comes_back_by_itself_while_it_is_kept_alive(server: EmbeddedPostgres, home: Path) -> None:
+def test_a_killed_server_is_restarted_while_it_is_kept_alive(server: EmbeddedPostgres, home: Path) -> None:
     with psycopg.connect(server.url("trr"), autocommit=True) as conn:
         conn.execute("create table if not exists acknowledged (number integer)")
         conn.execute("insert into acknowledged values (1)")
@@ -165,7 +165,7 @@ def test_it_survives_sessions_that_are_still_open_when_it_is_stopped(home: Path)
     session.close()
 
 
-def test_leaving_never_raises_not_even_when_the_home_is_gone(server: EmbeddedPostgres, home: Path) -> None:
+def test_release_never_raises_even_without_the_home(server: EmbeddedPostgres, home: Path) -> None:
     moved = home.rename(home.with_name("moved"))
     server.release()
     moved.rename(home)
@@ -173,7 +173,7 @@ def test_leaving_never_raises_not_even_when_the_home_is_gone(server: EmbeddedPos
     assert answers(server)
 
 
-def test_a_data_directory_whose_making_was_killed_is_made_anew(server_home: Path) -> None:
+def test_an_incomplete_data_directory_is_created_again(server_home: Path) -> None:
     home = server_home.with_name("another")
     with subprocess.Popen([sys.executable, "-c", USER, str(home)], start_new_session=True) as process:
         wait_for(lambda: any(home.glob("postgres*/PG_VERSION")), "the data directory is half made")
@@ -185,7 +185,7 @@ def test_a_data_directory_whose_making_was_killed_is_made_anew(server_home: Path
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
-def test_a_home_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_home_without_write_permission_is_refused_by_name(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(SetupError, match=f"cannot use {tmp_path / 'home'} for the embedded database"):
         EmbeddedPostgres(tmp_path / "home").start()

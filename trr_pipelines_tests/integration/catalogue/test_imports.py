@@ -1,4 +1,4 @@
-"""Imports in the catalogue: batches that fill up, entities and slugs that are given once, rows that are recorded."""
+"""Imports in the catalogue: batches fill up, entities and slugs are created once, rows are recorded."""
 
 from __future__ import annotations
 
@@ -53,26 +53,26 @@ def test_a_batch_takes_five_hundred_photos_and_the_next_one_the_rest(database: D
     assert value(database, "select count(*) from core.variant_generations where kind = 'original'") == 1_502
 
 
-def test_sources_and_days_have_batches_of_their_own(database: Database) -> None:
+def test_each_source_and_day_has_its_own_batches(database: Database) -> None:
     add(database, 1)
     add(database, 1, source="bravo")
     add(database, 1, first=1, day=date(2026, 2, 13))
     assert list(batches(database)) == ["20260212-bravo-00001", "20260212-deadline-00001", "20260213-deadline-00001"]
 
 
-def test_addresses_that_are_known_make_neither_photos_nor_batches(database: Database) -> None:
+def test_known_urls_create_neither_photos_nor_batches(database: Database) -> None:
     first, second = add(database, 3), add(database, 4, day=date(2026, 2, 13))
     assert {url: second[url] for url in first} == first
     assert batches(database) == {"20260212-deadline-00001": 3, "20260213-deadline-00001": 1}
 
 
-def test_an_address_that_stands_twice_in_one_import_is_one_photo(database: Database) -> None:
+def test_a_url_repeated_in_one_import_is_one_photo(database: Database) -> None:
     added = database.run(lambda conn: imports.add_photos(conn, "deadline", DAY, ["u", "u"]))
     assert list(added.ids) == ["u"]
     assert added.created == {"u"}
 
 
-def test_imports_of_the_same_rows_at_the_same_time_make_each_photo_once(database: Database) -> None:
+def test_concurrent_imports_of_the_same_rows_create_each_photo_once(database: Database) -> None:
     together = threading.Barrier(4)
 
     def one(_: int) -> dict[str, UUID]:
@@ -85,7 +85,7 @@ def test_imports_of_the_same_rows_at_the_same_time_make_each_photo_once(database
     assert batches(database) == {"20260212-deadline-00001": 500, "20260212-deadline-00002": 100}
 
 
-def test_imports_of_different_rows_at_the_same_time_never_overfill_a_batch(database: Database) -> None:
+def test_concurrent_imports_of_different_rows_never_overfill_a_batch(database: Database) -> None:
     together = threading.Barrier(4)
 
     def one(number: int) -> None:
@@ -101,7 +101,7 @@ def test_imports_of_different_rows_at_the_same_time_never_overfill_a_batch(datab
 
 
 @pytest.mark.parametrize(("ensure", "kind"), [(imports.ensure_show, "show"), (imports.ensure_person, "person")])
-def test_a_name_is_one_entity_in_whatever_letters_and_by_its_slug(database: Database, ensure: type, kind: str) -> None:
+def test_a_name_is_one_entity_in_any_case_and_by_its_slug(database: Database, ensure: type, kind: str) -> None:
     ids = {
         database.run(lambda conn, name=name: ensure(conn, name)) for name in ("The Valley", "THE valley", "the-valley")
     }  # type: ignore[misc]
@@ -109,7 +109,7 @@ def test_a_name_is_one_entity_in_whatever_letters_and_by_its_slug(database: Data
     assert query(database, "select entity_kind, slug from core.slugs") == [{"entity_kind": kind, "slug": "the-valley"}]
 
 
-def test_a_slug_that_was_given_is_never_given_again(database: Database) -> None:
+def test_a_slug_is_never_given_to_another_entity(database: Database) -> None:
     for name in ("The Valley", "The Valley!", "The -- Valley", "The Valley 2"):
         database.run(lambda conn, name=name: imports.ensure_show(conn, name))  # type: ignore[misc]
     slugs = query(
@@ -134,7 +134,7 @@ def test_a_person_and_a_show_may_share_a_slug(database: Database) -> None:
 @pytest.mark.parametrize(
     ("name", "slug"), [("???", "show"), ("北京", "bei-jing"), ("é" * 300, "e" * 100), ("﷽" * 300, None)]
 )
-def test_any_name_that_a_manifest_may_hold_has_a_slug(database: Database, name: str, slug: str | None) -> None:
+def test_every_valid_name_has_a_slug(database: Database, name: str, slug: str | None) -> None:
     show = database.run(lambda conn: imports.ensure_show(conn, name))
     found = value(database, "select slug from core.slugs where entity_id = %s", show)
     assert len(found) <= slugs.MAX_SLUG
@@ -142,7 +142,7 @@ def test_any_name_that_a_manifest_may_hold_has_a_slug(database: Database, name: 
     assert database.run(lambda conn: imports.ensure_show(conn, name)) == show
 
 
-def test_entities_that_many_ask_for_at_once_are_made_once(database: Database) -> None:
+def test_concurrent_imports_create_an_entity_once(database: Database) -> None:
     together = threading.Barrier(4)
 
     def one(_: int) -> UUID:
@@ -158,7 +158,7 @@ def test_entities_that_many_ask_for_at_once_are_made_once(database: Database) ->
 # Links and items ---------------------------------------------------------------------------------------------------
 
 
-def test_a_link_that_stands_is_left_as_it_is(database: Database) -> None:
+def test_an_existing_link_stays_as_it_is(database: Database) -> None:
     (photo,) = add(database, 1).values()
 
     def link(caption: str) -> int:
@@ -173,7 +173,7 @@ def test_a_link_that_stands_is_left_as_it_is(database: Database) -> None:
     assert row == {"caption": "first", "position": 3, "tags": ["red", "a,b"], "facebank_seed": False}
 
 
-def test_one_photo_may_stand_in_several_galleries_and_kinds(database: Database) -> None:
+def test_one_photo_may_be_in_several_galleries_and_kinds(database: Database) -> None:
     (photo,) = add(database, 1).values()
 
     def work(conn: imports.Connection) -> int:

@@ -1,4 +1,4 @@
-"""The ledger on a real database: leases on its clock, results that commit only for whoever still holds the work."""
+"""The ledger on a real database: leases use its clock, and results commit only while the lease is valid."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def seconds_to_next_attempt(database: Database, photo: UUID) -> float | None:
     return None if seconds is None else float(seconds)
 
 
-def test_claimed_work_is_nobody_elses(database: Database, photos: list[UUID]) -> None:
+def test_claimed_work_is_not_claimed_by_another_run(database: Database, photos: list[UUID]) -> None:
     assert [one.photo_id for one in claim(database, "run-1", limit=2)] == photos[:2]
     assert [one.photo_id for one in claim(database, "run-2")] == photos[2:]
     assert claim(database, "run-3") == []
@@ -86,14 +86,14 @@ def test_a_claim_takes_all_wanted_kinds_of_a_photo_and_counts_photos(database: D
     ]
 
 
-def test_photos_that_another_transaction_is_choosing_are_passed_over(database: Database, photos: list[UUID]) -> None:
+def test_photos_locked_by_another_transaction_are_skipped(database: Database, photos: list[UUID]) -> None:
     with database.transaction() as conn:
         first = ledger.claim(conn, SCOPE, ("original",), "run-1", limit=1)
         assert [one.photo_id for one in first] == photos[:1]
         assert [one.photo_id for one in claim(database, "run-2")] == photos[1:]
 
 
-def test_an_expired_lease_is_taken_over_and_the_late_result_dropped(database: Database, photos: list[UUID]) -> None:
+def test_an_expired_lease_is_claimed_again_and_the_late_result_dropped(database: Database, photos: list[UUID]) -> None:
     (late, *_) = claim(database, "run-1")
     assert claim(database, "run-2") == []
     let_leases_expire(database)
@@ -124,7 +124,7 @@ def test_a_lease_lasts_thirty_seconds_of_the_databases_clock_and_is_renewed(
     assert ledger.HEARTBEAT_SECONDS * 3 <= ledger.LEASE_SECONDS
 
 
-def test_a_released_lease_is_free_at_once_and_only_ones_own(database: Database, photos: list[UUID]) -> None:
+def test_a_run_releases_only_its_own_leases(database: Database, photos: list[UUID]) -> None:
     claim(database, "run-1", limit=2)
     claim(database, "run-2", limit=1)
     assert database.run(lambda conn: ledger.release(conn, "run-1")) == 2
@@ -132,7 +132,7 @@ def test_a_released_lease_is_free_at_once_and_only_ones_own(database: Database, 
     assert [one.photo_id for one in claim(database, "run-3")] == photos[:2]
 
 
-def test_what_is_left_of_one_photo_is_released_without_the_others(database: Database, photos: list[UUID]) -> None:
+def test_leases_of_one_photo_are_released_without_the_others(database: Database, photos: list[UUID]) -> None:
     claim(database, "run-1", "base", "crop", propose_crops=True)
     database.run(lambda conn: ledger.release_photo(conn, photos[0], "run-1"))
     database.run(lambda conn: ledger.release_photo(conn, photos[1], "run-2"))
@@ -167,7 +167,7 @@ def test_complete_work_is_not_claimed_again_and_cannot_be_completed_twice(
     assert database.run(lambda conn: ledger.count_open(conn, SCOPE, ("original", "base"))) == 3
 
 
-def test_without_proposals_a_photo_that_has_no_crop_is_no_work(database: Database, photos: list[UUID]) -> None:
+def test_without_proposals_a_photo_without_a_crop_has_no_crop_work(database: Database, photos: list[UUID]) -> None:
     query(database, "update core.variant_generations set wanted = 'abc' where media_asset_id = %s", photos[1])
     assert [(one.photo_id, one.wanted) for one in claim(database, "run-1", "crop")] == [(photos[1], "abc")]
     assert database.run(lambda conn: ledger.count_open(conn, SCOPE, ("crop",))) == 1
@@ -204,7 +204,7 @@ def test_retryable_failures_wait_longer_each_time_and_are_parked_after_the_fifth
         (RetryableError(Reason.DISK_FULL, "x"), 5),
     ],
 )
-def test_how_often_a_photo_is_tried_follows_from_the_reason(
+def test_the_number_of_attempts_depends_on_the_reason(
     database: Database, photos: list[UUID], error: MediaError, attempts: int
 ) -> None:
     made = 0
@@ -216,7 +216,7 @@ def test_how_often_a_photo_is_tried_follows_from_the_reason(
 
 
 @pytest.mark.parametrize(("asked", "waits"), [(5.0, 30), (600.0, 600)])
-def test_a_source_that_asks_for_more_time_gets_it(
+def test_a_retry_waits_as_long_as_the_source_requests(
     database: Database, photos: list[UUID], asked: float, waits: int
 ) -> None:
     (one, *_) = claim(database, "run-1", limit=1)
@@ -237,14 +237,14 @@ def test_success_forgets_earlier_failures(database: Database, photos: list[UUID]
 
 
 @pytest.mark.parametrize("detail", ["a\0b", "caf\udce9.jpg", "x" * 5000])
-def test_whatever_a_failure_says_of_itself_is_recorded(database: Database, photos: list[UUID], detail: str) -> None:
+def test_the_detail_of_a_failure_is_recorded(database: Database, photos: list[UUID], detail: str) -> None:
     (one, *_) = claim(database, "run-1", limit=1)
     assert fail(database, one, "run-1", PermanentError(Reason.CORRUPT, detail)) is True
     recorded = value(database, "select detail from core.variant_generations where state = 'failed'")
     assert recorded == {"a\0b": r"a\0b", "caf\udce9.jpg": r"caf\udce9.jpg"}.get(detail, "x" * 1000)
 
 
-def test_sets_of_another_recipe_are_work_again_under_a_new_version(database: Database, photos: list[UUID]) -> None:
+def test_sets_of_another_recipe_become_pending_with_a_new_version(database: Database, photos: list[UUID]) -> None:
     for one in claim(database, "run-1", "base"):
         complete(database, one, "run-1")
     reopen = {
@@ -255,7 +255,7 @@ def test_sets_of_another_recipe_are_work_again_under_a_new_version(database: Dat
     assert {one.version for one in claim(database, "run-2", "base")} == {2}
 
 
-def test_work_that_a_run_holds_is_not_asked_for_again(database: Database, photos: list[UUID]) -> None:
+def test_no_run_is_requested_for_leased_work(database: Database, photos: list[UUID]) -> None:
     def batches() -> list[str]:
         return database.run(lambda conn: ledger.batches_with_work(conn, 10))
 
@@ -279,7 +279,7 @@ def test_retries_are_due_by_the_databases_clock(database: Database, photos: list
     assert database.run(lambda conn: ledger.retries_due(conn, 10)) == [photos[1]]
 
 
-def test_a_crop_is_work_by_itself_only_once_the_base_set_stands(database: Database, photos: list[UUID]) -> None:
+def test_a_crop_is_requested_only_after_the_base_set_is_complete(database: Database, photos: list[UUID]) -> None:
     def crops() -> list[UUID]:
         return database.run(lambda conn: ledger.crops_with_work(conn, 10))
 

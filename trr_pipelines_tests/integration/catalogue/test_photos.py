@@ -1,4 +1,4 @@
-"""Photos in the catalogue: duplicates become links, and a set of variants is replaced as one or not at all."""
+"""Photos in the catalogue: duplicates become links, and a set of variants is replaced atomically."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def retired(database: Database) -> set[str]:
 # Duplicates --------------------------------------------------------------------------------------------------------
 
 
-def test_bytes_that_are_new_make_a_mirrored_photo(database: Database) -> None:
+def test_new_bytes_make_a_mirrored_photo(database: Database) -> None:
     (photo,) = add(database, "a")
     assert register(database, photo) == photo
     assert register(database, photo) == photo
@@ -97,7 +97,7 @@ def test_bytes_that_are_new_make_a_mirrored_photo(database: Database) -> None:
     ]
 
 
-def test_a_duplicate_gives_its_links_and_items_to_the_photo_that_has_the_bytes(database: Database) -> None:
+def test_links_and_items_of_a_duplicate_move_to_the_photo_with_the_bytes(database: Database) -> None:
     kept, duplicate = add(database, "a", "b")
     register(database, kept)
     link(database, kept, "The Valley")
@@ -119,7 +119,7 @@ def test_a_duplicate_gives_its_links_and_items_to_the_photo_that_has_the_bytes(d
     assert value(database, "select count(*) from core.variant_generations where media_asset_id = %s", duplicate) == 0
 
 
-def test_importing_a_duplicates_address_again_finds_the_photo_that_was_kept(database: Database) -> None:
+def test_importing_the_url_of_a_duplicate_again_finds_the_kept_photo(database: Database) -> None:
     kept, duplicate = add(database, "a", "b")
     register(database, kept)
     register(database, duplicate)
@@ -130,7 +130,7 @@ def test_importing_a_duplicates_address_again_finds_the_photo_that_was_kept(data
 # Sets --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_set_that_stands_is_not_written_again(database: Database) -> None:
+def test_an_existing_set_is_not_written_again(database: Database) -> None:
     (photo,) = add(database, "a")
     first = variants("thumb", "card", folder="v/r1")
     assert put(database, photo, first) == 4
@@ -138,7 +138,7 @@ def test_a_set_that_stands_is_not_written_again(database: Database) -> None:
     assert retired(database) == set()
 
 
-def test_a_new_recipe_moves_all_rows_and_retires_what_they_leave(database: Database) -> None:
+def test_a_new_recipe_changes_all_rows_and_retires_the_old_objects(database: Database) -> None:
     (photo,) = add(database, "a")
     put(database, photo, variants("thumb", "card", folder="v/r1"))
     assert put(database, photo, variants("thumb", "card", folder="v/r2"), recipe="r2") == 4
@@ -146,7 +146,7 @@ def test_a_new_recipe_moves_all_rows_and_retires_what_they_leave(database: Datab
     assert retired(database) == {one.hosted_key for one in variants("thumb", "card", folder="v/r1")}
 
 
-def test_formats_and_keys_that_a_new_set_lacks_are_gone(database: Database) -> None:
+def test_rows_of_formats_and_keys_that_a_new_set_lacks_are_deleted(database: Database) -> None:
     (photo,) = add(database, "a")
     put(database, photo, variants("thumb", "card", "poster", folder="v/r1"))
     put(database, photo, variants("thumb", "card", folder="v/r2", formats=("webp", "png")), recipe="r2")
@@ -159,7 +159,7 @@ def test_formats_and_keys_that_a_new_set_lacks_are_gone(database: Database) -> N
     assert retired(database) == {one.hosted_key for one in variants("thumb", "card", "poster", folder="v/r1")}
 
 
-def test_a_set_that_comes_back_takes_its_objects_out_of_retirement(database: Database) -> None:
+def test_objects_of_a_set_served_again_are_no_longer_retired(database: Database) -> None:
     (photo,) = add(database, "a")
     old, new = variants("thumb", folder="v/r1"), variants("thumb", folder="v/r2")
     put(database, photo, old)
@@ -183,7 +183,7 @@ def test_a_new_crop_supersedes_the_old_set_and_leaves_the_base_set_alone(databas
     assert {key for key, _ in served(database, photo)} == {one.hosted_key for one in (*base, *first)}
 
 
-def test_a_transaction_that_fails_leaves_the_old_set_whole(database: Database) -> None:
+def test_a_failed_transaction_keeps_the_old_set(database: Database) -> None:
     (photo,) = add(database, "a")
     old = variants("thumb", "card", folder="v/r1")
     put(database, photo, old)
@@ -198,7 +198,7 @@ def test_a_transaction_that_fails_leaves_the_old_set_whole(database: Database) -
     assert retired(database) == set()
 
 
-def test_whoever_reads_meanwhile_never_sees_two_sets_or_a_mixed_one(database: Database) -> None:
+def test_concurrent_readers_never_see_two_sets_or_a_mixed_one(database: Database) -> None:
     (photo,) = add(database, "a")
     put(database, photo, variants("thumb", "card", folder="v/r1"))
     with database.transaction() as conn:
@@ -216,7 +216,7 @@ def test_crop_numbers_keep_the_four_decimals_they_were_rounded_to(database: Data
     assert database.run(lambda conn: photos.photos_by_id(conn, [photo]))[photo].crop == FIRST_CROP
 
 
-def test_the_cache_in_metadata_is_what_is_served(database: Database) -> None:
+def test_the_cache_in_metadata_lists_the_served_files(database: Database) -> None:
     (photo,) = add(database, "a")
     put(database, photo, variants("thumb", folder="v/r1"))
     put(database, photo, variants("crop_card", folder="c/1"), crop=FIRST_CROP)
@@ -226,14 +226,14 @@ def test_the_cache_in_metadata_is_what_is_served(database: Database) -> None:
     assert cache["crop_card.webp"]["url"] == "http://cdn.example/c/2/crop_card"
 
 
-def test_two_rows_never_stand_for_one_object(database: Database) -> None:
+def test_no_two_rows_have_the_same_object(database: Database) -> None:
     first, second = add(database, "a", "b")
     put(database, first, variants("thumb", folder="v/r1"))
     with pytest.raises(Exception, match="media_asset_variants_hosted_key_key"):
         put(database, second, variants("thumb", folder="v/r1"))
 
 
-def test_a_photo_whose_earlier_set_still_stands_is_not_called_failed(database: Database) -> None:
+def test_a_photo_with_an_earlier_base_set_does_not_fail(database: Database) -> None:
     (photo,) = add(database, "a")
     register(database, photo)
     put(database, photo, variants("thumb", folder="v/r1"))
@@ -241,7 +241,7 @@ def test_a_photo_whose_earlier_set_still_stands_is_not_called_failed(database: D
     assert value(database, "select state from core.media_assets") == "mirrored"
 
 
-def test_a_photo_that_nothing_shows_is_failed_with_its_reason(database: Database) -> None:
+def test_a_photo_without_any_set_fails_with_its_reason(database: Database) -> None:
     (photo,) = add(database, "a")
     register(database, photo, replace(ORIGINAL, format="png"))
     database.run(lambda conn: photos.mark_failed(conn, photo, Reason.TRUNCATED))

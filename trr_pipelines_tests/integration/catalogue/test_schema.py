@@ -1,4 +1,4 @@
-"""The schema of a real database: brought up once, refused in clear words where it is not the one we know."""
+"""The schema of a real database: upgraded once, and refused with a clear message when it is not ours."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def refusal(url: str) -> str:
     return str(caught.value)
 
 
-def test_an_empty_database_is_brought_to_the_newest_revision(empty_database_url: str) -> None:
+def test_an_empty_database_is_upgraded_to_the_newest_revision(empty_database_url: str) -> None:
     assert schema.upgrade(empty_database_url) == (None, HEAD)
     with psycopg.connect(empty_database_url) as conn:
         schema.require_current(conn)
@@ -41,17 +41,17 @@ def test_upgrading_again_changes_nothing(database_url: str) -> None:
         assert conn.execute("select title from core.shows").fetchall() == [("The Valley",)]
 
 
-def test_upgrades_at_the_same_time_wait_for_each_other(empty_database_url: str) -> None:
+def test_concurrent_upgrades_wait_for_each_other(empty_database_url: str) -> None:
     with ThreadPoolExecutor(4) as threads:
         ended = list(threads.map(schema.upgrade, [empty_database_url] * 4))
     assert sorted(before or "" for before, _ in ended) == ["", *[HEAD] * 3]
 
 
-def test_a_database_without_our_schema_is_refused_with_the_command_that_mends_it(empty_database_url: str) -> None:
+def test_a_database_without_our_schema_is_refused_with_the_command_to_run(empty_database_url: str) -> None:
     assert refusal(empty_database_url).endswith("holds no TRR schema; run: trr db upgrade")
 
 
-def test_a_schema_that_is_somebody_elses_is_refused_and_left_alone(empty_database_url: str) -> None:
+def test_a_schema_of_other_software_is_refused_and_left_alone(empty_database_url: str) -> None:
     execute(empty_database_url, "create schema core", "create table core.shows (title text)")
     expected = 'holds a schema "core" that is not ours (no core.alembic_version); give another database'
     assert expected in refusal(empty_database_url)
@@ -70,7 +70,7 @@ def test_a_schema_of_newer_code_is_refused_and_left_alone(database_url: str) -> 
         schema.upgrade(database_url)
 
 
-def test_an_archive_on_a_given_database_never_upgrades_it_by_itself(empty_database_url: str, tmp_path: Path) -> None:
+def test_opening_an_archive_never_upgrades_a_database_given_by_url(empty_database_url: str, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, database_url=empty_database_url)
     with pytest.raises(SetupError, match="run: trr db upgrade"), open_archive(settings):
         pass
@@ -78,7 +78,7 @@ def test_an_archive_on_a_given_database_never_upgrades_it_by_itself(empty_databa
         assert conn.execute("select to_regnamespace('core')").fetchone() == (None,)
 
 
-def test_a_migration_gives_up_rather_than_queue_behind_a_long_transaction(empty_database_url: str) -> None:
+def test_a_migration_fails_rather_than_queue_behind_a_long_transaction(empty_database_url: str) -> None:
     execute(empty_database_url, "create schema core", "create table core.alembic_version (version_num text)")
     with psycopg.connect(empty_database_url) as reader:
         reader.execute("lock table core.alembic_version in access exclusive mode")
@@ -89,7 +89,7 @@ def test_a_migration_gives_up_rather_than_queue_behind_a_long_transaction(empty_
 @pytest.mark.parametrize(
     "url", ["postgresql://nobody@127.0.0.1:1/trr", "postgresql://nobody@/trr?host=/no/such/folder"]
 )
-def test_a_database_that_cannot_be_reached_is_one_line(url: str, tmp_path: Path) -> None:
+def test_an_unreachable_database_is_a_one_line_error(url: str, tmp_path: Path) -> None:
     for attempt in (
         lambda: schema.upgrade(url),
         lambda: open_archive(Settings(home=tmp_path, database_url=url)).__enter__(),
@@ -99,7 +99,7 @@ def test_a_database_that_cannot_be_reached_is_one_line(url: str, tmp_path: Path)
         assert "\n" not in str(caught.value)
 
 
-# What the constraints are for -------------------------------------------------------------------------------------
+# Constraints -------------------------------------------------------------------------------------
 
 PHOTO = (
     "insert into core.import_batches (key, source, day, number) values ('b', 's', '2026-02-12', 1)",
@@ -138,7 +138,7 @@ PHOTO = (
         ("insert into core.people (full_name) values (' ')", "people_full_name_not_blank"),
     ],
 )
-def test_the_database_itself_refuses_what_must_never_stand(database_url: str, statement: str, constraint: str) -> None:
+def test_constraints_reject_invalid_rows(database_url: str, statement: str, constraint: str) -> None:
     execute(database_url, *PHOTO)
     with pytest.raises(psycopg.errors.IntegrityError) as caught:
         execute(database_url, statement)

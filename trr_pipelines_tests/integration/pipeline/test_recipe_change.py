@@ -1,4 +1,4 @@
-"""A new recipe over photos that are being served: whoever looks meanwhile sees the old set or the new one, whole."""
+"""A new recipe while photos are served: readers see the complete old set or the complete new one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_no_payload_mixes_sets_or_lacks_an_object_while_a_recipe_changes(
     is_over = threading.Event()
 
     def look() -> Counter[tuple[int, int]]:
-        """Photos by old and new base sets, each time that somebody looked."""
+        """Photos by old and new base sets, at each poll."""
         looks: Counter[tuple[int, int]] = Counter()
         while not is_over.is_set():
             rows = query(archive.database, SERVED)
@@ -58,4 +58,4 @@ def test_no_payload_mixes_sets_or_lacks_an_object_while_a_recipe_changes(
         is_over.set()
         looks = looking.result()
     assert tally.complete == PHOTOS
-    assert any(old and new for old, new in looks), "nobody looked while some photos had moved and others had not"
+    assert any(old and new for old, new in looks), "no poll happened between the first and the last change"

@@ -1,4 +1,4 @@
-"""What is allowed and yet not as it should be: oversized originals, failing sources, work that waits; each by name."""
+"""Guardrails: oversized originals, failing sources and waiting work are reported by name."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_an_oversized_file_is_named_with_its_source_and_the_limit(
         ),
     ],
 )
-def test_each_limit_is_told_with_its_value(archive: Archive, change: str, what: str | None) -> None:
+def test_each_exceeded_limit_is_reported_with_its_value(archive: Archive, change: str, what: str | None) -> None:
     batch = add_ended_photos(archive, "deadline", 2)
     add_ended_photos(archive, "bravo", 1)
     query(
@@ -69,7 +69,7 @@ def test_each_limit_is_told_with_its_value(archive: Archive, change: str, what: 
         (20, 2, 0, True),  # 10 % is allowed
         (20, 3, 0, False),
         (19, 19, 0, True),  # too few to say
-        (40, 3, 20, False),  # what nobody has read yet says nothing
+        (40, 3, 20, False),  # an original not read yet counts for nothing
         (40, 3, 21, True),
     ],
 )
@@ -110,7 +110,7 @@ LEDGER = "update core.variant_generations set "
         ([], {}),
         ([OLD], {"original_images": 1, "base_variants": 1}),
         ([OLD, LEDGER + "state = 'complete' where kind = 'original'"], {"base_variants": 1}),
-        # Nobody waits for a backfill, whether it is planned or under way.
+        # Work of a backfill is not live, planned or under way.
         ([OLD, "update core.import_batches set lane = 'backfill'"], {}),
         (
             [

@@ -1,4 +1,4 @@
-"""What must hold of a batch and of the archive: claims hold after a run, and fail where what they guard is broken."""
+"""Invariants of a batch and of the archive: they hold after a run, and fail when rows or objects are damaged."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def media(tmp_path: Path, key: str) -> Path:
 
 
 def broken_claims(archive: Archive, batch: str) -> set[str]:
-    """Claims that do not hold of the batch; over the whole archive, of which it is all, it must be the same ones."""
+    """Claims that fail for the batch; the same must fail for the whole archive, which has no other batch."""
     of_batch, of_all = (
         {claim.__name__ for claim in CLAIMS if not claim(archive, what).passed} for what in (batch, None)
     )
@@ -50,7 +50,7 @@ def broken_claims(archive: Archive, batch: str) -> set[str]:
     return of_batch
 
 
-def test_all_claims_hold_after_a_run_and_say_how_much_they_looked_at(archive: Archive, batch: str) -> None:
+def test_all_claims_hold_after_a_run_and_count_what_they_checked(archive: Archive, batch: str) -> None:
     found = {claim.__name__: claim(archive, batch) for claim in CLAIMS}
     assert [name for name, finding in found.items() if not finding.passed] == []
     assert {name: finding.looked_at for name, finding in found.items()} == {
@@ -63,7 +63,7 @@ def test_all_claims_hold_after_a_run_and_say_how_much_they_looked_at(archive: Ar
     }
 
 
-def test_all_claims_hold_of_a_batch_where_nothing_has_been_done(archive: Archive, tmp_path: Path) -> None:
+def test_all_claims_hold_of_an_unprocessed_batch(archive: Archive, tmp_path: Path) -> None:
     name = import_files(archive, tmp_path / "new", {"a.jpg": pictures.jpeg()})
     assert broken_claims(archive, name) == set()
 
@@ -114,9 +114,7 @@ WORDS = {key: FIRST.format(key) for key in ("card", "crop_card")}
         ("update core.media_asset_variants set crop_zoom = 2 where crop_signature <> ''", {"nothing_was_upscaled"}),
     ],
 )
-def test_a_damaged_row_breaks_the_claim_that_guards_it(
-    archive: Archive, batch: str, damage: str, claims: set[str]
-) -> None:
+def test_a_damaged_row_violates_its_claim(archive: Archive, batch: str, damage: str, claims: set[str]) -> None:
     query(archive.database, damage.format(**WORDS))
     assert broken_claims(archive, batch) == claims
 
@@ -130,7 +128,7 @@ def test_a_damaged_row_breaks_the_claim_that_guards_it(
     ],
 )
 @pytest.mark.parametrize("damage", ["delete", "same length", "cut"])
-def test_a_damaged_object_breaks_the_claim_that_guards_it(
+def test_a_damaged_object_violates_its_claim(
     archive: Archive, batch: str, tmp_path: Path, kind: str, claim: str, damage: str
 ) -> None:
     key = value(
@@ -152,7 +150,7 @@ def test_a_damaged_object_breaks_the_claim_that_guards_it(
     assert (finding.broken_count, finding.broken[0]["key"]) == (1, key)
 
 
-def test_every_broken_place_is_counted_and_ten_are_shown(archive: Archive, batch: str, tmp_path: Path) -> None:
+def test_every_violation_is_counted_and_ten_are_shown(archive: Archive, batch: str, tmp_path: Path) -> None:
     for row in query(archive.database, "select hosted_key from core.media_asset_variants"):
         media(tmp_path, row["hosted_key"]).unlink()
     finding = invariants.variant_objects_are_intact(archive, batch)
@@ -161,7 +159,7 @@ def test_every_broken_place_is_counted_and_ten_are_shown(archive: Archive, batch
     assert finding.worst_batches == [{"batch": batch, "broken": 20}]
 
 
-def test_a_grid_that_saved_too_little_is_told_with_the_worst_photos(archive: Archive, batch: str) -> None:
+def test_a_grid_that_saved_too_little_is_reported_with_the_worst_photos(archive: Archive, batch: str) -> None:
     query(
         archive.database,
         "update core.media_assets a set bytes = 2 * v.bytes from core.media_asset_variants v"
@@ -176,7 +174,7 @@ def test_a_grid_that_saved_too_little_is_told_with_the_worst_photos(archive: Arc
     }
 
 
-def test_what_is_open_or_failed_is_no_broken_claim(archive: Archive, batch: str) -> None:
+def test_open_and_failed_work_violates_no_claim(archive: Archive, batch: str) -> None:
     query(archive.database, "update core.variant_generations set state = 'pending' where kind <> 'original'")
     query(archive.database, "delete from core.media_asset_variants")
     assert broken_claims(archive, batch) == set()
@@ -214,8 +212,6 @@ def test_of_a_large_archive_photos_are_drawn_at_random(archive: Archive, batch: 
     assert draws[0] != draws[1]
 
 
-def test_large_batches_are_looked_at_in_samples_spread_over_them(
-    archive: Archive, batch: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_batches_are_sampled_evenly(archive: Archive, batch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(invariants, "SAMPLE", 4)
     assert invariants.variant_objects_are_intact(archive, batch).looked_at == 8

@@ -1,4 +1,4 @@
-"""The figures of delivery over a real catalogue: what they come to, their history, and what is told of them."""
+"""Delivery metrics of a real catalogue: values, history and report."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_view_of_a_show_is_one_of_its_seasons_photos_too(database: Database) -
     ("original_unfit", "card", "saved"),
     [("[]", None, 0), ("[]", 1500, 0), ('["orientation"]', 1500, -500), ("[]", 400, 600)],
 )
-def test_what_saves_nothing_counts_as_what_is_really_served(
+def test_a_photo_served_as_its_original_saves_nothing_and_counts(
     database: Database, original_unfit: str, card: int | None, saved: int
 ) -> None:
     gallery(database, "One", (1000, card))
@@ -139,7 +139,7 @@ def test_failures_storage_and_times_are_figures(database: Database) -> None:
     assert {name for name, _ in figures} <= {figure.name for figure in METRICS}
 
 
-def test_of_a_day_the_figures_taken_last_stay(database: Database) -> None:
+def test_later_figures_of_a_day_replace_earlier_ones(database: Database) -> None:
     gallery(database, "One", (1000, 100))
     measure_delivery(database, DAY - timedelta(days=1))
     before = measure_delivery(database, DAY)
@@ -164,7 +164,7 @@ def test_an_empty_catalogue_has_figures_as_well(database: Database) -> None:
     assert set(report.plots) == {"storage", "waiting"}
 
 
-def test_taking_figures_waits_for_no_writer_and_keeps_none_waiting(archive: Archive, tmp_path: Path) -> None:
+def test_computing_figures_neither_waits_for_writers_nor_blocks_them(archive: Archive, tmp_path: Path) -> None:
     gallery(archive.database, "One", (1000, 100))
     with archive.database.transaction() as writer:
         writer.execute("update core.media_assets set updated_at = now()")

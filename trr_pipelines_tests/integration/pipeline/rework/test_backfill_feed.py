@@ -1,4 +1,4 @@
-"""What backfills ask Dagster for: a few runs at a time, nothing twice, nothing that belongs to the live lane."""
+"""Requests of backfills: a few runs at a time, nothing twice, nothing of the live lane."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def start(archive: Archive, galleries: int = 0) -> int:
 def asked(
     archive: Archive, has_run: Callable[[str], bool] = nobody, *, queue: int = QUEUE, hours: Hours | None = None
 ) -> list[str]:
-    """The run_keys of batches that are asked for now."""
+    """The run_keys of batches that are requested now."""
     wanted = feed(archive.database, has_run, queue=queue, hours=hours)
     return [request.run_key for requests in wanted.batches.values() for request in requests]
 
 
 def let_time_pass(archive: Archive) -> None:
-    """As if leases had run out and backoffs of runs had ended."""
+    """Let leases and backoffs of runs expire."""
     query(archive.database, "update core.variant_generations set lease_until = now() where lease_until is not null")
     query(archive.database, "update core.dispatches set lease_until = now(), not_before = now()")
     query(archive.database, "update core.backfill_batches set not_before = now() where not_before is not null")
@@ -55,30 +55,30 @@ def let_time_pass(archive: Archive) -> None:
 
 @pytest.fixture
 def batches(archive: Archive, tmp_path: Path) -> list[str]:
-    """Four batches of an archive, the newest first, that nobody has rendered yet."""
+    """Four batches of an archive, the newest first, not rendered yet."""
     return [put(archive, tmp_path, "deadline", 9 - n, range(n, n + 1), lane="backfill") for n in range(4)]
 
 
-def test_no_more_is_asked_for_than_the_queue_takes(archive: Archive, batches: list[str]) -> None:
+def test_no_more_runs_are_requested_than_the_queue_takes(archive: Archive, batches: list[str]) -> None:
     start(archive)
     assert [asked(archive) for _ in range(2)] == [[f"batch:{batch}:1" for batch in batches[:2]]] * 2
     assert asked(archive, queue=3) == [f"batch:{batch}:1" for batch in batches[:3]]
 
 
-def test_what_dagster_has_is_not_asked_for_again(archive: Archive, batches: list[str]) -> None:
+def test_a_run_that_dagster_has_is_not_requested_again(archive: Archive, batches: list[str]) -> None:
     start(archive)
     (first, second) = asked(archive)
     assert asked(archive, lambda run_key: run_key == first) == [second]
 
 
-def test_a_batch_that_a_run_holds_takes_its_place_in_the_queue(archive: Archive, batches: list[str]) -> None:
+def test_a_batch_with_a_run_counts_for_the_queue(archive: Archive, batches: list[str]) -> None:
     start(archive)
     asked(archive)
     begin_batch(archive, batches[0], "run-1")
     assert asked(archive) == [f"batch:{batches[1]}:1"]
 
 
-def test_the_next_batch_is_asked_for_when_one_is_done_and_the_last_completes_the_backfill(
+def test_the_next_batch_is_requested_when_one_is_done_and_the_last_completes_the_backfill(
     archive: Archive, batches: list[str], render_pool: RenderPool
 ) -> None:
     backfill_id = start(archive)
@@ -92,7 +92,7 @@ def test_the_next_batch_is_asked_for_when_one_is_done_and_the_last_completes_the
     assert rendered == 4
 
 
-def test_what_is_complete_already_is_passed_by(archive: Archive, batches: list[str], render_pool: RenderPool) -> None:
+def test_complete_batches_are_skipped(archive: Archive, batches: list[str], render_pool: RenderPool) -> None:
     start(archive)
     for batch in batches[:3]:
         complete(archive, batch, render_pool)
@@ -100,7 +100,7 @@ def test_what_is_complete_already_is_passed_by(archive: Archive, batches: list[s
     assert backfill_progress(archive.database).batches == {"done": 3, "fed": 1}
 
 
-def test_a_killed_run_is_asked_for_under_a_new_key_and_renders_the_rest(
+def test_a_killed_run_is_requested_under_a_new_key_and_renders_the_rest(
     archive: Archive, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     batch = put(archive, tmp_path, "deadline", 1, range(3), lane="backfill")
@@ -117,7 +117,7 @@ def test_a_killed_run_is_asked_for_under_a_new_key_and_renders_the_rest(
     assert backfill_progress(archive.database).backfill.state == "complete"
 
 
-def test_a_paused_backfill_asks_for_nothing_and_takes_back_what_waits(archive: Archive, batches: list[str]) -> None:
+def test_a_paused_backfill_requests_nothing_and_withdraws_waiting_batches(archive: Archive, batches: list[str]) -> None:
     backfill_id = start(archive)
     before = asked(archive)
     begin_batch(archive, batches[0], "run-1")
@@ -131,7 +131,7 @@ def test_a_paused_backfill_asks_for_nothing_and_takes_back_what_waits(archive: A
     assert before == [f"batch:{batches[0]}:1", f"batch:{batches[1]}:1"]
 
 
-def test_outside_its_hours_a_backfill_rests(archive: Archive, batches: list[str]) -> None:
+def test_outside_its_hours_a_backfill_requests_nothing(archive: Archive, batches: list[str]) -> None:
     backfill_id = start(archive)
     now = datetime.now(UTC).astimezone()
     closed, opened = (Hours(time((now.hour + n) % 24), time((now.hour + n + 2) % 24)) for n in (3, 23))
@@ -140,7 +140,7 @@ def test_outside_its_hours_a_backfill_rests(archive: Archive, batches: list[str]
     assert asked(archive, hours=opened) == [f"batch:{batch}:1" for batch in batches[:2]]
 
 
-def test_a_cancelled_backfill_ends_every_run_and_gives_its_batches_back(archive: Archive, tmp_path: Path) -> None:
+def test_a_cancelled_backfill_ends_every_run_and_releases_its_batches(archive: Archive, tmp_path: Path) -> None:
     live = put(archive, tmp_path, "bravo", 1, range(5, 6))
     archived = put(archive, tmp_path, "deadline", 1, range(1), lane="backfill")
     backfill_id = start(archive)
@@ -155,7 +155,7 @@ def test_a_cancelled_backfill_ends_every_run_and_gives_its_batches_back(archive:
     assert asked(archive) == [f"batch:{live}:2", f"batch:{archived}:2"]
 
 
-def test_runs_of_a_backfill_that_nobody_knows_are_ended(archive: Archive) -> None:
+def test_runs_of_an_unknown_backfill_are_ended(archive: Archive) -> None:
     assert runs_to_end(archive.database, [77]) == {77: "all"}
 
 
@@ -186,9 +186,7 @@ def test_a_failed_run_waits_out_its_backoff_while_others_go_on(archive: Archive,
     assert asked(archive, queue=1) == [f"batch:{batches[1]}:1"]
 
 
-def test_photos_that_wait_for_their_next_attempt_are_waited_for_by_the_backfill_alone(
-    archive: Archive, tmp_path: Path, render_pool: RenderPool
-) -> None:
+def test_only_the_backfill_retries_its_photos(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> None:
     batch = put(archive, tmp_path, "deadline", 1, range(1), lane="backfill")
     start(archive)
     (tmp_path / "deadline-1-0" / "0.jpg").rename(tmp_path / "aside.jpg")
@@ -232,7 +230,7 @@ def test_photos_of_the_largest_galleries_come_before_every_batch(
     assert (progress.backfill.state, progress.batches, old) == ("complete", {"done": 2}, "20260201-deadline-00001")
 
 
-def test_photos_of_a_gallery_that_a_run_holds_are_waited_for(archive: Archive, tmp_path: Path) -> None:
+def test_photos_of_a_gallery_with_a_run_are_not_requested_again(archive: Archive, tmp_path: Path) -> None:
     put(archive, tmp_path, "deadline", 1, range(2), show="The Valley")
     start(archive, galleries=1)
     archive.database.run(
@@ -247,7 +245,7 @@ def test_photos_of_a_gallery_that_a_run_holds_are_waited_for(archive: Archive, t
 # The live lane -----------------------------------------------------------------------------------------------------
 
 
-def test_an_archive_that_waits_for_a_backfill_is_no_work_for_the_sensors(archive: Archive, batches: list[str]) -> None:
+def test_sensors_skip_an_archive_that_waits_for_a_backfill(archive: Archive, batches: list[str]) -> None:
     assert value(archive.database, "select count(*) from core.variant_generations") == 0
     assert request_batches(archive.database, nobody) == []
     begin_batch(archive, batches[0], "run-1")
@@ -268,7 +266,7 @@ def test_a_live_import_never_joins_a_batch_of_a_backfill(archive: Archive, tmp_p
 
 @pytest.fixture
 def reopened(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> UUID:
-    """A photo of a backfill that waits for a crop set of a new recipe; its base set stands."""
+    """A photo of a backfill with a complete base set that waits for a crop set of a new recipe."""
     complete(archive, put(archive, tmp_path, "deadline", 1, range(1)), render_pool)
     query(archive.database, "update core.variant_generations set recipe = 'older' where kind = 'crop'")
     start(archive)
@@ -284,7 +282,7 @@ def test_a_crop_that_a_new_recipe_opened_is_left_to_the_backfill(archive: Archiv
     assert request.photo_ids == (reopened,)
 
 
-def test_an_edit_does_not_wait_for_the_backfill_that_its_photo_is_in(archive: Archive, reopened: UUID) -> None:
+def test_an_edit_does_not_wait_for_the_backfill_of_its_photo(archive: Archive, reopened: UUID) -> None:
     set_crop(archive.database, reopened, Crop("manual", 10, 10, 2), author=EDITOR)
     request = request_crops(archive.database, nobody)
     assert request is not None

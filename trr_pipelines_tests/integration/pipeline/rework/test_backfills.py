@@ -42,13 +42,13 @@ def test_a_plan_over_an_empty_archive_is_refused(archive: Archive) -> None:
         start_backfill(archive.database, author=ANN)
 
 
-def test_an_unknown_source_is_refused_with_those_that_there_are(archive: Archive, tmp_path: Path) -> None:
+def test_an_unknown_source_is_refused_with_the_known_ones(archive: Archive, tmp_path: Path) -> None:
     put(archive, tmp_path, "bravo", 1, range(1))
     with pytest.raises(NotFoundError, match="no photos came from source 'brava'; the catalogue has bravo"):
         plan_backfill(archive.database, source="brava")
 
 
-def test_an_unknown_order_is_refused_with_those_that_there_are(archive: Archive) -> None:
+def test_an_unknown_order_is_refused_with_the_known_ones(archive: Archive) -> None:
     with pytest.raises(InputError, match="unknown order 'random'; known are recency, hot, source"):
         plan_backfill(archive.database, ordering="random")
 
@@ -61,7 +61,7 @@ def test_an_unknown_order_is_refused_with_those_that_there_are(archive: Archive)
         ("source", ["20260205-bravo-00001", "20260203-deadline-00001", "20260201-deadline-00001"]),
     ],
 )
-def test_batches_come_in_the_order_that_was_asked_for(
+def test_batches_come_in_the_requested_order(
     archive: Archive, tmp_path: Path, ordering: str, expected: list[str]
 ) -> None:
     put(archive, tmp_path, "deadline", 1, range(3), show="The Valley")
@@ -80,8 +80,8 @@ from core.shows where title <> 'The Valley';
 """
 
 
-def test_what_was_viewed_in_thirty_days_is_hotter_than_what_is_large(archive: Archive, tmp_path: Path) -> None:
-    """A view of a show is one of its seasons, too."""
+def test_viewed_galleries_are_hotter_than_large_ones(archive: Archive, tmp_path: Path) -> None:
+    """A view of a show counts for its seasons, too."""
     put(archive, tmp_path, "deadline", 1, range(3), show="The Valley")
     put(archive, tmp_path, "bravo", 1, range(3, 4), show="Summer House")
     put(archive, tmp_path, "peacock", 1, range(4, 5), show="Vanderpump Rules")
@@ -136,7 +136,7 @@ def test_an_estimate_of_bytes_and_storage_uses_measured_sizes(
     assert estimate.new_bytes == pytest.approx(originals + variants, abs=8)
 
 
-def test_what_is_complete_or_has_failed_for_good_is_nothing_to_do(
+def test_complete_and_permanently_failed_photos_are_not_open(
     archive: Archive, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     write_files(tmp_path / "deadline-1-0", {"note.jpg": b"not a picture"})
@@ -146,7 +146,7 @@ def test_what_is_complete_or_has_failed_for_good_is_nothing_to_do(
     assert query(archive.database, "select * from core.backfills") == []
 
 
-def test_photos_of_an_older_recipe_are_work_for_a_backfill(
+def test_photos_of_an_older_recipe_are_open(
     archive: Archive, tmp_path: Path, render_pool: RenderPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = put(archive, tmp_path, "deadline", 1, range(2))
@@ -179,7 +179,7 @@ def test_two_backfills_of_the_same_photos_at_once_are_refused_by_name(archive: A
     assert start_backfill(archive.database, source="deadline", author=ANN).backfill_id is not None
 
 
-def test_a_backfill_is_paused_resumed_and_cancelled_and_saying_it_again_changes_nothing(
+def test_a_backfill_is_paused_resumed_and_cancelled_and_doing_it_again_changes_nothing(
     archive: Archive, tmp_path: Path
 ) -> None:
     put(archive, tmp_path, "deadline", 1, range(1))
@@ -197,7 +197,7 @@ def test_a_backfill_is_paused_resumed_and_cancelled_and_saying_it_again_changes_
         resume_backfill(database, cancelled.backfill)
 
 
-def test_what_was_done_when_a_backfill_was_cancelled_stays_counted(
+def test_photos_done_before_a_cancellation_stay_counted(
     archive: Archive, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     batch = put(archive, tmp_path, "deadline", 1, range(3), lane="backfill")
@@ -212,7 +212,7 @@ def test_what_was_done_when_a_backfill_was_cancelled_stays_counted(
     assert (progress.done_photos, progress.left_photos, progress.batches) == (2, 1, {"dropped": 1})
 
 
-def test_a_backfill_that_is_not_there_is_refused_by_number(archive: Archive, tmp_path: Path) -> None:
+def test_an_unknown_backfill_is_refused_by_number(archive: Archive, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no backfill was started yet"):
         backfill_progress(archive.database)
     with pytest.raises(NotFoundError, match="no backfill is running or paused"):
@@ -221,7 +221,7 @@ def test_a_backfill_that_is_not_there_is_refused_by_number(archive: Archive, tmp
         cancel_backfill(archive.database, 7)
 
 
-def test_with_two_that_have_not_ended_one_has_to_be_named(archive: Archive, tmp_path: Path) -> None:
+def test_with_two_active_backfills_a_number_is_required(archive: Archive, tmp_path: Path) -> None:
     for number, source in enumerate(("bravo", "deadline")):
         put(archive, tmp_path, source, 1, range(number, number + 1))
         start_backfill(archive.database, source=source, author=ANN)
@@ -250,7 +250,7 @@ def test_progress_counts_what_is_left_and_when_it_will_end(
     assert (progress.done_photos, progress.seconds_left, progress.ends_at) == (3, None, None)
 
 
-def test_a_backfill_that_nobody_feeds_says_so(archive: Archive, tmp_path: Path) -> None:
+def test_progress_says_when_no_daemon_feeds_a_backfill(archive: Archive, tmp_path: Path) -> None:
     put(archive, tmp_path, "deadline", 1, range(1))
     start_backfill(archive.database, author=ANN)
     seen = [backfill_progress(archive.database).backfill.is_fed]

@@ -1,4 +1,4 @@
-"""Quantiles of what is delivered more or less often."""
+"""Weighted quantiles, and metric names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trr_pipelines.pipeline.reporting.metric_definitions import METRICS
     ("values", "weights", "quantile", "expected"),
     [
         ([30, 10, 20], [1, 1, 1], 0.5, 20),
-        ([30, 10, 20, 40], [1, 1, 1, 1], 0.5, 20),  # percentile_disc: the first that stands for half
+        ([30, 10, 20, 40], [1, 1, 1, 1], 0.5, 20),  # percentile_disc: the first that reaches half
         ([30, 10, 20], [8, 1, 1], 0.5, 30),
         ([30, 10, 20], [1, 8, 1], 0.5, 10),
         (list(range(1, 101)), [1] * 100, 0.95, 95),
@@ -26,5 +26,5 @@ def test_a_quantile_counts_each_value_as_often_as_its_weight_says(
     assert weighted_quantile(pd.Series(values, dtype=float), pd.Series(weights, dtype=float), quantile) == expected
 
 
-def test_every_figure_has_a_name_of_its_own() -> None:
+def test_every_metric_has_a_unique_name() -> None:
     assert len({figure.name for figure in METRICS}) == len(METRICS)
