@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from trr_pipelines.catalogue import backfills, dispatches, estimates, imports, ledger
+from trr_pipelines.catalogue.backfills import Recipes
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.errors import InputError
+from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.rework.estimates import current_recipes
 from trr_pipelines.pipeline.worker import Tally
 
 
@@ -32,7 +33,7 @@ def end_batch(archive: Archive, batch: str, run_id: str, tally: Tally) -> None:
     """Release the batch and record its speed; photos added during the run are requested under a new run_key."""
 
     def end(conn: Connection) -> None:
-        backfills.recount_batch(conn, batch, current_recipes())
+        backfills.recount_batch(conn, batch, Recipes(BASE.fingerprint, CROP.fingerprint))
         estimates.set_rate(conn, run_id, tally.complete, tally.seconds)
         dispatches.succeed(conn, dispatches.batch_scope(batch), run_id)
 
