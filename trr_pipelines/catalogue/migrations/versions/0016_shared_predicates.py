@@ -2,7 +2,7 @@
 
 from trr_pipelines.catalogue.migrations.sql import run_sql_beside
 
-revision = "0017"
+revision = "0016"
 down_revision = "0015"
 
 
