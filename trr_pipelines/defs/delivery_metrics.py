@@ -4,7 +4,6 @@ from dagster import (
     AssetSelection,
     DefaultScheduleStatus,
     MaterializeResult,
-    MetadataValue,
     ScheduleDefinition,
     asset,
     define_asset_job,
@@ -35,7 +34,6 @@ def delivery_metrics(archive: ArchiveResource) -> MaterializeResult[None]:
 
     report = report_delivery(archive.get().database)
     metadata: Metadata = {
-        **{f"plot_{title}": MetadataValue.md(f"![{title}]({uri})") for title, uri in report.plots.items()},
         **report.numbers,
         **{title: table(rows) for title, rows in report.tables.items() if rows},
     }
@@ -53,7 +51,7 @@ delivery_metrics_job = define_asset_job(
 delivery_schedule = ScheduleDefinition(
     name="delivery_through_the_day",
     job=delivery_metrics_job,
-    # The last one is what stays of a day. Not every hour: each run leaves 60 KB of plots in Dagster's event log.
+    # The last run of a day is the one whose figures are kept.
     cron_schedule="50 5,11,17,23 * * *",
     execution_timezone="UTC",
     default_status=DefaultScheduleStatus.RUNNING,

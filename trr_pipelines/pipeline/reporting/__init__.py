@@ -1,1 +1,1 @@
-"""Reports: batches, delivery, operations, and their plots."""
+"""Reports: batches, delivery and operations."""

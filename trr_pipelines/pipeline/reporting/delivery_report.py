@@ -1,6 +1,6 @@
-"""The delivery report: numbers that are plotted over time, tables, and plots of the history.
+"""The delivery report: numbers that Dagster plots over time, and tables.
 
-Numbers, rows and pictures only; `defs.delivery_metrics` formats them for Dagster.
+`defs.delivery_metrics` formats them for Dagster.
 """
 
 from __future__ import annotations
@@ -11,16 +11,13 @@ from datetime import UTC, date, datetime
 from trr_pipelines.catalogue import delivery_metrics
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.delivery_metrics import Figures
-from trr_pipelines.pipeline.reporting import plots
 from trr_pipelines.pipeline.reporting.delivery_metrics import measure_delivery
 
 TableRow = dict[str, str | int | float | bool]
 """A row of a table in Dagster: a value for each column title."""
 History = dict[date, Figures]
 
-SHOWN_DAYS = 90
 TABLE_DAYS = 14
-PLOTTED_SOURCES = 8
 KEYS = ("original", "thumb", "card", "detail", "crop_card", "crop_detail")
 
 _COUNTS = (
@@ -52,19 +49,18 @@ _TIMES_AND_RATES = (
 
 @dataclass(frozen=True)
 class DeliveryReport:
-    """Numbers that are plotted over time; tables and plots (data URIs of PNG) by title."""
+    """Numbers that Dagster plots over time; tables by title."""
 
     numbers: dict[str, int | float]
     tables: dict[str, list[TableRow]]
-    plots: dict[str, str]
 
 
 def report_delivery(database: Database, day: date | None = None) -> DeliveryReport:
-    """Compute the figures of `day` (UTC, default today), and report them and the last 90 days."""
+    """Compute the figures of `day` (UTC, default today), and report them with the last days."""
     day = day or datetime.now(UTC).date()
     figures = measure_delivery(database, day)
-    history = database.read(lambda conn: delivery_metrics.history(conn, day, SHOWN_DAYS))
-    return DeliveryReport(_numbers(figures, history, day), _tables(figures, history), _plots(figures, history))
+    history = database.read(lambda conn: delivery_metrics.history(conn, day, TABLE_DAYS))
+    return DeliveryReport(_numbers(figures, history, day), _tables(figures, history))
 
 
 def _numbers(figures: Figures, history: History, day: date) -> dict[str, int | float]:
@@ -128,52 +124,6 @@ def _day(day: date, figures: Figures) -> TableRow:
     }
 
 
-def _plots(figures: Figures, history: History) -> dict[str, str]:
-    keys = [key for key in KEYS if ("delivered_p50_bytes", key) in figures]
-    drawn = {}
-    if keys:
-        payload = {name: [figures[f"delivered_{name}_bytes", key] for key in keys] for name in ("p50", "p95")}
-        drawn["payload_by_key"] = plots.bars("Bytes of a delivered picture", keys, payload, _bytes)
-        saved = _over_days(history, {"saved": ("saved_per_picture_bytes", "")})
-        drawn["saved_per_picture"] = plots.lines("Bytes saved per delivered picture", saved, _bytes)
-    stored = _over_days(history, {kind: ("stored_bytes", kind) for kind in ("originals", "derivatives", "retired")})
-    drawn["storage"] = plots.layers("Bytes in the store", stored, _bytes)
-    rates = sorted(_by(figures, "failure_ratio").items(), key=lambda item: -item[1])[:PLOTTED_SOURCES]
-    if rates:
-        percents = {"failed": [100 * ratio for _, ratio in rates]}
-        drawn["failures"] = plots.bars("Failed photos by source", [name[:24] for name, _ in rates], percents, _percent)
-    times = {f"served {name}": (f"import_to_served_{name}_seconds", "live") for name in ("p50", "p95")}
-    waiting = _over_days(history, {"lag": ("lag_seconds", ""), **times})
-    drawn["waiting"] = plots.lines("From import to served, and the oldest waiting work", waiting, _seconds)
-    return drawn
-
-
 def _by(figures: Figures, name: str) -> dict[str, float]:
     """The values of a metric by dimension."""
     return {dimension: value for (figure, dimension), value in figures.items() if figure == name}
-
-
-def _over_days(history: History, series: dict[str, tuple[str, str]]) -> dict[str, dict[date, float]]:
-    """By name, the values of the days that have this metric."""
-    by_name = {
-        name: {day: figures[figure] for day, figures in history.items() if figure in figures}
-        for name, figure in series.items()
-    }
-    return {name: values for name, values in by_name.items() if values}
-
-
-def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
-    size, name = next(((size, name) for size, name in units if abs(value) >= size), units[-1])
-    return f"{value / size:.3g} {name}"
-
-
-def _bytes(value: float) -> str:
-    return _scaled(value, ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")))
-
-
-def _seconds(value: float) -> str:
-    return _scaled(value, ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")))
-
-
-def _percent(value: float) -> str:
-    return f"{value:.3g} %"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from PIL import Image
 
 from trr_pipelines.catalogue import delivery_metrics
 from trr_pipelines.catalogue.database import Database
@@ -161,7 +158,8 @@ def test_an_empty_catalogue_has_figures_as_well(database: Database) -> None:
     assert figures["photos", "mirrored"] == figures["stored_bytes", "originals"] == 0
     assert not {name for name, _ in figures} & {"saved_bytes", "delivered_pictures", "failure_ratio"}
     report = report_delivery(database)
-    assert set(report.plots) == {"storage", "waiting"}
+    assert report.numbers["photos_mirrored"] == 0
+    assert report.tables["payload_by_key"] == []
 
 
 def test_computing_figures_neither_waits_for_writers_nor_blocks_them(archive: Archive, tmp_path: Path) -> None:
@@ -172,7 +170,7 @@ def test_computing_figures_neither_waits_for_writers_nor_blocks_them(archive: Ar
         assert measure_delivery(archive.database)["delivered_pictures", "links"] == 1
 
 
-def test_a_report_has_numbers_tables_and_small_pictures(database: Database) -> None:
+def test_a_report_has_numbers_and_tables(database: Database) -> None:
     for ago in (3, 1):
         gallery(database, f"Person {ago}", (1_000_000, 100_000))
         measure_delivery(database, DAY - timedelta(days=ago))
@@ -184,11 +182,3 @@ def test_a_report_has_numbers_tables_and_small_pictures(database: Database) -> N
     assert report.numbers["derivatives_growth_bytes_per_day"] == 605_000
     assert [row["day"] for row in report.tables["last_days"]] == ["2026-02-12", "2026-02-11", "2026-02-09"]
     assert [row["key"] for row in report.tables["payload_by_key"]] == ["original", "thumb", "card"]
-    assert set(report.plots) == {"payload_by_key", "saved_per_picture", "storage", "failures", "waiting"}
-    for uri in report.plots.values():
-        assert len(uri) <= 16 * 1024
-        with Image.open(io.BytesIO(base64.b64decode(uri.partition("base64,")[2])), formats=["PNG"]) as picture:
-            assert picture.size == (720, 280)
-            colours = picture.convert("RGB").getcolors(1000)
-            assert colours is not None
-            assert len(colours) > 5
