@@ -2,7 +2,7 @@
 
     python benchmarks/fidelity.py [--photos FOLDER] [--width 720] [--skip-settings]
 
-Prints the tables of docs/fidelity.md. Only photos without alpha count. The first table compares the files that both
+Prints the tables of docs/measurements/fidelity.md. Only photos without alpha count. The first table compares the files that both
 sides make of the same photos; the second one encodes the same scaled pictures with each setting at several qualities
 and tells bytes and CPU at the SSIM that our recipe has, and bytes at its MS-SSIM.
 """
@@ -59,7 +59,7 @@ class Measured:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The tables of docs/fidelity.md.")
+    parser = argparse.ArgumentParser(description="The tables of docs/measurements/fidelity.md.")
     parser.add_argument("--photos", type=Path, help="folder of photos; without it, the sample archive")
     parser.add_argument("--width", type=int, default=720, help="pixels in width for the table of settings")
     parser.add_argument("--limit", type=int, help="no more photos than this, evenly from the folder")
