@@ -2,9 +2,9 @@
 
     python benchmarks/fidelity.py [--photos FOLDER] [--width 720] [--skip-settings]
 
-Prints the tables of docs/measurements/fidelity.md. Only photos without alpha count. The first table compares the files that both
-sides make of the same photos; the second one encodes the same scaled pictures with each setting at several qualities
-and tells bytes and CPU at the SSIM that our recipe has, and bytes at its MS-SSIM.
+Prints the tables of docs/measurements/fidelity.md. Only photos without alpha count. The first table compares the files
+that both sides make of the same photos; the second one encodes the same scaled pictures with each setting at several
+qualities and prints bytes and CPU at the SSIM of our recipe, and bytes at its MS-SSIM.
 """
 
 from __future__ import annotations

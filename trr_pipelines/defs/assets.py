@@ -15,7 +15,7 @@ from trr_pipelines.pipeline.imports.mirroring import mirror_originals
 from trr_pipelines.pipeline.rendering.batches import begin_batch, end_batch
 from trr_pipelines.pipeline.rendering.contact_sheets import make_contact_sheet, make_least_saved_sheet
 from trr_pipelines.pipeline.rendering.derivatives import Outputs, render_photos
-from trr_pipelines.pipeline.reporting import batches
+from trr_pipelines.pipeline.reporting.batches import report_batch
 
 OWNERS = ["team:media-platform"]
 GROUP = "photos"
@@ -36,9 +36,9 @@ def original_images(context: AssetExecutionContext, archive: ArchiveResource) ->
     batch = context.partition_key
     begin_batch(archive.get(), batch, context.run.run_id, context.run.tags.get(PARENT_RUN_TAG))
     tally = mirror_originals(archive.get(), Scope(batch=batch), context.run.run_id)
-    report = batches.originals_report(archive.get(), batch)
-    galleries = batches.batch_links(archive.get(), batch)
-    metadata = report_metadata(report, rows=int(report.numbers["mirrored"]), tally=tally, galleries=galleries)
+    reports = report_batch(archive.get(), batch)
+    rows = int(reports.originals.numbers["mirrored"])
+    metadata = report_metadata(reports.originals, rows=rows, tally=tally, galleries=reports.galleries)
     return MaterializeResult(metadata={**metadata, "run_duplicates": tally.ended["duplicate"]})
 
 
@@ -94,9 +94,9 @@ def derivatives(context: AssetExecutionContext, archive: ArchiveResource) -> Ite
     in_background = is_backfill(context.run.tags)
     tally = render_photos(opened, Scope(batch=batch), context.run.run_id, outputs, in_background=in_background)
     end_batch(opened, batch, context.run.run_id, tally)
-    galleries = batches.batch_links(opened, batch)
+    reports = report_batch(opened, batch)
     if outputs.base:
-        report = batches.base_report(opened, batch)
+        report = reports.base
         sheets = {
             "contact_sheet": make_contact_sheet(opened, batch, "thumb"),
             "least_saved": make_least_saved_sheet(opened, batch, in_background=in_background),
@@ -104,19 +104,19 @@ def derivatives(context: AssetExecutionContext, archive: ArchiveResource) -> Ite
         rows = int(report.numbers["variant_rows"])
         yield MaterializeResult(
             asset_key="base_variants",
-            metadata=report_metadata(report, rows=rows, tally=tally, sheets=sheets, galleries=galleries),
+            metadata=report_metadata(report, rows=rows, tally=tally, sheets=sheets, galleries=reports.galleries),
         )
     if outputs.auto_crops:
-        report = batches.proposals_report(opened, batch)
+        report = reports.proposals
         yield MaterializeResult(
             asset_key="auto_crops",
             metadata=report_metadata(report, rows=int(report.numbers["auto"] + report.numbers["manual"])),
         )
     if outputs.crops:
-        report = batches.crops_report(opened, batch)
+        report = reports.crops
         sheets = {"contact_sheet": make_contact_sheet(opened, batch, "crop_card")}
         rows = int(report.numbers["variant_rows"])
         yield MaterializeResult(
             asset_key="crop_variants",
-            metadata=report_metadata(report, rows=rows, tally=tally, sheets=sheets, galleries=galleries),
+            metadata=report_metadata(report, rows=rows, tally=tally, sheets=sheets, galleries=reports.galleries),
         )

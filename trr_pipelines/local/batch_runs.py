@@ -10,10 +10,11 @@ from typing import Any
 from dagster import AssetMaterialization, DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, RunsFilter
 from dagster._core.instance import InstanceRef
 
-from trr_pipelines import errors
 from trr_pipelines.catalogue import dispatches
+from trr_pipelines.definitions import defs
 from trr_pipelines.defs.lanes import SCOPE_TAG
 from trr_pipelines.defs.partitions import import_batches
+from trr_pipelines.defs.run_failures import step_failure
 
 # Which process of this machine executes a run, so that a later one can tell that it was killed.
 PROCESS_TAG = "trr/process"
@@ -50,8 +51,6 @@ def run_batch(instance: DagsterInstance, batch: str, *, log_level: str = "CRITIC
 
     Dagster's storage gets every event; `log_level` says from which level on stderr gets them too.
     """
-    from trr_pipelines.definitions import defs  # here, because `definitions` assembles what this package holds
-
     instance.add_dynamic_partitions(str(import_batches.name), [batch])
     result = defs.resolve_job_def("import_batch").execute_in_process(
         instance=instance,
@@ -65,24 +64,12 @@ def run_batch(instance: DagsterInstance, batch: str, *, log_level: str = "CRITIC
         batch,
         result.run_id,
         result.success,
-        _problem(result),
+        next(filter(None, map(step_failure, result.all_events)), ""),
         variants.get("run_photos", 0),
         originals.get("run_objects_written", 0) + variants.get("run_objects_written", 0),
         variants.get("run_rows_written", 0),
         originals.get("run_seconds", 0.0) + variants.get("run_seconds", 0.0),
     )
-
-
-def _problem(result: ExecuteInProcessResult) -> str:
-    """Why the first failed step failed, in one line; errors of ours are told without their class, as everywhere."""
-    for event in result.all_events:
-        if event.is_step_failure and event.step_failure_data.error is not None:
-            error = event.step_failure_data.error
-            while error.cause is not None:
-                error = error.cause
-            message = error.message.removeprefix(f"{errors.__name__}.{error.cls_name}: ")
-            return f"{event.step_key}: {' '.join(message.split())}"
-    return ""
 
 
 def _did(result: ExecuteInProcessResult, asset: str) -> dict[str, Any]:

@@ -65,32 +65,8 @@ def report_batch(archive: Archive, batch: str) -> BatchReports:
     return archive.database.read(read)
 
 
-def originals_report(archive: Archive, batch: str) -> BatchReport:
-    """Originals of a batch: mirrored, failed and all photos, and the bytes of the originals."""
-    return archive.database.read(lambda conn: _originals(conn, batch))
-
-
-def base_report(archive: Archive, batch: str) -> BatchReport:
-    """Base variants of a batch: bytes of a gallery grid before and after, and delivered bytes by rendition key."""
-    return archive.database.read(lambda conn: _base(conn, batch))
-
-
-def crops_report(archive: Archive, batch: str) -> BatchReport:
-    """Crop variants of a batch: complete and failed photos, and delivered bytes by rendition key."""
-    return archive.database.read(lambda conn: _crops(conn, batch))
-
-
-def proposals_report(archive: Archive, batch: str) -> BatchReport:
-    """Active crops of a batch by mode and reason, and the number of proposals that people corrected."""
-    return archive.database.read(lambda conn: _proposals(conn, batch))
-
-
-def batch_links(archive: Archive, batch: str) -> list[GalleryLink]:
-    """The galleries of the admin app that show photos of a batch, those with the most first."""
-    return archive.database.read(lambda conn: _galleries(conn, batch, archive.settings.admin_app_url))
-
-
 def _originals(conn: Connection, batch: str) -> BatchReport:
+    """Mirrored, failed and all photos of a batch, and the bytes of their originals."""
     photos = batches.photo_counts(conn, batch)
     originals = batches.work_counts(conn, batch, "original")
     return BatchReport(
@@ -106,6 +82,7 @@ def _originals(conn: Connection, batch: str) -> BatchReport:
 
 
 def _base(conn: Connection, batch: str) -> BatchReport:
+    """Bytes of a gallery grid before and after, and delivered bytes by rendition key."""
     bytes_before = batches.photo_counts(conn, batch).bytes
     card = batches.payloads(conn, batch).get("card")
     bytes_after = 0 if card is None else card.bytes
@@ -128,6 +105,7 @@ def _base(conn: Connection, batch: str) -> BatchReport:
 
 
 def _crops(conn: Connection, batch: str) -> BatchReport:
+    """Complete and failed crop sets, and delivered bytes by rendition key."""
     crop = batches.work_counts(conn, batch, "crop")
     numbers = {
         "complete": crop.complete,
@@ -138,6 +116,7 @@ def _crops(conn: Connection, batch: str) -> BatchReport:
 
 
 def _proposals(conn: Connection, batch: str) -> BatchReport:
+    """Active crops by mode and reason, and how many proposals were corrected."""
     corrections = batches.corrections(conn, batch)
     share = corrections.proposals_corrected / corrections.proposed if corrections.proposed else 0.0
     numbers: dict[str, int | float] = {

@@ -57,7 +57,7 @@ def test_a_tick_says_what_is_open_and_observes_what_began(
 ) -> None:
     query(archive.database, "insert into core.dispatches (scope, failures) values ('batch:x', 5)")
     first, second = tick(defs, instance), tick(defs, instance)
-    assert told(first).endswith("asked for no more: batch:x")
+    assert told(first).endswith("too many failed runs in a row: batch:x")
     (event,) = first.asset_events
     assert {name: one.value for name, one in event.metadata.items() if name != "alerts"} == {
         "open": 1, "began": "parked_runs", "ended": "nothing",
@@ -74,7 +74,7 @@ def test_after_a_gap_others_get_the_chance_to_tick_before_they_count_as_silent(
     tick(defs, instance)
     query(archive.database, "update core.watches set looked_at = now() - interval '1 hour'")
     assert told(tick(defs, instance)) == "open: nothing"
-    assert "silent in Dagster: daemon" in told(tick(defs, instance))
+    assert "no heartbeat from Dagster: daemon" in told(tick(defs, instance))
 
 
 @pytest.mark.parametrize(
@@ -116,4 +116,4 @@ def test_a_failed_run_that_nobody_recorded_is_told_all_the_same(
         for _ in range(2):
             tick(defs, instance)
     assert [message["run_id"] for message in hook.taken] == [run.run_id]
-    assert value(archive.database, "select text from core.alerts").endswith("Dagster does not say why")
+    assert value(archive.database, "select text from core.alerts").endswith("no cause recorded by Dagster")

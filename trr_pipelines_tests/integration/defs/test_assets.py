@@ -106,7 +106,7 @@ def test_contact_sheets_are_small_pictures_in_markdown(
     found = metadata(run(defs, instance, batch))
     for asset, sheet, title in (
         ("base_variants", "contact_sheet", "2 photos"),
-        ("base_variants", "least_saved", "the 2 photos that save least: left the original, right its card"),
+        ("base_variants", "least_saved", "the 2 photos that save least: original left, card right"),
         ("crop_variants", "contact_sheet", "2 photos"),
     ):
         markdown = found[asset][sheet]

@@ -18,7 +18,7 @@ from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.defs.lanes import is_backfill
 from trr_pipelines.local.dagster_home import PROJECT
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.rendering.derivatives import derivatives
+from trr_pipelines.pipeline.rendering import derivatives
 from trr_pipelines.pipeline.rework.backfills import (
     backfill_progress,
     cancel_backfill,

@@ -162,5 +162,6 @@ def test_a_failed_run_frees_what_it_held_and_moves_its_key_on(
     assert dispatch.epoch == 3
     (alert,) = query(archive.database, "select subject, text, figures from core.alerts")
     assert alert["subject"] == alert["figures"]["run_id"] == failed.run_id
-    assert alert["text"].startswith("run of import_batch failed (nobody, lane live, 1 in a row): original_images: ")
+    expected = "run of import_batch failed (nobody, lane live, 1 in a row): original_images: no import batch 'nobody'"
+    assert alert["text"].startswith(expected)
     assert "\n" not in alert["text"]
