@@ -71,7 +71,7 @@ def _allowlist(settings: Settings) -> None:
     if not settings.admin_allowlist:
         raise SetupError("TRR_ADMIN_ALLOWLIST is not set")
     if not Allowlist(settings.admin_allowlist).size:
-        raise SetupError("TRR_ADMIN_ALLOWLIST names nobody")
+        raise SetupError("TRR_ADMIN_ALLOWLIST is empty")
 
 
 def _sign_in(settings: Settings) -> None:
@@ -159,11 +159,11 @@ def _both_secrets(settings: Settings) -> None:
         raise SetupError("TRR_SERVICE_ROLE_KEY is not the backend's")
     if answer.status_code == httpx.codes.FORBIDDEN:
         raise SetupError("TRR_INTERNAL_ADMIN_SHARED_SECRET is not the backend's")
-    _answer(answer, 404, "the toggle of a link that nobody has")
+    _answer(answer, 404, "the toggle of an unknown link")
 
 
 def _token(settings: Settings) -> None:
-    """The token is the backend's: photos of a person whom nobody knows are answered with 404."""
+    """The token is the backend's: photos of an unknown person are answered with 404."""
     _secret("screenalytics_service_token")(settings)
     token = settings.screenalytics_service_token
     assert token is not None
@@ -175,7 +175,7 @@ def _token(settings: Settings) -> None:
     )
     if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise SetupError("SCREENALYTICS_SERVICE_TOKEN is not the backend's")
-    _answer(answer, 404, "photos of a person whom nobody knows")
+    _answer(answer, 404, "photos of an unknown person")
 
 
 def _face_bank(settings: Settings) -> None:

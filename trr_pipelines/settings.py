@@ -93,9 +93,9 @@ class Settings(BaseSettings):
         None, description="URL that alerts and failed runs are posted to as JSON; unset: nowhere"
     )
     alert_lag_seconds: int = Field(900, ge=0, description="the oldest live work waits for longer; 0: no alert")
-    alert_parked_photos: int = Field(100, ge=0, description="so many photos were given up in 24 h; 0: no alert")
+    alert_parked_photos: int = Field(100, ge=0, description="photos parked within 24 h; 0: no alert")
     alert_silence_seconds: int = Field(
-        300, ge=0, description="Dagster's daemon or a sensor was not heard of for longer (120 at least); 0: no alert"
+        300, ge=0, description="seconds without a heartbeat of Dagster's daemon or a sensor (at least 120); 0: no alert"
     )
     alert_disk_percent: float = Field(
         5, ge=0, le=100, description="less of the disk of a directory store is free; 0: no alert"

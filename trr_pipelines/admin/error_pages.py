@@ -1,4 +1,4 @@
-"""What goes wrong, as people see it: a page that says so and leads on; for scripts, a problem."""
+"""Error responses: a page for people, a problem document for scripts."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from trr_pipelines.web.problems import problem
 
 TITLES = {
     403: "Not allowed",
-    404: "There is no such page",
-    422: "That cannot be shown",
-    502: "The backend failed",
-    503: "The backend is not there",
-    504: "The backend is too slow",
+    404: "Page not found",
+    422: "Invalid request",
+    502: "Backend error",
+    503: "Backend unavailable",
+    504: "Backend timeout",
 }
 
 
 async def sign_in_needed(request: Request, _: Exception) -> Response:
-    """To the sign-in page and back again; a script is told, so that the page it runs in can stay."""
+    """Redirect a page to the sign-in page and back; answer a script with a 401 problem."""
     if _is_for_people(request):
         return RedirectResponse(sign_in_url(here(request)), HTTPStatus.SEE_OTHER)
-    return problem(request, 401, "your sign-in has expired", headers={"WWW-Authenticate": "Cookie"})
+    return problem(request, 401, "session expired; sign in again", headers={"WWW-Authenticate": "Cookie"})
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    """A refusal by the framework or by us."""
+    """Handle an HTTPException."""
     assert isinstance(error, HTTPException)
-    return _told(request, error.status_code, error.detail, dict(error.headers or {}))
+    return _response(request, error.status_code, error.detail, dict(error.headers or {}))
 
 
 async def backend_failed(request: Request, error: Exception) -> Response:
-    """The backend did not give what a page needs."""
+    """Handle a failed request to the backend."""
     assert isinstance(error, BackendRequestError)
-    return _told(request, error.status, error.detail)
+    return _response(request, error.status, error.detail)
 
 
 async def unforeseen(request: Request, _: Exception) -> Response:
-    """A bug: logged with its trace by the server; here, the id to find it by."""
+    """Handle an unexpected exception: the server logs the traceback, the response carries the request id."""
     headers = {"X-Request-Id": request.scope.get("request_id", "")}
     return problem(request, 500, "internal error", headers=headers)
 
@@ -59,7 +59,7 @@ HANDLERS: dict[Any, Any] = {
 }
 
 
-def _told(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+def _response(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     if not _is_for_people(request):
         return problem(request, status, detail, headers=headers)
     authenticator, templates = request.app.state.authenticator, request.app.state.templates
@@ -79,7 +79,7 @@ def _told(request: Request, status: int, detail: str, headers: dict[str, str] | 
 
 
 def _is_for_people(request: Request) -> bool:
-    """Whether a page is wanted: by a link, or by a form that was posted without scripts."""
+    """Whether the response is a page: for a link, or a form posted without scripts."""
     if request.method == "POST":
         return is_form(request) and not _is_script(request)
     is_page = request.method in ("GET", "HEAD") and not request.url.path.startswith("/admin/api/")
@@ -87,5 +87,5 @@ def _is_for_people(request: Request) -> bool:
 
 
 def _is_script(request: Request) -> bool:
-    """Whether one of our scripts asks, in a page that is there already."""
+    """Whether one of our scripts sent the request."""
     return "hx-request" in request.headers or request.headers.get("sec-fetch-dest") == "empty"

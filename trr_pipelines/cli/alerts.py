@@ -15,7 +15,7 @@ commands = typer.Typer()
 
 @commands.command(epilog="Example: trr alerts --json")
 def alerts(as_json: Json = False) -> None:
-    """Look for alerts now, a dead daemon included, and tell the webhook; exit code 1 while any holds."""
+    """Evaluate alerts now, including a dead daemon, and notify the webhook; exit code 1 if any is open."""
     from trr_pipelines.definitions import defs
     from trr_pipelines.defs.alerts import silences
     from trr_pipelines.local.batch_runs import local_instance

@@ -17,7 +17,7 @@ from trr_pipelines.cli.console import Json, console, human_bytes, opened_archive
 commands = typer.Typer(
     no_args_is_help=True, help="Render what the archive lacks, behind live imports and edits; can be paused."
 )
-recipe_commands = typer.Typer(no_args_is_help=True, help="What derivatives are made with.")
+recipe_commands = typer.Typer(no_args_is_help=True, help="Recipes of derivatives.")
 
 WATCH_SECONDS = 1.0
 
@@ -25,13 +25,13 @@ Order = Annotated[
     str,
     typer.Option(help="recency: newest batches first; hot: those in the most viewed galleries; source: by source."),
 ]
-Source = Annotated[str, typer.Option(help="Only what came from this source.")]
-Which = Annotated[int | None, typer.Argument(help="Number of the backfill; the one that has not ended if left out.")]
+Source = Annotated[str, typer.Option(help="Only photos of this source.")]
+Which = Annotated[int | None, typer.Argument(help="Number of the backfill; the active one by default.")]
 
 
 @commands.command(epilog="Example: trr backfill plan --order hot --source deadline")
 def plan(order: Order = "recency", source: Source = "", as_json: Json = False) -> None:
-    """Say what a backfill would do and what it would cost. Changes nothing."""
+    """Show what a backfill would render and what it would cost. Changes nothing."""
     from trr_pipelines.pipeline.rework.backfills import plan_backfill
 
     with opened_archive() as archive:
@@ -51,10 +51,10 @@ def plan(order: Order = "recency", source: Source = "", as_json: Json = False) -
 def start(
     order: Order = "recency",
     source: Source = "",
-    galleries: Annotated[int, typer.Option(help="So many of the hottest galleries come before all batches.")] = 10,
+    galleries: Annotated[int, typer.Option(help="How many of the hottest galleries to render first.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Start a backfill of every photo with open work. Runs of it come from the sensor of a running `trr up`."""
+    """Start a backfill of every photo with open work. The sensor of a running `trr up` requests its runs."""
     from trr_pipelines.pipeline.rework.backfills import start_backfill
 
     with opened_archive() as archive:
@@ -77,11 +77,11 @@ def start(
 
 @commands.command(epilog="Example: trr backfill status --watch")
 def status(
-    backfill: Annotated[int | None, typer.Argument(help="Number of the backfill; the newest if left out.")] = None,
+    backfill: Annotated[int | None, typer.Argument(help="Number of the backfill; the newest by default.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show a progress bar until it ends or is paused.")] = False,
     as_json: Json = False,
 ) -> None:
-    """How far a backfill is, and when it will be done."""
+    """Show the progress of a backfill and its estimated end."""
     from trr_pipelines.pipeline.rework.backfills import backfill_progress
 
     with opened_archive() as archive:
@@ -124,7 +124,7 @@ def _watch_line(progress: Any) -> str:
 
 @commands.command(epilog="Example: trr backfill pause")
 def pause(backfill: Which = None, as_json: Json = False) -> None:
-    """Start no further runs, also after a restart; the run that is under way ends its batch."""
+    """Request no further runs, even after a restart; the current run finishes its batch."""
     from trr_pipelines.pipeline.rework.backfills import pause_backfill
 
     with opened_archive() as archive:
@@ -133,7 +133,7 @@ def pause(backfill: Which = None, as_json: Json = False) -> None:
 
 @commands.command(epilog="Example: trr backfill resume")
 def resume(backfill: Which = None, as_json: Json = False) -> None:
-    """Go on with a paused backfill; what is complete is passed by."""
+    """Resume a paused backfill; completed batches are skipped."""
     from trr_pipelines.pipeline.rework.backfills import resume_backfill
 
     with opened_archive() as archive:
@@ -142,7 +142,7 @@ def resume(backfill: Which = None, as_json: Json = False) -> None:
 
 @commands.command(epilog="Example: trr backfill cancel 3")
 def cancel(backfill: Which = None, as_json: Json = False) -> None:
-    """End a backfill for good, with the run that is under way. What is complete stays."""
+    """Cancel a backfill and its current run. Completed work is kept."""
     from trr_pipelines.pipeline.rework.backfills import cancel_backfill
 
     with opened_archive() as archive:
@@ -158,7 +158,7 @@ def _print_change(changed: Any, as_json: bool) -> None:
 
 @recipe_commands.command(epilog="Example: trr recipe diff --json")
 def diff(as_json: Json = False) -> None:
-    """What would render anew for the present recipes. Until then the sets that stand are served."""
+    """Show what the current recipes would re-render. Existing sets are served until then."""
     from trr_pipelines.pipeline.rework.estimates import recipe_diff
 
     with opened_archive() as archive:
@@ -167,10 +167,10 @@ def diff(as_json: Json = False) -> None:
         print_json(found.report())
         return
     for one in found.sets:
-        mark = "present" if found.is_current(one) else "renders anew"
+        mark = "current" if found.is_current(one) else "outdated"
         recipe = one.recipe or "unknown"
         print(f"{one.kind} sets of recipe {recipe}: {one.photos} photos, {human_bytes(one.set_bytes)}, {mark}")
-    print(_price_line(found.estimate, "to render anew: "))
+    print(_price_line(found.estimate, "to re-render: "))
 
 
 def _price_line(price: Any, before: str) -> str:
@@ -207,7 +207,7 @@ def _state(progress: Any) -> str:
     if progress.waits_for_hours:
         return f"{one.state}, waits for its hours"
     if one.state == "running" and not one.is_fed:
-        return f"{one.state}, but nobody feeds it: trr up does, with its sensor backfill_feed on"
+        return f"{one.state}, but no daemon is feeding this backfill; start `trr up` with the sensor backfill_feed on"
     return str(one.state)
 
 

@@ -12,7 +12,7 @@ commands = typer.Typer(no_args_is_help=True, help="The databases: catalogue and 
 
 @commands.command(epilog="Example: trr db upgrade")
 def upgrade(as_json: Json = False) -> None:
-    """Bring the schemas of the catalogue and of the face bank to their newest revisions, and mend what was lost.
+    """Upgrade the schemas of catalogue and face bank to the newest revisions, and restore lost tables.
 
     A deployment that has only one of the two databases upgrades that one.
     """

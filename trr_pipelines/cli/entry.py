@@ -33,7 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Photo derivatives for TRR: import, render, look after, and run it all on one machine.",
+    help="Photo derivatives for TRR: import, render, maintain, and run everything on one machine.",
 )
 # The order of the help.
 for group in (importing, rendering, reports, alerts, photos, reprocessing, takedown, upkeep, local, rollout):

@@ -16,20 +16,20 @@ commands = typer.Typer(no_args_is_help=True, help="The face bank of Screenalytic
 
 Person = Annotated[str, typer.Argument(help="Id of the person.")]
 Photo = Annotated[str, typer.Argument(help="Id of the photo.")]
-Author = Annotated[str, typer.Option(help="Who says so; the user of this shell when left out.")]
+Author = Annotated[str, typer.Option(help="Author; the user of this shell by default.")]
 
 
 @commands.command(epilog="Example: trr facebank sync --show the-valley --json")
 def sync(
-    show: Annotated[str, typer.Option(help="Slug of a show: everybody of its cast.")] = "",
+    show: Annotated[str, typer.Option(help="Slug of a show: its whole cast.")] = "",
     person: Annotated[list[str] | None, typer.Option(help="Id of a person; may be given again.")] = None,
     fall_back: Annotated[
         bool, typer.Option("--fall-back/--no-fall-back", help="Without seeds, take all photos of a person.")
     ] = True,
-    look_at: Annotated[int, typer.Option(help="How many new photos of each person to judge.", min=0)] = 200,
+    look_at: Annotated[int, typer.Option(help="How many new photos per person to assess.", min=0)] = 200,
     as_json: Json = False,
 ) -> None:
-    """Import people's photos from the backend: the seeds, or where there surely are none, all.
+    """Import people's photos from the backend: the seeds, or all photos when there are none.
 
     Needs TRR_API_URL, SCREENALYTICS_SERVICE_TOKEN and SCREENALYTICS_DB_URL, and nothing else. A person who fails stops
     nobody else; exit code 1 says that somebody did.
@@ -74,7 +74,7 @@ def cast(
     show: Annotated[str, typer.Option(help="Slug of a show; all shows when left out.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Tell the face bank who is in the cast of which show. Runs where the catalogue is; Dagster's runs do so, too."""
+    """Send the casts of shows to the face bank. Needs the catalogue; every run in Dagster does this as well."""
     from trr_pipelines.pipeline.facebank.imports import cast_of_shows
     from trr_pipelines.screenalytics.bank import put_cast
 
@@ -90,7 +90,7 @@ def cast(
 
 @commands.command(epilog="Example: trr facebank forget")
 def forget(as_json: Json = False) -> None:
-    """Remove from the face bank what was taken down, without waiting for Dagster. Runs where the catalogue is."""
+    """Remove taken-down photos from the face bank now instead of by Dagster. Needs the catalogue."""
     from trr_pipelines.pipeline.facebank.imports import hand_over_removals
     from trr_pipelines.screenalytics.bank import remove_photos
 
@@ -107,13 +107,13 @@ def forget(as_json: Json = False) -> None:
 def review(
     person: Person,
     photo: Photo,
-    approve: Annotated[bool, typer.Option("--approve", help="This is the person, and a good picture.")] = False,
-    reject: Annotated[bool, typer.Option("--reject", help="Not to be learnt from.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="As if nobody had looked at it.")] = False,
-    not_this_person: Annotated[bool, typer.Option(help="Take it out; no import brings it back.")] = False,
+    approve: Annotated[bool, typer.Option("--approve", help="Approve: the right person, a good image.")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="Reject: do not learn from this image.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Reset the review.")] = False,
+    not_this_person: Annotated[bool, typer.Option(help="Exclude the photo from all later imports.")] = False,
     author: Author = "",
 ) -> None:
-    """Say what a face is worth. No import ever changes it."""
+    """Review a face. Imports never change a review."""
     from trr_pipelines.screenalytics import bank as banks
 
     if sum((approve, reject, undo, not_this_person)) != 1:

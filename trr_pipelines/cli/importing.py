@@ -27,7 +27,7 @@ def import_command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Enter photos into the catalogue; the pipeline fetches and renders them. Importing again changes nothing."""
+    """Register photos in the catalogue; the pipeline fetches and renders them. Importing again changes nothing."""
     from trr_pipelines.pipeline.imports.importing import import_rows
     from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
 

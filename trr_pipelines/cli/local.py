@@ -57,7 +57,7 @@ def demo(
     photos: Annotated[Path | None, typer.Option(help="A folder of photos; the sample set when left out.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Take photos through the whole pipeline, with everything embedded, and show what was saved."""
+    """Run photos through the whole pipeline on the embedded default, and show the bytes saved."""
     from trr_pipelines.local.demo import demo as run_demo
     from trr_pipelines.local.stack import only_one
 
@@ -80,7 +80,7 @@ def demo(
         output = Console(highlight=False)
         output.print(table)
         if not result.objects_written and not result.rows_written:
-            output.print("Everything stood already: 0 objects and 0 variant rows written.")
+            output.print("Nothing to do: 0 objects and 0 variant rows written.")
         for row in result.imported.rejected:
             output.print(f"line {row.line}: {row.problem}", markup=False)
         output.print(f"Files: {archive.settings.home / 'media'}   Dagster UI and API: make up")

@@ -19,9 +19,9 @@ commands = typer.Typer()
 def crop(
     photo: Annotated[str, typer.Argument(help="Id of the photo.")],
     set_to: Annotated[str, typer.Option("--set", help="manual,X,Y,ZOOM with X and Y in percent.")] = "",
-    activate: Annotated[str, typer.Option(help="Signature of an earlier crop to go back to.")] = "",
-    auto: Annotated[bool, typer.Option("--auto", help="Go back to the proposal.")] = False,
-    author: Annotated[str, typer.Option(help="Who edits; the user of this shell when left out.")] = "",
+    activate: Annotated[str, typer.Option(help="Signature of an earlier crop to restore.")] = "",
+    auto: Annotated[bool, typer.Option("--auto", help="Return to the proposed crop.")] = False,
+    author: Annotated[str, typer.Option(help="Author; the user of this shell by default.")] = "",
     as_json: Json = False,
 ) -> None:
     """Change the crop of a photo, or show its history. The new crop is served once the pipeline has rendered it."""
@@ -52,10 +52,10 @@ def crop(
 def replace(
     photo: Annotated[str, typer.Argument(help="Id of the photo.")],
     file: Annotated[Path, typer.Argument(help="The better file.")],
-    author: Annotated[str, typer.Option(help="Who replaces; the user of this shell when left out.")] = "",
+    author: Annotated[str, typer.Option(help="Author; the user of this shell by default.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Put a better file in place of a photo's original; the earlier one is kept, derivatives are made anew."""
+    """Replace a photo's original with a better file; the earlier one is kept, derivatives are rendered again."""
     from trr_pipelines.pipeline.edits.replacement import replace_original
     from trr_pipelines.pipeline.imports.fetching import read_local
 

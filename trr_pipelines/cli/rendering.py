@@ -46,7 +46,7 @@ def run(
     result: Annotated[Path | None, typer.Option(help="Write the outcome of a single batch here, as JSON.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Run batches as Dagster runs in this process, no daemon needed: those given, or all that have open work."""
+    """Run batches as Dagster runs in this process, without a daemon: the given ones, or all with open work."""
     from trr_pipelines.local.batch_runs import end_killed_runs, local_instance, run_batch
     from trr_pipelines.local.dagster_home import dagster_home
     from trr_pipelines.pipeline.scheduling import batches_with_work, require_batches

@@ -18,7 +18,7 @@ commands = typer.Typer()
 
 @commands.command(epilog="Example: trr status --json")
 def status(as_json: Json = False) -> None:
-    """The archive in figures: photos by state, bytes before and after, failures by reason."""
+    """Show photos by state, bytes before and after, and failures by reason."""
     from trr_pipelines.catalogue import status as archive_figures
 
     with opened_archive() as archive, archive.database.transaction() as conn:

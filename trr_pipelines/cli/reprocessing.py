@@ -25,13 +25,13 @@ def reprocess(
     reason: Annotated[str | None, typer.Option(help="Reason code of a failure.")] = None,
     source: Annotated[str | None, typer.Option(help="Name of a source.")] = None,
     show: Annotated[str | None, typer.Option(help="Id or slug of a show; its seasons count.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell the price, change nothing.")] = False,
-    author: Annotated[str, typer.Option(help="Who asks; the user of this shell when left out.")] = "",
-    report: Annotated[int | None, typer.Option(help="How the request of this number came out.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="With --report: until nothing of it is open.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cost; change nothing.")] = False,
+    author: Annotated[str, typer.Option(help="Author; the user of this shell by default.")] = "",
+    report: Annotated[int | None, typer.Option(help="Show the result of the request with this number.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="With --report: wait until nothing of it is open.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Do work again that has ended, of one photo or of all that match; the pipeline takes it from there."""
+    """Reprocess one photo or all that match a filter; the pipeline then runs the work."""
     from trr_pipelines.pipeline.rework import reprocessing
 
     wanted = reprocessing.ReprocessFilter(state, reason, source, show)

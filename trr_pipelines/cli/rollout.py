@@ -15,7 +15,7 @@ from trr_pipelines.errors import InputError
 from trr_pipelines.settings import Settings, load_settings
 
 commands = typer.Typer()
-rollout_commands = typer.Typer(no_args_is_help=True, help="What still stands between a build and its users.")
+rollout_commands = typer.Typer(no_args_is_help=True, help="What is left before a rollout is closed.")
 
 Out = Annotated[Path, typer.Option(help="Folder of the evidence, one pair of files per environment.")]
 EVIDENCE = Path("docs/evidence")
@@ -37,7 +37,7 @@ def smoke(
     out: Out = EVIDENCE,
     as_json: Json = False,
 ) -> None:
-    """Try in an environment what must work before a rollout is closed, put back what was changed, keep the evidence."""
+    """Run end-to-end tests against an environment, undo their changes, and save the evidence."""
     from trr_pipelines.smoke.runner import Plan, run_smoke
 
     stop_on_signals()
@@ -74,7 +74,7 @@ def doctor(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what a deployment lacks: every secret and URL that it needs, tried where that can be done."""
+    """Check a deployment: every secret and URL that it needs, tested where possible."""
     from trr_pipelines.doctor import DEPLOYMENTS, examine
 
     names = tuple(deployment or DEPLOYMENTS)
@@ -99,7 +99,7 @@ def doctor(
 
 @rollout_commands.command(epilog="Example: trr rollout status --json")
 def status(out: Out = EVIDENCE, as_json: Json = False) -> None:
-    """Where the rollout stands by the evidence of its smokes; exit code 1 while something stands open."""
+    """Show the state of the rollout by its smoke evidence; exit code 1 while something is open."""
     from trr_pipelines.rollout import rollout_status
 
     rollout = rollout_status(out)
@@ -115,7 +115,7 @@ def status(out: Out = EVIDENCE, as_json: Json = False) -> None:
         console.print(table)
         for problem in rollout.out_of_order:
             console.print(f"out of order: {problem}")
-        console.print(f"next: {escape(rollout.next)}" if rollout.next else "nothing stands open")
+        console.print(f"next: {escape(rollout.next)}" if rollout.next else "nothing is open")
     if not rollout.is_closed:
         raise typer.Exit(1)
 

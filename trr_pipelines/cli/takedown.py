@@ -16,8 +16,8 @@ commands = typer.Typer()
 @commands.command(epilog="Example: trr takedown 1b4e28ba-2fa1-11d2-883f-0016d3cca427 --dry-run")
 def takedown(
     what: Annotated[str, typer.Argument(metavar="PHOTO|PERSON", help="Id of a photo; id or slug of a person.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would go, and remove nothing.")] = False,
-    author: Annotated[str, typer.Option(help="Who takes down; the user of this shell when left out.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed; remove nothing.")] = False,
+    author: Annotated[str, typer.Option(help="Author; the user of this shell by default.")] = "",
     as_json: Json = False,
 ) -> None:
     """Remove a photo, or every photo of a person, everywhere and for good; prints the URLs that a CDN must purge."""

@@ -13,7 +13,7 @@ commands = typer.Typer()
 
 @commands.command(epilog="Example: trr reconcile --json")
 def reconcile(as_json: Json = False) -> None:
-    """Compare every object in the store with every row; exit code 1 when something does not match."""
+    """Compare every object in the store with every row; exit code 1 if they differ."""
     from trr_pipelines.pipeline.upkeep.reconcile import reconcile as compare
 
     with opened_archive() as archive:
@@ -35,13 +35,13 @@ def reconcile(as_json: Json = False) -> None:
 
 @commands.command(epilog="Example: trr gc --dry-run")
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be deleted, and delete nothing.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Empty the list instead; nothing on it is deleted.")] = False,
-    grace_days: Annotated[float, typer.Option(help="How long nothing may have been served from an object.")] = 30.0,
-    no_grace: Annotated[bool, typer.Option("--no-grace", help="Delete at once; only while nothing runs.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be deleted; delete nothing.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Clear the list instead of deleting.")] = False,
+    grace_days: Annotated[float, typer.Option(help="Days since an object was last served.")] = 30.0,
+    no_grace: Annotated[bool, typer.Option("--no-grace", help="Delete at once; only while no run is active.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List objects that nothing serves any more, and delete those that were listed long enough ago."""
+    """List objects that are no longer served, and delete those listed long enough ago."""
     from trr_pipelines.pipeline.upkeep import retention
 
     grace, undo_days = (0.0, 0.0) if no_grace else (grace_days, retention.UNDO_DAYS)

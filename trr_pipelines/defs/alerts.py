@@ -54,16 +54,16 @@ alerts_asset = AssetSpec(
     minimum_interval_seconds=LOOK_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
     name=use_cases.SENSOR,
-    description="Looks for what needs somebody (old live work, photos and batches given up, silent daemons and sensors,"
-    " a full disk) and tells the webhook (TRR_ALERT_WEBHOOK) once when it begins and once when it ends, and of failed"
-    " runs.",
+    description="Evaluates alerts (overdue live work, parked photos and batches, daemons and sensors without a"
+    " heartbeat, a full disk). Notifies the webhook (TRR_ALERT_WEBHOOK) once when an alert opens and once when it"
+    " ends, and of failed runs.",
 )
 def watch(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
     opened, instance = archive.get(), context.instance
     before = use_cases.last_look(opened.database)
     if before is not None:
         for run_id in _record_missed(opened, instance, first_look=before[1]):
-            context.log.warning("run %s failed, and nobody had recorded it", run_id)
+            context.log.warning("run %s failed and was not recorded yet", run_id)
     # After a gap, others had no chance to tick yet.
     is_steady = before is not None and before[0] < 3 * LOOK_SECONDS
     assert context.repository_def is not None
@@ -76,7 +76,7 @@ def watch(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorR
         context.log.info("resolved: %s", kind)
     delivered = deliver(opened)
     if delivered.messages:
-        context.log.info("told the webhook: %s", ", ".join(delivered.kinds))
+        context.log.info("sent to the webhook: %s", ", ".join(delivered.kinds))
     if delivered.problem:
         context.log.warning("the webhook took no more: %s; the rest is kept", delivered.problem)
     told = "; ".join(one.text for one in seen.holding) or "nothing"

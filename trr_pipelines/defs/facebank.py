@@ -150,7 +150,7 @@ checks = [_check_of(reports.no_duplicate_faces), _check_of(reports.approvals_unt
 facebank_import = define_asset_job(
     "facebank_import",
     selection=[facebank_images],
-    description="One person's photos into the face bank of Screenalytics, and checks of what stands there.",
+    description="Import one person's photos into the face bank of Screenalytics, and check the result.",
     tags={LANE_TAG: LIVE},
 )
 
@@ -175,7 +175,7 @@ def facebank_removal() -> None:
     job=facebank_import,
     minimum_interval_seconds=TICK_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Asks for a run of each person whose seeds changed since the face bank was told. It never falls back:"
+    description="Requests a run for each person whose seeds changed since the last import. It never falls back:"
     " taking a last flag away must not bring in everything else.",
 )
 def facebank_seeds(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:

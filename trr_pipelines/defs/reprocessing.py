@@ -15,10 +15,10 @@ class Failures(Config):
 
     reason: str = Field("", description="reason code, such as truncated")
     source: str = Field("", description="name of a source, such as deadline")
-    dry_run: bool = Field(False, description="tell the price, change nothing")
+    dry_run: bool = Field(False, description="show the cost; change nothing")
 
 
-@op(description="Make what failed work again. The sensor retry_failed has it done; its runs tell what was fixed.")
+@op(description="Reopen failed work. The sensor retry_failed requests its runs, which report what was fixed.")
 def ask_for_failures(context: OpExecutionContext, config: Failures, archive: ArchiveResource) -> None:
     wanted, database = ReprocessFilter("failed", config.reason or None, config.source or None), archive.get().database
     try:
@@ -35,8 +35,8 @@ def ask_for_failures(context: OpExecutionContext, config: Failures, archive: Arc
 
 @job(
     name="retry_failures",
-    description="Do failed photos again, by reason code and source; with dry_run the price only. Each run of `rerender`"
-    " that works for the request has `retry_NUMBER` in its output metadata: fixed, still failing, still open.",
+    description="Reprocess failed photos by reason code and source; with dry_run only show the cost. Each run of"
+    " `rerender` that works for the request has `retry_NUMBER` in its output metadata: fixed, still failing, still open.",
 )
 def retry_failures() -> None:
     ask_for_failures()

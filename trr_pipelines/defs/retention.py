@@ -71,7 +71,7 @@ def removed_objects(archive: ArchiveResource) -> MaterializeResult[None]:
 retention_job = define_asset_job(
     "retention",
     selection=AssetSelection.groups(GROUP),
-    description="List what nothing serves any more, check the list, delete what was listed long enough ago.",
+    description="List objects that are no longer served, check the list, delete those listed long enough ago.",
 )
 
 nightly_retention = ScheduleDefinition(
@@ -79,6 +79,6 @@ nightly_retention = ScheduleDefinition(
     job=retention_job,
     cron_schedule="30 3 * * *",
     default_status=DefaultScheduleStatus.STOPPED,
-    description="Lists and deletes what nothing serves any more. Off until somebody who knows the CDN's longest cache"
-    " life switches it on.",
+    description="Lists and deletes objects that are no longer served. Off by default: switch it on once the grace"
+    " period is longer than the CDN's longest TTL.",
 )

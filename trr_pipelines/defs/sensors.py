@@ -44,7 +44,7 @@ UNFINISHED = [
     job=import_batch,
     minimum_interval_seconds=TICK_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Tells Dagster of new batches, and asks for a run of each that has photos nobody is working on.",
+    description="Adds new batches to Dagster as partitions, and requests a run of each that has open work.",
 )
 def new_imports(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
     database = archive.get().database
@@ -68,7 +68,7 @@ def new_imports(context: SensorEvaluationContext, archive: ArchiveResource) -> S
     job=rerender,
     minimum_interval_seconds=TICK_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Asks for one run of all photos whose crop was edited, so that the new crop is served within seconds.",
+    description="Requests one run of all photos whose crop was edited, so that the new crop is served within seconds.",
 )
 def crop_changes(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
     return _photos(scheduling.request_crops(archive.get().database, has_run(context.instance)))
@@ -78,8 +78,8 @@ def crop_changes(context: SensorEvaluationContext, archive: ArchiveResource) -> 
     job=rerender,
     minimum_interval_seconds=15,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Asks for one run of all photos whose next attempt is due (30 s, 2, 8 and 32 min; parked after 5"
-    " attempts), and of those that somebody asked to have done again.",
+    description="Requests one run of all photos whose next attempt is due (30 s, 2, 8 and 32 min; parked after 5"
+    " attempts), and of those requested for reprocessing.",
 )
 def retry_failed(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
     return _photos(scheduling.request_retries(archive.get().database, has_run(context.instance)))
@@ -88,8 +88,8 @@ def retry_failed(context: SensorEvaluationContext, archive: ArchiveResource) -> 
 @run_failure_sensor(
     default_status=DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=5,
-    description="Gives back what a failed run held, lets its work be asked for again after a backoff, and keeps the"
-    " failure for the webhook (TRR_ALERT_WEBHOOK), to which the sensor `alerts` hands it over.",
+    description="Releases the leases of a failed run, lets its work be requested again after a backoff, and records the"
+    " failure for the webhook (TRR_ALERT_WEBHOOK); the sensor `alerts` sends it.",
 )
 def failed_runs(context: RunFailureSensorContext, archive: ArchiveResource) -> None:
     opened, run = archive.get(), context.dagster_run

@@ -148,7 +148,7 @@ def old_addresses_redirect(world: SmokeContext) -> Seen:
         if answer.status_code not in (301, 308) or not answer.headers.get("location", "").endswith(target):
             where = answer.headers.get("location", "nowhere")
             raise StepError(f"{path}: status {answer.status_code} to {where}, expected 308 to {target}")
-    expect(admin.http.get(f"/admin/trr-people/{uuid4()}"), httpx.codes.NOT_FOUND, "a person who is not there")
+    expect(admin.http.get(f"/admin/trr-people/{uuid4()}"), httpx.codes.NOT_FOUND, "an unknown person")
     return tried
 
 
@@ -218,7 +218,7 @@ def seeded_person_needs_one_call(world: SmokeContext) -> Seen:
 
 STEPS = (
     Step(Part.BACKEND, "it answers, and its database has the schema of its code", backend_is_ready),
-    Step(Part.BACKEND, "401, 403, 403, 200: nobody toggles without both secrets", callers_are_told_apart),
+    Step(Part.BACKEND, "401, 403, 403, 200: a toggle needs both secrets", callers_are_told_apart),
     Step(Part.BACKEND, "seed_only=true is what is flagged in seed_only=false", seeds_are_a_subset_of_all_photos),
     Step(Part.BACKEND, "every URL of a gallery answers with an image", gallery_urls_are_alive),
     Step(Part.BACKEND, "a slug in other letters leads to the right one", slugs_lead_to_the_canonical_one),
@@ -289,4 +289,4 @@ def _require_rows(world: SmokeContext, *, seeds: int) -> None:
     if any(row["approved"] and row["reviewed_by"] is None for row in flagged):
         raise StepError("a new seed is approved without a reviewer")
     if len({row["media_asset_id"] for row in rows}) != len(rows):
-        raise StepError("a photo stands twice for one person")
+        raise StepError("a photo is listed twice for one person")

@@ -49,7 +49,7 @@ async def season(request: Request) -> Response:
     """A tab of a season."""
     number = _SEASON.fullmatch(request.path_params["season"])
     if not number:
-        raise HTTPException(404, "There is no such season.")
+        raise HTTPException(404, "Season not found.")
     return await _gallery(request, "shows", int(number[1]), request.path_params["tab"], SEASON_TABS)
 
 
@@ -70,7 +70,7 @@ ROUTES = [
 async def _gallery(request: Request, family: Family, number: int | None, tab: str, tabs: tuple[str, ...]) -> Response:
     asker = BackendReader.of(request)
     if tab and tab not in tabs:
-        raise HTTPException(404, f"There is no tab {tab[:40]!r} here.")
+        raise HTTPException(404, f"No tab {tab[:40]!r}.")
     below = "" if number is None else f"/season-{number}"
     slug = request.path_params["slug"]
     found = await entity(asker, family, slug, below + (f"/{tab}" if tab else ""))

@@ -13,13 +13,13 @@ from trr_pipelines.admin.backend_reader import BackendReader
 from trr_pipelines.admin.tiles import REASONS
 
 ALERTS = {
-    "lag": "Live work waits too long.",
-    "parked_photos": "Many photos failed.",
-    "parked_runs": "Runs fail again and again.",
+    "lag": "Live work is overdue.",
+    "parked_photos": "Many photos were parked.",
+    "parked_runs": "Runs were parked after repeated failures.",
     "disk_nearly_full": "The disk is nearly full.",
-    "alerts_undelivered": "Alerts do not reach the webhook.",
-    "silent_watch": "Dagster is silent.",
-    "silent_dagster": "Parts of Dagster are silent.",
+    "alerts_undelivered": "Webhook unavailable.",
+    "silent_watch": "No heartbeat from Dagster.",
+    "silent_dagster": "No heartbeat from parts of Dagster.",
 }
 WIDTH, HEIGHT = 720, 180  # the chart's own units
 

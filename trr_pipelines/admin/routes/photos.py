@@ -24,7 +24,7 @@ async def photo(request: Request) -> Response:
     """Everything that is known of one photo."""
     asker = BackendReader.of(request)
     if not _UUID.fullmatch(request.path_params["id"]):
-        raise HTTPException(404, "There is no such photo.")
+        raise HTTPException(404, "Photo not found.")
     id = str(UUID(request.path_params["id"]))
     try:
         asset, why, crops = await asyncio.gather(
@@ -33,7 +33,7 @@ async def photo(request: Request) -> Response:
             asker.read("media-assets", id, "crops", query=[("limit", "30")]),
         )
     except BackendRequestError as error:
-        raise (HTTPException(404, "There is no such photo.") if error.status == 404 else error) from None
+        raise (HTTPException(404, "Photo not found.") if error.status == 404 else error) from None
     links = asset["links"]
     captions = [link["caption"] for link in links if link["caption"]]
     title = captions[0] if captions else f"Photo from {asset['source']}"

@@ -104,13 +104,13 @@ async def _from_old_form(request: Request, family: Family) -> Response:
     kept = [(name, value) for name, value in query if name not in asked]
     season, tab = asked.get("season", "") if family == "shows" else "", asked.get("tab", "")
     if season and not re.fullmatch(r"\d{1,4}", season):
-        raise HTTPException(404, f"There is no season {season[:40]!r}.")
+        raise HTTPException(404, f"Season {season[:40]!r} not found.")
     tabs = PERSON_TABS if family == "people" else SEASON_TABS if season else SHOW_TABS
     tab = _OLD_TABS.get(tab, tab)
     if tab in ("", "overview", "details"):
         tab = ""
     elif tab not in tabs:
-        raise HTTPException(404, f"There is no tab {tab[:40]!r}.")
+        raise HTTPException(404, f"No tab {tab[:40]!r}.")
     found = await _read(asker, family, str(UUID(request.path_params["id"])))
     rest = (f"/season-{int(season)}" if season else "") + (f"/{tab}" if tab else "")
     target = address(family, found["slug"], rest) + (f"?{urlencode(kept)}" if kept else "")
@@ -131,4 +131,4 @@ def _not_found(error: BaseException, family: Family) -> BaseException:
 
 
 def _missing(family: Family) -> str:
-    return "There is no such show." if family == "shows" else "There is no such person."
+    return "Show not found." if family == "shows" else "Person not found."

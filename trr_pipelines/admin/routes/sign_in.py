@@ -44,7 +44,7 @@ async def sign_in(request: Request) -> Response:
             return _page(request, target, status=503, problem=f"{str(error).capitalize()}. Try again.")
         email, expires = claims.email.strip(), min(expires, claims.expires)
     if not authenticator.sessions.may_sign_in(email):
-        return _page(request, target, status=403, problem="This account is not on the list of admins.")
+        return _page(request, target, status=403, problem="This account is not on the admin allowlist.")
     answer = RedirectResponse(target, HTTPStatus.SEE_OTHER)
     authenticator.sessions.start(answer, email, expires)
     return answer

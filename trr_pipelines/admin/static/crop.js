@@ -177,15 +177,15 @@ class Cropper {
 
   state({ crop, changed, served }) {
     const line = this.root.querySelector("[data-crop-state]");
-    line.textContent = !crop ? "A crop is being proposed" : crop.mode === "manual" ? "Cropped by hand" : "Proposed crop";
-    if (!changed) note("That is the crop it has already.");
-    else if (served) note("The crop is served.");
-    else note("Saved. It is served once its files stand; until then the earlier one is.");
+    line.textContent = !crop ? "Proposing a crop …" : crop.mode === "manual" ? "Manual crop" : "Proposed crop";
+    if (!changed) note("No change: this is the current crop.");
+    else if (served) note("Saved and served.");
+    else note("Saved. The new crop is served once it is rendered.");
   }
 
   lost(problem, method, path, body) {
     const theirs = (problem.answer?.headers.get("etag") ?? "").replaceAll('"', "");
-    note("Someone else was faster: the crop was changed meanwhile.", {
+    note("Not saved: someone else changed this crop.", {
       bad: true,
       label: "Use mine",
       action: () => {

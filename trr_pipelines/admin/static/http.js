@@ -27,7 +27,7 @@ export async function send(method, path, body, headers = {}) {
       redirect: "error",
     });
   } catch {
-    throw new Problem(0, "The app cannot be reached. Is it running?");
+    throw new Problem(0, "The app is not reachable.");
   }
   let data = null;
   try {
@@ -40,6 +40,6 @@ export async function send(method, path, body, headers = {}) {
 }
 
 export function told(status, data) {
-  if (status === 401) return "Your sign-in has expired.";
+  if (status === 401) return "Your session has expired.";
   return data?.detail || `The request failed with ${status}.`;
 }

@@ -30,7 +30,7 @@ export function start() {
   const image = field("image");
   image.addEventListener("load", () => (field("wait").textContent = ""));
   image.addEventListener("error", () => {
-    if (image.hasAttribute("src")) field("wait").textContent = "The photo could not be loaded.";
+    if (image.hasAttribute("src")) field("wait").textContent = "Photo failed to load.";
   });
 }
 
@@ -88,7 +88,7 @@ function show(tile) {
   const cropped = tile.dataset.cropped === "true";
   image.width = cropped ? 1440 : Number(tile.dataset.width);
   image.height = cropped ? 1800 : Number(tile.dataset.height);
-  field("wait").textContent = detail ? "Loading …" : "There is no picture yet.";
+  field("wait").textContent = detail ? "Loading …" : "No image yet.";
   if (detail) image.src = detail;
   image.hidden = !detail;
   describe();

@@ -32,7 +32,7 @@ function onFailure({ xhr, elt }) {
   } catch {
     // Cut short, or never there.
   }
-  const message = xhr.status ? told(xhr.status, data) : "The app cannot be reached. Is it running?";
+  const message = xhr.status ? told(xhr.status, data) : "The app is not reachable.";
   const again = elt.matches("form") ? "submit" : "retry";
   failure({ status: xhr.status, message }, () => window.htmx.trigger(elt, again));
 }

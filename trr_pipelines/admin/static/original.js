@@ -26,7 +26,7 @@ async function replace(form) {
   button.textContent = "Sending …";
   try {
     const { data } = await send("PUT", `/admin/api/media-assets/${form.dataset.original}/original`, file);
-    note(data.changed ? "The new original is in place; its files are being made." : "That is the original it has already.");
+    note(data.changed ? "Original replaced; rendering its files." : "No change: this is the current original.");
     form.reset();
     await refreshUntilDone();
     location.reload(); // the crop editor shows another photo now

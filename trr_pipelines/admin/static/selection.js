@@ -90,7 +90,7 @@ async function reprocess(holders) {
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   const done = holders.length - failed.length;
-  if (done) note(done === 1 ? "The photo will be done again." : `${done} photos will be done again.`);
+  if (done) note(done === 1 ? "Photo queued for reprocessing." : `${done} photos queued for reprocessing.`);
   if (failed.length) failure(first, () => reprocess(failed));
   else choose(false);
 }
@@ -104,7 +104,7 @@ function markPending(holder) {
     badge.textContent = "Pending";
   }
   const says = holder.querySelector(".says");
-  if (says) says.textContent = "will be done again";
+  if (says) says.textContent = "queued for reprocessing";
   holder.querySelector("[data-reprocess]")?.remove();
 }
 
@@ -115,7 +115,7 @@ async function reprocessMatching(button) {
   try {
     const { data } = await send("POST", "/admin/api/reprocess", { ...wanted, dry_run: !isSure });
     if (isSure) {
-      note(`${data.photos} photos will be done again.`);
+      note(`${data.photos} photos queued for reprocessing.`);
       button.textContent = "Done";
       followRetries();
       return;

@@ -14,7 +14,7 @@ from trr_pipelines.pipeline.takedown.takedown import Takedown, take_down_person,
 
 router = APIRouter(route_class=GuardedRoute, tags=["takedown"])
 
-DryRun = Annotated[Literal["true", "false"], Query(description="tell what would go, and remove nothing")]
+DryRun = Annotated[Literal["true", "false"], Query(description="show what would be removed; remove nothing")]
 
 
 class TakenDown(BaseModel):

@@ -173,10 +173,10 @@ def test_filters_stand_in_the_address_and_come_back_with_it(opened: Opener) -> N
 
 def test_a_failed_photo_says_why_and_is_done_again(opened: Opener, admin_stack: AdminStack) -> None:
     page = opened(f"{GALLERY}?state=failed")
-    expect(page.locator(".tile")).to_contain_text("the file is no image")
+    expect(page.locator(".tile")).to_contain_text("not an image")
     (admin_stack.folder / "broken.jpg").write_bytes(jpeg(640, 800, seed=77))
     page.get_by_role("button", name="Retry Broken").click()
-    expect(page.get_by_text("The photo will be done again.")).to_be_visible()
+    expect(page.get_by_text("Photo queued for reprocessing.")).to_be_visible()
     expect(page.locator(".tile .badge")).to_have_text("Pending")
     admin_stack.render(admin_stack.photos["broken.jpg"])
     page.goto(f"{GALLERY}?q=broken")
@@ -191,7 +191,7 @@ def test_many_photos_are_chosen_and_done_again(opened: Opener, admin_stack: Admi
     boxes.nth(8).click(modifiers=["Shift"])
     expect(page.get_by_text("3 selected")).to_be_visible()
     page.get_by_role("button", name="Reprocess", exact=True).click()
-    expect(page.get_by_text("3 photos will be done again.")).to_be_visible()
+    expect(page.get_by_text("3 photos queued for reprocessing.")).to_be_visible()
     asked = admin_stack.rows("select distinct media_asset_id from core.variant_generations where asked_at is not null")
     wanted = {admin_stack.photos[f"{number}.jpg"] for number in (6, 7, 8)}
     assert wanted <= {row["media_asset_id"] for row in asked}
@@ -223,7 +223,7 @@ def test_an_expired_sign_in_leads_back_to_the_same_page(opened: Opener) -> None:
     page.context.clear_cookies()
     star = page.get_by_role("button", name="Face-bank seed: Photo 7")
     star.click()
-    expect(page.get_by_role("alert")).to_contain_text("Your sign-in has expired.")
+    expect(page.get_by_role("alert")).to_contain_text("Your session has expired.")
     expect(star).to_have_attribute("aria-pressed", "false")
     page.get_by_role("alert").get_by_role("button", name="Sign in").click()
     page.get_by_label("Access token").fill(token())

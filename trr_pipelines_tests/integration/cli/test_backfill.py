@@ -57,7 +57,7 @@ def test_a_recipe_that_nothing_was_rendered_with_before_has_no_difference(trr: T
         ("crop", 2, True),
     ]
     assert diff["rerender"]["photos"] == 0
-    assert "to render anew: 0 photos" in trr.here("recipe", "diff").out
+    assert "to re-render: 0 photos" in trr.here("recipe", "diff").out
 
 
 def test_what_cannot_be_backfilled_is_one_line(trr: Trr) -> None:

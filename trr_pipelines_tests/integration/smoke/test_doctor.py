@@ -93,4 +93,4 @@ def test_a_relation_that_is_missing_is_told_with_the_command_that_mends_it(envir
 
 def test_an_allowlist_of_nobody_is_told(environment: Environment) -> None:
     settings = complete(environment).model_copy(update={"admin_allowlist": " , # nobody"})
-    assert problems("admin", settings) == {"TRR_ADMIN_ALLOWLIST": "TRR_ADMIN_ALLOWLIST names nobody"}
+    assert problems("admin", settings) == {"TRR_ADMIN_ALLOWLIST": "TRR_ADMIN_ALLOWLIST is empty"}
