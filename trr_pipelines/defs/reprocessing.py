@@ -36,7 +36,7 @@ def ask_for_failures(context: OpExecutionContext, config: Failures, archive: Arc
 @job(
     name="retry_failures",
     description="Reprocess failed photos by reason code and source; with dry_run only show the cost. Each run of"
-    " `rerender` that works for the request has `retry_NUMBER` in its output metadata: fixed, still failing, still open.",
+    " `rerender` for the request has `retry_NUMBER` in its output metadata: fixed, still failing, still open.",
 )
 def retry_failures() -> None:
     ask_for_failures()
