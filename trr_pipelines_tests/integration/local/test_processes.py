@@ -20,7 +20,8 @@ from trr_pipelines.local.stack import Stack, only_one
 from trr_pipelines.settings import Settings
 
 PARENT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a runner that ignores it hands that down
 from trr_pipelines.local.processes import start_attached
 child = start_attached("http.server", ["--bind", "127.0.0.1", sys.argv[1]], {}, None)
 print(child.pid, flush=True)
