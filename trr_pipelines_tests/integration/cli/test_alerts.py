@@ -18,7 +18,7 @@ def test_a_daemon_that_never_ran_is_an_alert_and_the_webhook_hears_of_it_once(
         assert (first.code, second.code) == (1, 1)
         assert [one["kind"] for one in first.json["alerts"]] == ["silent_watch", "silent_dagster"]
         assert first.json["webhook"] == {"told": 2, "problem": None}
-        assert "daemon backfill (never heard of)" in " ".join(second.out.split())
+        assert "daemon backfill (no heartbeat yet)" in " ".join(second.out.split())
         assert [message["kind"] for message in hook.taken] == ["silent_watch", "silent_dagster"]
         assert hook.url not in first.out + first.err + second.out + second.err
     quiet = Trr(tmp_path, **environment, TRR_ALERT_SILENCE_SECONDS="0")("alerts")
