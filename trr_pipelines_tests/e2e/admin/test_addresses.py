@@ -70,7 +70,7 @@ def test_what_is_not_there_is_a_page_with_the_way_back(opened: Opener) -> None:
         answer = page.goto(path, wait_until="domcontentloaded")
         assert answer is not None
         assert answer.status == 404, path
-        assert page.get_by_role("heading", level=1).inner_text() == "There is no such page", path
+        assert page.get_by_role("heading", level=1).inner_text() == "Page not found", path
         assert page.get_by_role("link", name="Back to shows").get_attribute("href") == "/admin/trr-shows", path
     page.get_by_role("link", name="Back to shows").click()
     page.wait_for_url("**/admin/trr-shows")

@@ -88,7 +88,7 @@ def test_without_scripts_the_star_is_a_button_of_a_form(opened: Opener, admin_st
     star = page.get_by_role("button", name="Face-bank seed: Photo 6")
     admin_stack.between.plan = lambda request: Answer(500) if request.method == "PATCH" else None
     star.click()
-    expect(page.get_by_role("heading", name="The backend failed")).to_be_visible()
+    expect(page.get_by_role("heading", name="Backend error")).to_be_visible()
     admin_stack.between.plan = no_fault
     page.get_by_role("link", name="Back to the gallery").click()
     for pressed in ("true", "false"):
@@ -211,7 +211,7 @@ def test_a_backend_that_is_down_leaves_the_page_and_is_asked_again(opened: Opene
     page.wait_for_url("**sort=newest")
     admin_stack.between.plan = lambda _: Answer(500)
     page.reload()
-    expect(page.get_by_role("heading", name="The backend failed")).to_be_visible()
+    expect(page.get_by_role("heading", name="Backend error")).to_be_visible()
     admin_stack.between.plan = lambda _: None
     page.get_by_role("link", name="Try again").click()
     expect(page.locator(".tile")).to_have_count(before)

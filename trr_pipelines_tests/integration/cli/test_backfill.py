@@ -35,7 +35,7 @@ def test_a_backfill_goes_from_its_plan_to_its_end(trr: Trr, batch: str) -> None:
 
     number = trr("backfill", "start", "--json").json["backfill"]
     assert [trr.here("backfill", step, "--json").json["state"] for step in ("pause", "resume")] == ["paused", "running"]
-    assert "nobody feeds it: trr up does" in " ".join(trr.here("backfill", "status").out.split())
+    assert "no daemon is feeding this backfill; start `trr up`" in " ".join(trr.here("backfill", "status").out.split())
     (ran,) = trr("run", "--batch", batch, "--json").json
     assert (ran["succeeded"], ran["photos"]) == (True, 2)
     status = trr.here("backfill", "status", str(number), "--json").json
