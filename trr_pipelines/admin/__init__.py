@@ -1,1 +1,1 @@
-"""The app that people use: pages, sign-in, and the few changes it passes on. It knows the backend over HTTP only."""
+"""The admin web app: pages, sign-in, and a proxy for a few changes. It reaches the backend over HTTP only."""

@@ -7,7 +7,7 @@ from trr_pipelines.web.serving import serve
 
 
 def main() -> None:
-    """Serve until told to stop; exit 2, with one line, where the settings do not allow it."""
+    """Serve until stopped; exit 2 with one line for invalid settings."""
     serve("trr_pipelines.admin", "The admin app.", create_app, lambda settings: settings.admin_port)
 
 

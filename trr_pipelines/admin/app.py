@@ -1,4 +1,4 @@
-"""The admin app: put together here, and nothing else."""
+"""The admin app's application object: routes, middleware and shared state put together."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ GZIP_FROM_BYTES = 1_000
 
 
 def create_app() -> Starlette:
-    """The application, for uvicorn's `--factory`. Raises SetupError for settings that are wrong and missing secrets."""
-    read = load_settings()
-    # An app that is told where its backend is, is no part of the embedded default and brings its own secrets.
-    settings = read if read.api_url else with_credentials(read)
+    """The application, for uvicorn's `--factory`. Raises SetupError for invalid settings and missing secrets."""
+    environment = load_settings()
+    # With TRR_API_URL set this is not the embedded default, and no secrets are generated for it.
+    settings = environment if environment.api_url else with_credentials(environment)
     require_credentials(settings, ADMIN_APP)
     origins = Origins.of(settings)
     app = Starlette(
@@ -49,8 +49,8 @@ def create_app() -> Starlette:
     )
     app.state.settings = settings
     app.state.verifier = TokenVerifier(settings)
-    app.state.links = UsedLinks(settings) if has_development_issuer(read) else None
-    app.state.authenticator = Authenticator(Sessions(settings, is_secure=origins.is_secure), origins)
+    app.state.links = UsedLinks(settings) if has_development_issuer(environment) else None
+    app.state.authenticator = Authenticator(Sessions(settings, is_secure=origins.is_secure))
     app.state.templates = Templates(settings)
     return app
 

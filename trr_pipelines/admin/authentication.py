@@ -1,6 +1,6 @@
-"""Who is behind a request, and what a change must show: shared by pages and the proxy.
+"""The signed-in admin of a request, and the way to the sign-in page and back: shared by pages and the proxy.
 
-A page sends whoever is not signed in to sign in, and back; a call from a script gets a problem that says where to.
+A page without a session redirects to the sign-in page; a call from a script gets a 401 problem.
 """
 
 from __future__ import annotations
@@ -11,55 +11,34 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 
-from trr_pipelines.admin.origins import Origins
 from trr_pipelines.admin.sessions import Session, Sessions
-from trr_pipelines.web.problems import Refusal
 
 SIGN_IN = "/admin/sign-in"
 HOME = "/admin/trr-shows"
-CSRF_HEADER = "x-csrf-token"
 _NEXT = re.compile(r"/admin(/[^/\\\x00-\x20\x7f][^\\\x00-\x20\x7f]*)?")
 
 
-class SignInRequired(Exception):  # noqa: N818  it is no error
-    """Nobody is signed in (any more)."""
+class SignInRequired(Exception):  # noqa: N818  control flow, not an error
+    """The request has no valid session."""
 
 
 @dataclass(frozen=True)
 class Authenticator:
-    """Tells who is signed in, and which requests come from our own pages."""
+    """Finds the session of a request and names its admin in the request log."""
 
     sessions: Sessions
-    origins: Origins
 
     def session(self, request: Request) -> Session:
-        """Who is signed in. Raises SignInRequired."""
+        """The session of the request. Raises SignInRequired if there is no valid one."""
         session = self.sessions.read(request)
         if session is None:
             raise SignInRequired
         request.scope["caller"] = session.email
         return session
 
-    def require_own_origin(self, request: Request) -> None:
-        """Raise Refusal with 403 for a request that another site made the browser send.
-
-        Browsers send Origin with everything that is no GET; where it is missing, Sec-Fetch-Site has to say it.
-        """
-        origin = request.headers.get("origin")
-        is_own = origin in self.origins.known
-        if origin is None:
-            is_own = request.headers.get("sec-fetch-site") == "same-origin"
-        if not is_own:
-            raise Refusal(403, f"the request comes from {(origin or 'an unknown origin')[:200]}, not from this app")
-
-    def require_token(self, token: str, of: str) -> None:
-        """Raise Refusal with 403 for a form token that was not made for the session or form cookie `of`."""
-        if not self.sessions.is_form_token(token, of):
-            raise Refusal(403, "the form is not from this session; load the page again")
-
 
 def checked_next(target: str) -> str:
-    """Where to go after signing in: a page of this app, and never anywhere else."""
+    """The page to open after signing in: `target` if it is a page of this app, else the home page."""
     is_ours = len(target) <= 2_000 and "//" not in target.partition("?")[0] and _NEXT.fullmatch(target)
     return target if is_ours and not target.startswith((SIGN_IN, "/admin/api", "/admin/sign-out")) else HOME
 
@@ -69,8 +48,8 @@ def sign_in_url(target: str) -> str:
     return f"{SIGN_IN}?next={quote(checked_next(target), safe='/')}"
 
 
-def here(request: Request) -> str:
-    """The page that was asked for, with its query."""
+def requested_page(request: Request) -> str:
+    """The path of the request with its query."""
     query = request.scope["query_string"].decode("latin-1")
     path: str = request.scope["raw_path"].decode("latin-1")
     return f"{path}?{query}" if query else path

@@ -1,6 +1,6 @@
-"""The backend as this app sees it: JSON over HTTP, with credentials that no browser ever holds.
+"""An HTTP client of the backend, with the credentials that browsers never get.
 
-Which routes a browser may reach through it is `proxy`'s.
+Which routes a browser may reach through it is decided in `proxy`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import httpx
 
 from trr_pipelines.settings import Settings
 
-READ_SECONDS = 10.0  # the backend itself gives up on its catalogue after that
-WRITE_SECONDS = 60.0  # a better original is decoded before it is answered
+READ_SECONDS = 10.0  # as long as the backend waits for its catalogue
+WRITE_SECONDS = 60.0  # the backend decodes a replacement before it responds
 CONNECT_SECONDS = 2.0
 
 Query = Sequence[tuple[str, str]]
 
 
 class BackendRequestError(Exception):
-    """The backend did not give what was asked for; `status` is what our own answer has, `detail` says why."""
+    """A backend request failed; `status` is the status of our own response, `detail` the reason."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -30,7 +30,7 @@ class BackendRequestError(Exception):
 
 
 class Backend:
-    """A client of the backend that acts for one admin at a time. Opened and closed with the app."""
+    """A client of the backend that acts for one admin per request. Opened and closed with the app."""
 
     def __init__(self, settings: Settings) -> None:
         assert settings.service_role_key is not None
@@ -52,16 +52,16 @@ class Backend:
     async def read(self, path: str, admin: str, request_id: str, query: Query = ()) -> dict[str, Any]:
         """The JSON object at `path`. Raises BackendRequestError: 404 for an unknown id, 422 for an invalid query,
         502, 503 or 504 for a backend that is broken, down or slow."""
-        answer = await self.send("GET", path, admin, {"X-Request-Id": request_id}, query=query)
-        if answer.status_code != HTTPStatus.OK:
-            raise refused(answer)
+        response = await self.send("GET", path, admin, {"X-Request-Id": request_id}, query=query)
+        if response.status_code != HTTPStatus.OK:
+            raise request_error(response)
         try:
-            found = answer.json()
+            content = response.json()
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise BackendRequestError(502, "The backend answered with something else than JSON.")
-        return found
+            content = None
+        if not isinstance(content, dict):
+            raise BackendRequestError(502, "The backend's response is not a JSON object.")
+        return content
 
     async def send(
         self,
@@ -73,7 +73,7 @@ class Backend:
         query: Query = (),
         body: bytes | AsyncIterator[bytes] | None = None,
     ) -> httpx.Response:
-        """Whatever the backend answers. Raises BackendRequestError where it does not answer."""
+        """The backend's response, whatever its status. Raises BackendRequestError (503, 504) if there is none."""
         acting = {"X-TRR-Acting-Admin": admin.encode(), "Accept": "application/json"}
         all_headers: dict[str, Any] = {**headers, **self._credentials, **acting}
         seconds = READ_SECONDS if method == "GET" else WRITE_SECONDS
@@ -92,22 +92,22 @@ class Backend:
             raise BackendRequestError(503, "The backend cannot be reached.") from None
 
 
-def refused(answer: httpx.Response) -> BackendRequestError:
-    """What an answer that is no success means for the page that needs it."""
-    detail = detail_of(answer)
-    if answer.status_code in (404, 422):
-        return BackendRequestError(answer.status_code, detail or "The backend knows nothing of this.")
-    if answer.status_code in (401, 403):
+def request_error(response: httpx.Response) -> BackendRequestError:
+    """The error of a page whose backend request got this unsuccessful response."""
+    detail = _detail_of(response)
+    if response.status_code in (404, 422):
+        return BackendRequestError(response.status_code, detail or "The backend does not have this.")
+    if response.status_code in (401, 403):
         return BackendRequestError(502, f"The backend refuses this app: {detail or 'its credentials are wrong'}.")
-    if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-        return BackendRequestError(503, f"The backend is not ready: {detail or 'it does not say why'}.")
-    return BackendRequestError(502, f"The backend failed with {answer.status_code}{f': {detail}' if detail else ''}.")
+    if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+        return BackendRequestError(503, f"The backend is not ready: {detail or 'no reason given'}.")
+    return BackendRequestError(502, f"The backend failed with {response.status_code}{f': {detail}' if detail else ''}.")
 
 
-def detail_of(answer: httpx.Response) -> str:
-    """What a problem says of itself; empty for anything else."""
+def _detail_of(response: httpx.Response) -> str:
+    """The `detail` of a problem; empty for any other response."""
     try:
-        told = answer.json()
+        content = response.json()
     except ValueError:
         return ""
-    return str(told.get("detail", "")) if isinstance(told, dict) else ""
+    return str(content.get("detail", "")) if isinstance(content, dict) else ""

@@ -1,6 +1,6 @@
-"""The development issuer: sign-in links for the development admin of the embedded default, and for nothing else.
+"""The development issuer: sign-in links for the development admin of the embedded default only.
 
-With a database, a backend or a sign-in given by the settings there is no such issuer.
+It does not exist if the settings name a database, a backend, an address of the app or a sign-in.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from trr_pipelines.credentials import DEVELOPMENT_ADMIN, with_credentials
 from trr_pipelines.settings import Settings
 
 LINK_SECONDS = 15 * 60
-_AUDIENCE = "trr-admin-link"  # the backend takes no token for another audience than its own
+_AUDIENCE = "trr-admin-link"  # the backend accepts its own audience only
 _ALGORITHM = "HS256"
 
 
 def has_development_issuer(settings: Settings) -> bool:
-    """Whether these settings, as they were read, are the embedded default throughout."""
-    given = (settings.database_url, settings.api_url, settings.admin_url, settings.jwks_url, settings.jwt_secret)
-    return not any(given)
+    """Whether the settings, as read from the environment, are the embedded default."""
+    configured = (settings.database_url, settings.api_url, settings.admin_url, settings.jwks_url, settings.jwt_secret)
+    return not any(configured)
 
 
 def sign_in_link(settings: Settings) -> str | None:
-    """A link that signs the development admin in once, within 15 minutes; None where there is no such issuer."""
+    """A link that signs the development admin in once, within 15 minutes; None without a development issuer."""
     if not has_development_issuer(settings):
         return None
     filled = with_credentials(settings)
@@ -41,12 +41,12 @@ def sign_in_link(settings: Settings) -> str | None:
         "exp": int(time.time()) + LINK_SECONDS,
     }
     token = jwt.encode(claims, _key(filled.jwt_secret), _ALGORITHM)
-    # Behind the #, so that it is in no log of requests.
+    # After the #, so that request logs do not have it.
     return f"http://127.0.0.1:{settings.admin_port}/admin/sign-in#access_token={token}"
 
 
 class UsedLinks:
-    """Which links were used already: each signs in once. Safe to share between threads."""
+    """The links already used: each signs in once. Safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._key = _key(settings.jwt_secret)
@@ -54,7 +54,7 @@ class UsedLinks:
         self._lock = Lock()
 
     def email_of(self, token: str) -> str | None:
-        """Whom a link's token signs in; None when it is not one of ours, too old, or was used."""
+        """The e-mail that a link's token signs in; None if it is not ours, expired, or already used."""
         try:
             claims = jwt.decode(
                 token,

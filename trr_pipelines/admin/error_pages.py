@@ -1,4 +1,4 @@
-"""Error responses: a page for people, a problem document for scripts."""
+"""Error responses: an HTML page with links onward for browsers, a problem (RFC 9457) for scripts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from trr_pipelines.admin.authentication import SignInRequired, here, sign_in_url
+from trr_pipelines.admin.authentication import SignInRequired, requested_page, sign_in_url
 from trr_pipelines.admin.backend import BackendRequestError
 from trr_pipelines.admin.forms import is_form
 from trr_pipelines.admin.routes.redirects import Moved, moved
@@ -21,46 +21,46 @@ TITLES = {
     422: "Invalid request",
     502: "Backend error",
     503: "Backend unavailable",
-    504: "Backend timeout",
+    504: "Backend too slow",
 }
 
 
-async def sign_in_needed(request: Request, _: Exception) -> Response:
-    """Redirect a page to the sign-in page and back; answer a script with a 401 problem."""
-    if _is_for_people(request):
-        return RedirectResponse(sign_in_url(here(request)), HTTPStatus.SEE_OTHER)
+async def sign_in_required(request: Request, _: Exception) -> Response:
+    """Redirect a page to the sign-in and back; a script gets 401, so that its page can stay open."""
+    if _wants_page(request):
+        return RedirectResponse(sign_in_url(requested_page(request)), HTTPStatus.SEE_OTHER)
     return problem(request, 401, "session expired; sign in again", headers={"WWW-Authenticate": "Cookie"})
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    """Handle an HTTPException."""
+    """A refusal by the framework or by this app."""
     assert isinstance(error, HTTPException)
-    return _response(request, error.status_code, error.detail, dict(error.headers or {}))
+    return _error_response(request, error.status_code, error.detail, dict(error.headers or {}))
 
 
 async def backend_failed(request: Request, error: Exception) -> Response:
-    """Handle a failed request to the backend."""
+    """The backend did not return what a page needs."""
     assert isinstance(error, BackendRequestError)
-    return _response(request, error.status, error.detail)
+    return _error_response(request, error.status, error.detail)
 
 
-async def unforeseen(request: Request, _: Exception) -> Response:
-    """Handle an unexpected exception: the server logs the traceback, the response carries the request id."""
+async def internal_error(request: Request, _: Exception) -> Response:
+    """A bug: the server logs its traceback; the response has the request id to find it by."""
     headers = {"X-Request-Id": request.scope.get("request_id", "")}
     return problem(request, 500, "internal error", headers=headers)
 
 
 HANDLERS: dict[Any, Any] = {
-    SignInRequired: sign_in_needed,
+    SignInRequired: sign_in_required,
     Moved: moved,
     HTTPException: refused,
     BackendRequestError: backend_failed,
-    Exception: unforeseen,
+    Exception: internal_error,
 }
 
 
-def _response(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    if not _is_for_people(request):
+def _error_response(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    if not _wants_page(request):
         return problem(request, status, detail, headers=headers)
     authenticator, templates = request.app.state.authenticator, request.app.state.templates
     page: Response = templates.page(
@@ -78,8 +78,8 @@ def _response(request: Request, status: int, detail: str, headers: dict[str, str
     return page
 
 
-def _is_for_people(request: Request) -> bool:
-    """Whether the response is a page: for a link, or a form posted without scripts."""
+def _wants_page(request: Request) -> bool:
+    """Whether the response is shown as a page: after a link, or a form posted without scripts."""
     if request.method == "POST":
         return is_form(request) and not _is_script(request)
     is_page = request.method in ("GET", "HEAD") and not request.url.path.startswith("/admin/api/")
@@ -87,5 +87,5 @@ def _is_for_people(request: Request) -> bool:
 
 
 def _is_script(request: Request) -> bool:
-    """Whether one of our scripts sent the request."""
+    """Whether a script of an open page sent the request."""
     return "hx-request" in request.headers or request.headers.get("sec-fetch-dest") == "empty"

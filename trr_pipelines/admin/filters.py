@@ -1,4 +1,4 @@
-"""The filters of a gallery as they stand in its address, and the addresses that change one of them."""
+"""The filters in the address of a gallery, and addresses that change one of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TEXTS = ("q", "source")
 
 @dataclass(frozen=True)
 class Filters:
-    """What was asked for. Values that no filter has are left out, as if nothing was asked."""
+    """The filters of a request. Invalid values are left out, as if the filter was not set."""
 
     values: dict[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
@@ -42,16 +42,16 @@ class Filters:
         return cls(values, tags, mode, query.get("cursor", ""))
 
     def get(self, name: str) -> str:
-        """The value of a filter; empty when it is not set."""
+        """The value of a filter; empty if it is not set."""
         return self.values.get(name, "")
 
     @property
     def is_set(self) -> bool:
-        """Whether anything keeps photos out."""
+        """Whether any filter may exclude photos."""
         return bool(self.tags or self.values.keys() - {"sort"})
 
     def for_backend(self, kind: str, limit: int = PAGE_SIZE) -> Query:
-        """The backend's parameters for one page of photos of one kind (empty: of all)."""
+        """The backend's parameters for one page of photos of one kind (empty: all kinds)."""
         query = [("limit", str(limit)), *self.values.items(), *(("tag", tag) for tag in self.tags)]
         if kind:
             query.append(("kind", kind))
@@ -60,11 +60,11 @@ class Filters:
         return query
 
     def address(self, *, tag: str = "", mode: str = "", cursor: str = "") -> str:
-        """The query of a page that differs in what is given; `tag` is added, or taken away where it is set."""
-        tags = [one for one in self.tags if one != tag]
+        """The query string with these changes; `tag` is added, or removed if it is set."""
+        tags = [kept for kept in self.tags if kept != tag]
         if tag and tag not in self.tags:
             tags.append(tag)
-        query = [*self.values.items(), *(("tag", one) for one in tags)]
+        query = [*self.values.items(), *(("tag", kept) for kept in tags)]
         if (mode or self.mode) == "full":
             query.append(("mode", "full"))
         if cursor:

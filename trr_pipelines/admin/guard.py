@@ -1,6 +1,7 @@
-"""What no request gets past: targets that are read in two ways, foreign hosts, headers that are sent twice.
+"""Middleware that refuses ambiguous paths, unknown hosts, duplicate headers, and changes requested by other sites.
 
-And what every answer carries: a policy that lets the browser run and load nothing but our own files and the photos.
+It also adds the security headers to every response: a policy that lets the browser load and run only our own files and
+the photos.
 """
 
 from __future__ import annotations
@@ -8,22 +9,25 @@ from __future__ import annotations
 from collections import Counter
 from urllib.parse import unquote_to_bytes
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from trr_pipelines.admin import error_pages
 from trr_pipelines.admin.origins import Origins
-from trr_pipelines.web.problems import problem
+from trr_pipelines.web.problems import Refusal, problem
 
 HEALTH = "/healthz"
-# Two of them, and nobody could say which one a proxy in front of us looked at.
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# A proxy in front of us might read one of two values and we the other.
 _ONCE = frozenset(
-    b"authorization x-trr-internal-admin-secret x-trr-acting-admin x-csrf-token cookie origin host content-type"
+    b"authorization x-trr-internal-admin-secret x-trr-acting-admin cookie origin sec-fetch-site host content-type"
     b" content-length if-match if-none-match".split()
 )
 
 
 def security_headers(media_origin: str) -> list[tuple[bytes, bytes]]:
-    """Headers of every answer; `media_origin` is where the photos are served."""
+    """Headers of every response; `media_origin` is the origin that serves the photos."""
     policy = "; ".join(
         (
             "default-src 'self'",
@@ -44,11 +48,11 @@ def security_headers(media_origin: str) -> list[tuple[bytes, bytes]]:
 
 
 class Guard:
-    """Middleware: refuses with 400 before any route is looked for, and adds the headers above."""
+    """Refuses requests before routing (400; 403 for other sites) and adds the headers above to every response."""
 
     def __init__(self, app: ASGIApp, *, origins: Origins, headers: list[tuple[bytes, bytes]]) -> None:
         self._app = app
-        self._hosts = origins.hosts
+        self._origins = origins
         self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,25 +65,47 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), *self._headers]
             await send(message)
 
-        refusal = _refusal(scope, self._hosts)
-        if refusal is None:
-            await self._app(scope, receive, send_guarded)
-        else:
+        refusal = _malformed(scope, self._origins.hosts)
+        if refusal is not None:
             await problem(Request(scope), 400, refusal)(scope, receive, send_guarded)
+        elif scope["method"] not in _SAFE_METHODS and not is_same_origin(Headers(scope=scope), self._origins.known):
+            error = Refusal(403, _cross_origin_detail(Headers(scope=scope)))
+            response = await error_pages.refused(Request(scope), error)
+            await response(scope, receive, send_guarded)
+        else:
+            await self._app(scope, receive, send_guarded)
 
 
-def _refusal(scope: Scope, hosts: frozenset[bytes]) -> str | None:
+def is_same_origin(headers: Headers, known: frozenset[str]) -> bool:
+    """Whether a page of ours sent this request, by the two headers that browsers set and scripts cannot.
+
+    `Sec-Fetch-Site`, if present, must be `same-origin`, or `none`, which does not name a page; `Origin`, if present,
+    must be one of `known`. One of them must identify us: browsers send `Sec-Fetch-Site` to https and to this machine,
+    and `Origin` with every method that is not safe.
+    """
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site not in (None, "none", "same-origin"):
+        return False
+    return site == "same-origin" if origin is None else origin in known
+
+
+def _cross_origin_detail(headers: Headers) -> str:
+    origin, site = headers.get("origin", "not sent"), headers.get("sec-fetch-site", "not sent")
+    return f"the request is not from a page of this app (Origin: {origin[:200]}, Sec-Fetch-Site: {site[:40]})"
+
+
+def _malformed(scope: Scope, hosts: frozenset[bytes]) -> str | None:
     raw: bytes = scope["raw_path"].lower()
     path = unquote_to_bytes(raw)
     if b"%2f" in raw or b"%5c" in raw or b"\\" in path or b"//" in path or any(byte < 32 for byte in path):
-        return "the path holds what could be read in two ways"
+        return "the path is ambiguous: it has an encoded or doubled slash, a backslash or a control character"
     if any(segment in (b".", b"..") for segment in path.split(b"/")) or b"%" in path:
-        return "the path holds what could be read in two ways"
+        return "the path is ambiguous: it has a dot segment or is encoded twice"
     counts = Counter(name for name, _ in scope["headers"])
     for name in sorted(_ONCE & counts.keys()):
         if counts[name] > 1:
             return f"{name.decode()} is sent {counts[name]} times"
     host = next((value for name, value in scope["headers"] if name == b"host"), b"")
     if host.lower() not in hosts and scope["path"] != HEALTH:
-        return "this host is not known here; TRR_ADMIN_URL says where the app is reached"
+        return "unknown host; set TRR_ADMIN_URL to the address of the app"
     return None

@@ -1,4 +1,4 @@
-"""Where the app is reached: the hosts it answers under, and the origins whose pages may ask it for changes."""
+"""The addresses of the app: the hosts it serves, and the origins whose pages may request changes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from trr_pipelines.settings import Settings
 
 @dataclass(frozen=True)
 class Origins:
-    """Origins (`scheme://host[:port]`) of the app itself. Any other page, and any other Host, is a stranger."""
+    """Origins (`scheme://host[:port]`) of the app itself; every other Origin and Host is refused."""
 
     known: frozenset[str]
     is_secure: bool
 
     @classmethod
     def of(cls, settings: Settings) -> Origins:
-        """TRR_ADMIN_URL; without it, loopback under the port of the app."""
+        """The origin of TRR_ADMIN_URL; if it is not set, loopback at the app's port."""
         if settings.admin_url:
             return cls(frozenset({origin_of(settings.admin_url)}), settings.admin_url.startswith("https://"))
         port = settings.admin_port
@@ -25,12 +25,12 @@ class Origins:
 
     @property
     def hosts(self) -> frozenset[bytes]:
-        """Values of the Host header that name this app."""
+        """Values of the Host header that are accepted."""
         return frozenset(origin.partition("://")[2].encode() for origin in self.known)
 
 
 def origin_of(url: str) -> str:
-    """The origin of an http(s) URL, its default port left out as browsers do."""
+    """The origin of an http(s) URL, without its default port, as browsers send it."""
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     default = {"http": 80, "https": 443}.get(parts.scheme)

@@ -1,6 +1,6 @@
-"""What stands in a tile until its photo is there: a ThumbHash as a picture of a few pixels, in a data: URL.
+"""The placeholder of a tile until its photo has loaded: a ThumbHash as an image of a few pixels, in a data: URL.
 
-Drawn here and not in the browser, so that it is there with the page, before any script and without any.
+Drawn on the server, so that it comes with the page and needs no script.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-SIDE = 10  # pixels; a ThumbHash has at most seven waves a side, and the browser smooths what it enlarges
+SIDE = 10  # pixels; a ThumbHash has at most seven waves a side, and the browser smooths when it enlarges
 
 _Array = npt.NDArray[np.float64]
 
 
 @lru_cache(maxsize=4096)
 def placeholder_url(thumb_hash: str | None) -> str:
-    """The ThumbHash (base64) as a PNG in a data: URL; empty for none and for what is no ThumbHash."""
+    """The ThumbHash (base64) as a PNG in a data: URL; empty for None and for an invalid ThumbHash."""
     try:
-        picture = _pixels(base64.b64decode(thumb_hash or "", validate=True))
+        pixels = _pixels(base64.b64decode(thumb_hash or "", validate=True))
     except (binascii.Error, ValueError, IndexError):
         return ""
-    return "data:image/png;base64," + base64.b64encode(_png(picture)).decode()
+    return "data:image/png;base64," + base64.b64encode(_png(pixels)).decode()
 
 
 def _pixels(code: bytes) -> npt.NDArray[np.uint8]:
-    """Red, green and blue, rows by columns. Raises IndexError for a code that is too short."""
+    """8-bit RGB of shape (rows, columns, 3). Raises IndexError for a code that is too short."""
     head, shape = int.from_bytes(code[:3], "little"), code[3] | code[4] << 8
     has_alpha, is_landscape = head >> 23 & 1, shape >> 15 & 1
     most, least = 5 if has_alpha else 7, max(1, shape & 7)
@@ -40,13 +40,13 @@ def _pixels(code: bytes) -> npt.NDArray[np.uint8]:
     nibbles = iter([half for byte in code[6 if has_alpha else 5 :] for half in (byte & 15, byte >> 4)])
 
     def channel(constant: float, scale: float, columns: int, rows: int) -> _Array:
-        found = np.full((height, width), constant)
+        values = np.full((height, width), constant)
         for row in range(rows):
             for column in range(columns):
                 if (row or column) and column * rows < columns * (rows - row):
                     wave = (next(nibbles, 7.5) / 7.5 - 1) * scale * 2
-                    found += wave * np.outer(_cosine(row, height), _cosine(column, width))
-        return found
+                    values += wave * np.outer(_cosine(row, height), _cosine(column, width))
+        return values
 
     light = channel((head & 63) / 63, (head >> 18 & 31) / 31, max(3, columns), max(3, rows))
     yellow = channel((head >> 6 & 63) / 31.5 - 1, (shape >> 3 & 63) / 63, 3, 3)
@@ -62,9 +62,9 @@ def _cosine(wave: int, pixels: int) -> _Array:
     return wave_at
 
 
-def _png(picture: npt.NDArray[np.uint8]) -> bytes:
-    height, width = picture.shape[:2]
-    rows = b"".join(b"\0" + row.tobytes() for row in picture)
+def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    height, width = pixels.shape[:2]
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     parts = (_chunk(b"IHDR", header), _chunk(b"IDAT", zlib.compress(rows, 9)), _chunk(b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

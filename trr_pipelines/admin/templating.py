@@ -1,6 +1,6 @@
-"""Templates and static files, and the little that templates need to know: sizes, dates, addresses that may be linked.
+"""Templates and static files, and the filters of templates: sizes, dates, safe links.
 
-No route is here, and nothing asks the backend.
+No routes, and no requests to the backend.
 """
 
 from __future__ import annotations
@@ -53,17 +53,16 @@ class Templates:
     def page(
         self, request: Request, template: str, session: Session | None, *, status: int = 200, **values: Any
     ) -> Response:
-        """A page, or the part of one, for whoever is signed in."""
-        token = request.app.state.authenticator.sessions.form_token(session.id) if session else ""
+        """A page, or part of one, for the signed-in admin."""
         html = self._environment.get_template(template).render(
-            request=request, session=session, csrf_token=token, path=request.url.path, **values
+            request=request, session=session, path=request.url.path, **values
         )
-        # Back and forward show what was there; anything else asks again.
+        # Back and forward reuse the page; every other navigation requests it again.
         return HTMLResponse(html, status, {"cache-control": "private, no-cache", "vary": "HX-Request, Cookie"})
 
 
 def human_bytes(count: float | None) -> str:
-    """A size for people: three digits and a unit of 1000."""
+    """A readable size: three digits and a decimal unit."""
     if count is None:
         return "–"
     for unit in ("B", "KB", "MB", "GB"):
@@ -74,22 +73,23 @@ def human_bytes(count: float | None) -> str:
 
 
 def http_only(url: str | None) -> str:
-    """`url` where it leads to the web, else nothing: an address from a source may be of any kind."""
+    """`url` if it is http(s), else empty: URLs from sources may have any scheme."""
     try:
         return url if url and urlsplit(url).scheme in ("http", "https") else ""
     except ValueError:
         return ""
 
 
-def _moment(value: str | None) -> str:
+def _moment(value: datetime | str | None) -> str:
     """A time of the backend as `2026-02-12 14:05` (UTC)."""
     try:
-        return f"{datetime.fromisoformat(value):%Y-%m-%d %H:%M}" if value else "–"
+        moment = datetime.fromisoformat(value) if isinstance(value, str) and value else value
     except ValueError:
-        return value or ""
+        return str(value)
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "–"
 
 
-def _day(value: str | None) -> str:
+def _day(value: datetime | str | None) -> str:
     return _moment(value)[:10]
 
 
@@ -110,27 +110,27 @@ def _json(value: Any) -> str:
 
 
 def _lean(html: Markup) -> Markup:
-    """HTML without the space between its tags: in a tile that was half of all nodes. What is in a text is escaped."""
-    return Markup(_BETWEEN_TAGS.sub("><", html).strip())  # noqa: S704  it was safe before, and no text is touched
+    """HTML without whitespace between tags, which made half of a tile's nodes. Texts are escaped and keep theirs."""
+    return Markup(_BETWEEN_TAGS.sub("><", html).strip())  # noqa: S704  already safe, and texts are not changed
 
 
 class _Versioned(StaticFiles):
-    """Static files that browsers keep for a year when they are asked for under their version."""
+    """Static files that browsers cache for a year if the URL has a version."""
 
     def file_response(self, full_path: Any, stat_result: Any, scope: Scope, status_code: int = 200) -> Response:
-        answer = super().file_response(full_path, stat_result, scope, status_code)
+        response = super().file_response(full_path, stat_result, scope, status_code)
         versioned = scope["query_string"].startswith(b"v=")
-        answer.headers["cache-control"] = "public, max-age=31536000, immutable" if versioned else "no-cache"
-        return answer
+        response.headers["cache-control"] = "public, max-age=31536000, immutable" if versioned else "no-cache"
+        return response
 
 
 def static_files() -> StaticFiles:
-    """The app that serves the folder of static files."""
+    """The ASGI app that serves the static files."""
     return _Versioned(directory=STATIC)
 
 
 @lru_cache(maxsize=64)
 def static_url(name: str) -> str:
-    """The address of a static file, with its version."""
+    """The URL of a static file, with the hash of its content as version."""
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
     return f"/admin/static/{name}?v={digest}"

@@ -1,6 +1,6 @@
-"""`python -m trr_pipelines.admin.vendor`: htmx as its package has it, checked against the hash that is pinned here.
+"""`python -m trr_pipelines.admin.vendor`: copy htmx out of its npm package, checked against the hash pinned here.
 
-What it writes is committed, so nothing is fetched where the app is installed or runs.
+The files are committed, so neither installing nor running the app downloads anything.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ FILES = {"package/dist/htmx.min.js": FOLDER / "htmx.min.js", "package/LICENSE": 
 
 
 def vendor(package: str, version: str, sha512: str, files: Mapping[str, Path]) -> None:
-    """Pack `package` with npm, check its hash (base64), and put members of it where `files` says."""
+    """Download `package` with npm, check its hash (base64), and copy members of it to the paths in `files`."""
     with tempfile.TemporaryDirectory() as folder:
         packed = subprocess.run(
             ["npm", "pack", "--silent", f"{package}@{version}"], cwd=folder, check=True, capture_output=True, text=True
         )
         archive = Path(folder) / packed.stdout.strip().splitlines()[-1]
-        found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
-        if found != sha512:
-            sys.exit(f"{package} {version} has the hash {found}, {sha512} was pinned")
+        digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+        if digest != sha512:
+            sys.exit(f"{package} {version} has the hash {digest}, pinned is {sha512}")
         with tarfile.open(archive) as members:
             for member, target in files.items():
                 content = members.extractfile(member)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +16,6 @@ from trr_pipelines.errors import SetupError, TrrError
 from trr_pipelines.settings import Settings
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-_FORM_TOKEN = re.compile(r'name="csrf_token"\s+value="([^"]+)"')
 
 
 class StepError(TrrError):
@@ -101,10 +98,8 @@ class AdminApp:
         page = self.http.get("/admin/sign-in")
         if page.status_code == httpx.codes.SEE_OTHER:  # signed in already
             return
-        found = _FORM_TOKEN.search(expect(page, httpx.codes.OK, "the sign-in page").text)
-        if found is None:
-            raise StepError("the sign-in page holds no form token")
-        fields = {"csrf_token": html.unescape(found.group(1)), "next": "/admin/trr-shows", "token": token}
+        expect(page, httpx.codes.OK, "the sign-in page")
+        fields = {"next": "/admin/trr-shows", "token": token}
         answer = self.http.post("/admin/sign-in", data=fields, headers={"Origin": self.origin})
         expect(answer, httpx.codes.SEE_OTHER, "signing in")
 

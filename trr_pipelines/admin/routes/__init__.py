@@ -1,1 +1,1 @@
-"""The pages, one module for each thing they are about. Each reads from the backend and renders a template."""
+"""The pages, one module per subject. Each reads from the backend and renders a template."""

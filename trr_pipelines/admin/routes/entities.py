@@ -14,12 +14,12 @@ PAGE_SIZE = 100
 
 
 async def shows(request: Request) -> Response:
-    """Every show, by title."""
+    """All shows, by title."""
     return await _list(request, "shows")
 
 
 async def people(request: Request) -> Response:
-    """Every person, by name."""
+    """All people, by name."""
     return await _list(request, "people")
 
 
@@ -27,23 +27,23 @@ ROUTES = [Route("/admin/trr-shows", shows), Route("/admin/trr-people", people)]
 
 
 async def _list(request: Request, family: Family) -> Response:
-    asker = BackendReader.of(request)
+    reader = BackendReader.of(request)
     q = request.query_params.get("q", "").replace("\0", "").strip()[:MAX_TEXT]
     cursor = request.query_params.get("cursor", "")
     query = [("limit", str(PAGE_SIZE)), *([("q", q)] if q else []), *([("cursor", cursor)] if cursor else [])]
-    page = await asker.read(family, query=query)
+    page = await reader.read(family, query=query)
     rows = [
         (item["title"] if family == "shows" else item["full_name"], address(family, item["slug"]), item["counts"])
         for item in page["items"]
     ]
-    answer: Response = request.app.state.templates.page(
+    response: Response = request.app.state.templates.page(
         request,
         "rows.html" if "hx-request" in request.headers and cursor else "entities.html",
-        asker.session,
+        reader.session,
         family=family,
         root=ROOTS[family],
         q=q,
         rows=rows,
         page=page,
     )
-    return answer
+    return response

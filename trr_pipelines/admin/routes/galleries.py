@@ -1,4 +1,4 @@
-"""Galleries of shows, seasons and people: an overview with what is newest, and a tab for each kind of photo."""
+"""Galleries of shows, seasons and people: an overview of the newest photos, and a tab per kind of photo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trr_pipelines.admin.routes.redirects import (
     TABS,
     Family,
     address,
-    entity,
+    read_entity,
 )
 from trr_pipelines.admin.tiles import REASONS, tile
 
@@ -37,7 +37,7 @@ _SEASON = re.compile(r"season-(0|[1-9]\d{0,3})")
 
 
 async def show(request: Request) -> Response:
-    """A show, or one of its tabs, or one of its seasons."""
+    """A show, one of its tabs, or one of its seasons."""
     rest = request.path_params.get("rest", "")
     season = _SEASON.fullmatch(rest)
     if season:
@@ -54,7 +54,7 @@ async def season(request: Request) -> Response:
 
 
 async def person(request: Request) -> Response:
-    """A person, or the gallery."""
+    """A person, or their gallery."""
     return await _gallery(request, "people", None, request.path_params.get("rest", ""), PERSON_TABS)
 
 
@@ -68,48 +68,48 @@ ROUTES = [
 
 
 async def _gallery(request: Request, family: Family, number: int | None, tab: str, tabs: tuple[str, ...]) -> Response:
-    asker = BackendReader.of(request)
+    reader = BackendReader.of(request)
     if tab and tab not in tabs:
         raise HTTPException(404, f"No tab {tab[:40]!r}.")
     below = "" if number is None else f"/season-{number}"
     slug = request.path_params["slug"]
-    found = await entity(asker, family, slug, below + (f"/{tab}" if tab else ""))
-    if number is not None and number not in [one["number"] for one in found.get("seasons", ())]:
-        raise HTTPException(404, f"{found['title']} has no season {number}.")
+    entity = await read_entity(reader, family, slug, below + (f"/{tab}" if tab else ""))
+    if number is not None and number not in [season["number"] for season in entity.get("seasons", ())]:
+        raise HTTPException(404, f"{entity['title']} has no season {number}.")
     filters = Filters.read(request.query_params)
-    parts = [family, found["id"], *(["seasons", str(number)] if number is not None else []), "gallery"]
+    parts = [family, entity["id"], *(["seasons", str(number)] if number is not None else []), "gallery"]
     query = filters.for_backend(TABS[tab]) if tab else [("limit", str(NEWEST)), ("sort", "newest")]
-    page = await asker.read(*parts, query=query)
-    root = address(family, found["slug"], below)
+    page = await reader.read_gallery(*parts, query=query)
+    root = address(family, entity["slug"], below)
     values: dict[str, Any] = {
         "family": family,
-        "entity": found,
+        "entity": entity,
         "season": number,
         "root": root,
         "tab": tab,
-        "tabs": [(LABELS[one], f"{root}/{one}" if one else root, one) for one in ("", *tabs)],
-        "crumbs": _crumbs(family, found, number, tab),
+        "tabs": [(LABELS[name], f"{root}/{name}" if name else root, name) for name in ("", *tabs)],
+        "crumbs": _crumbs(family, entity, number, tab),
         "filters": filters,
-        "tiles": [tile(item, filters.mode) for item in page["items"]],
+        "tiles": [tile(item, filters.mode) for item in page.items],
         "page": page,
         "reasons": REASONS,
-        "person_id": found["id"] if family == "people" else "",
+        "person_id": entity["id"] if family == "people" else "",
         "above_fold": 0 if filters.cursor else 8,
         "page_size": PAGE_SIZE,
     }
     templates = request.app.state.templates
-    # A further page, asked for by the script of the page that is there already.
+    # htmx appends a further page of tiles to the open gallery.
     template = "tiles.html" if "hx-request" in request.headers and filters.cursor else "gallery.html"
-    answer: Response = templates.page(request, template, asker.session, **values)
-    return answer
+    response: Response = templates.page(request, template, reader.session, **values)
+    return response
 
 
-def _crumbs(family: Family, found: dict[str, Any], number: int | None, tab: str) -> list[tuple[str, str]]:
-    """Names and addresses from the list down to this page; the last one is this page."""
-    name = found["title"] if family == "shows" else found["full_name"]
-    crumbs = [("Shows" if family == "shows" else "People", ROOTS[family]), (name, address(family, found["slug"]))]
+def _crumbs(family: Family, entity: dict[str, Any], number: int | None, tab: str) -> list[tuple[str, str]]:
+    """Names and addresses from the list down to this page, which is the last."""
+    name = entity["title"] if family == "shows" else entity["full_name"]
+    crumbs = [("Shows" if family == "shows" else "People", ROOTS[family]), (name, address(family, entity["slug"]))]
     if number is not None:
-        crumbs.append((f"Season {number}", address(family, found["slug"], f"/season-{number}")))
+        crumbs.append((f"Season {number}", address(family, entity["slug"], f"/season-{number}")))
     if tab:
         crumbs.append((LABELS[tab], f"{crumbs[-1][1]}/{tab}"))
     return crumbs

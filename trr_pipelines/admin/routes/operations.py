@@ -1,5 +1,4 @@
-"""The operations page: alerts, what waits, what fails, retries and how they came out, what was saved, how long pictures
-take."""
+"""The operations page: alerts, queue, failures, retries and their results, bytes saved, image load times."""
 
 from __future__ import annotations
 
@@ -21,40 +20,40 @@ ALERTS = {
     "silent_watch": "No heartbeat from Dagster.",
     "silent_dagster": "No heartbeat from parts of Dagster.",
 }
-WIDTH, HEIGHT = 720, 180  # the chart's own units
+WIDTH, HEIGHT = 720, 180  # units of the SVG chart
 
 
-async def operations(request: Request) -> Response:
-    """The archive's operation in figures."""
-    asker = BackendReader.of(request)
-    found = await asker.read("operations")
-    answer: Response = request.app.state.templates.page(
+async def show(request: Request) -> Response:
+    """The operations page, from one backend read."""
+    reader = BackendReader.of(request)
+    operations = await reader.read("operations")
+    response: Response = request.app.state.templates.page(
         request,
         "operations.html",
-        asker.session,
-        found=found,
+        reader.session,
+        operations=operations,
         reasons=REASONS,
         alert_names=ALERTS,
-        asked_for=asked_for,
-        chart=chart(found.get("saved_by_day", [])),
-        image_times=found.get("image_times", {}),
+        retry_filter=retry_filter,
+        chart=chart(operations.get("saved_by_day", [])),
+        image_times=operations.get("image_times", {}),
     )
-    return answer
+    return response
 
 
-def asked_for(wanted: dict[str, str | None]) -> str:
+def retry_filter(retry: dict[str, str | None]) -> str:
     """The filter of a retry in words."""
     parts = [
-        REASONS.get(wanted["reason"], wanted["reason"]) if wanted["reason"] else "",
-        f"source {wanted['source']}" if wanted["source"] else "",
-        f"show {wanted['show']}" if wanted["show"] else "",
-        wanted["state"] if wanted["state"] and not wanted["reason"] else "",
+        REASONS.get(retry["reason"], retry["reason"]) if retry["reason"] else "",
+        f"source {retry['source']}" if retry["source"] else "",
+        f"show {retry['show']}" if retry["show"] else "",
+        retry["state"] if retry["state"] and not retry["reason"] else "",
     ]
     return ", ".join(part for part in parts if part)
 
 
 def chart(days: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Lines of a chart of bytes saved: points of `days` (`day`, `bytes_saved` so far) in the chart's units."""
+    """Points of a line chart of `days` (`day`, cumulative `bytes_saved`), in chart units; None without days."""
     if not days:
         return None
     days = days if len(days) > 1 else [*days, *days]
@@ -74,4 +73,4 @@ def chart(days: list[dict[str, Any]]) -> dict[str, Any] | None:
     }
 
 
-ROUTES = [Route("/admin/operations", operations)]
+ROUTES = [Route("/admin/operations", show)]

@@ -1,4 +1,4 @@
-"""The page of one photo: how it is served and why, its crop, its history, and a better file for it."""
+"""The page of one photo: its served files and the reasons, its crop and history, and replacing its original."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
 async def photo(request: Request) -> Response:
-    """Everything that is known of one photo."""
-    asker = BackendReader.of(request)
+    """The page of one photo, from three backend reads."""
+    reader = BackendReader.of(request)
     if not _UUID.fullmatch(request.path_params["id"]):
         raise HTTPException(404, "Photo not found.")
     id = str(UUID(request.path_params["id"]))
     try:
         asset, why, crops = await asyncio.gather(
-            asker.read("media-assets", id),
-            asker.read("media-assets", id, "explain"),
-            asker.read("media-assets", id, "crops", query=[("limit", "30")]),
+            reader.read("media-assets", id),
+            reader.read("media-assets", id, "explain"),
+            reader.read("media-assets", id, "crops", query=[("limit", "30")]),
         )
     except BackendRequestError as error:
         raise (HTTPException(404, "Photo not found.") if error.status == 404 else error) from None
     links = asset["links"]
     captions = [link["caption"] for link in links if link["caption"]]
     title = captions[0] if captions else f"Photo from {asset['source']}"
-    answer: Response = request.app.state.templates.page(
+    response: Response = request.app.state.templates.page(
         request,
         "photo.html",
-        asker.session,
+        reader.session,
         asset=asset,
         why=why,
         crops=crops["crops"],
@@ -49,16 +49,16 @@ async def photo(request: Request) -> Response:
         crumbs=[*_above(links), (title, "")],
         galleries=[_gallery(link) for link in links],
         reasons=REASONS,
-        is_open=any(one["state"] == "pending" for one in asset["generations"]),
+        is_open=any(entry["state"] == "pending" for entry in asset["generations"]),
     )
-    return answer
+    return response
 
 
 ROUTES = [Route("/admin/photos/{id}", photo)]
 
 
 def _gallery(link: dict[str, Any]) -> tuple[str, str]:
-    """Name and address of a gallery that the photo is in. By id: the page behind it leads to the slug."""
+    """Name and address of a gallery of the photo. The address has the id and redirects to the slug."""
     if link["person_id"]:
         return link["full_name"] or "Person", f"{ROOTS['people']}/{link['person_id']}/media-gallery"
     name = link["title"] or "Show"
@@ -68,7 +68,7 @@ def _gallery(link: dict[str, Any]) -> tuple[str, str]:
 
 
 def _above(links: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """The way down to the photo: by its show if it has one, else by its person."""
+    """Breadcrumbs above the photo: its first show if it has one, else its first person."""
     ordered = sorted(links, key=lambda link: link["person_id"] is not None)
     if not ordered:
         return [("Shows", ROOTS["shows"])]

@@ -1,6 +1,6 @@
-"""Slugs: the one right address of a show or person, and redirects to it from every other that means the same.
+"""The canonical address of a show or person, and redirects to it from ids, old slugs and old addresses.
 
-A target is always made of what the backend knows; of what was asked for, only the query is kept.
+Targets are built from the backend's data; only the query of the request is kept.
 """
 
 from __future__ import annotations
@@ -40,40 +40,40 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _MAX_SLUG = 300
 
 
-class Moved(Exception):  # noqa: N818  it is no error
-    """What was asked for has its page elsewhere."""
+class Moved(Exception):  # noqa: N818  control flow, not an error
+    """The page has another, canonical address."""
 
     def __init__(self, target: str) -> None:
         super().__init__(target)
         self.target = target
 
 
-async def entity(asker: BackendReader, family: Family, slug: str, rest: str = "") -> dict[str, Any]:
-    """The show or person whose page has this slug; `rest` is what follows it in the path.
+async def read_entity(reader: BackendReader, family: Family, slug: str, rest: str = "") -> dict[str, Any]:
+    """The show or person with this slug; `rest` is the remaining path.
 
-    Raises Moved where the slug is an id, an old or a sloppy one; HTTPException with 404 where there is nothing.
+    Raises Moved for an id or a slug that is not canonical, HTTPException with 404 for an unknown one.
     """
     if _UUID.fullmatch(slug):
-        found = await _read(asker, family, str(UUID(slug)))
-        raise Moved(address(family, found["slug"], rest))
+        entity = await _read(reader, family, str(UUID(slug)))
+        raise Moved(address(family, entity["slug"], rest))
     if len(slug) > _MAX_SLUG or "\0" in slug:
         raise HTTPException(404, _missing(family))
     try:
-        known = await asker.read("slugs", family, slug)
+        resolved = await reader.read("slugs", family, slug)
     except BackendRequestError as error:
         raise _not_found(error, family) from None
-    if not known["canonical"]:
-        raise Moved(address(family, known["canonical_slug"], rest))
-    return await _read(asker, family, known["id"])
+    if not resolved["canonical"]:
+        raise Moved(address(family, resolved["canonical_slug"], rest))
+    return await _read(reader, family, resolved["id"])
 
 
 def address(family: Family, slug: str, rest: str = "") -> str:
-    """The page of a show or person, or one below it."""
+    """The address of a show or person, or of a page below it."""
     return f"{ROOTS[family]}/{quote(slug, safe='')}{rest}"
 
 
 async def moved(request: Request, error: Exception) -> Response:
-    """308 to the right address; the query stays."""
+    """308 to the canonical address, with the same query."""
     assert isinstance(error, Moved)
     query = request.scope["query_string"].decode("latin-1")
     return RedirectResponse(error.target + (f"?{query}" if query else ""), HTTPStatus.PERMANENT_REDIRECT)
@@ -96,30 +96,30 @@ ROUTES = [
 
 
 async def _from_old_form(request: Request, family: Family) -> Response:
-    asker = BackendReader.of(request)
+    reader = BackendReader.of(request)
     if not _UUID.fullmatch(request.path_params["id"]):
         raise HTTPException(404, _missing(family))
     query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    asked = {name: value for name, value in query if name in ("tab", "season")}
-    kept = [(name, value) for name, value in query if name not in asked]
-    season, tab = asked.get("season", "") if family == "shows" else "", asked.get("tab", "")
+    old = {name: value for name, value in query if name in ("tab", "season")}
+    kept = [(name, value) for name, value in query if name not in old]
+    season, tab = old.get("season", "") if family == "shows" else "", old.get("tab", "")
     if season and not re.fullmatch(r"\d{1,4}", season):
-        raise HTTPException(404, f"Season {season[:40]!r} not found.")
+        raise HTTPException(404, f"No season {season[:40]!r}.")
     tabs = PERSON_TABS if family == "people" else SEASON_TABS if season else SHOW_TABS
     tab = _OLD_TABS.get(tab, tab)
     if tab in ("", "overview", "details"):
         tab = ""
     elif tab not in tabs:
         raise HTTPException(404, f"No tab {tab[:40]!r}.")
-    found = await _read(asker, family, str(UUID(request.path_params["id"])))
+    entity = await _read(reader, family, str(UUID(request.path_params["id"])))
     rest = (f"/season-{int(season)}" if season else "") + (f"/{tab}" if tab else "")
-    target = address(family, found["slug"], rest) + (f"?{urlencode(kept)}" if kept else "")
+    target = address(family, entity["slug"], rest) + (f"?{urlencode(kept)}" if kept else "")
     return RedirectResponse(target, HTTPStatus.PERMANENT_REDIRECT)
 
 
-async def _read(asker: BackendReader, family: Family, id: str) -> dict[str, Any]:
+async def _read(reader: BackendReader, family: Family, id: str) -> dict[str, Any]:
     try:
-        return await asker.read(family, id)
+        return await reader.read(family, id)
     except BackendRequestError as error:
         raise _not_found(error, family) from None
 

@@ -1,4 +1,4 @@
-"""Signing in with a token of the configured issuer, or with a link of the development issuer; and signing out."""
+"""Sign-in with a token of the configured issuer or a link of the development issuer, and sign-out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trr_pipelines.web.tokens import InvalidTokenError, IssuerUnreachableError
 
 
 async def show(request: Request) -> Response:
-    """The sign-in page; whoever is signed in already goes on."""
+    """The sign-in page; redirects onward if the request already has a session."""
     target = checked_next(request.query_params.get("next", ""))
     if request.app.state.authenticator.sessions.read(request) is not None:
         return RedirectResponse(target, HTTPStatus.SEE_OTHER)
@@ -25,11 +25,9 @@ async def show(request: Request) -> Response:
 
 
 async def sign_in(request: Request) -> Response:
-    """Start a session for the e-mail of a good token that is on the allowlist."""
+    """Start a session for the e-mail of a valid token, if it is on the allowlist."""
     authenticator: Authenticator = request.app.state.authenticator
-    authenticator.require_own_origin(request)
     form = await read_form(request)
-    authenticator.require_token(form.get("csrf_token", ""), request.cookies.get(authenticator.sessions.form_cookie, ""))
     target = checked_next(form.get("next", ""))
     token = form.get("token", "").strip()
     links = request.app.state.links
@@ -45,24 +43,22 @@ async def sign_in(request: Request) -> Response:
         email, expires = claims.email.strip(), min(expires, claims.expires)
     if not authenticator.sessions.may_sign_in(email):
         return _page(request, target, status=403, problem="This account is not on the admin allowlist.")
-    answer = RedirectResponse(target, HTTPStatus.SEE_OTHER)
-    authenticator.sessions.start(answer, email, expires)
-    return answer
+    response = RedirectResponse(target, HTTPStatus.SEE_OTHER)
+    authenticator.sessions.start(response, email, expires)
+    return response
 
 
 async def sign_out(request: Request) -> Response:
-    """End the session."""
+    """End the session. Raises SignInRequired without one."""
     authenticator: Authenticator = request.app.state.authenticator
-    authenticator.require_own_origin(request)
-    form = await read_form(request)
-    authenticator.require_token(form.get("csrf_token", ""), authenticator.session(request).id)
-    answer = RedirectResponse(SIGN_IN, HTTPStatus.SEE_OTHER)
-    authenticator.sessions.end(answer)
-    return answer
+    authenticator.session(request)
+    response = RedirectResponse(SIGN_IN, HTTPStatus.SEE_OTHER)
+    authenticator.sessions.end(response)
+    return response
 
 
 async def home(_: Request) -> Response:
-    """The first page."""
+    """Redirects to the first page."""
     return RedirectResponse(HOME, HTTPStatus.SEE_OTHER)
 
 
@@ -76,10 +72,6 @@ ROUTES = [
 
 
 def _page(request: Request, target: str, *, status: int = 200, problem: str = "") -> Response:
-    sessions = request.app.state.authenticator.sessions
-    # The cookie's value has to be known before the page that carries its token is made.
-    holder = Response()
-    value = sessions.ensure_form_cookie(request, holder)
     page: Response = request.app.state.templates.page(
         request,
         "sign_in.html",
@@ -87,9 +79,6 @@ def _page(request: Request, target: str, *, status: int = 200, problem: str = ""
         status=status,
         target=target,
         problem=problem,
-        form_token=sessions.form_token(value),
         is_development=request.app.state.links is not None,
     )
-    for cookie in holder.headers.getlist("set-cookie"):
-        page.headers.append("set-cookie", cookie)
     return page

@@ -1,12 +1,12 @@
-// The crop editor. A frame of 4:5 on the whole photo; beside it what will be served: the part of the photo that the
-// renderer cuts out, by a transform. (object-position would be moved to whole pixels before the zoom enlarges that.)
+// The crop editor: a 4:5 frame on the whole photo, and a preview of the part that the renderer will cut out. The preview
+// uses a transform, because object-position is rounded to whole pixels before the zoom enlarges the rounding.
 
 import { send } from "./http.js";
 import { failure, note } from "./toasts.js";
 import { refresh, refreshUntilDone } from "./refresh.js";
 
 const RATIO = 4 / 5;
-const MOST_ZOOM = 8;
+const MAX_ZOOM = 8;
 
 export function start() {
   const root = document.querySelector(".cropper");
@@ -66,22 +66,22 @@ class Cropper {
       mode: "manual",
       x: rounded(clamp(x, 0, 100)),
       y: rounded(clamp(y, 0, 100)),
-      zoom: rounded(clamp(zoom, 1, MOST_ZOOM)),
+      zoom: rounded(clamp(zoom, 1, MAX_ZOOM)),
     };
     this.show();
   }
 
-  // Put the frame's corner to `left` and `top`; where there is no room on an axis, that axis stays.
+  // Move the frame's corner to `left` and `top`; an axis that the frame fills stays.
   place(left, top) {
     const { width, height } = this.box();
-    const percent = (at, room, now) => (room > 1e-6 ? (100 * at) / room : now);
+    const percent = (at, free, now) => (free > 1e-6 ? (100 * at) / free : now);
     this.set({
       x: percent(left, this.width - width, this.crop.x),
       y: percent(top, this.height - height, this.crop.y),
     });
   }
 
-  // Zoom, and keep the middle of the frame where it is.
+  // Zoom around the centre of the frame.
   zoomTo(zoom) {
     const before = this.box();
     this.set({ zoom });
@@ -139,7 +139,7 @@ class Cropper {
       width: percent(width, this.width),
       height: percent(height, this.height),
     });
-    const scale = this.preview.parentElement.clientWidth / width; // pixels of the preview for one of the photo
+    const scale = this.preview.parentElement.clientWidth / width; // preview pixels per photo pixel
     Object.assign(this.preview.style, {
       width: `${this.width}px`,
       height: `${this.height}px`,
@@ -170,7 +170,7 @@ class Cropper {
       this.state(data);
       await refreshUntilDone(() => data.served);
     } catch (problem) {
-      if (problem.status === 412) this.lost(problem, method, path, body);
+      if (problem.status === 412) this.conflict(problem, method, path, body);
       else failure(problem, () => this.edit(method, path, body));
     }
   }
@@ -178,14 +178,14 @@ class Cropper {
   state({ crop, changed, served }) {
     const line = this.root.querySelector("[data-crop-state]");
     line.textContent = !crop ? "Proposing a crop …" : crop.mode === "manual" ? "Manual crop" : "Proposed crop";
-    if (!changed) note("No change: this is the current crop.");
+    if (!changed) note("The photo already has this crop.");
     else if (served) note("Saved and served.");
-    else note("Saved. The new crop is served once it is rendered.");
+    else note("Saved. It is served once it is rendered; until then the previous crop is served.");
   }
 
-  lost(problem, method, path, body) {
-    const theirs = (problem.answer?.headers.get("etag") ?? "").replaceAll('"', "");
-    note("Not saved: someone else changed this crop.", {
+  conflict(problem, method, path, body) {
+    const theirs = (problem.response?.headers.get("etag") ?? "").replaceAll('"', "");
+    note("The crop was changed by someone else in the meantime.", {
       bad: true,
       label: "Use mine",
       action: () => {

@@ -1,27 +1,25 @@
-// Requests to this app's own routes. A refusal becomes an Error whose message is for people.
+// Requests to this app's own routes. An unsuccessful response becomes an Error whose message can be shown.
 
 export class Problem extends Error {
-  constructor(status, message, answer) {
+  constructor(status, message, response) {
     super(message);
     this.status = status;
-    this.answer = answer;
+    this.response = response;
   }
 }
-
-const token = () => document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 
 export const signInAddress = () =>
   `/admin/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
 
-// `body` is sent as JSON, or as it is when it is a Blob. Resolves to {data, etag}.
+// Sends `body` as JSON, or unchanged if it is a Blob. Resolves to {data, etag}.
 export async function send(method, path, body, headers = {}) {
   const isBlob = body instanceof Blob;
   const type = isBlob ? body.type || "application/octet-stream" : "application/json";
-  let answer;
+  let response;
   try {
-    answer = await fetch(path, {
+    response = await fetch(path, {
       method,
-      headers: { ...(body === undefined ? {} : { "Content-Type": type }), "X-CSRF-Token": token(), ...headers },
+      headers: { ...(body === undefined ? {} : { "Content-Type": type }), ...headers },
       body: body === undefined ? undefined : isBlob ? body : JSON.stringify(body),
       credentials: "same-origin",
       redirect: "error",
@@ -31,15 +29,15 @@ export async function send(method, path, body, headers = {}) {
   }
   let data = null;
   try {
-    data = await answer.json();
+    data = await response.json();
   } catch {
-    // No JSON: what the status says has to do.
+    // Not JSON: the message is made from the status.
   }
-  if (!answer.ok) throw new Problem(answer.status, told(answer.status, data), answer);
-  return { data, etag: answer.headers.get("etag") };
+  if (!response.ok) throw new Problem(response.status, messageOf(response.status, data), response);
+  return { data, etag: response.headers.get("etag") };
 }
 
-export function told(status, data) {
+export function messageOf(status, data) {
   if (status === 401) return "Your session has expired.";
   return data?.detail || `The request failed with ${status}.`;
 }

@@ -1,4 +1,4 @@
-// One photo large. Arrow keys go on, also past the end of what is loaded; the address of the page stays.
+// One large photo. Arrow keys move on, loading more photos at the end; the address of the page does not change.
 
 import { restore } from "./offscreen-tiles.js";
 import { toggle } from "./stars.js";
@@ -101,9 +101,9 @@ function show(tile) {
 function describe() {
   const { caption, saved, size, source, original } = current.dataset;
   const seed = current.querySelector(".seed-note")?.textContent ?? "";
-  const says = current.querySelector(".says")?.textContent ?? "";
+  const message = current.querySelector(".message")?.textContent ?? "";
   field("caption").textContent = caption;
-  field("meta").textContent = [says, source, size, saved, seed].filter(Boolean).join(" · ");
+  field("meta").textContent = [message, source, size, saved, seed].filter(Boolean).join(" · ");
   field("original").hidden = !original;
   if (original) field("original").href = original;
   field("page").href = current.querySelector(".photo").href;

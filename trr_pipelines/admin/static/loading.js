@@ -1,7 +1,7 @@
-// What htmx asks for: addresses without empty parts, and failures that keep what the page has.
+// htmx requests: no empty parameters in addresses, and failures keep the page as it is.
 
 import { restore } from "./offscreen-tiles.js";
-import { told } from "./http.js";
+import { messageOf } from "./http.js";
 import { failure } from "./toasts.js";
 
 export function start() {
@@ -30,11 +30,11 @@ function onFailure({ xhr, elt }) {
   try {
     data = JSON.parse(xhr.responseText);
   } catch {
-    // Cut short, or never there.
+    // Truncated or missing.
   }
-  const message = xhr.status ? told(xhr.status, data) : "The app is not reachable.";
-  const again = elt.matches("form") ? "submit" : "retry";
-  failure({ status: xhr.status, message }, () => window.htmx.trigger(elt, again));
+  const message = xhr.status ? messageOf(xhr.status, data) : "The app is not reachable.";
+  const trigger = elt.matches("form") ? "submit" : "retry";
+  failure({ status: xhr.status, message }, () => window.htmx.trigger(elt, trigger));
 }
 
 function moveFocus(event) {

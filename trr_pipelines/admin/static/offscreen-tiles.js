@@ -1,7 +1,7 @@
-// Tiles far out of view give up what they hold, and have it again before they come near: of thousands of photos a page
-// keeps the nodes of some screens only. The tile itself stays, at its size and with what it says of its photo.
+// Empties tiles that are far out of view and restores them before they come near, so that a page of thousands of photos
+// has the nodes of a few screens only. The tile element keeps its size and its data attributes.
 
-const MANY = 300; // tiles; below that all stay as they are, and the browser finds every caption
+const MANY = 300; // tiles; with fewer, none is emptied, and the browser's search finds every caption
 const NEAR = "300% 0px"; // three screens above and below
 
 const held = new WeakMap(); // tile: its HTML
@@ -15,7 +15,7 @@ function watch() {
   const tiles = document.querySelectorAll("#gallery .tile");
   if (tiles.length <= MANY) return;
   observer ??= new IntersectionObserver(onMove, { rootMargin: NEAR });
-  for (const tile of tiles) observer.observe(tile); // a tile that is watched already stays watched once
+  for (const tile of tiles) observer.observe(tile); // observing a tile twice has no effect
 }
 
 function onMove(entries) {
@@ -28,11 +28,11 @@ function onMove(entries) {
 function empty(tile, height) {
   if (held.has(tile) || tile.matches(":focus-within, :has([aria-busy])")) return;
   held.set(tile, tile.innerHTML);
-  tile.style.minHeight = `${height}px`; // a jump may show it before it is restored: its row must not fall flat
+  tile.style.minHeight = `${height}px`; // scrolling may show it before it is restored; its row must keep its height
   tile.replaceChildren();
 }
 
-// Make sure that a tile holds what it shows.
+// Put the content of an emptied tile back.
 export function restore(tile) {
   if (!held.has(tile)) return;
   tile.innerHTML = held.get(tile);

@@ -1,10 +1,10 @@
-// A better file in place of the original.
+// Replacing the original with an uploaded file.
 
 import { send } from "./http.js";
 import { failure, note } from "./toasts.js";
 import { refreshUntilDone } from "./refresh.js";
 
-const MOST_BYTES = 50_000_000;
+const MAX_BYTES = 50_000_000;
 
 export function start() {
   document.addEventListener("submit", (event) => {
@@ -18,7 +18,7 @@ export function start() {
 async function replace(form) {
   const [file] = form.elements.file.files;
   const button = form.querySelector("button");
-  if (file.size > MOST_BYTES) {
+  if (file.size > MAX_BYTES) {
     failure(new Error(`${file.name} has ${(file.size / 1e6).toFixed(1)} MB, the limit is 50 MB.`));
     return;
   }
@@ -26,10 +26,10 @@ async function replace(form) {
   button.textContent = "Sending …";
   try {
     const { data } = await send("PUT", `/admin/api/media-assets/${form.dataset.original}/original`, file);
-    note(data.changed ? "Original replaced; rendering its files." : "No change: this is the current original.");
+    note(data.changed ? "The new original is in place; its files are being rendered." : "This is already the original.");
     form.reset();
     await refreshUntilDone();
-    location.reload(); // the crop editor shows another photo now
+    location.reload(); // the crop editor must show the new photo
   } catch (problem) {
     failure(problem, () => replace(form));
   }

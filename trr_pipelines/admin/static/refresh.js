@@ -1,16 +1,16 @@
-// Parts of this page as they are now, put in place of what it shows.
+// Replaces parts of this page with their current content.
 
 const PARTS = ["figures", "facts", "history", "why", "alerts", "retries"];
 const EVERY_MS = 1500;
-const MOST_TIMES = 40;
+const MAX_TIMES = 40;
 
-// Resolves to whether work that the page is about is still open. What cannot be read stays as it is.
+// Resolves to whether the page still has open work. If the request fails, the page stays as it is.
 export async function refresh() {
   let text;
   try {
-    const answer = await fetch(location.pathname + location.search, { headers: { "HX-Request": "true" } });
-    if (!answer.ok) return true;
-    text = await answer.text();
+    const response = await fetch(location.pathname + location.search, { headers: { "HX-Request": "true" } });
+    if (!response.ok) return true;
+    text = await response.text();
   } catch {
     return true;
   }
@@ -29,7 +29,7 @@ export async function refresh() {
   return isOpen;
 }
 
-export async function refreshUntilDone(isDone = () => false, every = EVERY_MS, times = MOST_TIMES) {
+export async function refreshUntilDone(isDone = () => false, every = EVERY_MS, times = MAX_TIMES) {
   for (let time = 0; time < times; time++) {
     const isOpen = await refresh();
     if (!isOpen || isDone()) return;

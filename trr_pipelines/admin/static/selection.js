@@ -1,4 +1,4 @@
-// Choosing photos of a grid, and doing them again: one, the chosen ones, or all of a kind of failure.
+// Selecting photos of a grid, and reprocessing: one photo, the selected ones, or all with the same failure.
 
 import { restore } from "./offscreen-tiles.js";
 import { send } from "./http.js";
@@ -6,7 +6,7 @@ import { refreshUntilDone } from "./refresh.js";
 import { failure, note } from "./toasts.js";
 
 const AT_ONCE = 4;
-// The page of operations reads the whole archive: it is asked for less often than a photo's, for a quarter of an hour.
+// The operations page reads the whole archive, so it is refreshed less often than a photo page, for 15 minutes.
 const RETRIES_EVERY_MS = 4000;
 const RETRIES_TIMES = 225;
 
@@ -36,7 +36,7 @@ async function followRetries() {
   isFollowing = false;
 }
 
-// Whether a tile is chosen is its class: far out of view it has no box.
+// The class of a tile says whether it is selected: far out of view it has no checkbox.
 const tiles = () => [...document.querySelectorAll("#gallery .tile")];
 const chosen = () => [...document.querySelectorAll("#gallery .tile.chosen")];
 
@@ -48,7 +48,7 @@ function onChange(box) {
   const tile = box.closest(".tile");
   const all = tiles();
   const [from, to] = [isShift && all.includes(last) ? all.indexOf(last) : all.indexOf(tile), all.indexOf(tile)];
-  for (const one of all.slice(Math.min(from, to), Math.max(from, to) + 1)) mark(one, box.checked);
+  for (const between of all.slice(Math.min(from, to), Math.max(from, to) + 1)) mark(between, box.checked);
   last = tile;
   count();
 }
@@ -90,7 +90,7 @@ async function reprocess(holders) {
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   const done = holders.length - failed.length;
-  if (done) note(done === 1 ? "Photo queued for reprocessing." : `${done} photos queued for reprocessing.`);
+  if (done) note(done === 1 ? "The photo is queued for reprocessing." : `${done} photos are queued for reprocessing.`);
   if (failed.length) failure(first, () => reprocess(failed));
   else choose(false);
 }
@@ -103,19 +103,19 @@ function markPending(holder) {
     badge.className = "badge pending";
     badge.textContent = "Pending";
   }
-  const says = holder.querySelector(".says");
-  if (says) says.textContent = "queued for reprocessing";
+  const message = holder.querySelector(".message");
+  if (message) message.textContent = "queued for reprocessing";
   holder.querySelector("[data-reprocess]")?.remove();
 }
 
 async function reprocessMatching(button) {
-  const wanted = JSON.parse(button.dataset.reprocessMatching);
-  const isSure = button.dataset.price !== undefined;
+  const filter = JSON.parse(button.dataset.reprocessMatching);
+  const isConfirmed = button.dataset.price !== undefined;
   button.disabled = true;
   try {
-    const { data } = await send("POST", "/admin/api/reprocess", { ...wanted, dry_run: !isSure });
-    if (isSure) {
-      note(`${data.photos} photos queued for reprocessing.`);
+    const { data } = await send("POST", "/admin/api/reprocess", { ...filter, dry_run: !isConfirmed });
+    if (isConfirmed) {
+      note(`${data.photos} photos are queued for reprocessing.`);
       button.textContent = "Done";
       followRetries();
       return;

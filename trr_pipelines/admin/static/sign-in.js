@@ -1,14 +1,14 @@
-// A token that a sign-in hands over behind the #: taken out of the address, and shown whose it is.
+// Takes a token after the # out of the address, fills it in, and shows whose it is.
 
-const given = new URLSearchParams(location.hash.slice(1)).get("access_token");
-if (given) {
+const token = new URLSearchParams(location.hash.slice(1)).get("access_token");
+if (token) {
   history.replaceState(null, "", location.pathname + location.search);
   const input = document.querySelector('input[name="token"]');
-  input.value = given;
+  input.value = token;
   document.getElementById("token-field").hidden = true;
   const who = document.getElementById("who");
   who.hidden = false;
-  who.textContent = `as ${emailOf(given) || "the account of this link"}`;
+  who.textContent = `as ${emailOf(token) || "the account of this link"}`;
   document.querySelector("button.primary").focus();
 }
 

@@ -1,5 +1,5 @@
-// The face-bank star: answers at once, goes back with the reason when the backend refuses. Without scripts it is the
-// button of a form; here its `formaction` says which link it is.
+// The face-bank star: changes at once, and back with the reason if the backend refuses. Without scripts it is a submit
+// button; here its `formaction` identifies the link.
 
 import { send } from "./http.js";
 import { failure } from "./toasts.js";
@@ -28,7 +28,7 @@ export async function toggle(star, wanted = !isPressed(star)) {
   const path = pathOf(star);
   const before = isPressed(star);
   show(path, wanted);
-  if (busy.has(path)) return; // the request under way looks at the star again when it is back
+  if (busy.has(path)) return; // the pending request reads the star again when it ends
   busy.add(path);
   star.setAttribute("aria-busy", "true");
   let saved = before;
@@ -39,17 +39,17 @@ export async function toggle(star, wanted = !isPressed(star)) {
       await send("PATCH", path, { facebank_seed: now });
       saved = now;
     }
-    if (saved !== before) tell(path, saved);
+    if (saved !== before) announce(path, saved);
   } catch (problem) {
     show(path, saved);
     failure(problem, () => toggle(star, !saved));
   } finally {
     busy.delete(path);
-    for (const one of [star, ...all(path)]) one.removeAttribute("aria-busy");
+    for (const copy of [star, ...all(path)]) copy.removeAttribute("aria-busy");
   }
 }
 
-function tell(path, pressed) {
+function announce(path, pressed) {
   const who = document.querySelector(".who")?.textContent ?? "you";
   const day = new Date().toISOString().slice(0, 10);
   for (const star of all(path)) {

@@ -1,4 +1,4 @@
-// Short notes at the lower edge. A failure stays until it is closed; everything else goes by itself.
+// Short notes at the bottom of the page. A failure stays until it is dismissed; other notes disappear after 5 seconds.
 
 import { signInAddress } from "./http.js";
 

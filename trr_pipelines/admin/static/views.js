@@ -1,10 +1,10 @@
-// What people saw and how long pictures took: a sample of both goes back to the backend.
-// A picture's time runs from its request to its paint. Nothing of it is tied to a person.
+// Reports gallery views, and image load times of a sample of them, to the backend. A load time runs from the request of
+// an image to its paint. No report names a person.
 
 import { send } from "./http.js";
 
 const SAMPLED = 0.25; // of page views are timed; all are counted
-const MOST_TIMINGS = 60;
+const MAX_TIMINGS = 60;
 const AFTER_MS = 4000;
 
 const timed = new Set();
@@ -22,8 +22,8 @@ export function start() {
       entity_id: entity,
       season: season === undefined ? null : Number(season),
       photos: gallery.querySelectorAll(".tile").length,
-      timings: timings.splice(0, MOST_TIMINGS),
-    }).catch(() => {}); // a figure that is lost harms nobody
+      timings: timings.splice(0, MAX_TIMINGS),
+    }).catch(() => {}); // losing a report does no harm
   };
   setTimeout(report, AFTER_MS);
 }
@@ -33,27 +33,27 @@ function watch(gallery, timings) {
     "load",
     (event) => {
       const image = event.target;
-      if (!(image instanceof HTMLImageElement) || image.matches(".placeholder") || timings.length >= MOST_TIMINGS) return;
+      if (!(image instanceof HTMLImageElement) || image.matches(".placeholder") || timings.length >= MAX_TIMINGS) return;
       requestAnimationFrame(() => add(image, timings, performance.now()));
     },
     true,
   );
-  // Those that were there before this script.
+  // Images that loaded before this script.
   for (const image of gallery.querySelectorAll("picture img")) {
     if (image.complete && image.naturalWidth) add(image, timings, 0);
   }
 }
 
-// `paintedAt` is 0 for a picture whose paint nobody saw: then its last byte has to do.
+// `paintedAt` is 0 for an image whose paint was missed: its last byte counts instead.
 function add(image, timings, paintedAt) {
-  if (timed.has(image.currentSrc)) return; // a tile that came back: its picture was there already
+  if (timed.has(image.currentSrc)) return; // a restored tile: its image was loaded before
   const [entry] = performance.getEntriesByName(image.currentSrc, "resource");
   if (!entry) return;
   timed.add(image.currentSrc);
   timings.push({ key: keyOf(image.currentSrc), ms: Math.round((paintedAt || entry.responseEnd) - entry.startTime) });
 }
 
-// Keys of objects end in the rendition: …/card.webp; anything else is an original.
+// Object keys end in the rendition key: …/card.webp; any other name is an original.
 function keyOf(url) {
   const name = new URL(url).pathname.split("/").at(-1).split(".")[0];
   return ["thumb", "card", "detail", "crop_card", "crop_detail"].includes(name) ? name : "original";

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import BaseModel
 
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
 from trr_pipelines.api.cursors import decode_cursor, encode_cursor
@@ -24,95 +23,11 @@ from trr_pipelines.pipeline.galleries.pages import (
     season_gallery,
     show_gallery,
 )
+from trr_pipelines.web.payloads import Gallery, Kind
 
 router = APIRouter(route_class=GuardedRoute, tags=["galleries"])
 
-Kind = Literal["photo", "video_still", "brand", "social", "news"]
-State = Literal["pending", "complete", "failed"]
 _MAX_POSITION = 2**31 - 1
-
-
-class Crop(BaseModel):
-    """The active crop: x and y in percent, zoom from 1 to 8."""
-
-    mode: Literal["auto", "manual"]
-    x: float
-    y: float
-    zoom: float
-    signature: str
-
-
-class SeedChange(BaseModel):
-    """Who flagged or unflagged the photo last, and when."""
-
-    by: str
-    at: datetime
-
-
-class File(BaseModel):
-    """A file that can be shown; sides in pixels."""
-
-    url: str
-    format: str
-    width: int
-    height: int
-    bytes: int
-
-
-class Source(BaseModel):
-    """The attributes of one `<source>` of `<picture>`."""
-
-    type: str
-    srcset: str
-
-
-class Generation(BaseModel):
-    """How far the derivatives are; `reason` is a code where something failed."""
-
-    base: State
-    crop: State
-    reason: Reason | None
-
-
-class Item(BaseModel):
-    """One link of a gallery and its photo. Sizes are the original's, in pixels as shown; null until it is mirrored."""
-
-    link_id: UUID
-    media_asset_id: UUID
-    hosted_url: str | None
-    source: str
-    caption: str
-    tags: list[str]
-    kind: Kind
-    width: int | None
-    height: int | None
-    bytes: int | None
-    crop: Crop | None
-    facebank_seed: bool
-    facebank_seed_changed: SeedChange | None
-    season: int | None
-    position: int
-    created_at: datetime
-    original_url: str | None
-    display_url: str | None
-    detail_url: str | None
-    crop_display_url: str | None
-    crop_detail_url: str | None
-    srcset: list[File]
-    crop_srcset: list[File]
-    sources: list[Source]
-    placeholder: str | None
-    dominant_color: str | None
-    generation: Generation
-
-
-class Gallery(BaseModel):
-    """A page; `total` counts what matches, up to 10,000, and `total_capped` says that there are more."""
-
-    items: list[Item]
-    next_cursor: str | None
-    total: int
-    total_capped: bool
 
 
 def _page_request(

@@ -37,7 +37,7 @@ class Link(BaseModel):
     full_name: str | None
 
 
-class Generation(BaseModel):
+class LedgerEntry(BaseModel):
     """The ledger of one kind of work: how it stands, its last failure, and the run that holds or did it."""
 
     kind: Literal["original", "base", "crop"]
@@ -94,7 +94,7 @@ class Asset(BaseModel):
     crop_detail_url: str | None
     crop: ShownCrop | None
     links: list[Link]
-    generations: list[Generation]
+    generations: list[LedgerEntry]
     versions: list[Version]
 
 
@@ -168,7 +168,7 @@ class Explanation(BaseModel):
     served: dict[str, ServedUrl]
     crop: ShownCrop | None
     sets: list[VariantSet]
-    generations: list[Generation]
+    generations: list[LedgerEntry]
     last_error: LastError | None
     current_recipes: dict[str, str]
     versions: list[Version]

@@ -61,7 +61,7 @@ def test_a_crop_is_dragged_saved_rendered_and_shows_what_was_previewed(opened: O
     x = float(page.get_by_role("spinbutton", name="x", exact=True).input_value())
     assert x > 30
     page.get_by_role("button", name="Save crop").click()
-    expect(page.get_by_text("Saved. The new crop is served once it is rendered")).to_be_visible()
+    expect(page.get_by_text("Saved. It is served once it is rendered")).to_be_visible()
     crop = active_crop(admin_stack, "0.jpg")
     assert (crop["crop_mode"], crop["zoom"], crop["x"]) == ("manual", 2.0, x)
     assert crop["author"] == "admin@example.com"
@@ -116,7 +116,7 @@ def test_who_was_slower_learns_of_it_and_may_insist(opened: Opener, admin_stack:
     expect(one.get_by_role("button", name="Restore")).to_have_count(1)
     set_number(other, "zoom", 5)
     other.get_by_role("button", name="Save crop").click()
-    expect(other.get_by_role("alert")).to_contain_text("someone else changed this crop")
+    expect(other.get_by_role("alert")).to_contain_text("changed by someone else")
     assert active_crop(admin_stack, "2.jpg")["zoom"] == 2
     other.get_by_role("button", name="Use mine").click()
     expect(other.get_by_role("button", name="Restore")).to_have_count(2)
@@ -133,7 +133,7 @@ def test_a_better_file_takes_the_place_of_the_original(opened: Opener, admin_sta
     better = saved(photo(1100, 880, seed=99), "JPEG", quality=95)
     chooser.set_input_files({"name": "better.jpg", "mimeType": "image/jpeg", "buffer": better})
     page.get_by_role("button", name="Replace").click()
-    expect(page.get_by_text("Original replaced")).to_be_visible()
+    expect(page.get_by_text("The new original is in place")).to_be_visible()
     admin_stack.render(admin_stack.photos["9.jpg"])
     expect(page.locator("#facts")).to_contain_text("1100 × 880")
     expect(page.locator("#original tbody tr")).to_have_count(2)

@@ -1,4 +1,4 @@
-"""What tests of the admin app share: an app that is signed in, and a backend that writes down what reaches it."""
+"""Fixtures of the admin app's tests: a signed-in client, and a backend that records its requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from trr_pipelines.admin.app import create_app
 from trr_pipelines_tests.support import backends
-from trr_pipelines_tests.support.admin_apps import form_token, serving_admin, sign_in
+from trr_pipelines_tests.support.admin_apps import serving_admin, sign_in
 from trr_pipelines_tests.support.ports import free_port
 
 
@@ -33,16 +33,17 @@ class Recorded:
 
 @dataclass
 class RecordingBackend:
-    """A backend that says what it is told to, and keeps what it heard."""
+    """A backend with a scripted response that keeps the requests it received."""
 
     url: str
-    answer: tuple[int, dict[str, str], bytes] = (200, {"Content-Type": "application/json"}, b'{"ok": true}')
+    response: tuple[int, dict[str, str], bytes] = (200, {"Content-Type": "application/json"}, b'{"ok": true}')
     received: list[Recorded] = field(default_factory=list)
     wait: Callable[[], object] = lambda: None
 
-    def says(self, status: int, value: object, **headers: str) -> None:
+    def respond(self, status: int, value: object, **headers: str) -> None:
+        """Answer all later requests with `value` as JSON."""
         kind = "application/json" if status < 400 else "application/problem+json"
-        self.answer = (status, {"Content-Type": kind, **headers}, json.dumps(value).encode())
+        self.response = (status, {"Content-Type": kind, **headers}, json.dumps(value).encode())
 
 
 @pytest.fixture
@@ -56,11 +57,11 @@ def backend() -> Iterator[RecordingBackend]:
                 Recorded(self.command, self.path, list(self.headers.items()), self.rfile.read(length))
             )
             recording.wait()
-            status, headers, body = recording.answer
+            status, headers, body = recording.response
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
-            with suppress(BrokenPipeError):  # whoever asked may have lost patience
+            with suppress(BrokenPipeError):  # the client may have timed out
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -84,29 +85,21 @@ def app_environment(backend: RecordingBackend, monkeypatch: pytest.MonkeyPatch) 
     port = free_port()
     for name, value in backends.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("SCREENALYTICS_SERVICE_TOKEN")  # none of this app's business
+    monkeypatch.delenv("SCREENALYTICS_SERVICE_TOKEN")  # the admin app must not need it
     monkeypatch.setenv("TRR_API_URL", backend.url)
     monkeypatch.setenv("TRR_ADMIN_PORT", str(port))
     return port
 
 
 @pytest.fixture
-def stranger(app_environment: int) -> Iterator[httpx.Client]:
-    """A client that nobody has signed in."""
+def anonymous(app_environment: int) -> Iterator[httpx.Client]:
+    """A client without a session."""
     with serving_admin(create_app(), app_environment) as client:
         yield client
 
 
 @pytest.fixture
-def client(stranger: httpx.Client, backend: RecordingBackend) -> httpx.Client:
-    """A client with a session; `X-CSRF-Token` is for the test to send."""
-    assert sign_in(stranger).status_code == 303
-    return stranger
-
-
-@pytest.fixture
-def csrf(client: httpx.Client, backend: RecordingBackend) -> dict[str, str]:
-    """The header that scripts of a page send."""
-    token = form_token(client.get("/admin/none").text)
-    backend.received.clear()
-    return {"X-CSRF-Token": token}
+def client(anonymous: httpx.Client) -> httpx.Client:
+    """A client with a session that sends the app's Origin, as the browser does for its pages."""
+    assert sign_in(anonymous).status_code == 303
+    return anonymous

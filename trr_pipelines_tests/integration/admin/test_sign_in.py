@@ -1,4 +1,4 @@
-"""Signing in and out, sessions, and who gets no further, over real HTTP."""
+"""Sign-in, sign-out and sessions over real HTTP."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from trr_pipelines.errors import SetupError
 from trr_pipelines.settings import Settings, load_settings
 from trr_pipelines_tests.integration.admin.conftest import RecordingBackend
 from trr_pipelines_tests.support import backends
-from trr_pipelines_tests.support.admin_apps import form_token, serving_admin, sign_in
+from trr_pipelines_tests.support.admin_apps import serving_admin, sign_in
 from trr_pipelines_tests.support.backends import token
 from trr_pipelines_tests.support.ports import free_port
 
 EMPTY = {"items": [], "next_cursor": None}
 
 
-def test_a_page_leads_to_the_sign_in_and_back_again(stranger: httpx.Client, backend: RecordingBackend) -> None:
+def test_a_page_redirects_to_the_sign_in_and_back(anonymous: httpx.Client, backend: RecordingBackend) -> None:
     asked = "/admin/trr-shows?q=valley&cursor=abc"
-    away = stranger.get(asked)
+    away = anonymous.get(asked)
     assert (away.status_code, away.headers["location"]) == (
         303,
         "/admin/sign-in?next=/admin/trr-shows%3Fq%3Dvalley%26cursor%3Dabc",
     )
-    assert stranger.get(away.headers["location"]).status_code == 200
-    back = sign_in(stranger, target=asked)
+    assert anonymous.get(away.headers["location"]).status_code == 200
+    back = sign_in(anonymous, target=asked)
     assert (back.status_code, back.headers["location"]) == (303, asked)
     assert backend.received == []
-    backend.says(200, EMPTY)
-    assert stranger.get(asked).status_code == 200
+    backend.respond(200, EMPTY)
+    assert anonymous.get(asked).status_code == 200
 
 
-def test_the_cookie_is_no_scripts_business_and_ends_with_the_token(stranger: httpx.Client) -> None:
-    answer = sign_in(stranger, token(exp=int(time.time()) + 120))
-    (cookie,) = [one for one in answer.headers.get_list("set-cookie") if one.startswith("trr_session=")]
+def test_the_cookie_is_http_only_and_expires_with_the_token(anonymous: httpx.Client) -> None:
+    response = sign_in(anonymous, token(exp=int(time.time()) + 120))
+    (cookie,) = response.headers.get_list("set-cookie")
+    assert cookie.startswith("trr_session=")
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
     assert "Secure" not in cookie
@@ -53,50 +54,58 @@ def test_behind_https_the_cookie_is_secure_and_bound_to_the_host(
     monkeypatch.setenv("TRR_ADMIN_URL", "https://admin.example.com")
     own = {"Host": "admin.example.com", "Origin": "https://admin.example.com"}
     with serving_admin(create_app(), app_environment) as client:
-        page = client.get("/admin/sign-in", headers=own)
-        form_cookie = page.headers["set-cookie"].partition(";")[0]
-        answer = client.post(
-            "/admin/sign-in",
-            data={"token": token(), "csrf_token": form_token(page.text)},
-            headers={**own, "Cookie": form_cookie},
-        )
-    assert answer.status_code == 303
-    (cookie,) = [one for one in answer.headers.get_list("set-cookie") if "trr_session" in one]
+        response = client.post("/admin/sign-in", data={"token": token()}, headers=own)
+    assert response.status_code == 303
+    (cookie,) = response.headers.get_list("set-cookie")
     assert cookie.startswith("__Host-trr_session=")
     assert "Secure" in cookie
 
 
 @pytest.mark.parametrize(
-    ("value", "status", "says"),
+    ("value", "status", "message"),
     [
-        (token("somebody.else@example.com"), 403, "not on the admin allowlist"),
+        (token("not.listed@example.com"), 403, "not on the list of admins"),
         (token(exp=int(time.time()) - 5), 401, "has expired"),
         (token(key="another-secret-that-is-long-enough-too"), 401, "cannot be verified"),
-        (token(email_verified=False), 403, "not on the admin allowlist"),
+        (token(email_verified=False), 403, "not on the list of admins"),
         (token(aud="trr-admin-session"), 401, "cannot be verified"),
         ("nonsense", 401, "cannot be verified"),
         ("x" * 9_000, 401, "the limit is"),
     ],
     ids=["not listed", "expired", "another key", "unverified", "another audience", "no token", "too long"],
 )
-def test_no_other_token_signs_in(stranger: httpx.Client, value: str, status: int, says: str) -> None:
-    answer = sign_in(stranger, value)
-    assert answer.status_code == status
-    assert says in answer.text
-    assert value not in answer.text
-    assert not [one for one in answer.headers.get_list("set-cookie") if one.startswith("trr_session=")]
+def test_no_other_token_signs_in(anonymous: httpx.Client, value: str, status: int, message: str) -> None:
+    response = sign_in(anonymous, value)
+    assert response.status_code == status
+    assert message in response.text
+    assert value not in response.text
+    assert "set-cookie" not in response.headers
 
 
-def test_a_form_of_another_page_or_browser_is_refused(stranger: httpx.Client) -> None:
-    page = stranger.get("/admin/sign-in")
-    fields = {"token": token(), "csrf_token": form_token(page.text)}
-    foreign = {"Origin": "https://attacker.example"}
-    assert stranger.post("/admin/sign-in", data=fields, headers=foreign).status_code == 403
-    assert stranger.post("/admin/sign-in", data={**fields, "csrf_token": "x"}).status_code == 403
-    stranger.cookies.clear()
-    assert stranger.post("/admin/sign-in", data=fields).status_code == 403
-    assert stranger.post("/admin/sign-in", json=fields).status_code == 415
-    assert stranger.post("/admin/sign-in", content="a=" + "b" * 40_000, headers=FORM).status_code == 413
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://attacker.example"},
+        {"Origin": "null"},
+        {"Origin": "https://attacker.example", "Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=str,
+)
+def test_another_site_cannot_sign_the_browser_in(anonymous: httpx.Client, headers: dict[str, str]) -> None:
+    """Login CSRF: the victim would work in the attacker's session."""
+    with httpx.Client(base_url=anonymous.base_url, trust_env=False) as browser:
+        response = browser.post("/admin/sign-in", data={"token": token()}, headers=headers)
+    assert response.status_code == 403
+    assert "set-cookie" not in response.headers
+
+
+def test_a_sign_in_that_is_not_a_short_form_is_refused(anonymous: httpx.Client) -> None:
+    assert anonymous.post("/admin/sign-in", json={"token": token()}).status_code == 415
+    assert anonymous.post("/admin/sign-in", content="a=" + "b" * 40_000, headers=FORM).status_code == 413
 
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -118,22 +127,22 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
         "/admin/" + "a" * 3_000,
     ],
 )
-def test_signing_in_leads_nowhere_but_to_a_page_of_ours(stranger: httpx.Client, target: str) -> None:
-    assert sign_in(stranger, target=target).headers["location"] == "/admin/trr-shows"
+def test_signing_in_redirects_to_pages_of_the_app_only(anonymous: httpx.Client, target: str) -> None:
+    assert sign_in(anonymous, target=target).headers["location"] == "/admin/trr-shows"
 
 
-def test_an_admin_who_is_taken_off_the_list_is_out(
+def test_an_admin_removed_from_the_allowlist_has_no_session(
     app_environment: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, backend: RecordingBackend
 ) -> None:
     monkeypatch.setattr("trr_pipelines.allowlist.REREAD_SECONDS", 0.2)
     listed = tmp_path / "admins.txt"
     listed.write_text(backends.ADMIN_EMAIL)
     monkeypatch.setenv("TRR_ADMIN_ALLOWLIST", f"file:{listed}")
-    backend.says(200, EMPTY)
+    backend.respond(200, EMPTY)
     with serving_admin(create_app(), app_environment) as client:
         sign_in(client)
         assert client.get("/admin/trr-shows").status_code == 200
-        listed.write_text("# nobody\n")
+        listed.write_text("# no admins\n")
         deadline = time.monotonic() + 20
         while client.get("/admin/trr-shows").status_code != 303:
             assert time.monotonic() < deadline
@@ -141,15 +150,16 @@ def test_an_admin_who_is_taken_off_the_list_is_out(
 
 
 def test_signing_out_ends_the_session(client: httpx.Client, backend: RecordingBackend) -> None:
-    backend.says(200, EMPTY)
-    page = client.get("/admin/trr-shows")
-    assert client.post("/admin/sign-out", data={"csrf_token": "x"}).status_code == 403
+    backend.respond(200, EMPTY)
+    assert client.get("/admin/trr-shows").status_code == 200
     assert client.get("/admin/sign-out").status_code == 405
-    assert client.post("/admin/sign-out", data={"csrf_token": form_token(page.text)}).status_code == 303
+    assert client.post("/admin/sign-out", headers={"Origin": "https://attacker.example"}).status_code == 403
+    assert client.get("/admin/trr-shows").status_code == 200
+    assert client.post("/admin/sign-out").status_code == 303
     assert client.get("/admin/trr-shows").status_code == 303
 
 
-def test_a_session_that_was_not_signed_here_is_none(stranger: httpx.Client) -> None:
+def test_a_session_signed_with_another_key_is_not_valid(anonymous: httpx.Client) -> None:
     claims = {"email": backends.ADMIN_EMAIL, "sid": "x", "aud": "trr-admin-session", "exp": time.time() + 60}
     for forged in (
         jwt.encode(claims, backends.JWT_SECRET, "HS256"),
@@ -157,11 +167,11 @@ def test_a_session_that_was_not_signed_here_is_none(stranger: httpx.Client) -> N
         jwt.encode(claims, None, "none"),
         token(),
     ):
-        assert stranger.get("/admin/trr-shows", headers={"Cookie": f"trr_session={forged}"}).status_code == 303
+        assert anonymous.get("/admin/trr-shows", headers={"Cookie": f"trr_session={forged}"}).status_code == 303
 
 
 class TestDevelopmentIssuer:
-    """Links that sign the development admin of the embedded default in."""
+    """Links that sign in the development admin of the embedded default."""
 
     @pytest.fixture
     def embedded(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
@@ -190,7 +200,7 @@ class TestDevelopmentIssuer:
             {"TRR_JWT_SECRET": backends.JWT_SECRET},
         ],
     )
-    def test_with_anything_given_there_is_no_link(
+    def test_there_is_no_link_outside_the_embedded_default(
         self, embedded: Settings, monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
     ) -> None:
         link = sign_in_link(embedded)
@@ -199,7 +209,7 @@ class TestDevelopmentIssuer:
             monkeypatch.setenv(name, value)
         assert sign_in_link(load_settings()) is None
 
-    def test_a_link_is_worth_nothing_where_a_database_is_given(
+    def test_a_link_does_not_sign_in_where_a_database_is_configured(
         self, embedded: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from trr_pipelines.credentials import with_credentials
@@ -215,10 +225,10 @@ class TestDevelopmentIssuer:
         with serving_admin(create_app(), embedded.admin_port) as client:
             assert sign_in(client, link.partition("#access_token=")[2]).status_code == 401
 
-    def test_no_link_for_a_development_admin_who_is_not_on_the_list(
+    def test_there_is_no_link_if_the_development_admin_is_not_on_the_allowlist(
         self, embedded: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("TRR_ADMIN_ALLOWLIST", "somebody@example.com")
+        monkeypatch.setenv("TRR_ADMIN_ALLOWLIST", "other@example.com")
         assert sign_in_link(load_settings()) is None
 
 

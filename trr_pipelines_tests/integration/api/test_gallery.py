@@ -15,13 +15,13 @@ from PIL import Image
 from pydantic import SecretStr
 
 from trr_pipelines.api.app import create_app
-from trr_pipelines.api.routes.galleries import Gallery
 from trr_pipelines.catalogue.embedded import EmbeddedPostgres
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.imaging.geometry import Crop
 from trr_pipelines.pipeline.archive import Archive, open_archive
 from trr_pipelines.pipeline.edits.crops import set_crop
 from trr_pipelines.settings import Settings
+from trr_pipelines.web.payloads import Gallery
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support import backends
 from trr_pipelines_tests.support.archives import EDITOR, import_files, import_path, query, run, value, write_files
