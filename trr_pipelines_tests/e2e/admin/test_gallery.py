@@ -175,7 +175,7 @@ def test_a_failed_photo_says_why_and_is_done_again(opened: Opener, admin_stack: 
     expect(page.locator(".tile")).to_contain_text("not an image")
     (admin_stack.folder / "broken.jpg").write_bytes(jpeg(640, 800, seed=77))
     page.get_by_role("button", name="Retry Broken").click()
-    expect(page.get_by_text("Photo queued for reprocessing.")).to_be_visible()
+    expect(page.get_by_text("The photo is queued for reprocessing.")).to_be_visible()
     expect(page.locator(".tile .badge")).to_have_text("Pending")
     admin_stack.render(admin_stack.photos["broken.jpg"])
     page.goto(f"{GALLERY}?q=broken")
@@ -190,7 +190,7 @@ def test_many_photos_are_chosen_and_done_again(opened: Opener, admin_stack: Admi
     boxes.nth(8).click(modifiers=["Shift"])
     expect(page.get_by_text("3 selected")).to_be_visible()
     page.get_by_role("button", name="Reprocess", exact=True).click()
-    expect(page.get_by_text("3 photos queued for reprocessing.")).to_be_visible()
+    expect(page.get_by_text("3 photos are queued for reprocessing.")).to_be_visible()
     asked = admin_stack.rows("select distinct media_asset_id from core.variant_generations where asked_at is not null")
     wanted = {admin_stack.photos[f"{number}.jpg"] for number in (6, 7, 8)}
     assert wanted <= {row["media_asset_id"] for row in asked}

@@ -16,15 +16,15 @@ def test_a_retry_by_reason_is_followed_to_its_report(opened: Opener, admin_stack
     run(admin_stack.archive, batch, pool=admin_stack.pool)
     (cut,) = admin_stack.rows("select id from core.media_assets where source = 'agency'")
     page = opened("/admin/operations", width=390)
-    again = page.get_by_role("button", name="Retry these: truncated file")
+    again = page.get_by_role("button", name="Retry these: the file is truncated")
     again.click()
-    again = page.get_by_role("button", name="Retry these: truncated file")
+    again = page.get_by_role("button", name="Retry these: the file is truncated")
     expect(again).to_contain_text("Retry 1 photos")
     again.click()
     retries = page.locator("#retries li").first
-    expect(retries).to_contain_text("truncated file: 0 of 1 fixed, 1 open")
+    expect(retries).to_contain_text("the file is truncated: 0 of 1 fixed, 1 open")
     admin_stack.render(cut["id"])
-    expect(retries).to_contain_text("truncated file: 0 of 1 fixed, 1 still truncated")
+    expect(retries).to_contain_text("the file is truncated: 0 of 1 fixed, 1 still truncated")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -34,6 +34,6 @@ def test_open_alerts_stand_on_top(opened: Opener, admin_stack: AdminStack) -> No
     try:
         alerts = opened("/admin/operations").get_by_role("region", name="Alerts")
         expect(alerts).to_contain_text(f"Live work is overdue. {text}")
-        expect(alerts).to_contain_text("Dagster has never looked for alerts.")
+        expect(alerts).to_contain_text("Dagster has never checked for alerts.")
     finally:
         admin_stack.rows("delete from core.alerts")

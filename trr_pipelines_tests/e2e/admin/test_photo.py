@@ -67,7 +67,7 @@ def test_a_crop_is_dragged_saved_rendered_and_shows_what_was_previewed(opened: O
     assert crop["author"] == "admin@example.com"
     preview = page.locator(".crop-preview").screenshot()
     admin_stack.render(admin_stack.photos["0.jpg"])
-    served = page.get_by_role("img", name="Crop as it is served")
+    served = page.get_by_role("img", name="Served crop")
     files = admin_stack.rows(
         "select hosted_url from core.media_asset_variants where media_asset_id = %s and variant_key = 'crop_card'"
         " and format = 'webp' and superseded_at is null",

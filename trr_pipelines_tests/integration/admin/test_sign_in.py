@@ -64,10 +64,10 @@ def test_behind_https_the_cookie_is_secure_and_bound_to_the_host(
 @pytest.mark.parametrize(
     ("value", "status", "message"),
     [
-        (token("not.listed@example.com"), 403, "not on the list of admins"),
+        (token("not.listed@example.com"), 403, "not on the admin allowlist"),
         (token(exp=int(time.time()) - 5), 401, "has expired"),
         (token(key="another-secret-that-is-long-enough-too"), 401, "cannot be verified"),
-        (token(email_verified=False), 403, "not on the list of admins"),
+        (token(email_verified=False), 403, "not on the admin allowlist"),
         (token(aud="trr-admin-session"), 401, "cannot be verified"),
         ("nonsense", 401, "cannot be verified"),
         ("x" * 9_000, 401, "the limit is"),
