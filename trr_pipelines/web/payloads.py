@@ -6,15 +6,25 @@ The backend builds it in `pipeline.galleries.pages` and writes it without valida
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from trr_pipelines.errors import Reason
 
 Kind = Literal["photo", "video_still", "brand", "social", "news"]
 State = Literal["pending", "complete", "failed"]
+
+
+def _known_or_text(value: Any, known: ValidatorFunctionWrapHandler) -> Reason | str | None:
+    """A reason code, or the text of one that only a newer backend has: it must not cost the whole page."""
+    try:
+        return known(value)  # type: ignore[no-any-return]
+    except ValidationError:
+        if isinstance(value, str):
+            return value
+        raise
 
 
 class Crop(BaseModel):
@@ -56,7 +66,7 @@ class Generation(BaseModel):
 
     base: State
     crop: State
-    reason: Reason | None
+    reason: Annotated[Reason | None, WrapValidator(_known_or_text)]
 
 
 class Item(BaseModel):
