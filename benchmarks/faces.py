@@ -20,7 +20,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
 
-from trr_pipelines.imaging.autocrop import look_size, propose_crop
+from trr_pipelines.imaging.autocrop import proposal_size, propose_crop
 from trr_pipelines.imaging.geometry import Crop, Frame, Size, crop_frame
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -116,7 +116,7 @@ def look(path: Path) -> tuple[Image.Image, Size]:
     picture = ImageOps.exif_transpose(Image.open(path))
     picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     size = Size(*picture.size)
-    small = look_size(size)
+    small = proposal_size(size)
     return picture.resize((small.width, small.height), Image.Resampling.BOX, reducing_gap=1.0), size
 
 

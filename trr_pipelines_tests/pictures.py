@@ -1,4 +1,4 @@
-"""Pictures for tests, made in code: ordinary ones, and those that are made to do harm.
+"""Pictures for tests, generated in code: ordinary and malicious ones.
 
 Every function returns the bytes of a file. Nothing here knows what the decoder should make of them.
 """
@@ -38,7 +38,7 @@ def saved(image: Image.Image, image_format: str, **options: Any) -> bytes:
 
 
 def saved_by(save: Callable[..., Any], **options: Any) -> bytes:
-    """What a function that saves to a file writes."""
+    """The bytes that a save function writes."""
     buffer = BytesIO()
     save(buffer, **options)
     return buffer.getvalue()
@@ -60,7 +60,7 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 def png(
     samples: Any, *, colour_type: int, depth: int = 8, before_pixels: bytes = b"", after_pixels: bytes = b""
 ) -> bytes:
-    """A PNG of `samples` (height × width × channels, in the numbers of the file), with more chunks where asked for."""
+    """A PNG of `samples` (height × width × channels, in the values of the file), with optional extra chunks."""
     height, width = samples.shape[:2]
     flat = samples.reshape(height, -1)
     if depth == 16:
@@ -130,12 +130,12 @@ def without_jpeg_segments(data: bytes, *markers: int) -> bytes:
 
 
 def with_jpeg_segment(data: bytes, marker: int, content: bytes) -> bytes:
-    """A JPEG with one more segment behind its start."""
+    """A JPEG with an additional segment after its start."""
     return data[:2] + _segment(marker, content) + data[2:]
 
 
 def png_of_zeros(width: int, height: int, *, bit_depth: int = 8, colour_type: int = 2) -> bytes:
-    """A PNG all of whose bytes are 0, in a few kilobytes whatever its size."""
+    """A PNG of zero bytes, a few kilobytes for any size."""
     samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
     row = 1 + math.ceil(width * samples * bit_depth / 8)
     packer = zlib.compressobj(9)
@@ -153,7 +153,7 @@ def png_of_zeros(width: int, height: int, *, bit_depth: int = 8, colour_type: in
 
 
 def png_with_text_bomb(megabytes: int = 100) -> bytes:
-    """A small good picture with a compressed comment that unpacks to many megabytes."""
+    """A small valid picture with a compressed comment that unpacks to many megabytes."""
     good = saved(photo(40, 30), "PNG")
     bomb = png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(megabytes * 1_000_000), 9))
     after_header = 8 + 25
@@ -161,7 +161,7 @@ def png_with_text_bomb(megabytes: int = 100) -> bytes:
 
 
 def progressive_scan_bomb(side: int = 10_000, scans: int = 3_000) -> bytes:
-    """A progressive JPEG whose many nearly empty scans each make the decoder walk over every block again.
+    """A progressive JPEG with many nearly empty scans, each of which makes the decoder visit every block again.
 
     Each refinement scan says "no change" for runs of 32,767 blocks at a time, so that a scan takes a few bytes.
     """
@@ -232,7 +232,7 @@ _D50 = np.array([0.9642, 1.0, 0.8249])
 
 
 def cmyk_icc_profile() -> bytes:
-    """An ink profile (ICC version 2) whose table mixes ideal inks on a paper that is not quite white."""
+    """A CMYK profile (ICC version 2) whose table mixes ideal inks on slightly off-white paper."""
     steps = 5
     grid = np.stack(np.meshgrid(*[np.linspace(0, 1, steps)] * 4, indexing="ij"), axis=-1).reshape(-1, 4)
     paper = (1 - 0.9 * grid[:, :3]) * (1 - 0.95 * grid[:, 3:])

@@ -1,1 +1,1 @@
-"""The backend over HTTP: routes and their wiring. Use cases are `pipeline`'s."""
+"""The backend over HTTP: routes and their wiring. Use cases are in `pipeline`."""

@@ -1,4 +1,4 @@
-"""`python -m trr_pipelines.api [--host 127.0.0.1] [--port 8000]`: the backend behind uvicorn, as production runs it."""
+"""`python -m trr_pipelines.api [--host 127.0.0.1] [--port 8000]`: the backend behind uvicorn."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from trr_pipelines.web.serving import serve
 
 
 def main() -> None:
-    """Serve until told to stop; exit 2, with one line, where the settings or the catalogue do not allow it."""
+    """Serve until stopped; exit 2 with one line for invalid settings or an unusable catalogue."""
     serve("trr_pipelines.api", "The backend.", create_app, lambda settings: settings.api_port, _check_catalogue)
 
 
 def _check_catalogue(settings: Settings) -> None:
-    with open_archive(settings, for_http=True):  # so that what is wrong is said in one line
+    with open_archive(settings, for_http=True):  # fails with one line instead of a traceback
         pass
 
 

@@ -1,4 +1,4 @@
-"""The backend's application: put together here, and nothing else."""
+"""The backend's application object: routes, middleware and shared state put together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trr_pipelines.pipeline.archive import open_archive
 from trr_pipelines.settings import load_settings
 from trr_pipelines.web.logs import RequestLog
 
-# Every module of `routes`, by name.
+# The router of every module in `routes`, by module name.
 ROUTERS: tuple[APIRouter, ...] = tuple(
     import_module(f"{routes.__name__}.{module.name}").router for module in iter_modules(routes.__path__)
 )
@@ -30,7 +30,7 @@ ROUTERS: tuple[APIRouter, ...] = tuple(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    # Its one process starts with the first original that is replaced.
+    # The pool starts its process when the first original is replaced.
     with open_archive(app.state.settings, for_http=True) as archive, RenderPool(1) as pool, watching(archive):
         app.state.archive, app.state.render_pool = archive, pool
         app.state.metrics.watch(archive)
@@ -38,9 +38,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def create_app() -> FastAPI:
-    """The application, for uvicorn's `--factory`. Opens nothing before it starts.
+    """The application, for uvicorn's `--factory`. Opens nothing before startup.
 
-    Raises SetupError for settings that are wrong and secrets that are missing.
+    Raises SetupError for invalid settings and missing secrets.
     """
     settings = with_credentials(load_settings())
     require_credentials(settings)
@@ -48,10 +48,10 @@ def create_app() -> FastAPI:
         title="TRR media backend",
         version="1",
         lifespan=_lifespan,
-        docs_url=None,  # they load scripts from elsewhere
+        docs_url=None,  # they load scripts from other sites
         redoc_url=None,
-        redirect_slashes=False,  # an address that nobody gave is not there; no answer leads to where input says
-        # A body is JSON by its type, which the guard has looked at.
+        redirect_slashes=False,  # another address is 404; no redirect is built from input
+        # GuardedRoute has checked the content type.
         strict_content_type=False,
     )
     app.state.settings = settings
@@ -61,14 +61,14 @@ def create_app() -> FastAPI:
     app.state.routes = [route for router in ROUTERS for route in router.routes]
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(RequestLog, answered=app.state.metrics.answered)
+    app.add_middleware(RequestLog, on_response=app.state.metrics.count_response)
     problems.handle_problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """What FastAPI reads off the routes, with our problem type and the credentials of the three callers."""
+    """FastAPI's OpenAPI document, with our problem schema and the credentials of all callers."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = schema.setdefault("components", {})

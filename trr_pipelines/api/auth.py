@@ -1,7 +1,7 @@
-"""Who is calling, and what they may: three kinds of caller, and each route names those that it is open to.
+"""Authentication and authorisation: the kinds of caller, and which of them each route is open to.
 
-One rule: a bearer that is missing or cannot be verified is 401, a verified one that is not enough is 403. The guard
-runs before anything else of a request is read, so nobody learns from an error what only a caller may know.
+A bearer that is missing or cannot be verified is 401; a verified one without access is 403. The check runs before the
+parameters and the body are read, so that errors reveal nothing to others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CALLERS_KEY = "x-callers"
 
 
 class CallerKind(StrEnum):
-    """The kinds of caller, as OpenAPI lists them under `x-callers` of a route."""
+    """The kinds of caller, as listed in OpenAPI under `x-callers` of a route."""
 
     ADMIN = "admin"
     ADMIN_APP = "admin_app"
@@ -44,22 +44,22 @@ SCREENALYTICS, METRICS, ANYONE = CallerKind.SCREENALYTICS, CallerKind.METRICS, C
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls; `email` is the admin's, or the one that the admin app acts for (empty: it named none)."""
+    """The caller; `email` is the admin's, or that of the admin whom the admin app acts for (empty if it names none)."""
 
     kind: CallerKind
     email: str = ""
 
     @property
     def author(self) -> str:
-        """How the audit trail and histories name this caller."""
+        """The name of this caller in the audit log and in histories."""
         return self.email or {ADMIN_APP: "admin app", SCREENALYTICS: "screenalytics"}.get(self.kind, self.kind.value)
 
 
-_NOBODY = Caller(ANYONE)
+_ANONYMOUS = Caller(ANYONE)
 
 
 class Gate:
-    """Tells callers apart by what they show. Safe to share between threads."""
+    """Identifies callers by their credentials. Safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._service_role = _bytes(settings.service_role_key)
@@ -70,12 +70,12 @@ class Gate:
         self._allowlist = Allowlist(settings.admin_allowlist)
 
     def admit(self, request: Request, allowed: Sequence[CallerKind]) -> Caller:
-        """The caller, if one of `allowed`. Raises Refusal with 400, 401, 403 or 503."""
+        """The caller, if its kind is in `allowed`. Raises Refusal with 400, 401, 403 or 503."""
         if ANYONE in allowed:
-            return _NOBODY
+            return _ANONYMOUS
         if METRICS in allowed and not self._metrics:
             if not _is_local(request):
-                raise Refusal(403, "metrics are for this machine only; set TRR_METRICS_TOKEN for others")
+                raise Refusal(403, "metrics are open to this machine only; set TRR_METRICS_TOKEN to allow others")
             return Caller(METRICS)
         caller = self._identify(request)
         if caller.kind not in allowed:
@@ -97,7 +97,7 @@ class Gate:
         except IssuerUnreachableError as error:
             raise Refusal(503, str(error)) from None
         if claims.email not in self._allowlist:
-            raise Refusal(403, "this account is not on the list of admins")
+            raise Refusal(403, "this account is not on the admin allowlist")
         return Caller(ADMIN, claims.email.strip())
 
     def _admin_app(self, request: Request) -> Caller:
@@ -109,18 +109,18 @@ class Gate:
             return Caller(ADMIN_APP)
         email = acting.decode("utf-8", "replace").strip()
         if email not in self._allowlist:
-            raise Refusal(403, "the acting admin is not on the list of admins")
+            raise Refusal(403, "the acting admin is not on the admin allowlist")
         return Caller(ADMIN_APP, email)
 
 
 class GuardedRoute(APIRoute):
-    """A route that asks who calls before its body is read or its parameters are looked at."""
+    """A route that authenticates the caller before it reads the body or validates parameters."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        answer = super().get_route_handler()
+        handler = super().get_route_handler()
         extra = self.openapi_extra or {}
         if _CALLERS_KEY not in extra:
-            raise ValueError(f"{self.path} does not say who may call it")
+            raise ValueError(f"{self.path} does not declare its callers; use open_to()")
         allowed = [CallerKind(name) for name in extra[_CALLERS_KEY]]
         media_type, limit = extra.get("x-body", (JSON, 1_000_000))
 
@@ -129,18 +129,18 @@ class GuardedRoute(APIRoute):
             request.state.caller = gate.admit(request, allowed)
             request.scope["caller"] = request.state.caller.author
             _only(request, "idempotency-key")
-            if request.scope["path"].endswith("\n"):  # Starlette's patterns end in `$`, which overlooks it
+            if request.scope["path"].endswith("\n"):  # Starlette's patterns end in `$`, which also matches before it
                 raise Refusal(404, "Not Found")
             await require_readable_body(request, media_type, limit)
-            return await answer(request)
+            return await handler(request)
 
         return guarded
 
 
 def open_to(*callers: CallerKind, errors: Sequence[int] = (), body: tuple[str, int] | None = None) -> dict[str, Any]:
-    """What a route declares: who may call it and with what it may answer besides success.
+    """Keyword arguments of a route: its callers and its error statuses.
 
-    `body` is the media type and the largest size in bytes of what is sent to it, where that is not 1 MB of JSON.
+    `body` is the media type and the maximal size in bytes of its request body, if that is not 1 MB of JSON.
     """
     extra: dict[str, Any] = {_CALLERS_KEY: [caller.value for caller in callers]}
     common = {422, 503}
@@ -173,13 +173,13 @@ SECURITY_SCHEMES = {
         "type": "apiKey",
         "in": "header",
         "name": "X-TRR-Internal-Admin-Secret",
-        "description": "the admin app's second secret; with X-TRR-Acting-Admin it names the admin it acts for",
+        "description": "the admin app's second secret; X-TRR-Acting-Admin names the admin it acts for",
     },
     "screenalytics": {"type": "http", "scheme": "bearer", "description": "SCREENALYTICS_SERVICE_TOKEN"},
     "metrics": {
         "type": "http",
         "scheme": "bearer",
-        "description": "TRR_METRICS_TOKEN; where that is not set, callers on this machine need nothing",
+        "description": "TRR_METRICS_TOKEN; if it is not set, callers on this machine need no token",
     },
 }
 
@@ -193,20 +193,20 @@ CurrentCaller = Annotated[Caller, Depends(_caller)]
 
 
 def _bytes(secret: SecretStr | None) -> bytes:
-    """A secret for comparing. `require_credentials` has refused unset ones; an empty one must still match nothing."""
+    """A secret as bytes to compare with. An empty one must match nothing; `require_credentials` refuses unset ones."""
     value = secret.get_secret_value().encode() if secret is not None else b""
     return value or b"\0"
 
 
 def _is_local(request: Request) -> bool:
-    """Whether the caller sits on this machine; what a proxy on this machine passes on does not count."""
+    """Whether the request comes from this machine and was not forwarded by a proxy."""
     host = request.client.host if request.client else ""
-    is_passed_on = any(
+    is_forwarded = any(
         name.startswith(b"x-forwarded") or name in (b"forwarded", b"via", b"x-real-ip")
         for name, _ in request.scope["headers"]
     )
     try:
-        return ip_address(host).is_loopback and not is_passed_on
+        return ip_address(host).is_loopback and not is_forwarded
     except ValueError:
         return False
 
@@ -216,14 +216,13 @@ def _bearer(request: Request) -> bytes:
     scheme, _, token = (header or b"").partition(b" ")
     token = token.strip()
     if scheme.lower() != b"bearer" or not token:
-        raise Refusal(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
+        raise Refusal(401, "a bearer token is required", {"WWW-Authenticate": "Bearer"})
     return token
 
 
 def _only(request: Request, name: str) -> bytes | None:
-    """The header's raw value. Sent twice, nobody could say which one a proxy in front of us looked at."""
-    wanted = name.encode()
-    values = [value for header, value in request.scope["headers"] if header == wanted]
+    """The header's raw value. Raises Refusal if it is sent twice: a proxy in front may have read the other value."""
+    values = [value for header, value in request.scope["headers"] if header == name.encode()]
     if len(values) > 1:
         raise Refusal(400, f"{name} is sent {len(values)} times")
     return values[0] if values else None

@@ -1,4 +1,4 @@
-"""Cursors of keyset pages: the sort key of a page's last row, opaque to callers."""
+"""Cursors for keyset pagination: the sort key of a page's last row, opaque to callers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ MAX_CURSOR = 500
 
 
 def encode_cursor(*key: str | int) -> str:
-    """The cursor that `key` is read from again."""
+    """The cursor for a sort key."""
     return base64.urlsafe_b64encode(json.dumps(key, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, *types: type[str] | type[int]) -> tuple[str | int, ...]:
-    """The values of a cursor of ours, one for each of `types`. Raises InputError for anything else."""
+    """The values of a cursor, one for each of `types`. Raises InputError for any other string."""
     try:
         if len(cursor) > MAX_CURSOR:
             raise ValueError
@@ -27,14 +27,14 @@ def decode_cursor(cursor: str, *types: type[str] | type[int]) -> tuple[str | int
         if not isinstance(key, list) or [type(value) for value in key] != list(types):
             raise ValueError
     except (ValueError, binascii.Error, RecursionError):
-        raise InputError("cursor: not one that this server gave") from None
+        raise InputError("cursor: not a cursor of this server") from None
     return tuple(key)
 
 
 def decode_id(cursor: str) -> UUID:
-    """The id of a cursor that holds nothing else. Raises InputError for anything else."""
+    """The id in a cursor of one id. Raises InputError for any other string."""
     (value,) = decode_cursor(cursor, str)
     try:
         return UUID(str(value))
     except ValueError:
-        raise InputError("cursor: not one that this server gave") from None
+        raise InputError("cursor: not a cursor of this server") from None

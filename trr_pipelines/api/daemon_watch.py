@@ -1,6 +1,7 @@
-"""A thread of the backend that notices when nobody in Dagster looks for alerts any more, and says so.
+"""A thread of the backend that raises an alert when Dagster's alert sensor stops running.
 
-A dead daemon cannot report itself; the backend runs beside it wherever galleries are served. All else is the sensor's.
+A dead daemon cannot report itself, and the backend runs wherever galleries are served. All other alerts are evaluated
+by the sensor.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from trr_pipelines.pipeline.alerting.alerts import look_for_silence
 from trr_pipelines.pipeline.alerting.messages import deliver
 from trr_pipelines.pipeline.archive import Archive
 
-LOOK_SECONDS = 30.0
+INTERVAL_SECONDS = 30.0
 
 _log = logging.getLogger("trr.alerts")
 
 
 @contextmanager
-def watching(archive: Archive, *, every: float = LOOK_SECONDS) -> Iterator[None]:
-    """Look every so many seconds inside the block, first after that time, and tell the webhook what is due."""
+def watching(archive: Archive, *, every: float = INTERVAL_SECONDS) -> Iterator[None]:
+    """Check every `every` seconds inside the block, first after that time, and deliver due alerts to the webhook."""
     stop = threading.Event()
     thread = threading.Thread(target=_watch, args=(archive, every, stop), name="alerts", daemon=True)
     thread.start()
@@ -30,16 +31,16 @@ def watching(archive: Archive, *, every: float = LOOK_SECONDS) -> Iterator[None]
         yield
     finally:
         stop.set()
-        thread.join(5)  # one that waits for a webhook ends with the process
+        thread.join(5)  # a thread that waits for a webhook ends with the process
 
 
 def _watch(archive: Archive, every: float, stop: threading.Event) -> None:
-    began = time.monotonic()
+    started = time.monotonic()
     while not stop.wait(every):
         try:
-            for kind in look_for_silence(archive, up_seconds=time.monotonic() - began).raised:
+            for kind in look_for_silence(archive, up_seconds=time.monotonic() - started).raised:
                 _log.warning("alert %s", kind)
             if problem := deliver(archive).problem:
-                _log.warning("the webhook takes no alerts: %s; they are kept", problem)
-        except Exception as error:  # noqa: BLE001  a database that is away must not end the watch
-            _log.warning("could not look for alerts: %s", type(error).__name__)
+                _log.warning("alerts were not delivered to the webhook: %s; delivery is retried", problem)
+        except Exception as error:  # noqa: BLE001  an unreachable database must not end the thread
+            _log.warning("alerts could not be checked: %s", type(error).__name__)

@@ -1,4 +1,4 @@
-"""What routes ask for: the archive, the author of a change, where originals are, who decodes."""
+"""Dependencies of routes: the archive, the author of a change, URLs of originals, the render pool."""
 
 from __future__ import annotations
 

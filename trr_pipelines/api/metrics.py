@@ -1,7 +1,7 @@
-"""What Prometheus reads: requests of this process, what the catalogue has open or failed, and how it delivers.
+"""Prometheus metrics: requests of this process, open and failed work, alerts, and figures of delivery.
 
-What is open is counted anew at most every few seconds, and costs that; how it delivers is read off the newest figures
-of the history. Neither costs more in a larger archive.
+Open work is counted at most every 10 seconds; figures of delivery are the newest in the recorded history. Neither
+costs more in a larger archive.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from trr_pipelines.pipeline.rework.backfills import BackfillProgress, backfill_p
 
 FRESH_SECONDS = 10.0
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-# The states of open work, as the queue names them.
+# Attributes of QueuedWork, and the states they are published as.
 _STATES = {"waiting": "waiting", "running": "running", "retrying": "waiting_for_retry", "ended_failed": "failed"}
 
 
@@ -41,27 +41,27 @@ class Metrics:
             "trr_http_requests", "Requests answered", ["method", "route", "status"], registry=self._registry
         )
         self._seconds = Histogram(
-            "trr_http_request_seconds", "Time to the end of an answer", ["route"], buckets=_BUCKETS,
+            "trr_http_request_seconds", "Seconds until the end of a response", ["route"], buckets=_BUCKETS,
             registry=self._registry,
         )  # fmt: skip
 
     def watch(self, archive: Archive) -> None:
-        """Report on this archive, too."""
+        """Add the metrics of this archive."""
         self._registry.register(_Catalogue(archive))
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request; `route` is the template, so that ids make no new series."""
+    def count_response(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request; `route` is the path template, so that ids create no new series."""
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def page(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
 @dataclass(frozen=True)
-class Known:
-    """What was read of the catalogue, and when, by the clock that only goes forward."""
+class Snapshot:
+    """Figures read from the catalogue; `read_at` is a monotonic time in seconds."""
 
     queue: Mapping[str, QueuedWork]
     failures: list[FailureCount]
@@ -72,86 +72,86 @@ class Known:
 
 
 class _Catalogue(Collector):
-    """The catalogue's figures; nothing but `trr_catalogue_up` while it cannot be read."""
+    """Collects the catalogue's metrics; only `trr_catalogue_up` while it cannot be read."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._known: Known | None = None
+        self._snapshot: Snapshot | None = None
         self._read_at = float("-inf")
         self._lock = Lock()
 
     def describe(self) -> Iterable[Metric]:
-        return []  # so that registering does not read the catalogue
+        return []  # registering must not read the catalogue
 
     def collect(self) -> Iterable[Metric]:
-        known = self._fresh()
-        yield _gauge("catalogue_up", "Whether the catalogue could be read", 0.0 if known is None else 1.0)
-        if known is not None:
-            yield from _open_work(known)
-            yield from _backfills(known.backfills)
+        snapshot = self._fresh()
+        yield _gauge("catalogue_up", "Whether the catalogue could be read", 0.0 if snapshot is None else 1.0)
+        if snapshot is not None:
+            yield from _open_work(snapshot)
+            yield from _backfills(snapshot.backfills)
             yield from self._alerts()
-            yield from _delivery(known)
+            yield from _delivery(snapshot)
 
     def _alerts(self) -> Iterator[Metric]:
-        """Conditions that are open, never older than the question; nothing where the catalogue went away meanwhile."""
+        """Open alerts, read on every scrape; none if the catalogue cannot be read."""
         try:
-            standing = self._archive.database.read(alerts.open_alerts)
+            current = self._archive.database.read(alerts.open_alerts)
         except (psycopg.OperationalError, PoolTimeout):
             return
-        open_kinds = {alert["kind"] for alert in standing["alerts"]}
+        open_kinds = {alert["kind"] for alert in current["alerts"]}
         family = _family("alert_open", "Whether this alert is open", "kind")
         for kind in alerts.CONDITIONS:
             family.add_metric([kind], float(kind in open_kinds))
         yield family
-        if (seconds := standing["alerts_looked_seconds"]) is not None:
-            yield _gauge("alerts_looked_seconds", "How long ago Dagster's sensor looked for alerts", seconds)
+        if (seconds := current["alerts_looked_seconds"]) is not None:
+            yield _gauge("alerts_looked_seconds", "Seconds since Dagster's alert sensor last ran", seconds)
 
-    def _fresh(self) -> Known | None:
+    def _fresh(self) -> Snapshot | None:
         with self._lock:
             if time.monotonic() - self._read_at > FRESH_SECONDS:
                 try:
-                    self._known = read_known(self._archive.database)
+                    self._snapshot = read_snapshot(self._archive.database)
                 except (psycopg.OperationalError, PoolTimeout):
-                    self._known = None
+                    self._snapshot = None
                 self._read_at = time.monotonic()
-            return self._known
+            return self._snapshot
 
 
-def read_known(database: Database) -> Known:
-    """Everything of the catalogue that `/metrics` tells."""
+def read_snapshot(database: Database) -> Snapshot:
+    """Read the figures of the catalogue that `/metrics` publishes."""
 
-    def read(conn: Connection) -> tuple[Known, list[int]]:
-        known = Known(
+    def read(conn: Connection) -> tuple[Snapshot, list[int]]:
+        snapshot = Snapshot(
             operations.queue(conn),
             operations.failures(conn),
             status.lag_seconds(conn),
             delivery_metrics.newest(conn),
         )
-        return known, list(backfills.active(conn))
+        return snapshot, list(backfills.active(conn))
 
-    known, active = database.read(read)
-    return replace(known, backfills=[backfill_progress(database, one) for one in active], read_at=time.monotonic())
+    snapshot, active = database.read(read)
+    return replace(snapshot, backfills=[backfill_progress(database, one) for one in active], read_at=time.monotonic())
 
 
-def _open_work(known: Known) -> Iterator[Metric]:
-    photos = _family("open_photos", "Photos whose work has not ended well, by kind of work and state", "kind", "state")
-    for kind, states in known.queue.items():
+def _open_work(snapshot: Snapshot) -> Iterator[Metric]:
+    photos = _family("open_photos", "Photos with open or failed work, by kind of work and state", "kind", "state")
+    for kind, states in snapshot.queue.items():
         for name, state in _STATES.items():
             photos.add_metric([kind, state], getattr(states, name))
     yield photos
     failed = _family(
         "failed_photos", "Photos that failed, by source and reason of the earliest step", "source", "reason"
     )
-    for row in known.failures:
+    for row in snapshot.failures:
         failed.add_metric([row.source, row.reason], row.photos)
     yield failed
-    yield _gauge("lag_seconds", "For how long the oldest live work waits", known.lag_seconds)
+    yield _gauge("lag_seconds", "Seconds for which the oldest live work has waited", snapshot.lag_seconds)
 
 
 def _backfills(active: Sequence[BackfillProgress]) -> Iterator[Metric]:
-    """Backfills that have not ended: there may be none."""
+    """Backfills that have not ended, if any."""
     photos = _family("backfill_photos", "Photos of a backfill that has not ended, by state", "backfill", "state")
-    left = _family("backfill_left_seconds", "Time that a running backfill still takes, as far as known", "backfill")
+    left = _family("backfill_left_seconds", "Estimated seconds until a running backfill ends", "backfill")
     paused = _family("backfill_paused", "Whether a backfill is paused", "backfill")
     for one in active:
         id_ = str(one.backfill.id)
@@ -163,17 +163,17 @@ def _backfills(active: Sequence[BackfillProgress]) -> Iterator[Metric]:
     yield from (photos, left, paused)
 
 
-def _delivery(known: Known) -> Iterator[Metric]:
-    """The newest figures of the history, and how old they are; nothing before the first were taken."""
-    if known.newest is None:
+def _delivery(snapshot: Snapshot) -> Iterator[Metric]:
+    """The newest recorded figures of delivery and their age; nothing before the first are recorded."""
+    if snapshot.newest is None:
         return
-    age = known.newest.age_seconds + time.monotonic() - known.read_at
-    yield _gauge("delivery_metrics_age_seconds", "Time since the figures of delivery were taken", age)
+    age = snapshot.newest.age_seconds + time.monotonic() - snapshot.read_at
+    yield _gauge("delivery_metrics_age_seconds", "Seconds since the figures of delivery were recorded", age)
     for figure in METRICS:
         if figure.is_live:
             continue
         family = _family(figure.name, figure.meaning, *([figure.label] if figure.label else []))
-        for (name, dimension), value in known.newest.figures.items():
+        for (name, dimension), value in snapshot.newest.figures.items():
             if name == figure.name:
                 family.add_metric([dimension] if figure.label else [], value)
         yield family

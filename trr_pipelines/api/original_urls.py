@@ -1,6 +1,6 @@
-"""URLs of originals, which keep their metadata: plain, or (with `TRR_ORIGINALS=signed`) good for an hour or two.
+"""URLs of originals: plain, or with `TRR_ORIGINALS=signed` valid for one to two hours, since originals keep metadata.
 
-Derivatives carry no metadata, and their URLs never expire.
+Derivatives have no metadata, and their URLs never expire.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from trr_pipelines.settings import Settings
 from trr_pipelines.storage.s3 import S3Store
 
 PREFIX = "originals/"
-# An expiry is a full hour, one to two hours away: within an hour a URL stays the same, and caches can keep it.
+# URLs expire at a full hour, one to two hours from now: within an hour the URL stays the same and can be cached.
 WINDOW_SECONDS = 3600
 
 
 class OriginalUrls:
-    """Makes and checks the URLs of originals. Safe to share between threads."""
+    """Creates and checks URLs of originals. Safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:
         self.is_signed = settings.originals == "signed"
@@ -31,7 +31,7 @@ class OriginalUrls:
         self._key = hmac.digest(base, b"originals", hashlib.sha256)
 
     def url(self, archive: Archive, hosted_key: str, hosted_url: str) -> str:
-        """Where the original at `hosted_key` can be read now."""
+        """A URL at which the original at `hosted_key` can be read now."""
         if not self.is_signed:
             return hosted_url
         expires = self._expiry()
@@ -40,7 +40,7 @@ class OriginalUrls:
         return f"{hosted_url}?{urlencode({'expires': expires, 'signature': self._signature(hosted_key, expires)})}"
 
     def may_read(self, key: str, request: Request) -> bool:
-        """Whether this request for an object may be answered: originals need a signature when they are not public."""
+        """Whether the request may read the object: originals need a valid signature unless they are public."""
         if not self.is_signed or not key.startswith(PREFIX):
             return True
         expires, signature = request.query_params.get("expires", ""), request.query_params.get("signature", "")

@@ -1,4 +1,4 @@
-"""What a writer saw before it writes (RFC 9110, 13.1): a strong entity tag, or that there was nothing yet."""
+"""Preconditions of edits (RFC 9110, 13.1): the strong entity tag the author saw, or that there was none."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from fastapi import Depends, Header, Request
 
 from trr_pipelines.api.problems import Refusal
 
-_IF_MATCH = "the signature that the edit is made for, quoted or bare"
-_IF_NONE_MATCH = "`*`: the edit is the first"
+_IF_MATCH = "the current signature, quoted or bare"
+_IF_NONE_MATCH = "`*`: this is the first edit"
 
 
 def etag(signature: str) -> dict[str, str]:
-    """The headers that tell a caller what to send as `If-Match` next; none where there is no signature."""
+    """The ETag header, to be sent as `If-Match` with the next edit; empty without a signature."""
     return {"ETag": f'"{signature}"'} if signature else {}
 
 
@@ -24,7 +24,7 @@ def _expected(
 ) -> str:
     """The signature that the caller saw; empty for none.
 
-    Raises Refusal: 428 without a condition, 422 for one that says nothing, 412 for a tag that can match nothing.
+    Raises Refusal: 428 without a precondition, 422 for an invalid one, 412 for a tag that cannot match.
     """
     if if_match is not None and if_none_match is not None:
         raise Refusal(422, "If-Match and If-None-Match exclude each other")
@@ -32,14 +32,14 @@ def _expected(
         if if_none_match.strip() != "*":
             raise Refusal(422, f"If-None-Match must be *, not {if_none_match[:80]}")
         return ""
-    # What is sent twice counts as a list (RFC 9110, 5.3), and no signature has a comma.
+    # Repeated headers are a list (RFC 9110, 5.3), and no signature has a comma.
     tag = ", ".join(request.headers.getlist("if-match")).strip()
     if tag in ("", "*"):
-        raise Refusal(428, "If-Match with the current signature is needed, or If-None-Match: * for a first one")
+        raise Refusal(428, "If-Match with the current signature is required, or If-None-Match: * for a first edit")
     if tag.startswith("W/"):
         raise Refusal(412, f"If-Match compares strongly, and {tag[:80]} is a weak tag")
     is_quoted = len(tag) > 1 and tag[0] == tag[-1] == '"'
-    # An empty tag was never given by us; it must not pass as "none was seen".
+    # We never send an empty tag; it must not pass as "there was none".
     return (tag[1:-1] if is_quoted else tag) or '""'
 
 

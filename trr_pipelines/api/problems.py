@@ -1,6 +1,6 @@
-"""Which error becomes which answer of the backend: each is a problem, told in one sentence.
+"""The backend's error responses: each exception type mapped to a problem with one sentence of detail.
 
-No stack trace, SQL or secret gets into one: what is not foreseen says "internal error" and the id to find it by.
+No problem contains a stack trace, SQL or a secret: an unexpected exception is "internal error" with the request's id.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["SCHEMA", "Refusal", "declared", "handle_problems", "problem"]
 
 
 def handle_problems(app: FastAPI) -> None:
-    """Turn every error that leaves a route into an answer."""
+    """Register a handler for every exception that a route may raise."""
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -44,23 +44,23 @@ def handle_problems(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         errors = [{"field": _field(item["loc"]), "message": printable(item["msg"])} for item in error.errors()]
-        told = "; ".join(f"{item['field']}: {item['message']}" for item in errors[:5])
-        return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, told, errors=errors)
+        detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors[:5])
+        return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
     @app.exception_handler(NotFoundError)
-    async def missing(request: Request, error: NotFoundError) -> Response:
+    async def not_found(request: Request, error: NotFoundError) -> Response:
         return problem(request, HTTPStatus.NOT_FOUND, str(error))
 
     @app.exception_handler(ConflictError)
-    async def conflicting(request: Request, error: ConflictError) -> Response:
+    async def conflict(request: Request, error: ConflictError) -> Response:
         return problem(request, HTTPStatus.CONFLICT, str(error))
 
     @app.exception_handler(InputError)
-    async def unusable(request: Request, error: InputError) -> Response:
+    async def invalid_input(request: Request, error: InputError) -> Response:
         return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
 
     @app.exception_handler(MediaError)
-    async def media(request: Request, error: MediaError) -> Response:
+    async def media_error(request: Request, error: MediaError) -> Response:
         is_permanent = isinstance(error, PermanentError)
         status = HTTPStatus.UNPROCESSABLE_ENTITY if is_permanent else HTTPStatus.SERVICE_UNAVAILABLE
         return problem(request, status, str(error), reason=str(error.reason))
@@ -76,20 +76,20 @@ def handle_problems(app: FastAPI) -> None:
         return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, "the catalogue cannot be reached")
 
     @app.exception_handler(Exception)
-    async def unforeseen(request: Request, _: Exception) -> Response:
-        # This answer is made outside of all middleware, so the id that the log has must be added here.
+    async def internal_error(request: Request, _: Exception) -> Response:
+        # This handler runs outside all middleware, so it must add the request id itself.
         headers = {"X-Request-Id": request.scope.get("request_id", "")}
         return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal error", headers=headers)
 
 
 def _methods_at(request: Request) -> list[str]:
-    """What can be done at this address: routes of one path stand apart, and each knows its own methods only."""
+    """All methods of this path: each of its routes has its own methods only."""
     routes: Sequence[APIRoute] = request.app.state.routes
-    here = [route.methods or set() for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    return sorted(set().union(*here))
+    methods = [route.methods or set() for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted(set().union(*methods))
 
 
 def _field(location: tuple[int | str, ...]) -> str:
-    """`body.crop.x` is known to callers as `crop.x`."""
+    """The field as callers know it: `crop.x` for `body.crop.x`."""
     parts = location[1:] if location and location[0] in ("body", "query", "path", "header") else location
     return ".".join(str(part) for part in parts) or "body"

@@ -1,4 +1,4 @@
-"""Where rendering runs: child processes under limits of time and memory, of this machine or of a Dask cluster's.
+"""Where rendering runs: in child processes with limits of time and memory, on this machine or on a Dask cluster.
 
 What is rendered is decided in `pipeline`, how in `imaging`.
 """

@@ -1,7 +1,7 @@
-"""The render process: takes photos over a pipe, one at a time, and answers with variants or a reason.
+"""The render process: reads photos from a pipe, one at a time, and replies with variants or a reason.
 
-Started by `process`, never imported by it. Everything that guards the machine against what a decoder might do is set
-here, before the first byte of a photo arrives: limits of memory, time and files, death with the parent, silence.
+Started by `process`, never imported by it. Everything that protects the machine from a misbehaving decoder is set here
+before the first byte of a photo arrives: limits of memory, time and files, death with the parent, no output.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 if TYPE_CHECKING:
     from trr_pipelines.errors import MediaError
 
-# Private writable memory. The resident size stays below the 1.5 GB that a worker may have: code and data of the
-# libraries, which do not count here, take 45 MB.
+# Private writable memory. It keeps the resident size below the 1.5 GB of a worker: code and data of the libraries,
+# which this limit does not count, take 45 MB.
 MAX_DATA_BYTES = 1_400_000_000
 
 MAX_OPEN_FILES = 64
@@ -28,47 +28,47 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Serves requests until the parent closes the pipe."""
+    """Serve requests until the parent closes the pipe."""
     parent, cpu_seconds = map(int, sys.argv[1:])
     _die_with(parent)
-    _ignore_signals_of_the_terminal()
-    requests, answers = _private_pipes()
+    _ignore_terminal_signals()
+    requests, replies = _private_pipes()
     _limit_resources()
     warnings.simplefilter("ignore")
 
     from PIL import AvifImagePlugin  # after the limits
 
-    import trr_pipelines.imaging.render  # noqa: F401  now, so that what keeps it from starting is still heard
+    import trr_pipelines.imaging.render  # noqa: F401  now, while errors still reach the parent
     from trr_pipelines.compute import protocol
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     _silence(2)
-    _write(answers, protocol.frame({"ready": True}))
+    _write(replies, protocol.frame({"ready": True}))
     while prefix := requests.read(protocol.LENGTHS.size):
         head_bytes, body_bytes = protocol.lengths(prefix)
         head = json.loads(requests.read(head_bytes))
         data = requests.read(body_bytes)
-        # When it runs out, SIGPROF ends the process. A timer and not RLIMIT_CPU: that one counts from the start of the
-        # process by another clock than getrusage, and killed a good photo after 0.9 s once 9,000 had been rendered.
+        # When it expires, SIGPROF ends the process. A timer and not RLIMIT_CPU, which counts from the start of the
+        # process by another clock than getrusage: it killed a good photo after 0.9 s once 9,000 had been rendered.
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
-        _write(answers, _answer(head, data, answers))
+        _write(replies, _reply(head, data, replies))
         signal.setitimer(signal.ITIMER_PROF, 0)
         del data
 
 
-def _answer(head: dict[str, Any], data: bytes, answers: BinaryIO) -> list[bytes]:
+def _reply(head: dict[str, Any], data: bytes, replies: BinaryIO) -> list[bytes]:
     from trr_pipelines.compute import failpoint, protocol
     from trr_pipelines.errors import MediaError
     from trr_pipelines.imaging.render import render
 
     try:
-        failpoint.hit(head["name"], answers)
-        return protocol.answer(render(data, protocol.parse_request(head)), _resident_bytes())
+        failpoint.trigger(head["name"], replies)
+        return protocol.reply(render(data, protocol.parse_request(head)), _resident_bytes())
     except MediaError as error:
         return protocol.failure(error, _resident_bytes())
     except MemoryError:
         return protocol.failure(_out_of_memory(), _resident_bytes())
-    except Exception as error:  # noqa: BLE001  a fault of ours must cost one photo, not the process and its reason
+    except Exception as error:  # noqa: BLE001  a bug must fail one photo, not the process
         return protocol.failure(_internal(error), _resident_bytes())
 
 
@@ -89,14 +89,14 @@ def _internal(error: Exception) -> MediaError:
 
 
 def _die_with(parent: int) -> None:
-    """Asks the kernel to kill this process when its parent ends, however it ends."""
+    """Make the kernel kill this process when its parent ends for any reason."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before we asked
+    if os.getppid() != parent:  # the parent ended before the call
         os._exit(0)
 
 
-def _ignore_signals_of_the_terminal() -> None:
-    """Ctrl-C and SIGTERM reach the whole group; the parent decides what becomes of the photo in hand."""
+def _ignore_terminal_signals() -> None:
+    """Ctrl-C and SIGTERM reach the whole process group; the parent decides about the current photo."""
     stopping = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in stopping:
         signal.signal(number, signal.SIG_IGN)
@@ -104,18 +104,18 @@ def _ignore_signals_of_the_terminal() -> None:
 
 
 def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Moves the two pipes away from stdin and stdout, which become /dev/null: a library that prints harms nothing."""
+    """Move both pipes away from stdin and stdout, which become /dev/null, so that libraries may print."""
     requests = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    replies = os.fdopen(os.dup(1), "wb", buffering=0)
     _silence(0, 1)
-    return requests, answers
+    return requests, replies
 
 
 def _silence(*standard: int) -> None:
-    nothing = os.open(os.devnull, os.O_RDWR)
+    null = os.open(os.devnull, os.O_RDWR)
     for descriptor in standard:
-        os.dup2(nothing, descriptor)
-    os.close(nothing)
+        os.dup2(null, descriptor)
+    os.close(null)
 
 
 def _limit_resources() -> None:
@@ -131,7 +131,7 @@ def _limit_resources() -> None:
 
 
 def _resident_bytes() -> int:
-    with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123  pathlib costs 8 ms of the start
+    with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123  pathlib adds 8 ms to the start
         return int(statm.read().split()[1]) * resource.getpagesize()
 
 

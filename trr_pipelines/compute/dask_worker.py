@@ -1,7 +1,7 @@
-"""What a Dask worker does with a photo: the same as this machine would, by the worker's own settings.
+"""The tasks of a Dask worker: the same steps as on this machine, with the worker's own settings.
 
-Called by name from `cluster`, through Dask. Failures of photos are results here: raised ones would be logged by Dask
-with a traceback each. Bytes of strangers are decoded by the worker's render processes, under their limits.
+`cluster` submits them by name. Failures of photos are returned: Dask would log a traceback for each raised one.
+Untrusted bytes are decoded in the worker's render processes, with their limits.
 """
 
 from __future__ import annotations
@@ -24,49 +24,49 @@ from trr_pipelines.storage.store import ObjectStore, PutObject
 T = TypeVar("T")
 Failure = MediaError | SetupError
 
-_opening = threading.Lock()
+_open_lock = threading.Lock()
 
 
 def render(store_url: str, source: Mapping[str, str], request: Mapping[str, Any]) -> Rendered | Failure:
-    """Render an original of the run's store. `request` is as `protocol` sends it to a render process.
+    """Render an original of the run's store; `request` is in the form of `protocol`.
 
-    SetupError: this worker has another store, or other recipes, than the run.
+    Returns a SetupError if this worker has another store or other recipes than the run.
     """
 
     def work() -> Rendered:
         store, pool = _opened_once(store_url)
-        wanted = protocol.parse_request(dict(request))
-        _require_same(BASE, wanted.base)
-        _require_same(CROP, wanted.crop_recipe)
-        return render_source(store, pool, OriginalRef(**source), wanted)
+        parsed = protocol.parse_request(dict(request))
+        _require_same(BASE, parsed.base)
+        _require_same(CROP, parsed.crop_recipe)
+        return render_source(store, pool, OriginalRef(**source), parsed)
 
-    return _answer(work)
+    return _or_failure(work)
 
 
-def outline(rendered: Rendered | Failure) -> Rendered | Failure:
-    """What the run has to know of the result, without its pixels."""
+def summarise(rendered: Rendered | Failure) -> Rendered | Failure:
+    """The result without its pixels."""
     return without_bytes(rendered) if isinstance(rendered, Rendered) else rendered
 
 
 def store(store_url: str, rendered: Rendered | Failure, keys: Sequence[str]) -> list[PutObject] | Failure:
-    """Store the variants at their keys: small rows about what stands there now."""
-    if not isinstance(rendered, Rendered):  # rendered anew after its worker died, and failed this time
+    """Store the variants at their keys, and return the objects at these keys."""
+    if not isinstance(rendered, Rendered):  # rendered again after its worker died, and failed this time
         return rendered
-    return _answer(lambda: store_variants(_opened_once(store_url)[0], rendered.variants, keys))
+    return _or_failure(lambda: store_variants(_opened_once(store_url)[0], rendered.variants, keys))
 
 
-def _answer(work: Callable[[], T]) -> T | Failure:
+def _or_failure(work: Callable[[], T]) -> T | Failure:
     try:
         return work()
     except (MediaError, SetupError) as failure:
         return failure
-    except InputError as error:  # of this worker's settings: the store's URL
+    except InputError as error:  # the store's URL in this worker's settings
         return SetupError(f"a Dask worker cannot open its store: {error}")
 
 
 def _opened_once(store_url: str) -> tuple[ObjectStore, RenderPool]:
-    """The store and the render processes of this worker, which end with it."""
-    with _opening:
+    """The store and the render pool of this worker, opened once. Raises SetupError for another store URL."""
+    with _open_lock:
         own_url, store, pool = _opened()
     if own_url != store_url:
         raise SetupError(f"a Dask worker has TRR_MEDIA_STORE {own_url}, the run has {store_url}")
@@ -80,10 +80,9 @@ def _opened() -> tuple[str, ObjectStore, RenderPool]:
     return settings.store_url, store, RenderPool(settings.render_processes or None)
 
 
-def _require_same(own: Recipe, wanted: Recipe | None) -> None:
-    if wanted not in (None, own):
-        assert wanted is not None
+def _require_same(own: Recipe, requested: Recipe | None) -> None:
+    if requested is not None and requested != own:
         raise SetupError(
-            f"a Dask worker has the {own.kind} recipe {own.fingerprint}, the run has {wanted.fingerprint}: "
-            "start it with the version of the run"
+            f"a Dask worker has the {own.kind} recipe {own.fingerprint}, the run has {requested.fingerprint}: "
+            "start the worker with the version of the run"
         )

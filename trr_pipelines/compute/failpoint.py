@@ -1,7 +1,7 @@
-"""Misbehaviour on demand, so that tests can see what a broken decoder does to a run.
+"""Fault injection for tests of how a run handles a broken decoder.
 
-`TRR_RENDER_FAILPOINT=action:name` makes the render process do `action` when it is given the photo `name`; there may be
-one on each line. Only tests and benchmarks set it.
+`TRR_RENDER_FAILPOINT=action:name` makes the render process perform `action` on the photo `name`; one per line. Only
+tests and benchmarks set it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import time
 from typing import BinaryIO
 
 
-def hit(name: str, answers: BinaryIO) -> None:
-    """Misbehaves if `name` is a photo that was asked for; `answers` is the pipe to the parent."""
+def trigger(name: str, replies: BinaryIO) -> None:
+    """Perform the action set for the photo `name`, if any; `replies` is the pipe to the parent."""
     for point in os.environ.get("TRR_RENDER_FAILPOINT", "").splitlines():
-        action, _, wanted = point.partition(":")
-        if wanted == name:
-            _ACTIONS[action](answers)
+        action, _, photo = point.partition(":")
+        if photo == name:
+            _ACTIONS[action](replies)
 
 
 def _crash(_: BinaryIO) -> None:
@@ -53,9 +53,9 @@ def _babble(_: BinaryIO) -> None:
     os.write(2, b"libtiff: warning, unknown field\n")
 
 
-def _flood(answers: BinaryIO) -> None:
-    answers.write(b"\xff" * 12)
-    _sleep(answers)
+def _flood(replies: BinaryIO) -> None:
+    replies.write(b"\xff" * 12)
+    _sleep(replies)
 
 
 _ACTIONS = {

@@ -1,6 +1,6 @@
-"""A fixed number of render processes, shared by threads, of which any may die without harm to the others.
+"""A fixed number of render processes, shared by threads; the death of one does not affect the others.
 
-What a death means for the photo that was in hand is decided here; rendering itself is `imaging`'s.
+What a death means for the photo being rendered is decided here; rendering is in `imaging`.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from trr_pipelines.imaging.render import Rendered, RenderRequest
 
 CPU_SECONDS = 10
 
-# How long a process may take without using any CPU before it counts as hung.
+# A process that uses no CPU for this long counts as hung.
 QUIET_SECONDS = 30.0
 
-# A process that keeps more than this after a photo is replaced: it takes 0.3 s, once in a great many photos.
+# A process that keeps more memory than this after a photo is replaced, which takes 0.3 s and is rare.
 MAX_IDLE_BYTES = 400_000_000
 
 
 class PoolClosedError(TrrError):
-    """The pool was closed while, or before, a photo was rendered; nothing is known about the photo."""
+    """The pool was closed before or while a photo was rendered, so there is no result for it."""
 
 
 class RenderPool:
-    """Renders photos in child processes under limits of time and memory; use it in a `with` statement.
+    """Renders photos in child processes with limits of time and memory; use it in a `with` statement.
 
-    Processes start when they are first needed, and end with the pool or with the run, however that ends.
+    Processes start when they are first needed, and end with the pool or the run, even if the run is killed.
     """
 
     def __init__(
@@ -48,22 +48,22 @@ class RenderPool:
     ) -> None:
         """
         Args:
-            workers: how many processes, and so how many photos at a time; by default one for each CPU.
-            cpu_seconds: how much CPU one photo may use before its process is killed.
-            quiet_seconds: how long a process may do nothing with a photo before it is killed.
-            niceness: by how much its processes stand back behind others, from 0 to 19.
+            workers: the number of processes, and so of photos at a time; one per CPU by default.
+            cpu_seconds: CPU time of one photo after which its process is killed.
+            quiet_seconds: time without CPU use after which a process is killed.
+            niceness: the nice value of its processes, from 0 to 19.
         """
         self.workers = workers or len(os.sched_getaffinity(0))
         self._cpu_seconds = cpu_seconds
         self._quiet_seconds = quiet_seconds
-        # Last in, first out: a process that is warm is used before another one is started.
-        self._places: queue.LifoQueue[RenderProcess | None] = queue.LifoQueue()
+        # Last in, first out: a running process is reused before another is started.
+        self._slots: queue.LifoQueue[RenderProcess | None] = queue.LifoQueue()
         for _ in range(self.workers):
-            self._places.put(None)
+            self._slots.put(None)
         self._lock = threading.Lock()
         self._alive: set[RenderProcess] = set()
         self._is_closed = False
-        # Processes die with the thread that starts them: so one thread that lives as long as the pool starts them all.
+        # A process dies with the thread that starts it, so one thread as old as the pool starts them all.
         self._starter = ThreadPoolExecutor(1, "render-pool", initializer=_prepare_starter, initargs=(niceness,))
 
     def __enter__(self) -> Self:
@@ -75,53 +75,53 @@ class RenderPool:
         self.close()
 
     def render(self, data: bytes, request: RenderRequest, *, name: str) -> Rendered:
-        """Renders one photo in the next process that is free; blocks until then. Any thread may call it.
+        """Render one photo in the next free process; blocks until then. Any thread may call it.
 
         Args:
             data: the whole file.
-            request: what to make of it.
+            request: the variants to make.
             name: the photo's name for messages.
 
         Raises:
-            PermanentError: the photo cannot be rendered: as `imaging.render`, and `decode_timeout` (10 s of CPU),
-                `decode_oom` (1.4 GB) or `decode_crash`, after which the process is replaced.
+            PermanentError: as `imaging.render`, and `decode_timeout` (10 s of CPU), `decode_oom` (1.4 GB) or
+                `decode_crash`, after which the process is replaced.
             RetryableError: the process was killed from outside, did not start, or got no CPU in time.
             PoolClosedError: the pool was closed meanwhile.
         """
         if len(data) > MAX_BYTES:  # before it is copied into a process
             raise PermanentError(Reason.TOO_MANY_BYTES, f"{len(data):,} bytes, the limit is {MAX_BYTES:,}")
-        place = self._places.get()
+        slot = self._slots.get()
         try:
             if self._is_closed:
                 raise PoolClosedError("the render pool is closed")
-            if place is not None and not place.is_alive():  # killed from outside while it had nothing to do
-                self._discard(place)
-                place = None
-            place = place or self._start()
-            process, place = place, None
-            rendered, place = self._exchange(process, data, request, name)
+            if slot is not None and not slot.is_alive():  # killed from outside while idle
+                self._discard(slot)
+                slot = None
+            slot = slot or self._start()
+            process, slot = slot, None
+            rendered, slot = self._exchange(process, data, request, name)
         finally:
-            self._places.put(place)
+            self._slots.put(slot)
         if isinstance(rendered, MediaError):
             raise rendered
         return rendered
 
     def processes(self) -> list[int]:
-        """The ids of the processes that are alive now, for whoever watches their memory."""
+        """The ids of the running processes, to monitor their memory."""
         with self._lock:
             return [process.pid for process in self._alive]
 
     def close(self) -> None:
-        """Ends every process, also those that are busy: their `render` raises `PoolClosedError`."""
+        """End every process, including busy ones, whose `render` raises `PoolClosedError`."""
         with self._lock:
             self._is_closed = True
             for process in self._alive:
                 process.interrupt()
-        for place in [self._places.get() for _ in range(self.workers)]:
-            if place is not None:
-                self._discard(place)
+        for slot in [self._slots.get() for _ in range(self.workers)]:
+            if slot is not None:
+                self._discard(slot)
         for _ in range(self.workers):
-            self._places.put(None)  # for whoever still waits: they find the pool closed
+            self._slots.put(None)  # wakes threads that still wait: they find the pool closed
         self._starter.shutdown()
 
     def _start(self) -> RenderProcess:
@@ -141,12 +141,12 @@ class RenderPool:
     def _exchange(
         self, process: RenderProcess, data: bytes, request: RenderRequest, name: str
     ) -> tuple[Rendered | MediaError, RenderProcess | None]:
-        """The result, and the process when it can go on; otherwise it has ended."""
+        """The result, and the process if it can be reused; otherwise it has ended."""
         message = protocol.frame(protocol.request_head(request, name), data)
         result: Rendered | MediaError
         keep = False
         try:
-            result, resident_bytes = protocol.parse_answer(*process.exchange(message, self._quiet_seconds))
+            result, resident_bytes = protocol.parse_reply(*process.exchange(message, self._quiet_seconds))
             keep = resident_bytes <= MAX_IDLE_BYTES and not _is_out_of_memory(result)
         except ProcessDiedError as death:
             if self._is_closed:
@@ -181,7 +181,7 @@ def _is_out_of_memory(result: Rendered | MediaError) -> bool:
 
 
 def _prepare_starter(niceness: int) -> None:
-    """For the starting thread. On Linux niceness is a thread's own, and its processes inherit it; and they inherit the
-    mask, so Ctrl-C of the terminal cannot hit one before it ignores it itself."""
+    """Initialise the starting thread. On Linux niceness is per thread, and its processes inherit it. They also inherit
+    the signal mask, so that Ctrl-C cannot end one before it ignores the signal itself."""
     os.nice(niceness)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})

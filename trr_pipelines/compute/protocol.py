@@ -1,7 +1,7 @@
-"""The messages between a run and its render processes: a JSON head and a body of bytes, both with their length.
+"""The messages between a run and its render processes: a JSON head and a body of bytes, each with its length.
 
-Answers come from a process that has just decoded untrusted bytes: nothing in them is ever unpickled, and nothing
-longer than the limits is read.
+Replies come from a process that has just decoded untrusted bytes: nothing in them is unpickled, and nothing longer
+than the limits is read.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ LENGTHS = struct.Struct(">IQ")
 
 MAX_HEAD_BYTES = 1_000_000
 MAX_BODY_BYTES = 256_000_000
-"""The largest honest answer: 1440 × 16,383 pixels with noise in every channel, as PNG, twice over."""
+"""The largest valid reply: twice a PNG of 1440 × 16,383 pixels with noise in every channel."""
 
 
 class ProtocolError(Exception):
-    """What arrived is not a message of ours."""
+    """The received bytes are not a valid message."""
 
 
 def frame(head: dict[str, Any], *body: bytes) -> list[bytes]:
-    """The message as the pieces to write, so that a photo of 50 MB is not copied to stand behind its head."""
+    """The pieces of a message to write; a photo of 50 MB is not copied behind its head."""
     encoded = json.dumps(head, separators=(",", ":")).encode()
     return [LENGTHS.pack(len(encoded), sum(map(len, body))) + encoded, *body]
 
 
 def lengths(prefix: bytes) -> tuple[int, int]:
-    """Bytes of head and body that follow `prefix`.
+    """The lengths of head and body in `prefix`.
 
     Raises:
-        ProtocolError: more than the limits.
+        ProtocolError: above the limits.
     """
     head, body = LENGTHS.unpack(prefix)
     if head > MAX_HEAD_BYTES or body > MAX_BODY_BYTES:
@@ -78,8 +78,8 @@ def _encoder(fields: dict[str, Any]) -> EncoderOptions:
     return EncoderOptions(**{**fields, **curves})
 
 
-def answer(rendered: Rendered, resident_bytes: int) -> list[bytes]:
-    """What a render process says when it is done; `resident_bytes` is the memory it still holds."""
+def reply(rendered: Rendered, resident_bytes: int) -> list[bytes]:
+    """The reply with the variants of a photo; `resident_bytes` is the current memory of the process."""
     variants = [
         {
             "variant_key": variant.variant_key,
@@ -105,16 +105,16 @@ def answer(rendered: Rendered, resident_bytes: int) -> list[bytes]:
 
 
 def failure(error: MediaError, resident_bytes: int) -> list[bytes]:
-    """What a render process says when the photo cannot be rendered."""
+    """The reply for a photo that cannot be rendered."""
     head = {"reason": error.reason, "detail": error.detail[:1000], "is_retryable": isinstance(error, RetryableError)}
     return frame({"resident_bytes": resident_bytes, **head})
 
 
-def parse_answer(head: bytes, body: bytes) -> tuple[Rendered | MediaError, int]:
-    """The result, or the error to raise, and the resident bytes of the process that sent it.
+def parse_reply(head: bytes, body: bytes) -> tuple[Rendered | MediaError, int]:
+    """The result or error of a reply, and the resident bytes of the process that sent it.
 
     Raises:
-        ProtocolError: anything but a well-formed answer.
+        ProtocolError: the reply is malformed.
     """
     try:
         fields = json.loads(head)
@@ -124,7 +124,7 @@ def parse_answer(head: bytes, body: bytes) -> tuple[Rendered | MediaError, int]:
             return kind(Reason(fields["reason"]), str(fields["detail"])), resident_bytes
         return _rendered(fields, body), resident_bytes
     except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-        raise ProtocolError(f"an answer that is not one: {error!r}") from error
+        raise ProtocolError(f"a malformed reply: {error!r}") from error
 
 
 def _rendered(fields: dict[str, Any], body: bytes) -> Rendered:

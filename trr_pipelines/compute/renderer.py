@@ -1,7 +1,7 @@
-"""A site is where photos are rendered and their objects stored: this machine, or a Dask cluster.
+"""The renderer renders photos and stores their objects: on this machine, or on a Dask cluster.
 
-What a site does with a photo needs no catalogue, and stands here once for all sites. It is two steps, because the keys
-of the objects follow from what was rendered, and whoever runs this has to keep retention away from them in between.
+The steps for one photo are defined here once for both, and need no catalogue. Rendering and storing are two steps,
+because object keys depend on the rendered crop, and the run must protect them from retention in between.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from trr_pipelines.imaging.formats import FILE_TYPES
 from trr_pipelines.imaging.render import Rendered, RenderedVariant, RenderRequest
 from trr_pipelines.storage.store import ObjectStore, PutObject
 
-# While one photo is rendered, others are read from the store and written to it.
+# Photos read from or written to the store while others are rendered.
 IO_THREADS = 2
 
 
 @dataclass(frozen=True)
 class OriginalRef:
-    """A mirrored original: the photo's name for messages, its key in the store, the hash that its bytes must have."""
+    """A mirrored original: the photo's name for messages, its object key, and the sha256 of its bytes."""
 
     name: str
     key: str
@@ -32,17 +32,17 @@ class OriginalRef:
 
 
 class RenderedPhoto(Protocol):
-    """A rendered photo whose pixels are still where they were made."""
+    """A rendered photo whose pixels are still on the machine that rendered it."""
 
     @property
     def summary(self) -> Rendered:
-        """All that was made, whose variants need not carry their bytes."""
+        """The result; its variants may lack their bytes."""
         ...
 
     def store(self, keys: Sequence[str]) -> list[PutObject]:
-        """Store each variant at its key, in the order of the outline; what stands there now.
+        """Store each variant at its key, in the order of the summary, and return the objects at these keys.
 
-        Raises RetryableError when the store cannot do its part.
+        Raises RetryableError if the store fails.
         """
         ...
 
@@ -52,30 +52,30 @@ class Renderer(Protocol):
 
     @property
     def threads(self) -> int:
-        """How many threads may be of use here, at most."""
+        """The maximal number of useful threads."""
         ...
 
     def concurrency(self) -> int:
-        """How many photos to keep under way, so that nothing has to wait for the next one. It may change.
+        """The number of photos to keep in progress so that no worker idles. It may change.
 
-        Raises SetupError when the site cannot be used.
+        Raises SetupError if the renderer cannot be used.
         """
         ...
 
     def cancel(self) -> None:
-        """The run is over: whoever waits here need not wait any more."""
+        """Stop waiting for results: the run is over."""
         ...
 
     def render(self, source: OriginalRef, request: RenderRequest) -> RenderedPhoto:
-        """Read the original and render it; blocks until then.
+        """Read and render the original; blocks until it is rendered.
 
-        Raises MediaError when the photo cannot be read or rendered, SetupError when the site cannot be used.
+        Raises MediaError if the photo cannot be read or rendered, SetupError if the renderer cannot be used.
         """
         ...
 
 
 def render_source(store: ObjectStore, pool: RenderPool, source: OriginalRef, request: RenderRequest) -> Rendered:
-    """Render an original as it was mirrored. Raises RetryableError when the store gives other bytes back."""
+    """Render a mirrored original. Raises RetryableError if the stored bytes have another hash."""
     data = store.get(source.key, max_bytes=MAX_BYTES)
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != source.sha256:
@@ -86,7 +86,7 @@ def render_source(store: ObjectStore, pool: RenderPool, source: OriginalRef, req
 
 
 def store_variants(store: ObjectStore, variants: Sequence[RenderedVariant], keys: Sequence[str]) -> list[PutObject]:
-    """Store each variant at its key. An object that stood there says what it is."""
+    """Store each variant at its key; for an existing object, return its size and hash."""
     return [
         store.put_if_absent(
             key, variant.data, content_type=FILE_TYPES[variant.format].content_type, sha256=variant.sha256
@@ -96,7 +96,7 @@ def store_variants(store: ObjectStore, variants: Sequence[RenderedVariant], keys
 
 
 def without_bytes(rendered: Rendered) -> Rendered:
-    """The same without the bytes of its variants."""
+    """`rendered` without the bytes of its variants."""
     return replace(rendered, variants=tuple(replace(variant, data=b"") for variant in rendered.variants))
 
 
@@ -115,7 +115,7 @@ class LocalRenderer:
         return self.pool.workers + IO_THREADS
 
     def cancel(self) -> None:
-        """Photos in hand are done within seconds, and are not lost."""
+        """Does nothing: photos in progress finish within seconds."""
 
     def render(self, source: OriginalRef, request: RenderRequest) -> RenderedPhoto:
         return _LocalRenderedPhoto(self.objects, render_source(self.objects, self.pool, source, request))

@@ -1,5 +1,5 @@
-"""Pictures: bytes in, bytes out.
+"""Images: bytes in, bytes out.
 
-Pure: no network, database, environment or clock. The same bytes, recipe and crop give the same output bytes
-under the pinned codecs. What runs this code, and under which limits, is decided in `compute`.
+Pure: no network, database, environment or clock. The same bytes, recipe and crop give the same output bytes with the
+pinned codecs. In which processes and with which limits this code runs is decided in `compute`.
 """

@@ -1,8 +1,8 @@
-"""Proposing a crop for a photo that has none: around its faces, else around what stands out, else the upper third.
+"""Proposing a crop for a photo without one: around its faces, else around salient parts, else the upper third.
 
-Where faces are is found in `faces`, what stands out in `saliency`. A proposal never zooms, so its frame is as wide or
-as high as the photo, and can only be moved along the other side: everything here is arithmetic on that one side.
-Positions and lengths are parts of a side of the photo, from 0 to 1.
+Faces are found in `faces`, salient parts in `saliency`. A proposal never zooms, so its frame is as wide or as high as
+the photo and moves along the other side only: everything here is arithmetic on that side. Positions and lengths are
+fractions of a side of the photo, from 0 to 1.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from PIL import Image
 
 from trr_pipelines.imaging.faces import Face, find_faces
 from trr_pipelines.imaging.geometry import Crop, Frame, Size, crop_frame
-from trr_pipelines.imaging.saliency import Map, salience
+from trr_pipelines.imaging.saliency import Map, saliency_map
 
-# To be raised with every change of what is proposed: it is the version of the asset `auto_crops`.
+# Change it whenever proposals change: it is the code version of the asset `auto_crops`.
 PROPOSAL_VERSION = "faces-saliency-1"
 
-# So the decoder may reduce a JPEG before the proposal is known.
+# A fixed zoom lets the decoder reduce a JPEG before the proposal is known.
 AUTO_ZOOM = 1.0
 
-# Faces are looked for in this many pixels: enough for one that is a fourteenth of the height of a 3:2 photo. 640 × 480
-# keep no more faces (tried) and take a third more time.
-_LOOK_PIXELS = 512 * 384
+# Faces are searched in this many pixels: enough for a face of 1/14 of the height of a 3:2 photo. In a test, 640 × 480
+# found no more faces and took a third more time.
+_PROPOSAL_PIXELS = 512 * 384
 
-# How far a head stands out of its face box, in sides of the box: hair above, chin below, ears.
+# How far a head extends beyond its face box, in sides of the box: hair above, chin below, ears.
 _ABOVE, _BELOW, _BESIDE = 0.4, 0.15, 0.1
 
-# Where in the frame the middle of faces, and of what stands out, belongs: upright pictures are looked at above their
-# middle. A picture that is all the same loses twice as much below as above.
+# Target positions in the frame of faces and of salient parts: viewers look above the middle of upright pictures. A
+# uniform picture loses twice as much below as above.
 _MIDDLE = 0.5
 _FACES_DOWN = 0.42
 _UPPER_THIRD = 1 / 3
 
-# What stands out counts this much less at the far end of the photo than at its middle (or upper third), and must be
-# worth so much more than what is there to move the frame away from it.
+# Saliency counts this much less at the far end of the photo than at its middle (or upper third), and must exceed that
+# of the usual position by this factor to move the frame.
 _FAR_DISCOUNT = 0.25
 _WORTH_MOVING = 1.05
 
 
-def look_size(source: Size) -> Size:
-    """The size of the picture that `propose_crop` wants to see of a photo of size `source`."""
-    scale = min(1.0, math.sqrt(_LOOK_PIXELS / source.pixels))
+def proposal_size(source: Size) -> Size:
+    """The size of the picture that `propose_crop` needs of a photo of size `source`."""
+    scale = min(1.0, math.sqrt(_PROPOSAL_PIXELS / source.pixels))
     return Size(max(1, round(source.width * scale)), max(1, round(source.height * scale)))
 
 
@@ -54,27 +54,27 @@ def propose_crop(source: Size, picture: Image.Image) -> tuple[Crop, str]:
 
     Args:
         source: the size of the photo as shown.
-        picture: all of it as shown, of `look_size`, sRGB in mode L, RGB or RGBA.
+        picture: the whole photo as shown, of `proposal_size`, sRGB in mode L, RGB or RGBA.
 
     Returns:
-        The crop, and its reason: `1 face`, `2 faces`, `2 of 5 faces` where not all fit, `saliency`, `upper third`.
+        The crop, and its reason: `1 face`, `2 faces`, `2 of 5 faces` if not all fit, `saliency`, `upper third`.
     """
     faces = find_faces(_grey(picture))
     if faces:
         return crop_around_faces(source, faces, Size(*picture.size))
-    return crop_by_salience(source, salience(picture))
+    return crop_by_saliency(source, saliency_map(picture))
 
 
 def crop_around_faces(source: Size, faces: Sequence[Face], picture: Size) -> tuple[Crop, str]:
     """The crop that shows as many of `faces` as fit, largest first and at least one, and its reason.
 
-    Heads stay whole, and hair belongs to them; of a head that is higher than the frame the top is kept. Large faces
-    pull the frame more than small ones.
+    Heads are kept whole, with their hair; of a head that is higher than the frame, the top is kept. Faces are weighted
+    by their area.
 
     Args:
         source: the size of the photo as shown.
         faces: at least one, largest first, in pixels of `picture`.
-        picture: the size of the picture that they were found in.
+        picture: the size of the picture in which they were found.
     """
     frame = _frame(source)
     heads = [_Head.of(face, picture) for face in faces]
@@ -93,18 +93,18 @@ def crop_around_faces(source: Size, faces: Sequence[Face], picture: Size) -> tup
     return crop, "1 face" if len(faces) == 1 else f"{len(faces)} faces"
 
 
-def crop_by_salience(source: Size, stands_out: Map) -> tuple[Crop, str]:
-    """The crop that shows most of what stands out, and its reason: `saliency`, or `upper third` when nothing does."""
+def crop_by_saliency(source: Size, saliency: Map) -> tuple[Crop, str]:
+    """The crop with the most saliency, and its reason: `saliency`, or `upper third` if the photo is uniform."""
     frame = _frame(source)
-    x = _most_salient(stands_out.sum(axis=0), frame.width, _MIDDLE)
-    y = _most_salient(stands_out.sum(axis=1), frame.height, _UPPER_THIRD)
+    x = _most_salient(saliency.sum(axis=0), frame.width, _MIDDLE)
+    y = _most_salient(saliency.sum(axis=1), frame.height, _UPPER_THIRD)
     crop = Crop("auto", 100 * x, 100 * y, AUTO_ZOOM)
     return crop, "upper third" if (x, y) == (_MIDDLE, _UPPER_THIRD) else "saliency"
 
 
 @dataclass(frozen=True)
 class _Span:
-    """A stretch of one side of the photo."""
+    """An interval on one side of the photo."""
 
     start: float
     end: float
@@ -116,7 +116,7 @@ class _Span:
 
 @dataclass(frozen=True)
 class _Head:
-    """A head and the middle of its face."""
+    """The extent of a head, and the middle and area of its face."""
 
     across: _Span
     down: _Span
@@ -136,7 +136,7 @@ class _Head:
 
 
 def _union(heads: Sequence[_Head]) -> tuple[_Span, _Span]:
-    """What all `heads` together take of the width and of the height."""
+    """The horizontal and vertical extent of all `heads` together."""
     return (
         _Span(min(head.across.start for head in heads), max(head.across.end for head in heads)),
         _Span(min(head.down.start for head in heads), max(head.down.end for head in heads)),
@@ -144,41 +144,41 @@ def _union(heads: Sequence[_Head]) -> tuple[_Span, _Span]:
 
 
 def _frame(source: Size) -> Frame:
-    """The size of an auto crop's frame, as parts of the photo's sides: at least one of them is 1."""
+    """The size of an auto crop's frame in fractions of the photo's sides; at least one of them is 1."""
     frame = crop_frame(source, Crop("auto", 0, 0, AUTO_ZOOM))
     return Frame(0, 0, frame.width / source.width, frame.height / source.height)
 
 
 def _holding(heads: _Span, length: float, start: float) -> float:
-    """The start nearest to `start` at which a frame of `length` holds all `heads`; `start` where none does."""
+    """The start nearest to `start` at which a frame of `length` contains all `heads`; `start` if none does."""
     return min(max(start, heads.end - length), heads.start) if heads.length <= length else start
 
 
 def _percent(start: float, length: float, focus: float) -> float:
-    """The position of a crop whose frame is to begin at `start`, as near as it can.
+    """The position in percent of a crop whose frame begins at `start`, or as near as possible.
 
-    Where the frame takes the whole side the position changes nothing until someone zooms in: then `focus` stays in it.
+    If the frame takes the whole side, the position only matters once the crop is zoomed: then it keeps `focus` inside.
     """
-    room = 1 - length
-    return 100 * min(max(start / room if room > 1e-9 else focus, 0.0), 1.0)
+    free = 1 - length
+    return 100 * min(max(start / free if free > 1e-9 else focus, 0.0), 1.0)
 
 
 def _most_salient(values: Map, length: float, usual: float) -> float:
-    """Where along its way (from 0 to 1) a frame of `length` shows most of `values`; `usual` when it hardly matters."""
+    """The position (from 0 to 1) at which a frame of `length` shows most of `values`; `usual` if the gain is small."""
     window = min(len(values), max(1, round(length * len(values))))
     if window == len(values):
         return usual
-    # What lies in the middle of the frame counts most, so that it comes to lie there.
+    # The middle of the frame counts most, so that the salient part is centred.
     weights = np.sin(np.pi * (np.arange(window) + 0.5) / window)
     shown = np.convolve(values, weights, mode="valid")
-    ways = np.arange(len(shown)) / (len(shown) - 1)
-    worth = shown * (1 - _FAR_DISCOUNT * np.abs(ways - usual) / max(usual, 1 - usual))
-    best = int(worth.argmax())
-    return float(ways[best]) if worth[best] > _WORTH_MOVING * np.interp(usual, ways, shown) else usual
+    positions = np.arange(len(shown)) / (len(shown) - 1)
+    scores = shown * (1 - _FAR_DISCOUNT * np.abs(positions - usual) / max(usual, 1 - usual))
+    best = int(scores.argmax())
+    return float(positions[best]) if scores[best] > _WORTH_MOVING * np.interp(usual, positions, shown) else usual
 
 
 def _grey(picture: Image.Image) -> Image.Image:
-    """The picture in mode L; transparent parts become the grey in the middle."""
+    """The picture in mode L, on middle grey."""
     if picture.mode != "RGBA":
         return picture.convert("L")
     ground = Image.new("RGBA", picture.size, (128, 128, 128, 255))

@@ -1,6 +1,6 @@
-"""From whatever a file stores to what a screen shows: 8 bits a channel, sRGB, grey or RGB or RGBA.
+"""Converting decoded samples to display colour: sRGB with 8 bits per channel, in grey, RGB or RGBA.
 
-Depth, palette, transparency keys, colour models and colour profiles belong here; sizes do not.
+Bit depth, palettes, transparency keys, colour models and colour profiles belong here; sizes do not.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ _PROFILE_SPACE_OF_MODE = {"L": "GRAY", "LA": "GRAY", "RGB": "RGB", "RGBA": "RGB"
 _SRGB = ImageCms.createProfile("sRGB")
 _LAB = ImageCms.createProfile("LAB")
 
-# A profile whose result differs by no more than this from the input, over a grid of colours, is sRGB by another name:
-# leaving it out saves 60 ms for 15 Mpx and the rounding.
+# A profile that changes no colour of a grid by more than this counts as sRGB: skipping it saves 60 ms for 15 Mpx, and
+# the rounding.
 _SAME_COLOUR = 1
 
 _UNSIGNED_WHITE = 2.0**32 - 1
 
-# Rows handled at once where samples are wider than a byte: bounds the memory of the intermediate floats.
+# Rows converted at once if samples are wider than a byte: limits the memory of the intermediate floats.
 _STRIP_ROWS = 256
 
 
 class DisplayColour(NamedTuple):
-    """A picture in sRGB, warnings for people, and whether the numbers in its file mean what a plain screen shows."""
+    """A picture in sRGB, warnings, and whether the samples of its file are already sRGB."""
 
     image: Image.Image
     warnings: tuple[str, ...]
@@ -35,13 +35,13 @@ class DisplayColour(NamedTuple):
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> DisplayColour:
-    """`image` as 8-bit sRGB in mode L, RGB or RGBA (alpha straight, and only where something can be seen through).
+    """`image` as 8-bit sRGB in mode L, RGB or RGBA (straight alpha, and only if some pixel is not opaque).
 
     Args:
-        image: a loaded picture in any mode that Pillow decodes to; its `info` may hold a transparency key.
-        profile: the ICC profile that came with it.
+        image: a loaded picture in any mode of Pillow's decoders; its `info` may have a transparency key.
+        profile: its ICC profile, if any.
 
-    Warnings are of a profile that had to be ignored, and the like.
+    A warning names, for example, a profile that was ignored.
     """
     image = _eight_bit(image)
     image = _without_key_or_palette(image)
@@ -54,7 +54,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> DisplayColour:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and floating grey, scaled to 8 bits; other modes as they are."""
+    """16-bit, 32-bit and floating grey, scaled to 8 bits; other modes unchanged."""
     if not image.mode.startswith(("I", "F")):
         return image
     key = image.info.get("transparency") if image.mode.startswith("I;16") else None
@@ -76,9 +76,9 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _white_of(image: Image.Image) -> float:
-    """The sample value that means white.
+    """The sample value of white.
 
-    Files of 32 bits and of floats do not say: the first usual white that no sample passes is theirs.
+    32-bit and floating files do not define it: it is the first usual white that no sample exceeds.
     """
     if image.mode.startswith("I;16"):
         return 65_535.0
@@ -86,7 +86,7 @@ def _white_of(image: Image.Image) -> float:
     if image.mode == "F":
         return next((white for white in (1.0, 255.0, 65_535.0) if largest <= white), largest)
     if lowest < -32_768:
-        return _UNSIGNED_WHITE  # unsigned samples of 32 bits, which Pillow reads as signed
+        return _UNSIGNED_WHITE  # unsigned 32-bit samples, which Pillow reads as signed
     return next(white for white in (32_767.0, 65_535.0, 2.0**31 - 1) if largest <= white)
 
 
@@ -122,7 +122,7 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> tuple[Image.Ima
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         space = source.profile.xcolor_space.strip()
         if space != _PROFILE_SPACE_OF_MODE.get(image.mode):
-            problem = f"it is for {space}, the picture is {image.mode}"
+            problem = f"it is for {space}, the image is {image.mode}"
         else:
             return _through(source, image), ()
     except (OSError, ImageCms.PyCMSError, ValueError, TypeError) as error:
@@ -133,10 +133,10 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> tuple[Image.Ima
 
 
 def _through(profile: ImageCms.ImageCmsProfile, image: Image.Image) -> Image.Image:
-    """Relative colorimetric with black-point compensation: whites stay white, shadows keep their detail."""
+    """Relative colorimetric with black-point compensation, which keeps white white and detail in shadows."""
     if image.mode in ("L", "LA"):
         transform = _transform(profile, "L", "RGB")
-        # A grey picture stays grey: a curve over 256 values is all that a grey profile can say.
+        # A grey picture stays grey: a grey profile is a curve over 256 values.
         curve = transform.apply(Image.frombytes("L", (256, 1), bytes(range(256)))).getchannel("G").tobytes()
         if image.mode == "L":
             return image.point(list(curve))

@@ -1,6 +1,6 @@
-"""A contact sheet: many small pictures as one, for people who look over a batch.
+"""Contact sheets: many small pictures in one, to review a batch.
 
-Takes derivatives that we made ourselves; photos of unknown origin go through `decode` first.
+Only for our own derivatives; untrusted photos must go through `decode`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def contact_sheet(
 ) -> bytes:
     """A WebP of `thumbs` in rows of `columns`, each fitted into a square of `cell` pixels, of at most `max_bytes`.
 
-    `labels`, one for each thumb or none at all, stand below them (Latin letters). Quality gives way first, then the
-    size of the cells. Raises ValueError for no thumbs at all.
+    `labels`, one per thumb or none, are drawn below them (Latin letters). To fit `max_bytes`, quality is reduced first,
+    then the size of the cells. Raises ValueError without thumbs, or if they do not fit.
     """
     if not thumbs:
-        raise ValueError("a contact sheet needs at least one picture")
+        raise ValueError("a contact sheet requires at least one picture")
     while True:
         sheet = _paste(thumbs, cell, columns, labels)
         for quality in (75, 60, 45, 30):

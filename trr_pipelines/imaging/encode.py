@@ -1,4 +1,4 @@
-"""Pictures to bytes. Nothing but pixels goes in, so nothing but pixels comes out: no EXIF, GPS, XMP, ICC, comments."""
+"""Encoding pixels only, so that no file has metadata: no EXIF, GPS, XMP, ICC or comments."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def encode(image: Image.Image, image_format: str, quality: int, options: Encoder
 
 @cache
 def quantisation_table(curve: QuantCurve, quality: int) -> tuple[int, ...]:
-    """The 64 steps of `curve`, row by row, at `quality` (1 to 100) as libjpeg scales the tables of the standard."""
+    """The 64 steps of `curve`, row by row, at `quality` (1 to 100), scaled as libjpeg scales the standard tables."""
     scale = 50 / quality if quality < 50 else 2 - quality / 50
     steps = []
     for row in range(_BLOCK):
@@ -53,7 +53,7 @@ def _png(_: int, options: EncoderOptions) -> dict[str, Any]:
 
 
 def _avif(quality: int, options: EncoderOptions) -> dict[str, Any]:
-    # One thread: the worker processes already fill the cores, and the bytes must not depend on their number.
+    # One thread: the render processes already use all cores, and the bytes must not depend on the number of threads.
     return {"quality": max(1, quality + options.avif_quality_offset), "speed": options.avif_speed, "max_threads": 1}
 
 

@@ -1,7 +1,7 @@
-"""How fit a picture is to learn a face from: how sharp it is, how many faces it shows, and the face itself, small.
+"""The quality of a picture for learning a face: its sharpness, its faces, and a small preview.
 
-What is made of the figures is `screenalytics.quality`'s. Takes pictures of at most 512 pixels a side that we made
-ourselves; photos of unknown origin go through `decode` first.
+The figures are judged in `screenalytics.quality`. Only for our own derivatives, of at most 512 pixels a side; untrusted
+photos must go through `decode`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from trr_pipelines.imaging.faces import Face, find_faces
 
 SIDE = 512
 PREVIEW_SIDE = 96
-# A square from forehead to chin shows nobody's hair or ears: people know each other by more.
+# A face box reaches from forehead to chin; the preview also shows hair and ears, so that people are recognisable.
 _PREVIEW_MARGIN = 0.35
 
 
 @dataclass(frozen=True)
 class FaceQuality:
-    """`sharpness` is the variance of the Laplacian on a scale of 0 to 255, of the largest face where there is one.
+    """`sharpness` is the variance of the Laplacian on a scale of 0 to 255, of the largest face if there is one.
 
-    `face_share` is the side of that face as a part of the picture's longer side, 0 without one; `preview` is a WebP
-    of at most 96 pixels a side.
+    `face_share` is the side of that face as a fraction of the picture's longer side, 0 without a face; `preview` is a
+    WebP of at most 96 pixels a side.
     """
 
     sharpness: float
@@ -35,7 +35,7 @@ class FaceQuality:
 
 
 def examine(data: bytes) -> FaceQuality:
-    """Look at a WebP, JPEG or PNG of ours."""
+    """Measure one of our own WebP, JPEG or PNG files."""
     with Image.open(BytesIO(data), formats=["WEBP", "JPEG", "PNG"]) as opened:
         picture = opened.convert("RGB")
     picture.thumbnail((SIDE, SIDE))
@@ -47,7 +47,7 @@ def examine(data: bytes) -> FaceQuality:
 
 
 def _sharpness(grey: Image.Image) -> float:
-    """Of a picture of 3 × 3 pixels and more; smaller ones have none."""
+    """The variance of the Laplacian; 0 for pictures below 3 × 3 pixels."""
     if min(grey.size) < 3:
         return 0.0
     values = np.asarray(grey, dtype=np.float32)
@@ -66,10 +66,10 @@ def _preview(picture: Image.Image, faces: list[Face]) -> bytes:
 
 
 def _around(face: Face, picture: Image.Image, margin: float) -> tuple[int, int, int, int]:
-    by = face.side * margin
+    extra = face.side * margin
     return (
-        max(0, round(face.left - by)),
-        max(0, round(face.top - by)),
-        min(picture.width, round(face.left + face.side + by)),
-        min(picture.height, round(face.top + face.side + by)),
+        max(0, round(face.left - extra)),
+        max(0, round(face.top - extra)),
+        min(picture.width, round(face.left + face.side + extra)),
+        min(picture.height, round(face.top + face.side + extra)),
     )

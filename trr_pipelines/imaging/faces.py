@@ -1,9 +1,9 @@
-"""Where faces are in a picture, by the Haar cascades that ship inside OpenCV.
+"""Detecting faces with the Haar cascades that ship with OpenCV.
 
-What a crop makes of them is `autocrop`'s. The answer is the same in every process: one thread, no OpenCL, and pictures
+Crops around them are made in `autocrop`. The result is the same in every process: one thread, no OpenCL, and pictures
 scaled by Pillow, whose integer arithmetic does not depend on the processor.
 
-The numbers here are measured (docs/crops.md) on 312 faces of 223 pictures and on 78 pictures without a face.
+The constants were measured (docs/crops.md) on 312 faces of 223 pictures and on 78 pictures without a face.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from PIL import Image
 if TYPE_CHECKING:
     import cv2
 
-# Finer steps (1.1) find one face in a hundred more, for a third more time.
+# Finer steps (1.1) find 1 % more faces and take a third more time.
 _SCALE_STEP = 1.15
 _SMALLEST_FACE = 26
 
-# A frontal face is what one cascade hits three times and another, on the place alone and in finer steps, six times.
-# The first alone finds as many faces, and 17 that are none, instead of 2.
+# A frontal face needs three hits of one cascade and six of another, which searches that place only, in finer steps. The
+# first alone finds as many faces, but 17 false ones instead of 2.
 _CANDIDATE, _CANDIDATE_HITS = "frontalface_alt2", 3
 _CONFIRMING, _CONFIRMING_HITS, _CONFIRMING_STEP = "frontalface_alt", 6, 1.08
 _CONFIRMING_MARGIN = 0.25
 _CONFIRMING_SIDES = (0.7, 1.4)
 _CONFIRMING_PIXELS = 80
 
-# Profiles are looked for where there is no frontal face, at a third of the size: that takes half the time of the
-# half, and small ones are not worth it.
+# Profiles are searched only without a frontal face, at a third of the size: that takes half the time of half the size,
+# and small profiles are not worth it.
 _PROFILE, _PROFILE_HITS, _PROFILE_REDUCTION = "profileface", 4, 3
 _SMALLEST_PROFILE = 24
 
 
 @dataclass(frozen=True)
 class Face:
-    """A square from forehead to chin, in pixels of the picture it was found in; hair, ears and neck stand out of it."""
+    """A square from forehead to chin, in pixels of the picture; hair, ears and neck are outside it."""
 
     left: float
     top: float
@@ -50,13 +50,13 @@ def find_faces(picture: Image.Image) -> list[Face]:
     """The faces of a picture as shown, largest first: frontal ones, or else profiles to either side.
 
     Args:
-        picture: mode L, upright, and small: 512 × 384 take 30 to 50 ms. Faces below 26
-            pixels, profiles below 72, are not looked for.
+        picture: mode L, upright, and small: 512 × 384 take 30 to 50 ms. Faces below 26 pixels and profiles below 72
+            are not detected.
     """
     if min(picture.size) < _SMALLEST_FACE:
         return []
-    found = _frontal(picture) or _profiles(picture)
-    return sorted(found, key=lambda face: (-face.side, face.top, face.left))
+    faces = _frontal(picture) or _profiles(picture)
+    return sorted(faces, key=lambda face: (-face.side, face.top, face.left))
 
 
 def _frontal(picture: Image.Image) -> list[Face]:
@@ -80,13 +80,13 @@ def _is_confirmed(face: Face, picture: Image.Image) -> bool:
 
 
 def _profiles(picture: Image.Image) -> Iterator[Face]:
-    """Faces that look to the left, which the cascade knows, and to the right, by turning the picture over."""
+    """Profiles facing left, which the cascade detects, and right, in the mirrored picture."""
     small = picture.reduce(_PROFILE_REDUCTION)
     sides = (_SMALLEST_PROFILE, max(small.size))
     for face in _hits(_PROFILE, small, _PROFILE_HITS, sides, _SCALE_STEP):
         yield _enlarged(face)
-    turned = small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    for face in _hits(_PROFILE, turned, _PROFILE_HITS, sides, _SCALE_STEP):
+    mirrored = small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    for face in _hits(_PROFILE, mirrored, _PROFILE_HITS, sides, _SCALE_STEP):
         yield _enlarged(Face(small.width - face.left - face.side, face.top, face.side))
 
 
@@ -95,7 +95,7 @@ def _enlarged(face: Face) -> Face:
 
 
 def _hits(name: str, picture: Image.Image, neighbours: int, sides: Sequence[int], step: float) -> list[Face]:
-    """What the cascade `name` hits at least `neighbours` times, with sides in pixels from the first to the second."""
+    """Squares with at least `neighbours` hits of the cascade `name`; `sides` are the least and greatest, in pixels."""
     least, most = sides
     boxes = _cascade(name).detectMultiScale(
         np.asarray(picture), scaleFactor=step, minNeighbors=neighbours, minSize=(least, least), maxSize=(most, most)
@@ -105,7 +105,7 @@ def _hits(name: str, picture: Image.Image, neighbours: int, sides: Sequence[int]
 
 @cache
 def _cascade(name: str) -> cv2.CascadeClassifier:
-    import cv2.data  # 0.04 to 0.08 s and 20 MB that only a process which proposes crops should pay
+    import cv2.data  # takes 0.04 to 0.08 s and 20 MB, so only when crops are proposed
 
     cv2.setNumThreads(1)
     cv2.ocl.setUseOpenCL(False)

@@ -1,6 +1,6 @@
-"""Which image formats there are for us, told from a file's first bytes, and their extensions and content types.
+"""The accepted image formats, identified by a file's first bytes, and their extensions and content types.
 
-Names of files and content types of responses are never believed. Reading sizes and pixels is not for this module.
+File names and content types of responses are never trusted. Sizes and pixels are read elsewhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from trr_pipelines.errors import PermanentError, Reason
 
 @dataclass(frozen=True)
 class FileType:
-    """How files of one format are named and served."""
+    """The extension and content type of a format."""
 
     extension: str
     content_type: str
@@ -28,9 +28,9 @@ FILE_TYPES = {
     "bmp": FileType("bmp", "image/bmp"),
     "heic": FileType("heic", "image/heic"),
 }
-"""Every format that is decoded. What we write is a subset of it."""
+"""Every format that is decoded; those we write are a subset."""
 
-# The fourth byte of PNG's signature is where transfers break it: the rest is left to the decoder, which says corrupt.
+# Text-mode transfers damage PNG's signature after the fourth byte; the decoder then reports the file as corrupt.
 _SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x89PNG", "png"),
@@ -48,7 +48,7 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _OTHER_STILL_BRANDS = {b"mif1", b"mif2", b"msf1", b"miaf", b"crx ", b"jp2 ", b"jpx ", b"jxl ", b"avci", b"vvic"}
 
-# Images that we know and do not take, so that the message can name them.
+# Known formats that are not accepted, so that the message can name them.
 _UNSUPPORTED = (
     (b"8BPS", "Photoshop"),
     (b"%!PS", "EPS"),
@@ -86,7 +86,7 @@ def sniff(data: bytes) -> str:
     """The format of `data`, a key of `FILE_TYPES`.
 
     Raises:
-        PermanentError: `empty_file`, `unsupported_format` for an image of a kind we do not take, or `not_an_image`.
+        PermanentError: `empty_file`, `unsupported_format` for an image of another format, or `not_an_image`.
     """
     if not data:
         raise PermanentError(Reason.EMPTY_FILE, "the file has 0 bytes")
@@ -101,16 +101,16 @@ def sniff(data: bytes) -> str:
         return _sniff_base_media(data)
     for signature, name in _UNSUPPORTED:
         if data.startswith(signature):
-            raise PermanentError(Reason.UNSUPPORTED_FORMAT, f"{name} is not a format we take")
+            raise PermanentError(Reason.UNSUPPORTED_FORMAT, f"{name} is not supported")
     if _is_svg(data):
-        raise PermanentError(Reason.UNSUPPORTED_FORMAT, "SVG is not a format we take")
+        raise PermanentError(Reason.UNSUPPORTED_FORMAT, "SVG is not supported")
     if _is_portable_anymap(data):
-        raise PermanentError(Reason.UNSUPPORTED_FORMAT, "PNM is not a format we take")
-    raise PermanentError(Reason.NOT_AN_IMAGE, f"no image starts with {data[:8].hex(' ')}")
+        raise PermanentError(Reason.UNSUPPORTED_FORMAT, "PNM is not supported")
+    raise PermanentError(Reason.NOT_AN_IMAGE, f"no image format starts with {data[:8].hex(' ')}")
 
 
 def _sniff_base_media(data: bytes) -> str:
-    """AVIF and HEIC share ISO's base media container with video: the brands tell them apart."""
+    """AVIF and HEIC share ISO's base media container with video; the brands identify them."""
     end = min(int.from_bytes(data[:4], "big"), len(data), 4096)
     brands = [data[8:12], *(data[at : at + 4] for at in range(16, end - 3, 4))]
     major = brands[0]
@@ -123,7 +123,7 @@ def _sniff_base_media(data: bytes) -> str:
             return "avif"
         if _HEIC_BRANDS.intersection(brands):
             return "heic"
-        raise PermanentError(Reason.UNSUPPORTED_FORMAT, f"container brand {major!r} is not a format we take")
+        raise PermanentError(Reason.UNSUPPORTED_FORMAT, f"container brand {major!r} is not supported")
     raise PermanentError(Reason.NOT_AN_IMAGE, f"container brand {major!r} is not a still image")
 
 

@@ -1,7 +1,7 @@
-"""Sizes, frames and crops as small immutable values, and the arithmetic between them.
+"""Sizes, frames and crops as small immutable values, and their arithmetic.
 
-Coordinates are those of the oriented source picture, in pixels; positions of a crop are in percent.
-No image and no codec belongs here: everything can be tested with numbers alone.
+Coordinates are in pixels of the oriented source; positions of a crop are in percent. No image and no codec belongs
+here: everything can be tested with numbers alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CROP_WIDTH_TO_HEIGHT = 4 / 5
 CROP_HEIGHT_TO_WIDTH = 5 / 4
 MAX_ZOOM = 8.0
 
-# WebP stores a side in 14 bits; a longer picture is scaled down to it, so that every key exists in every format.
+# WebP stores a side in 14 bits; longer pictures are scaled down, so that every key exists in every format.
 MAX_OUTPUT_SIDE = 16_383
 
 _FOUR_DECIMALS = Decimal("0.0001")
@@ -39,7 +39,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Frame:
-    """A rectangle on the source, in pixels; its edges may lie between two pixels."""
+    """A rectangle on the source, in pixels; its edges may be fractional."""
 
     left: float
     top: float
@@ -49,12 +49,12 @@ class Frame:
 
 @dataclass(frozen=True)
 class Crop:
-    """What part of a photo its crop shows: `x` and `y` in percent (0 to 100), `zoom` from 1 to 8.
+    """The part of a photo that a crop shows: `x` and `y` in percent (0 to 100), `zoom` from 1 to 8.
 
-    Numbers are rounded to 4 decimals (half-even) on the way in, so that one signature is always one frame.
+    Numbers are rounded to 4 decimals (half-even) on construction, so that a signature has exactly one frame.
 
     Raises:
-        InputError: a mode that does not exist, or a number that is not one or out of its range.
+        InputError: an unknown mode, or a value that is not a number in its range.
     """
 
     mode: CropMode
@@ -73,8 +73,8 @@ class Crop:
 def crop_frame(source: Size, crop: Crop) -> Frame:
     """The 4:5 part of `source` that `crop` shows.
 
-    The same part that CSS shows with `object-fit: cover; object-position: x% y%` and the zoom about that point,
-    so that a preview and the rendered file agree.
+    The same part as in CSS with `object-fit: cover; object-position: x% y%` and a zoom about that point, so that a
+    preview and the rendered file agree.
     """
     width = min(float(source.width), source.height * CROP_WIDTH_TO_HEIGHT) / crop.zoom
     height = width * CROP_HEIGHT_TO_WIDTH
@@ -87,19 +87,19 @@ def crop_frame(source: Size, crop: Crop) -> Frame:
 
 
 def crop_output(frame: Frame, target: Size) -> Size:
-    """The size a crop is rendered at: `target`, or the frame's own size where that is smaller (never upscaled).
+    """The size of a rendered crop: `target`, or the frame's own size if that is smaller (never upscaled).
 
-    The small case keeps 4:5 on whole pixels: its height is rounded half-up and may pass the frame by less than one.
+    A smaller size keeps 4:5 in whole pixels: its height is rounded half-up and may exceed the frame by less than one.
     """
     if frame.width >= target.width:
         return target
-    # The tolerance mends 719.9999999: a width that is whole but for floating point.
+    # The tolerance is for 719.9999999: a whole width with a floating-point error.
     width = max(1, math.floor(frame.width + 1e-9))
     return Size(width, _round_half_up(width * CROP_HEIGHT_TO_WIDTH))
 
 
 def fit_width(source: Size, width: int) -> Size:
-    """The size of `source` scaled to `width`, aspect kept, never upscaled, no side above what WebP can hold."""
+    """The size of `source` scaled to `width`: same aspect, never upscaled, no side above the maximum of WebP."""
     scale = min(1.0, width / source.width, MAX_OUTPUT_SIDE / source.height)
     return Size(max(1, _round_half_up(source.width * scale)), max(1, _round_half_up(source.height * scale)))
 
@@ -113,5 +113,5 @@ def _checked(field: str, value: float, low: float, high: float) -> float:
         raise InputError(f"crop {field} must be a number from {low:g} to {high:g}, not {value!r}")
     if not low <= value <= high:
         raise InputError(f"crop {field} must be from {low:g} to {high:g}, not {value!r}")
-    # Adding zero takes the sign off a negative one, which would be signed as "-0.0000".
+    # Adding zero turns -0.0 into 0.0, which would otherwise be signed as "-0.0000".
     return float(Decimal(repr(value)).quantize(_FOUR_DECIMALS, ROUND_HALF_EVEN)) + 0.0

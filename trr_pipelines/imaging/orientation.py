@@ -1,7 +1,7 @@
-"""The eight ways a picture can lie in its file, and how to get from stored to shown.
+"""The eight orientations of a stored picture, and the conversion from stored to shown.
 
-Pictures are resized as they are stored and turned afterwards, because turning 1440 pixels costs a tenth of turning
-5000: so frames must be carried from shown to stored coordinates. Source of the numbering: EXIF tag 274.
+Pictures are resized in their stored orientation and turned afterwards, because turning 1440 pixels costs a tenth of
+turning 5000; so frames are converted from shown to stored coordinates. The numbering is that of EXIF tag 274.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def oriented_size(stored: Size, orientation: int) -> Size:
 
 
 def oriented_image(image: Image.Image, orientation: int) -> Image.Image:
-    """The picture as shown; `image` itself when it already lies so."""
+    """The picture as shown; `image` itself if it is upright."""
     return image.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else image
 
 
 def stored_frame(frame: Frame, shown: Size, orientation: int) -> Frame:
-    """Where `frame`, given on the picture as shown (of size `shown`), lies on the picture as stored."""
+    """`frame`, given on the picture as shown (of size `shown`), in coordinates of the picture as stored."""
     right = shown.width - frame.left - frame.width
     bottom = shown.height - frame.top - frame.height
     left, top = {

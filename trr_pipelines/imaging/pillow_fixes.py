@@ -1,6 +1,6 @@
-"""Where Pillow reads a file otherwise than it is meant, or is better not shown all of it.
+"""Corrections for files that Pillow misreads, and removal of parts that it should not parse.
 
-Each function says what is wrong and for which files; what needs no mending is not here.
+Each function names the error and the affected files.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _BITS_PER_SAMPLE, _COMPRESSION, _SAMPLES_PER_PIXEL, _PLANAR_CONFIGURATION, _COLO
 
 @dataclass(frozen=True)
 class BareFile:
-    """A file without metadata; the ICC profile taken out of it; warnings for people."""
+    """A file without metadata, its ICC profile, and warnings."""
 
     data: bytes
     profile: bytes | None
     warnings: tuple[str, ...] = ()
 
 
-def bare_file(image_format: str, data: bytes) -> BareFile:
-    """The file without the metadata that Pillow would parse in Python or unpack, where its container is simple."""
+def without_metadata(image_format: str, data: bytes) -> BareFile:
+    """The file without metadata that Pillow would parse in Python or unpack; only JPEG and PNG are changed."""
     if image_format == "jpeg":
         return BareFile(*jpeg.bare(data))
     if image_format == "png":
@@ -35,9 +35,9 @@ def bare_file(image_format: str, data: bytes) -> BareFile:
 
 
 def refuse_misread(file: ImageFile.ImageFile) -> None:
-    """Pillow misreads some TIFFs whose channels are stored apart: better no picture than a wrong one.
+    """Refuse TIFFs with separate planes that Pillow misreads: no picture is better than a wrong one.
 
-    Those are grey with alpha, and what is not compressed and not of 8 bits; the others go through libtiff.
+    Affected are grey with alpha, and uncompressed samples of other than 8 bits; all others go through libtiff.
 
     Raises:
         PermanentError: `unsupported_format`.
@@ -51,29 +51,29 @@ def refuse_misread(file: ImageFile.ImageFile) -> None:
 
 
 def release_decoder(file: ImageFile.ImageFile) -> None:
-    """Frees what the plugins of WebP and AVIF hold on to behind a loaded picture: 8 bytes a pixel in case of WebP."""
+    """Free the memory that the WebP and AVIF plugins keep after loading: 8 bytes per pixel for WebP."""
     if isinstance(file, WebPImagePlugin.WebPImageFile | AvifImagePlugin.AvifImageFile):
         file._decoder = None
 
 
-def as_meant(image_format: str, data: bytes, file: ImageFile.ImageFile) -> Image.Image:
-    """The picture, mended where Pillow reads a file otherwise than it is meant."""
+def corrected(image_format: str, data: bytes, file: ImageFile.ImageFile) -> Image.Image:
+    """The loaded picture, corrected where Pillow misreads the file."""
     if image_format == "jpeg" and file.mode == "CMYK" and "adobe" not in file.info:
-        # Pillow takes every JPEG's ink for inverted, as Adobe writes it; without Adobe's mark it is not.
+        # Pillow inverts every CMYK JPEG, as Adobe stores them; without Adobe's marker it must not.
         return ImageChops.invert(file)
     if image_format == "png" and "transparency" in file.info:
         file.info["transparency"] = _eight_bit_key(file.info["transparency"], png.bit_depth(data))
     if isinstance(file, TiffImagePlugin.TiffImageFile) and file.mode == "P":
-        _mend_palette(file)
+        _correct_palette(file)
     if image_format == "avif" and (aperture := base_media.clean_aperture(data)):
-        return file.crop(aperture)  # libavif leaves it to its caller
+        return file.crop(aperture)  # libavif leaves cropping to its caller
     if image_format == "gif":
-        return _with_empty_rest(file, gif.first_frame_box(data))
+        return _with_transparent_rest(file, gif.first_frame_box(data))
     return file
 
 
 def _eight_bit_key(key: int | bytes | tuple[int, ...], depth: int) -> int | bytes | tuple[int, ...]:
-    """PNG's transparent colour in the scale of the decoded samples, which Pillow leaves in that of the file."""
+    """PNG's transparent colour scaled to the decoded samples; Pillow keeps the scale of the file."""
     if isinstance(key, tuple):
         return tuple(value >> 8 for value in key) if depth == 16 else key
     if isinstance(key, int):
@@ -81,8 +81,8 @@ def _eight_bit_key(key: int | bytes | tuple[int, ...], depth: int) -> int | byte
     return key
 
 
-def _mend_palette(file: TiffImagePlugin.TiffImageFile) -> None:
-    """TIFF's palettes have 16 bits a colour; some writers fill in 8, which Pillow takes for nearly black."""
+def _correct_palette(file: TiffImagePlugin.TiffImageFile) -> None:
+    """TIFF palettes have 16 bits per colour; some writers use 8, which Pillow reads as nearly black."""
     colours = file.tag_v2.get(_COLOUR_MAP, ())
     if colours and max(colours) < 256:
         third = len(colours) // 3
@@ -90,8 +90,8 @@ def _mend_palette(file: TiffImagePlugin.TiffImageFile) -> None:
         file.putpalette(bytes(value for entry in zip(*channels, strict=True) for value in entry))
 
 
-def _with_empty_rest(file: ImageFile.ImageFile, box: tuple[int, int, int, int]) -> Image.Image:
-    """A GIF's screen around its first picture can be seen through, as browsers show it."""
+def _with_transparent_rest(file: ImageFile.ImageFile, box: tuple[int, int, int, int]) -> Image.Image:
+    """The GIF's screen, transparent around its first picture, as browsers show it."""
     if box == (0, 0, *file.size):
         return file
     screen = Image.new("RGBA", file.size)

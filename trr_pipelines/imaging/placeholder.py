@@ -1,6 +1,6 @@
-"""What stands where a picture will be: a ThumbHash of some 25 bytes, and the colour it has most of.
+"""Placeholders of photos: a ThumbHash of about 25 bytes, and the dominant colour.
 
-Source of the format: the public description of ThumbHash; written anew on matrices.
+The format follows the public description of ThumbHash; this implementation uses matrices.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ def thumb_hash(picture: Image.Image) -> str:
     encoded = bytearray(head.to_bytes(3, "little") + shape.to_bytes(2, "little"))
     waves = light.waves + yellow.waves + magenta.waves
     if has_alpha:
-        see_through = _cosines(alpha, 5, 5)
-        encoded.append(_round(15 * see_through.constant) | _round(15 * see_through.scale) << 4)
-        waves += see_through.waves
+        opacity = _cosines(alpha, 5, 5)
+        encoded.append(_round(15 * opacity.constant) | _round(15 * opacity.scale) << 4)
+        waves += opacity.waves
     encoded += _nibbles([_round(15 * wave) for wave in waves])
     return base64.b64encode(bytes(encoded)).decode("ascii")
 
 
 def dominant_colour(picture: Image.Image) -> str:
-    """The colour (`#rrggbb`) that most of the visible part of a picture (L, RGB or RGBA) has: its largest cluster."""
+    """The colour (`#rrggbb`) of the largest cluster of visible pixels of a picture (L, RGB or RGBA)."""
     small = picture.convert("RGBA")
     small.thumbnail((_HASH_SIDE, _HASH_SIDE), Image.Resampling.BOX)
     pixels = np.asarray(small).reshape(-1, 4)
@@ -84,7 +84,7 @@ def dominant_colour(picture: Image.Image) -> str:
 
 
 def _cosines(channel: _Array, columns: int, rows: int) -> _Channel:
-    """The lowest waves of `channel`, in the triangle below the diagonal; each wave scaled to 0..1."""
+    """The lowest cosine waves of `channel`, in the triangle below the diagonal, each scaled to 0..1."""
     height, width = channel.shape
     across = np.cos(np.pi / width * np.outer(np.arange(columns), np.arange(width) + 0.5))
     down = np.cos(np.pi / height * np.outer(np.arange(rows), np.arange(height) + 0.5))

@@ -1,9 +1,9 @@
-"""What is made of a photo: sizes, formats, qualities, encoder options, and a fingerprint over all of it.
+"""The recipes of derivatives: sizes, formats, qualities, encoder options, and a fingerprint over all of them.
 
-Everything that changes the bytes of a derivative stands here; a change of it makes a new fingerprint, and so new
-objects. There are two recipes, each with its own fingerprint, so that a change of the crop sizes does not make base
-sets stale. Versions of encoders are not part of it: a patch upgrade must not make an archive stale. When a new
-encoder changes what one sees, `codec_epoch` is raised by hand.
+Everything that changes the bytes of a derivative is defined here; a change makes a new fingerprint, and so new objects.
+There are two recipes, each with its own fingerprint, so that a change of the crop sizes does not make base sets stale.
+Encoder versions are not included: a patch upgrade must not make an archive stale. If a new encoder changes the visible
+result, increase `codec_epoch` by hand.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ RecipeKind = Literal["base", "crop"]
 
 @dataclass(frozen=True)
 class Target:
-    """One rendition key: its width in pixels, its height where the shape is fixed (crops), its quality.
+    """One rendition key: its width in pixels, its height if the shape is fixed (crops), its quality.
 
-    `quality` (1 to 100) is that of libwebp; JPEG's tables are made so that libjpeg's number means the same likeness.
+    `quality` (1 to 100) is that of libwebp; the JPEG tables are made to give the same fidelity at the same number.
     """
 
     key: str
@@ -33,9 +33,9 @@ class Target:
 
     @property
     def size(self) -> Size:
-        """The fixed size of a crop's target."""
+        """The fixed size of a crop target. Raises ValueError if the height follows the photo."""
         if self.height is None:
-            raise ValueError(f"{self.key} follows the shape of its photo")
+            raise ValueError(f"{self.key} has no fixed height")
         return Size(self.width, self.height)
 
 
@@ -43,8 +43,8 @@ class Target:
 class QuantCurve:
     """The quantisation steps of a JPEG channel at quality 50, by the length of a frequency in the 8 × 8 block.
 
-    Steps rise from `finest`, at the mean of the block, to `coarsest`, along or across it 7 waves up and beyond, as
-    the power `bend` of that length.
+    Steps rise from `finest`, at the mean of the block, to `coarsest`, at a length of 7 waves and beyond, with the power
+    `bend` of that length.
     """
 
     finest: float
@@ -54,9 +54,9 @@ class QuantCurve:
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """How the encoders work; see Pillow's documentation of each format for the meaning of the plain numbers.
+    """Encoder options; see Pillow's documentation of each format.
 
-    Chosen by measurement, with the table in docs/fidelity.md: fewest bytes at equal SSIM for the time they take.
+    Chosen by measurement (docs/fidelity.md): fewest bytes at equal SSIM for their time.
     """
 
     webp_method: int = 2
@@ -73,7 +73,7 @@ class EncoderOptions:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One set of derivatives: `targets` in `formats`, or in `transparent_formats` for a photo one can see through."""
+    """One set of derivatives: `targets` in `formats`, or in `transparent_formats` for a transparent photo."""
 
     kind: RecipeKind
     targets: tuple[Target, ...]
@@ -84,7 +84,7 @@ class Recipe:
 
     @cached_property
     def fingerprint(self) -> str:
-        """12 hex digits over everything above."""
+        """12 hex digits over all fields."""
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -92,8 +92,8 @@ class Recipe:
         return self.transparent_formats if transparent else self.formats
 
 
-# The smaller the picture, the more the same quantisation takes from it: these are the qualities at which every size
-# has the same mean SSIM, 0.971 (docs/fidelity.md).
+# Smaller pictures lose more by the same quantisation: at these qualities every size has the same mean SSIM, 0.971
+# (docs/fidelity.md).
 BASE = Recipe(
     kind="base",
     targets=(

@@ -1,6 +1,6 @@
-"""One photo to all its derivatives: the order of the steps is visible in `render`.
+"""Rendering all derivatives of one photo; `render` shows the order of the steps.
 
-The steps themselves are in modules of their own. Limits of time and memory are `compute`'s.
+The steps are in modules of their own. Limits of time and memory are set in `compute`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cached_property
 
 from PIL import Image
 
-from trr_pipelines.imaging.autocrop import AUTO_ZOOM, look_size, propose_crop
+from trr_pipelines.imaging.autocrop import AUTO_ZOOM, proposal_size, propose_crop
 from trr_pipelines.imaging.decode import Picture, SourceInfo, decode, inspect
 from trr_pipelines.imaging.encode import encode
 from trr_pipelines.imaging.geometry import Crop, Frame, Size, crop_frame, crop_output, fit_width
@@ -21,19 +21,19 @@ from trr_pipelines.imaging.placeholder import dominant_colour, thumb_hash
 from trr_pipelines.imaging.recipes import Recipe, Target
 from trr_pipelines.imaging.resize import premultiplied, scaled_chain, straight
 
-# A JPEG may be decoded at a fraction of its size as long as this many of its pixels are left for each of the largest
-# output's: the rest of the way is Lanczos, which keeps the sharpness that the reduced transform alone would lose.
+# A JPEG may be decoded at a fraction of its size as long as this many of its pixels remain per pixel of the largest
+# output. Lanczos does the rest, and keeps the sharpness that the reduced transform alone would lose.
 PIXELS_KEPT_PER_OUTPUT_PIXEL = 1.25
 
 _PREVIEW_WIDTH = 320
 
-# Proposals differ in their position only, which does not matter for how far the decoder may reduce.
+# Proposals differ in position only, which does not affect the reduction of the decoder.
 _ANY_PROPOSAL = Crop("auto", 50, 50, AUTO_ZOOM)
 
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """What to make of a photo. With `crop_recipe` and no `crop`, a crop is proposed and then rendered."""
+    """The sets to render of a photo. With `crop_recipe` and no `crop`, a crop is proposed and then rendered."""
 
     base: Recipe | None
     crop_recipe: Recipe | None
@@ -42,7 +42,7 @@ class RenderRequest:
 
 @dataclass(frozen=True)
 class RenderedVariant:
-    """One derivative: its rendition key, format (`webp`, `jpeg`, `png`, `avif`), real size in pixels and bytes."""
+    """One derivative: its rendition key, format (`webp`, `jpeg`, `png`, `avif`), actual size in pixels, and bytes."""
 
     variant_key: str
     format: str
@@ -57,9 +57,9 @@ class RenderedVariant:
 
 @dataclass(frozen=True)
 class Rendered:
-    """All that was made of a photo; `crop` and `crop_reason` are set where a crop was asked for.
+    """The result for a photo; `crop` and `crop_reason` are set if a crop was requested.
 
-    `unfit` says why the original itself had better not be shown; see `fitness`.
+    `unfit` lists the reasons not to serve the original directly; see `direct_serving`.
     """
 
     source: SourceInfo
@@ -73,11 +73,11 @@ class Rendered:
 
 
 def render(data: bytes, request: RenderRequest) -> Rendered:
-    """Makes every derivative of `data` that `request` asks for.
+    """Render every requested derivative of `data`.
 
-    A photo is decoded once; a large JPEG once for each of the two sets where they allow different reductions. That
-    costs less than scaling both down from the larger one (40 + 36 ms against 118 ms for 15 Mpx), and the bytes of a
-    set do not depend on what was rendered beside it.
+    A photo is decoded once; a large JPEG once per set if the sets allow different reductions. That costs less than
+    scaling both from the larger one (40 + 36 ms against 118 ms for 15 Mpx), and the bytes of a set do not depend on
+    the other sets of the request.
 
     Raises:
         PermanentError: the photo cannot be decoded; see `decode`.
@@ -98,7 +98,7 @@ def render(data: bytes, request: RenderRequest) -> Rendered:
         crop_reduction = _crop_reduction(picture.info, request.crop or _ANY_PROPOSAL, request.crop_recipe)
         if crop_reduction != reduction:
             picture = decode(data, crop_reduction)
-        # From this picture and no other, so that a proposal does not depend on what else is rendered.
+        # Always from this picture, so that a proposal does not depend on the other sets of the request.
         crop, crop_reason = _crop_of(request, source, picture)
         frame = crop_frame(source, crop)
         sizes = [crop_output(frame, target.size) for target in request.crop_recipe.targets]
@@ -116,7 +116,7 @@ def render(data: bytes, request: RenderRequest) -> Rendered:
 
 
 def _first_reduction(source: SourceInfo, request: RenderRequest) -> int:
-    """How far the decoder may reduce for the first set of `request`."""
+    """The reduction that the decoder may use for the first set of `request`."""
     if request.base is not None:
         widest = max(fit_width(source.size, target.width).width for target in request.base.targets)
         return _reduction(source, source.width, widest)
@@ -131,7 +131,7 @@ def _crop_reduction(source: SourceInfo, crop: Crop, recipe: Recipe) -> int:
 
 
 def _reduction(source: SourceInfo, pixels: float, output_pixels: int) -> int:
-    """By how much the decoder may reduce `pixels` of the source that become `output_pixels`; only JPEG's can."""
+    """The factor by which the decoder may reduce `pixels` that become `output_pixels`; 1 except for JPEG."""
     if source.format != "jpeg":
         return 1
     spare = pixels / output_pixels / PIXELS_KEPT_PER_OUTPUT_PIXEL
@@ -141,11 +141,11 @@ def _reduction(source: SourceInfo, pixels: float, output_pixels: int) -> int:
 def _crop_of(request: RenderRequest, source: Size, picture: Picture) -> tuple[Crop, str]:
     if request.crop is not None:
         return request.crop, "given"
-    return propose_crop(source, _shown(picture, look_size(source)))
+    return propose_crop(source, _shown(picture, proposal_size(source)))
 
 
 def _shown(picture: Picture, shown: Size) -> Image.Image:
-    """A small picture of size `shown`, as shown, for the placeholder and for proposing a crop."""
+    """A small oriented picture of size `shown`, for the placeholder and the crop proposal."""
     stored = oriented_size(picture.info.size, picture.orientation)
     size = oriented_size(shown, picture.orientation)
     small = picture.image.resize(
@@ -158,7 +158,7 @@ def _shown(picture: Picture, shown: Size) -> Image.Image:
 
 
 def _rendered_set(picture: Picture, recipe: Recipe, frame: Frame, sizes: list[Size]) -> Iterator[RenderedVariant]:
-    """The variants of one recipe, in its own order, from the part `frame` of the picture as shown."""
+    """The variants of one recipe, in its order, of the part `frame` of the picture as shown."""
     stored = stored_frame(frame, picture.info.size, picture.orientation)
     reduced = Frame(*(value / picture.reduction for value in (stored.left, stored.top, stored.width, stored.height)))
     order = sorted(range(len(sizes)), key=lambda index: -sizes[index].pixels)

@@ -1,7 +1,4 @@
-"""Where the eye goes in a picture without faces: a small map of what stands out.
-
-What a crop makes of it is `autocrop`'s.
-"""
+"""Saliency: a small map of what attracts the eye in a picture without faces. Crops are made of it in `autocrop`."""
 
 from __future__ import annotations
 
@@ -16,12 +13,12 @@ Map = npt.NDArray[np.float64]
 _PIXELS = 96 * 96
 
 
-def salience(picture: Image.Image) -> Map:
-    """How much each place of a picture as shown (L, RGB or RGBA) stands out: rows by columns, 0 or more.
+def saliency_map(picture: Image.Image) -> Map:
+    """The saliency of a picture as shown (L, RGB or RGBA), of shape (rows, columns), 0 or more.
 
-    A place stands out by how far its colour is from the average of the picture, by how much the colour changes there,
-    and by being there at all where other places are transparent. The map has about 9,216 places at most (a picture of
-    one pixel by 30,000 has twice that), in the shape of the picture.
+    It is the sum of three parts: the distance of a place's colour from the average of the picture, the change of colour
+    there, and its opacity if other places are transparent. The map has the shape of the picture and at most about 9,216
+    places (twice that for one pixel by 30,000).
     """
     scale = min(1.0, math.sqrt(_PIXELS / (picture.width * picture.height)))
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
@@ -44,6 +41,6 @@ def _last(values: Map, axis: int) -> Map:
 
 
 def _share(values: Map) -> Map:
-    """`values` as parts of their sum; nothing where they are all next to nothing (0.02 of 255 levels, squared)."""
+    """`values` as fractions of their sum; zeros if they are all negligible (0.02 of 255 levels, squared)."""
     total = values.sum()
     return values / total if total > values.size * 1e-8 else np.zeros_like(values)

@@ -1,7 +1,7 @@
-"""The sample archive: photo-like files made on the spot, for the demo and for benchmarks without a photo folder.
+"""The sample archive: generated photo-like files for the demo and for benchmarks without a photo folder.
 
-The set looks like what sources deliver, faults included, and every pixel is drawn from a fixed seed. Names of shows
-and persons are placeholders. Nothing here is used to process real photos.
+The set resembles the deliveries of sources, faults included, and every pixel is drawn from a fixed seed. Names of shows
+and people are placeholders. Nothing here is used to process real photos.
 """
 
 from trr_pipelines.samples.archive import MANIFEST_COLUMNS, MANIFEST_NAME, write_samples

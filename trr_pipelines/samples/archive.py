@@ -1,7 +1,4 @@
-"""The set of sample files and its manifest: which files there are, what they are linked to, how they are written.
-
-Drawing is the business of `scenes`, file formats of `encodings`.
-"""
+"""The sample files and their manifest. Scenes are drawn in `scenes`, files encoded in `encodings`."""
 
 from __future__ import annotations
 
@@ -20,13 +17,13 @@ from trr_pipelines.samples.encodings import Encoding
 MANIFEST_NAME = "manifest.csv"
 MANIFEST_COLUMNS = ("path", "show", "season", "person", "kind", "caption", "tags")
 
-# Two: Pillow and numpy let other threads run while they work, and two of the largest pictures need 0.6 GB at once.
+# Two: Pillow and numpy release the GIL, and two of the largest pictures need 0.6 GB at once.
 THREADS = 2
 
 
 @dataclass(frozen=True)
 class SampleLink:
-    """What a manifest row links its photo to: a show, a season (by number) of a show, or a person."""
+    """The link of a manifest row: a show, a season (by number) of a show, or a person."""
 
     show: str = ""
     season: str = ""
@@ -37,7 +34,7 @@ class SampleLink:
 class Sample:
     """One file of the set. `size` is width and height in pixels as seen, after orientation.
 
-    Two samples that differ only in name and link are the same bytes: an exact duplicate.
+    Two samples that differ only in name and link have the same bytes: exact duplicates.
     """
 
     name: str
@@ -107,10 +104,10 @@ SAMPLES = (
 def write_samples(folder: Path, *, shrink: int = 1) -> Path:
     """Write the sample files and their manifest into `folder`, and return the manifest's path.
 
-    A file that is there already is left alone; the manifest is written last, so where it stands the set is whole.
+    Existing files are kept; the manifest is written last, so if it exists the set is complete.
     Manifest paths are relative to the manifest. `shrink` divides both sides of every picture, for tests.
 
-    Raises InputError when the folder cannot be written.
+    Raises InputError if the folder cannot be written.
     """
     manifest, listing = folder / MANIFEST_NAME, _manifest_text().encode()
     try:
@@ -130,7 +127,7 @@ def _write_sample(folder: Path, shrink: int, sample: Sample) -> None:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    """A reader of `path` sees nothing or all of it, also when this process is killed half-way."""
+    """Write atomically: a reader of `path` sees nothing or all of it, even if this process is killed."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     unfinished.write_bytes(content)
     unfinished.replace(path)

@@ -1,7 +1,6 @@
-"""Files of the sample photos: a picture in, the bytes of one kind of delivered file out.
+"""Encoders of the sample photos: one function per kind of file that sources deliver.
 
-One function per kind of file that sources deliver. What is drawn is the business of `scenes`, which files the set
-has is the business of `archive`.
+Scenes are drawn in `scenes`; the list of files is in `archive`.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ Encoding = Callable[[Image.Image], bytes]
 
 EXIF_ORIENTATION = 0x0112
 
-# What has to be done to an upright picture so that a viewer who obeys the orientation sees it upright again: the
-# inverse of the turns in the Exif 2.32 table (6 and 8 are each other's inverse, the others their own).
+# The transposition of an upright picture that its orientation reverses: the inverse of those in the Exif 2.32 table (6
+# and 8 are each other's inverse, the others their own).
 _STORED_AS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -55,7 +54,7 @@ def wide_gamut_jpeg(picture: Image.Image) -> bytes:
 
 
 def turned_jpeg(orientation: int) -> Encoding:
-    """A JPEG stored turned or mirrored, with the Exif orientation (1 to 8) that puts it right."""
+    """A JPEG stored turned or mirrored, with the Exif orientation (1 to 8) that corrects it."""
 
     def encode(picture: Image.Image) -> bytes:
         exif = Image.Exif()
@@ -72,12 +71,12 @@ def png(picture: Image.Image) -> bytes:
 
 
 def opaque_rgba_png(picture: Image.Image) -> bytes:
-    """A PNG with an alpha channel that hides nothing."""
+    """A PNG with a fully opaque alpha channel."""
     return _saved(picture.convert("RGBA"), "PNG", compress_level=4)
 
 
 def transparent_png(picture: Image.Image) -> bytes:
-    """A PNG cut out along a soft ellipse: fully clear around it, partly clear along its edge."""
+    """A PNG masked by a soft ellipse: transparent around it, partly transparent along its edge."""
     cover = Image.new("L", (max(1, picture.width // 4), max(1, picture.height // 4)))
     ImageDraw.Draw(cover).ellipse(
         (cover.width * 0.08, cover.height * 0.08, cover.width * 0.92, cover.height * 0.92), 255
@@ -104,7 +103,7 @@ def truncated_jpeg(picture: Image.Image) -> bytes:
 
 
 def error_page(_picture: Image.Image) -> bytes:
-    """Not a picture: the page that a source sent in place of one."""
+    """Not an image: an HTML page that a source sent instead."""
     return b"<!doctype html>\n<title>Not found</title>\n<p>The picture that you asked for has moved.</p>\n"
 
 

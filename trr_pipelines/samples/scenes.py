@@ -1,8 +1,8 @@
-"""Pixels of the sample photos: scenes that have the statistics of photographs.
+"""Pixels of the sample photos: scenes with the statistics of photographs.
 
-Photographs have an amplitude spectrum near 1/f, shapes of every size that occlude each other with edges between
-them (the "dead leaves" model), smooth light, and grain on top. Every scene is put together from those parts.
-Files, formats and faults are the business of `encodings` and `archive`.
+Photographs have an amplitude spectrum near 1/f, shapes of every size that occlude each other with edges between them
+(the "dead leaves" model), smooth light, and grain. Every scene combines these parts. Files, formats and faults are in
+`encodings` and `archive`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-# Scenes are composed at most at this size and enlarged. A lens is about this soft on a 24 Mpx sensor, and it keeps
-# the whole set at a few seconds.
+# Scenes are composed at this size at most and enlarged. That is about as soft as a lens on a 24 Mpx sensor, and the
+# whole set takes a few seconds.
 COMPOSED_PIXELS = 1_500_000
 TILE = 1024
 
@@ -158,7 +158,7 @@ def _pick(rng: np.random.Generator, choices: Sequence[Chosen]) -> Chosen:
 def _dead_leaves(
     rng: np.random.Generator, height: int, width: int, palette: Sequence[Colour], *, count: int, smallest: float
 ) -> Plane:
-    """Opaque shapes whose number falls with the cube of their size, each over those before it."""
+    """Opaque shapes whose number falls with the cube of their size, each drawn over the previous ones."""
     unit = min(height, width)
     canvas = Image.new("RGB", (width, height), palette[0])
     draw = ImageDraw.Draw(canvas)
@@ -204,7 +204,7 @@ def _with_grain(small: Image.Image, size: tuple[int, int], rng: np.random.Genera
 
 
 def _tiled(pattern: Plane, size: tuple[int, int]) -> Image.Image:
-    """`pattern` around middle grey, laid side by side over `size`."""
+    """`pattern` around middle grey, repeated over `size`."""
     tile = Image.fromarray(np.clip(pattern + 128.5, 0, 255).astype(np.uint8))
     picture = Image.new("RGB", size)
     for y in range(0, size[1], tile.height):

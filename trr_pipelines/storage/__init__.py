@@ -1,4 +1,4 @@
-"""Where bytes rest: object keys (pure), and object stores behind one small interface.
+"""Object storage: object keys (pure), and object stores behind one small interface.
 
-Nothing here knows the catalogue or decodes a picture.
+Nothing here knows the catalogue or decodes an image.
 """

@@ -1,11 +1,11 @@
 """Objects as plain files under one directory: the store of a single machine.
 
-What belongs here: how an object appears whole or not at all, and survives a power cut. Serving it over HTTP does not.
+How an object is written atomically and durably belongs here; serving it over HTTP does not.
 
-A put writes a temporary file in `.incoming`, syncs it, and links it to its final name: a link fails where a name is
-taken, so this is put-if-absent and atomic at once. The directory is synced after it, so a row committed later never
-points at a name the disk forgot. Nothing lies beside the file: its type follows from its key, its size is the file
-system's, its hash that of its content, so there is no second file to sync, and none that could disagree.
+A put writes a temporary file in `.incoming`, syncs it, and links it to its final name. A link fails if the name exists,
+which makes this put-if-absent and atomic at once. Then the directory is synced, so a row committed later never points
+at a name that a power cut loses. There is no sidecar file: the type follows from the key, the size from the file
+system, the hash from the content, so there is no second file to sync, and none that could disagree.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _INCOMING: Final = ".incoming"  # no key has a segment that starts with a dot, s
 _LEFTOVER_SECONDS: Final = 3600.0  # a temporary file lives for milliseconds: one this old belongs to a dead process
 _LINK_ATTEMPTS: Final = 10
 
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO in an object's place cannot hang us
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # opening a FIFO must not block
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -43,7 +43,7 @@ _DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP,
 
 @dataclass(frozen=True)
 class OpenObject:
-    """An object opened for serving. Whoever asked for it closes `file`."""
+    """An object opened for serving. The caller closes `file`."""
 
     file: BufferedReader
     bytes: int
@@ -55,8 +55,8 @@ class OpenObject:
 class DirectoryStore:
     """Objects under `root`, which the first put creates. Implements `storage.store.ObjectStore`.
 
-    The value holds no open file: it may be pickled, and shared by threads and processes. Errors are the interface's:
-    a full disk is `disk_full`, a missing right or a symbolic link in a key's way is `storage_denied`.
+    It has no open file, so it can be pickled and shared by threads and processes. A full disk is `disk_full`; a missing
+    permission or a symbolic link in the path of a key is `storage_denied`.
     """
 
     root: Path
@@ -70,12 +70,12 @@ class DirectoryStore:
         if sha256 is not None:
             check_sha256(sha256)
         with _storage_errors("storing", key):
-            created = not self._stands(key) and self._place(key, data)
+            created = not self._exists(key) and self._create(key, data)
             if created:
                 return PutObject(key, len(data), sha256 or hashlib.sha256(data).hexdigest(), expected, created=True)
-            if standing := self.head(key):
-                return PutObject(key, standing.bytes, standing.sha256, expected, created=False)
-        raise RetryableError(Reason.STORAGE_UNAVAILABLE, f"{key} was deleted while it was put")
+            if existing := self.head(key):
+                return PutObject(key, existing.bytes, existing.sha256, expected, created=False)
+        raise RetryableError(Reason.STORAGE_UNAVAILABLE, f"{key} was deleted during the put")
 
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         opened = self.open_object(key)
@@ -105,28 +105,28 @@ class DirectoryStore:
             yield from _walk(top, "".join(f"{name}/" for name in names), start)
 
     def delete(self, keys: Iterable[str]) -> int:
-        wanted = sorted(set(keys))
-        for key in wanted:
+        unique = sorted(set(keys))
+        for key in unique:
             check_key(key)
-        for parent, siblings in groupby(wanted, key=lambda key: key.rpartition("/")[0]):
+        for parent, siblings in groupby(unique, key=lambda key: key.rpartition("/")[0]):
             with _storage_errors("deleting in", parent), suppress(FileNotFoundError):
                 names = parent.split("/") if parent else []
                 with safe_paths.directory(self.root, names) as directory:
                     for key in siblings:
                         with suppress(FileNotFoundError):
                             os.unlink(key.rpartition("/")[2], dir_fd=directory)
-                    os.fsync(directory)  # what was taken down does not come back with the power
+                    os.fsync(directory)  # deleted objects must not reappear after a power cut
                 safe_paths.remove_empty(self.root, names)
-        return len(wanted)
+        return len(unique)
 
     def public_url(self, key: str) -> str:
         check_key(key)
         return public_url(self.base_url, key)
 
     def open_object(self, key: str) -> OpenObject | None:
-        """The object at `key`, open for reading, with what an answer's headers need; None where there is none.
+        """The object at `key`, open for reading, with what response headers need; None if there is none.
 
-        Costs no read of the content, unlike `head`, which hashes it.
+        Does not read the content, unlike `head`, which hashes it.
         """
         content_type = content_type_of(key)
         *names, name = key.split("/")
@@ -143,7 +143,7 @@ class DirectoryStore:
             return OpenObject(os.fdopen(descriptor, "rb"), status.st_size, content_type, _modified(status))
 
     def remove_leftovers(self) -> int:
-        """Remove temporary files that dead processes left (older than an hour), and return how many they were."""
+        """Remove temporary files of dead processes (older than an hour), and return their number."""
         removed = 0
         before = time.time() - _LEFTOVER_SECONDS
         with (
@@ -151,15 +151,15 @@ class DirectoryStore:
             suppress(FileNotFoundError),
             safe_paths.directory(self.root, [_INCOMING]) as incoming,
         ):
-            for name in os.listdir(incoming):  # noqa: PTH208  a Path cannot stand for a descriptor
+            for name in os.listdir(incoming):  # noqa: PTH208  a Path cannot be a descriptor
                 with suppress(FileNotFoundError):
                     if os.stat(name, dir_fd=incoming, follow_symlinks=False).st_mtime < before:
                         os.unlink(name, dir_fd=incoming)
                         removed += 1
         return removed
 
-    def _stands(self, key: str) -> bool:
-        """Whether the name is taken; if so it is on the disk when this returns, however far its writer has come."""
+    def _exists(self, key: str) -> bool:
+        """Whether the name exists; if so, it is durable when this returns, even if its writer has not synced it yet."""
         *names, name = key.split("/")
         with suppress(FileNotFoundError), safe_paths.directory(self.root, names) as target:
             os.stat(name, dir_fd=target, follow_symlinks=False)
@@ -167,24 +167,24 @@ class DirectoryStore:
             return True
         return False
 
-    def _place(self, key: str, data: bytes) -> bool:
-        """Write and link; False where the name is taken by now. Either way it is on the disk when this returns."""
+    def _create(self, key: str, data: bytes) -> bool:
+        """Write and link; False if the name exists by now. Either way it is durable when this returns."""
         *names, name = key.split("/")
         safe_paths.make(self.root, [_INCOMING])
         with safe_paths.directory(self.root, [_INCOMING]) as incoming, _written(incoming, data) as temporary:
             for _ in range(_LINK_ATTEMPTS):
-                with suppress(FileNotFoundError):  # a delete took the emptied directory away: it is made again
+                with suppress(FileNotFoundError):  # a delete removed the empty directory: create it again
                     safe_paths.make(self.root, names)
                     with safe_paths.directory(self.root, names) as target:
                         created = _linked(temporary, incoming, name, target)
-                        os.fsync(target)  # journals keep order: directories made on the way are on the disk with it
+                        os.fsync(target)  # journals keep order: new parent directories are durable with it
                         return created
         raise RetryableError(Reason.STORAGE_UNAVAILABLE, f"the directory of {key} was removed {_LINK_ATTEMPTS} times")
 
 
 @contextmanager
 def _written(incoming: int, data: bytes) -> Iterator[str]:
-    """The name of a temporary file that holds `data` on the disk; it is gone after the block."""
+    """The name of a temporary file with `data`, synced; it is removed after the block."""
     name = uuid.uuid4().hex
     try:
         with os.fdopen(os.open(name, _CREATE, 0o644, dir_fd=incoming), "wb") as file:
@@ -206,12 +206,12 @@ def _linked(temporary: str, incoming: int, name: str, target: int) -> bool:
 
 
 def _walk(directory: int, path: str, start: str) -> Iterator[ListedObject]:
-    """The objects below `directory`, whose own path is `path`, in the order in which S3 lists keys."""
+    """The objects below `directory`, whose path is `path`, in the order of an S3 listing."""
     with os.scandir(directory) as entries:
-        found = [entry for entry in entries if entry.name.startswith(start) and is_segment(entry.name)]
-    folders = {entry.name for entry in found if entry.is_dir(follow_symlinks=False)}
-    for name in sorted((entry.name for entry in found), key=lambda name: f"{name}/" if name in folders else name):
-        with suppress(FileNotFoundError):  # deleted while we were listing
+        selected = [entry for entry in entries if entry.name.startswith(start) and is_segment(entry.name)]
+    folders = {entry.name for entry in selected if entry.is_dir(follow_symlinks=False)}
+    for name in sorted((entry.name for entry in selected), key=lambda name: f"{name}/" if name in folders else name):
+        with suppress(FileNotFoundError):  # deleted during the listing
             if name in folders:
                 step = os.open(name, safe_paths.STEP, dir_fd=directory)
                 try:
@@ -230,7 +230,7 @@ def _modified(status: os.stat_result) -> datetime:
 
 @contextmanager
 def _storage_errors(doing: str, what: str) -> Iterator[None]:
-    """Turn what the file system says into the interface's errors."""
+    """Translate errors of the file system into those of the interface."""
     try:
         yield
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Which store a URL means: `file:DIRECTORY` or `s3://BUCKET/PREFIX`.
+"""Opening the store of a URL: `file:DIRECTORY` or `s3://BUCKET/PREFIX`.
 
-The only place that knows all stores. Reading the URL out of the environment is `settings`' work.
+The only module that knows all stores. The URL is read from the environment in `settings`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 def open_store(url: str, *, base_url: str, client: Any = None) -> ObjectStore:
     """The store that `url` names, whose objects are served below `base_url`.
 
-    What follows `file:` is a path as it stands, a relative one from the working directory; the directory is made, and
-    what dead writers left in it is swept. For `s3:` the client is `client`, or one made by `s3_client`; the bucket is
-    not asked before it is used. Raises `InputError` for a URL that names no store, `SetupError` where the directory
-    cannot be made or boto3 cannot be set up.
+    After `file:` comes a literal path, absolute or relative to the working directory; the directory is created, and
+    temporary files of dead writers in it are removed. For `s3:` the client is `client`, or one made by `s3_client`; no
+    request is sent. Raises `InputError` for an invalid URL, `SetupError` if the directory cannot be created or boto3
+    cannot be set up.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "file":
@@ -43,14 +43,14 @@ def _directory_store(url: str, base_url: str) -> DirectoryStore:
         if not path.startswith("/"):
             raise InputError(f"a directory store has no host (file:///DIRECTORY or file:DIRECTORY): {url!r}")
     if not path or "\0" in path:
-        raise InputError(f"a directory store needs a directory (file:DIRECTORY): {url!r}")
+        raise InputError(f"a directory store requires a directory (file:DIRECTORY): {url!r}")
     root = Path(path).absolute()
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SetupError(f"the object store's directory {root} cannot be made: {error.strerror}") from error
     store = DirectoryStore(root, base_url)
-    with suppress(MediaError):  # whoever may only read has nothing to sweep
+    with suppress(MediaError):  # a read-only user cannot remove leftovers
         store.remove_leftovers()
     return store
 

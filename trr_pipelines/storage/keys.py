@@ -1,7 +1,7 @@
-"""Object keys: how they are made, and which strings a store accepts as one.
+"""Object keys: how they are built, and which strings stores accept.
 
 Pure: no store, no disk, no network. Keys are built from hashes, ids and fixed vocabularies only, never from a file
-name, a caption or a slug, so nothing a user types can steer where an object lies.
+name, a caption or a slug, so user input cannot influence the location of an object.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ CONTENT_TYPES: Final = MappingProxyType(
         "webp": "image/webp",
     }
 )
-"""Every extension a key may end with, and the one media type it stands for.
+"""Every extension a key may have, and its media type.
 
-An object's type follows from its key, so a store can never be made to serve HTML or SVG.
+An object's type follows from its key, so a store can never serve HTML or SVG.
 """
 
 MAX_KEY_BYTES: Final = 512
-"""S3 allows 1024; ours need at most 190, and a directory store needs room for its root in PATH_MAX."""
+"""S3 allows 1024; our keys have at most 190, and a directory store's root must fit into PATH_MAX as well."""
 
 _SEGMENT: Final = r"[a-z0-9][a-z0-9._-]{0,199}"  # never starts with a dot, so never "..", never a hidden file
 _NAME: Final = re.compile(_SEGMENT, re.ASCII)
@@ -43,35 +43,35 @@ _VARIANT_KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 
 
 def original_key(sha256: str, extension: str) -> str:
-    """Where the untouched original with this hash lies; raises `InputError` for anything but hex and a known format."""
+    """The key of the unchanged original with this hash. Raises `InputError` for an invalid hash or extension."""
     _require(_SHA256, sha256, "sha256 of an original", "64 lower-case hex digits")
     return f"originals/{sha256[:2]}/{sha256}.{_known(extension)}"
 
 
 def variant_key(asset_id: UUID, source_version: str, recipe: str, key: str, extension: str) -> str:
-    """Where a base variant lies.
+    """The key of a base variant.
 
-    `source_version` is the sha256 of the original it was made from, `recipe` the recipe's fingerprint (hex), `key` the
-    rendition key (`thumb`, `card`, …). Raises `InputError` when one of them is not that.
+    `source_version` is the sha256 of its original, `recipe` the recipe's fingerprint (hex), `key` the rendition key
+    (`thumb`, `card`, …). Raises `InputError` if one of them is not valid.
     """
     _require(_SHA256, source_version, "source version", "64 lower-case hex digits")
     return f"variants/{_id(asset_id)}/{source_version[:16]}/{_rendition(recipe, key, extension)}"
 
 
 def crop_key(asset_id: UUID, crop_signature: str, recipe: str, key: str, extension: str) -> str:
-    """Where a rendered crop lies; the signature already covers the source version. Raises like `variant_key`."""
+    """The key of a rendered crop; the signature covers the source version already. Raises like `variant_key`."""
     _require(_SHA256, crop_signature, "crop signature", "64 lower-case hex digits")
     return f"crops/{_id(asset_id)}/{crop_signature}/{_rendition(recipe, key, extension)}"
 
 
 def content_type_of(key: str) -> str:
-    """The media type an object at this key has; raises `InputError` for a key that no store accepts."""
+    """The media type of an object at this key. Raises `InputError` for an invalid key."""
     check_key(key)
     return CONTENT_TYPES[_known(key.rpartition(".")[2])]
 
 
 def check_key(key: str) -> None:
-    """Raise `InputError` unless every store can keep an object at `key` and none can be led astray by it."""
+    """Raise `InputError` unless `key` is valid in every store and cannot lead outside it."""
     if len(key) > MAX_KEY_BYTES:
         raise InputError(f"an object key has at most {MAX_KEY_BYTES} bytes, this one has {len(key)}: {key[:40]!r}…")
     if not _KEY.fullmatch(key):
@@ -79,18 +79,18 @@ def check_key(key: str) -> None:
 
 
 def is_segment(name: str) -> bool:
-    """Whether `name` can stand between the slashes of a key."""
+    """Whether `name` is a valid segment between the slashes of a key."""
     return bool(_NAME.fullmatch(name))
 
 
 def check_prefix(prefix: str) -> None:
-    """Raise `InputError` unless `prefix` is empty or the beginning of some key."""
+    """Raise `InputError` unless `prefix` is empty or the beginning of a valid key."""
     if len(prefix) > MAX_KEY_BYTES or not _PREFIX.fullmatch(prefix):
         raise InputError(f"not the beginning of an object key: {prefix[:MAX_KEY_BYTES]!r}")
 
 
 def check_sha256(sha256: str) -> None:
-    """Raise `InputError` unless `sha256` is a digest as `hashlib.sha256(…).hexdigest()` writes it."""
+    """Raise `InputError` unless `sha256` has the form of `hashlib.sha256(…).hexdigest()`."""
     _require(_SHA256, sha256, "sha256", "64 lower-case hex digits")
 
 

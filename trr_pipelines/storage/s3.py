@@ -1,7 +1,7 @@
-"""Objects in an S3 bucket, or in anything that speaks its protocol.
+"""Objects in an S3 bucket, or on any server with its protocol.
 
-What belongs here: what each call asks of the server, what its answers mean, and the one layer of retries. Where the
-credentials come from is boto3's business; what the keys mean is nobody's here.
+The calls, the meaning of their responses, and the only layer of retries belong here. Credentials are found by boto3;
+keys have no meaning here.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ _NO_CREDENTIALS: Final = (
     TokenRetrievalError,
 )
 _DENIED_CODES: Final = frozenset(
-    # answered with another status than 403, or inside a 200 about many keys
+    # sent with another status than 403, or inside a 200 for many keys
     {"AccessDenied", "ExpiredToken", "InvalidBucketName", "InvalidToken", "NoSuchBucket"}
 )
 _TRANSIENT_CODES: Final = frozenset(
-    # answered with a 4xx status or inside a 200, yet a second try is what they ask for
+    # sent with a 4xx status or inside a 200, but meant to be retried
     {"BadDigest", "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling"}
 )
 
@@ -72,36 +72,36 @@ def s3_client(
     connections: int = 32,
     **credentials: str,
 ) -> Any:
-    """A boto3 S3 client set up as `S3Store` needs it: bounded waits, and no retries of its own.
+    """A boto3 S3 client configured for `S3Store`: bounded waits, and no retries of its own.
 
-    What is not given comes from boto3's usual places (environment, profile, instance role). `connections` should not
-    be less than the number of threads that share the client. `credentials` are `boto3.client`'s `aws_…` arguments.
+    Other settings come from boto3's usual places (environment, profile, instance role). `connections` should be at
+    least the number of threads that share the client. `credentials` are the `aws_…` arguments of `boto3.client`.
     """
     config = Config(
         connect_timeout=connect_seconds,
         read_timeout=read_seconds,
         retries={"mode": "standard", "total_max_attempts": 1},
         max_pool_connections=connections,
-        # Without it boto3 presigns as it did before 2014 where no other region is named: most buckets refuse that.
+        # Without it and a region, boto3 presigns with the signature of before 2014, which most buckets refuse.
         signature_version="s3v4",
-        # Checksums beyond Content-MD5 are sent as trailers, which many other S3 servers do not understand.
+        # Checksums beyond Content-MD5 are sent as trailers, which many other S3 servers do not support.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
     try:
         return boto3.client("s3", endpoint_url=endpoint_url, region_name=region, config=config, **credentials)
     except (BotoCoreError, ValueError) as error:
-        raise SetupError(f"no S3 client can be made: {error}") from error
+        raise SetupError(f"cannot create an S3 client: {error}") from error
 
 
 @dataclass(frozen=True)
 class S3Store:
     """Objects under `prefix` in `bucket`. Implements `storage.store.ObjectStore`; threads may share it.
 
-    `client` should come from `s3_client`: a client that retries by itself multiplies our tries by its own. Connection
-    errors and 5xx answers are tried up to 5 times, with exponential backoff and jitter, then `storage_unavailable`; a
-    timeout is `storage_timeout` at once, so that a silent server costs one wait and not five; a refusal (credentials,
-    rights, no bucket) is `storage_denied` at once. `base_url` is the public address of `prefix`, not of the bucket.
+    `client` should come from `s3_client`: a client with retries of its own would multiply ours. Connection errors and
+    5xx responses are tried up to 5 times, with exponential backoff and jitter, then `storage_unavailable`; a timeout is
+    `storage_timeout` at once, so that a silent server costs one wait and not five; a refusal (credentials, permissions,
+    no bucket) is `storage_denied` at once. `base_url` is the public URL of `prefix`, not of the bucket.
     """
 
     client: Any
@@ -117,8 +117,8 @@ class S3Store:
             raise InputError(f"{key} holds {expected}, not {content_type}")
         if sha256 is not None:
             check_sha256(sha256)
-        if standing := self.head(key):
-            return PutObject(key, standing.bytes, standing.sha256, standing.content_type, created=False)
+        if existing := self.head(key):
+            return PutObject(key, existing.bytes, existing.sha256, existing.content_type, created=False)
         digest = sha256 or hashlib.sha256(data).hexdigest()
         self._call(
             self.client.put_object,
@@ -138,13 +138,13 @@ class S3Store:
     def head(self, key: str) -> StoredObject | None:
         content_type = content_type_of(key)
         try:
-            answer = self._call(self.client.head_object, Key=self._full(key))
+            response = self._call(self.client.head_object, Key=self._full(key))
         except MissingObjectError:
             return None
-        # Names of metadata are HTTP header names: rclone hands them back as `Sha256`.
-        metadata = {name.lower(): value for name, value in answer["Metadata"].items()}
-        digest = metadata.get("sha256") or hashlib.sha256(self.get(key)).hexdigest()  # not put by us: read it
-        return StoredObject(key, answer["ContentLength"], digest, content_type)
+        # Metadata names are HTTP header names: rclone returns `Sha256`.
+        metadata = {name.lower(): value for name, value in response["Metadata"].items()}
+        digest = metadata.get("sha256") or hashlib.sha256(self.get(key)).hexdigest()  # another program wrote it
+        return StoredObject(key, response["ContentLength"], digest, content_type)
 
     def list(self, prefix: str = "") -> Iterator[ListedObject]:
         check_prefix(prefix)
@@ -157,23 +157,23 @@ class S3Store:
             if not page.get("IsTruncated"):
                 return
             token = page.get("NextContinuationToken")
-            if token in (None, more.get("ContinuationToken")):  # some servers do this, and we would list for ever
+            if token in (None, more.get("ContinuationToken")):  # some servers do this: the listing would never end
                 raise RetryableError(
-                    Reason.STORAGE_UNAVAILABLE, f"s3://{self.bucket}: the listing of {prefix!r} does not go on"
+                    Reason.STORAGE_UNAVAILABLE, f"s3://{self.bucket}: the listing of {prefix!r} does not advance"
                 )
             more = {"ContinuationToken": token}
 
     def delete(self, keys: Iterable[str]) -> int:
-        wanted = sorted(set(keys))
-        for key in wanted:
+        unique = sorted(set(keys))
+        for key in unique:
             check_key(key)
-        remaining = iter(wanted)
+        remaining = iter(unique)
         while page := [{"Key": self._full(key)} for key in islice(remaining, self.page_size)]:
             self._call(self._delete_page, Delete={"Objects": page, "Quiet": True})
-        return len(wanted)
+        return len(unique)
 
     def signed_url(self, key: str, seconds: int) -> str:
-        """Where the object can be read for so many seconds by whoever has the URL; the server is not asked."""
+        """A presigned URL that reads the object for `seconds`; sends no request."""
         parameters = {"Bucket": self.bucket, "Key": self._full(key)}
         url: str = self.client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
         return url
@@ -186,10 +186,10 @@ class S3Store:
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def _read(self, *, max_bytes: int | None, **where: str) -> bytes:
-        answer = self.client.get_object(**where)
-        with closing(answer["Body"]) as body:  # its own `with` hands out what botocore wraps, errors untranslated
-            if max_bytes is not None and answer["ContentLength"] > max_bytes:
-                size = answer["ContentLength"]
+        response = self.client.get_object(**where)
+        with closing(response["Body"]) as body:  # its own `with` returns the wrapped stream, whose errors differ
+            if max_bytes is not None and response["ContentLength"] > max_bytes:
+                size = response["ContentLength"]
                 raise PermanentError(
                     Reason.TOO_MANY_BYTES, f"{where['Key']} has {size} bytes, the limit is {max_bytes}"
                 )
@@ -197,11 +197,11 @@ class S3Store:
 
     def _delete_page(self, **arguments: Any) -> None:
         for failure in self.client.delete_objects(**arguments).get("Errors", ()):
-            # One key's failure arrives inside a 200: give it the shape in which whole calls fail.
+            # The failure of one key arrives inside a 200: raise it like the failure of a call.
             raise ClientError({"Error": failure, "ResponseMetadata": {}}, "DeleteObjects")
 
     def _call(self, operation: Callable[..., Any], **arguments: Any) -> Any:
-        """Run one call on the bucket, trying again where that may help, and translate what it raises at last."""
+        """Run one call on the bucket with retries, and translate its last error."""
         retrying = Retrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential_jitter(multiplier=self.backoff_seconds, max=5.0, jitter=self.backoff_seconds),
@@ -234,7 +234,7 @@ def _translated(error: BotoCoreError | ClientError, where: str) -> RetryableErro
 
 def _refusal(error: ClientError, where: str) -> RetryableError:
     message = " ".join(str(error.response["Error"].get("Message", "")).split())
-    detail = f"{where}: {error.operation_name} was answered {_code(error)}, {message}"
+    detail = f"{where}: {error.operation_name} failed: {_code(error)}, {message}"
     if _code(error) in _DENIED_CODES or _status(error) in (301, 401, 403):
         return RetryableError(Reason.STORAGE_DENIED, detail)
     if _status(error) == 404:

@@ -1,7 +1,7 @@
-"""Walking below one directory without ever leaving it.
+"""Opening paths below a directory without leaving it.
 
-Every step opens one name relative to the directory before it and refuses symbolic links, so neither `..` nor a link
-planted inside can lead elsewhere, also when the tree changes meanwhile. What the files mean is not known here.
+Every step opens one name relative to its parent and refuses symbolic links, so neither `..` nor a link inside can lead
+outside, even if the tree changes meanwhile.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Final
 
 STEP: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-"""How one step down is opened."""
+"""Flags that open one step down."""
 
 
 @contextmanager
 def directory(root: Path, names: Sequence[str]) -> Iterator[int]:
-    """A descriptor of the directory `names` below `root`; `root` itself may be a link, since its owner chose it.
+    """A descriptor of the directory `names` below `root`; `root` itself may be a link.
 
-    Raises `FileNotFoundError`, and `NotADirectoryError` where a file or a link stands in the way.
+    Raises `FileNotFoundError`, and `NotADirectoryError` for a file or a link in the path.
     """
     current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -34,7 +34,7 @@ def directory(root: Path, names: Sequence[str]) -> Iterator[int]:
 
 
 def make(root: Path, names: Sequence[str]) -> None:
-    """Make what is missing of the directory `names` below `root`. Raises like `directory`."""
+    """Create the missing parts of the directory `names` below `root`. Raises like `directory`."""
     root.mkdir(parents=True, exist_ok=True)
     for depth, name in enumerate(names):
         with directory(root, names[:depth]) as parent, suppress(FileExistsError):
@@ -42,10 +42,10 @@ def make(root: Path, names: Sequence[str]) -> None:
 
 
 def remove_empty(root: Path, names: Sequence[str]) -> None:
-    """Remove the directory `names` below `root`, then those above it, up to the first that is not empty or is gone."""
+    """Remove the directory `names` below `root` and its parents, up to the first that is not empty or missing."""
     for depth in range(len(names), 0, -1):
         try:
             with directory(root, names[: depth - 1]) as parent:
                 os.rmdir(names[depth - 1], dir_fd=parent)
-        except OSError:  # ENOTEMPTY ends it in most cases; whatever else does, an empty directory harms nobody
+        except OSError:  # mostly ENOTEMPTY; after any other error an empty directory does no harm
             return

@@ -1,6 +1,6 @@
-"""The interface every object store implements, and the values that pass through it.
+"""The interface of object stores, and its values.
 
-What belongs here: names that callers and all stores share. How bytes reach a disk or a bucket does not.
+Names that callers and all stores share belong here; writing bytes to a disk or a bucket does not.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from urllib.parse import quote
 from trr_pipelines.errors import RetryableError
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
-"""`Cache-Control` of every object: a key never changes its content, so a year is safe."""
+"""`Cache-Control` of every object: the content of a key never changes, so a year is safe."""
 
 
 class MissingObjectError(RetryableError):
-    """No object stands at the key that was asked for (`storage_unavailable`): lost, or not restored yet."""
+    """There is no object at the key (`storage_unavailable`): lost, or not restored yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it stands in a store: `bytes` is its size, `sha256` the hex digest of its content."""
+    """An object in a store: `bytes` is its size, `sha256` the hex digest of its content."""
 
     key: str
     bytes: int
@@ -33,14 +33,14 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class PutObject(StoredObject):
-    """The object that stands at a key after a put; `created` is False when it already stood there."""
+    """The object at a key after a put; `created` is False if it existed before."""
 
     created: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """What a listing knows without opening the object; `last_modified` is timezone-aware."""
+    """An entry of a listing; `last_modified` is timezone-aware."""
 
     key: str
     bytes: int
@@ -50,20 +50,20 @@ class ListedObject:
 class ObjectStore(Protocol):
     """Immutable objects at keys from `storage.keys`. Every method may be called from any thread.
 
-    Raises `InputError` for a key that is none, and `RetryableError` with `storage_unavailable`, `storage_timeout`,
-    `storage_denied` or `disk_full` when the store cannot do its part. A call that returns has done it durably.
+    Raises `InputError` for an invalid key, and `RetryableError` with `storage_unavailable`, `storage_timeout`,
+    `storage_denied` or `disk_full` if the store fails. The effect of a call that returns is durable.
     """
 
     @property
     def bucket(self) -> str:
-        """What `hosted_bucket` says of objects in this store."""
+        """The `hosted_bucket` of objects in this store."""
         ...
 
     def put_if_absent(self, key: str, data: bytes, *, content_type: str, sha256: str | None = None) -> PutObject:
-        """Store `data` at `key` unless an object stands there already; its size and hash are then what is returned.
+        """Store `data` at `key` unless an object exists there; then return the size and hash of that object.
 
-        `content_type` must be the one that the key's extension stands for, `sha256` (computed when None) that of
-        `data`. Readers see all of the object or nothing, whenever the writer dies.
+        `content_type` must be that of the key's extension, `sha256` (computed if None) that of `data`. Readers see
+        the whole object or nothing, even if the writer dies.
         """
         ...
 
@@ -75,7 +75,7 @@ class ObjectStore(Protocol):
         ...
 
     def head(self, key: str) -> StoredObject | None:
-        """What stands at `key`, or None."""
+        """The object at `key`, or None."""
         ...
 
     def list(self, prefix: str = "") -> Iterator[ListedObject]:
@@ -83,14 +83,14 @@ class ObjectStore(Protocol):
         ...
 
     def delete(self, keys: Iterable[str]) -> int:
-        """Remove the objects at `keys`, and return how many different keys are gone now; absent ones count too."""
+        """Remove the objects at `keys`, and return the number of different keys, including those that were absent."""
         ...
 
     def public_url(self, key: str) -> str:
-        """Where a browser gets the object."""
+        """The URL of the object for browsers."""
         ...
 
 
 def public_url(base_url: str, key: str) -> str:
-    """`base_url` (with or without a slash at its end) and the quoted key."""
+    """The quoted key appended to `base_url`, with or without a final slash."""
     return f"{base_url.rstrip('/')}/{quote(key)}"

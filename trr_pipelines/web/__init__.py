@@ -1,1 +1,1 @@
-"""What our web apps share: verifying sign-in tokens, errors as answers, bodies, logs. Routes are the apps' own."""
+"""Shared by the web apps: sign-in tokens, problem responses, bodies, logs, payloads. Routes belong to the apps."""

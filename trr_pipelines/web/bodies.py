@@ -1,4 +1,4 @@
-"""Bodies of requests, read no further than they may go."""
+"""Reading request bodies up to a limit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trr_pipelines.web.problems import Refusal
 
 
 async def read_at_most(request: Request, limit: int, what: str = "body") -> bytes:
-    """The body, counted as it arrives, whatever length was announced. Raises Refusal: 413 above `limit` bytes."""
+    """The body, counted as it arrives; Content-Length is not trusted. Raises Refusal: 413 above `limit` bytes."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

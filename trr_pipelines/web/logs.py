@@ -1,6 +1,6 @@
-"""One line of JSON in the log for each request, and the id that ties it to an answer and to what went wrong.
+"""One JSON log line per request, with the id that its response and its errors also have.
 
-A line holds the route and the caller, never a header, a query or a body: those may carry secrets.
+A line has the route and the caller, never a header, a query or a body, which may contain secrets.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FIELDS = ("request_id", "method", "route", "status", "ms", "caller")
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON."""
+    """Formats a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -39,12 +39,12 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-Answered = Callable[[str, str, int, float], None]
-"""Hears of each answer: method, route, status, seconds."""
+OnResponse = Callable[[str, str, int, float], None]
+"""Called after each response with method, route, status and seconds."""
 
 
 def log_as_json(level: int = logging.INFO) -> None:
-    """Send everything that is logged in this process to stderr as lines of JSON."""
+    """Write all logs of this process to stderr as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -52,15 +52,15 @@ def log_as_json(level: int = logging.INFO) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs, and those may be signed
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs, which may be signed
 
 
 class RequestLog:
-    """Middleware: gives every request its id, answers with it, and logs and counts the request when it has ended."""
+    """Middleware that gives every request an id, adds it to the response, and logs and counts the ended request."""
 
-    def __init__(self, app: ASGIApp, answered: Answered | None = None) -> None:
+    def __init__(self, app: ASGIApp, on_response: OnResponse | None = None) -> None:
         self._app = app
-        self._answered = answered
+        self._on_response = on_response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,7 +69,7 @@ class RequestLog:
         request_id = _request_id(scope)
         scope["request_id"] = request_id
         status = 500
-        began = time.perf_counter()
+        started = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -81,10 +81,10 @@ class RequestLog:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "") or "unknown"
-            if self._answered is not None:
-                self._answered(scope["method"] if route != "unknown" else "any", route, status, seconds)
+            if self._on_response is not None:
+                self._on_response(scope["method"] if route != "unknown" else "any", route, status, seconds)
             is_quiet = route in _QUIET or route.startswith("/media")
             if not is_quiet or status >= 500:
                 _log(scope, route, status, seconds)
@@ -104,7 +104,7 @@ def _log(scope: Scope, route: str, status: int, seconds: float) -> None:
 
 
 def _request_id(scope: Scope) -> str:
-    """The caller's own id where it is plain, else a new one."""
+    """The caller's id if it has 8 to 64 plain characters, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _ACCEPTED_ID.fullmatch(value):
             return str(value.decode())

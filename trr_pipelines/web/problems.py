@@ -1,6 +1,6 @@
-"""Errors as answers: every failure of a route is `application/problem+json` (RFC 9457), told in one sentence.
+"""Error responses as `application/problem+json` (RFC 9457), with one sentence of detail.
 
-Which error becomes which answer is the apps' own.
+Each app maps its errors to statuses itself.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ SCHEMA: dict[str, Any] = {
     "description": "What went wrong (RFC 9457).",
     "required": ["type", "title", "status", "detail", "instance"],
     "properties": {
-        "type": {"type": "string", "description": "about:blank: the status says what kind of problem it is"},
+        "type": {"type": "string", "description": "about:blank: the status is the kind of problem"},
         "title": {"type": "string", "description": "the status in words"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "one sentence for people: the thing, the limit and the value"},
-        "instance": {"type": "string", "description": "the path that was asked for"},
-        "request_id": {"type": "string", "description": "find the request in the logs by it"},
-        "reason": {"type": "string", "description": "why a photo's bytes were refused: a reason code"},
+        "detail": {"type": "string", "description": "one readable sentence: the subject, the limit and the value"},
+        "instance": {"type": "string", "description": "the requested path"},
+        "request_id": {"type": "string", "description": "id of the request in the logs"},
+        "reason": {"type": "string", "description": "reason code of a refused photo"},
         "errors": {
             "type": "array",
-            "description": "422 only: each field that was refused",
+            "description": "422 only: each invalid field",
             "items": {
                 "type": "object",
                 "required": ["field", "message"],
@@ -46,7 +46,7 @@ SCHEMA: dict[str, Any] = {
 
 
 class Refusal(HTTPException):
-    """A request that is answered with `status` and one sentence; raised by guards and routes."""
+    """A refused request, raised by guards and routes: `status` and one sentence of detail."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status, detail, dict(headers or {}))
@@ -61,7 +61,7 @@ def problem(
     errors: list[dict[str, str]] | None = None,
     reason: str | None = None,
 ) -> Response:
-    """The answer that says `detail` under `status`."""
+    """A problem response."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -82,6 +82,6 @@ def problem(
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route, for OpenAPI."""
+    """The error responses of a route, for OpenAPI."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in sorted(statuses)}

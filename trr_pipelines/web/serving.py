@@ -1,6 +1,6 @@
-"""How our web apps are served: uvicorn on httptools, with what it leaves open to strangers closed.
+"""Serving a web app: uvicorn on httptools, hardened against ambiguous, oversized and slow request heads.
 
-Which app, and what must be right before it starts, is the caller's.
+The caller passes the app and the checks before it starts.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from trr_pipelines.errors import TrrError
 from trr_pipelines.settings import Settings, load_settings
 from trr_pipelines.web.logs import log_as_json
 
-GRACE_SECONDS = 10  # what is being answered when the server is told to stop
-# httptools counts nothing: it took 200 MB of headers. A token of 100 KB is still told that it is too long.
+GRACE_SECONDS = 10  # for open requests when the server stops
+# httptools has no limit: it accepted 200 MB of headers. A token of 100 KB still gets our 401 that names its limit.
 MAX_HEAD_BYTES = 256 * 1024
 HEAD_SECONDS = 20.0
 
 
 class PlainProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, without what can be read in two ways, and with an end to a request's head.
+    """uvicorn's protocol that refuses absolute-form targets and limits the head of a request.
 
-    Absolute-form targets (`GET http://…`) are 400: uvicorn drops their host before we could look. So are heads above
-    MAX_HEAD_BYTES; a head that has not come within HEAD_SECONDS ends the connection.
+    Absolute-form targets (`GET http://…`) are 400, because uvicorn drops their host before the app could check it. So
+    are heads above MAX_HEAD_BYTES. A head that is incomplete after HEAD_SECONDS closes the connection.
     """
 
     _head_bytes = 0
@@ -36,16 +36,16 @@ class PlainProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._await_head()
+        self._start_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_has_come()
+        self._end_head()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._head_deadline is not None:
             self._head_bytes += len(data)
-            # What comes in one piece may hold a body after the head; asyncio reads 256 KB at most.
+            # One read may have body bytes after the head; asyncio reads at most 256 KB at once.
             if self._head_bytes > len(data) + MAX_HEAD_BYTES:
                 self.send_400_response("The head of the request is too large.")
                 return
@@ -54,19 +54,19 @@ class PlainProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         if self._head_deadline is None:
-            self._await_head()
+            self._start_head()
 
     def on_headers_complete(self) -> None:
-        self._head_has_come()
+        self._end_head()
         if not self.url.startswith(b"/"):
-            raise ValueError("the target is not a path")  # httptools makes it a parse error: 400, and the end
+            raise ValueError("the target is not a path")  # a parse error to httptools: 400, then it closes
         super().on_headers_complete()
 
-    def _await_head(self) -> None:
+    def _start_head(self) -> None:
         self._head_bytes = 0
         self._head_deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
-    def _head_has_come(self) -> None:
+    def _end_head(self) -> None:
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
@@ -79,7 +79,7 @@ def serve(
     port_of: Callable[[Settings], int],
     check: Callable[[Settings], object] = lambda _: None,
 ) -> None:
-    """Serve until told to stop; exit 2, with one line, where the settings or `check` do not allow it."""
+    """Serve until stopped; exit 2 with one line for invalid settings or a failed `check`."""
     parser = argparse.ArgumentParser(prog=f"python -m {name}", description=what)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int)

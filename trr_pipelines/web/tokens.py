@@ -1,6 +1,6 @@
-"""Sign-in tokens: Supabase-style JWTs, verified against one configured key and its algorithms, and nothing else.
+"""Sign-in tokens: Supabase-style JWTs, verified with the configured key and its algorithms only.
 
-Which e-mails are admins is `allowlist`'s.
+Which e-mails are admins is decided in `allowlist`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import jwt
 from trr_pipelines.errors import SetupError
 from trr_pipelines.settings import Settings
 
-MAX_TOKEN_BYTES = 8_192  # tokens of real sign-ins have one or two thousand
+MAX_TOKEN_BYTES = 8_192  # tokens of real sign-ins have 1,000 to 2,000
 JWKS_TIMEOUT_SECONDS = 5
 JWKS_LIFESPAN_SECONDS = 300
 _PUBLIC_KEY_ALGORITHMS = ["RS256", "ES256"]
@@ -21,19 +21,16 @@ _SECRET_ALGORITHMS = ["HS256"]
 
 
 class InvalidTokenError(Exception):
-    """A token that cannot be verified; the message says what is wrong without repeating any of it."""
+    """A token that cannot be verified; the message gives the reason without any part of the token."""
 
 
 class IssuerUnreachableError(Exception):
-    """The issuer's keys cannot be fetched now: nobody can say whether a token is good."""
+    """The issuer's keys cannot be fetched, so no token can be verified now."""
 
 
 @dataclass(frozen=True)
 class Claims:
-    """Who a verified token speaks of, and until when (seconds since 1970).
-
-    `email` is empty where it names nobody or an unverified address.
-    """
+    """E-mail and expiry (seconds since 1970) of a verified token; `email` is empty if it is missing or unverified."""
 
     email: str
     expires: int
@@ -49,7 +46,7 @@ class TokenVerifier:
         self._keys = _key_client(settings.jwks_url) if settings.jwks_url else None
 
     def verify(self, token: bytes) -> Claims:
-        """The claims of `token`. Raises InvalidTokenError, and IssuerUnreachableError when there are no keys."""
+        """The claims of `token`. Raises InvalidTokenError, and IssuerUnreachableError if the keys cannot be fetched."""
         if len(token) > MAX_TOKEN_BYTES:
             raise InvalidTokenError(f"the token has {len(token):,} bytes, the limit is {MAX_TOKEN_BYTES:,}")
         try:
@@ -71,7 +68,7 @@ class TokenVerifier:
         return Claims(_verified_email(claims), int(claims["exp"]))
 
     def _key_for(self, token: str) -> Any:
-        # The key comes from the configured address only: `jku`, `x5u` and `jwk` in a token's header are not looked at.
+        # The key comes from the configured URL only: `jku`, `x5u` and `jwk` in the token's header are ignored.
         return self._secret if self._keys is None else self._keys.get_signing_key_from_jwt(token).key
 
 
@@ -84,6 +81,6 @@ def _key_client(url: str) -> jwt.PyJWKClient:
 def _verified_email(claims: dict[str, Any]) -> str:
     email = claims.get("email")
     places = (claims, claims.get("user_metadata"), claims.get("app_metadata"))
-    said = [place["email_verified"] for place in places if isinstance(place, dict) and "email_verified" in place]
-    is_refused = any(value is not True and str(value).lower() != "true" for value in said)
-    return email if isinstance(email, str) and not is_refused else ""
+    flags = [place["email_verified"] for place in places if isinstance(place, dict) and "email_verified" in place]
+    is_verified = all(flag is True or str(flag).lower() == "true" for flag in flags)
+    return email if isinstance(email, str) and is_verified else ""

@@ -1,4 +1,4 @@
-"""The whole stack as `trr up` starts it, and a real browser to look at it."""
+"""The whole stack as started by `trr up`, and a real browser."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from trr_pipelines.local.processes import free_port
 from trr_pipelines_tests.support import chromium
 
 PATIENCE_SECONDS = 120
-# Without these, Chromium asks hosts of its maker for updates; the tests must reach nothing but loopback.
-# A machine that runs other tests beside these is slow; what comes true passes at once all the same.
+# Without these, Chromium contacts update servers; the tests must reach loopback only.
+# Long, because other tests run on the same machine; a condition that becomes true ends the wait at once.
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
 
 @dataclass(frozen=True)
 class RunningStack:
-    """A stack of the tests' own: where it answers, and how commands reach it."""
+    """A stack for the tests: its URLs, and the environment of commands."""
 
     home: Path
     dagster: str
@@ -35,13 +35,13 @@ class RunningStack:
     environment: dict[str, str]
 
     def trr(self, *arguments: str) -> str:
-        """Run a command against the stack; its output."""
+        """Run a command against the stack and return its output."""
         command = [sys.executable, "-m", "trr_pipelines", *arguments]
         return subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True).stdout
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Until `condition` holds; fails the test, naming what was waited for, when it does not come true."""
+    """Wait until `condition` holds; fail the test with `what` on a timeout."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -51,7 +51,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE
 
 @pytest.fixture(scope="module")
 def stack(server_home: Path) -> Iterator[RunningStack]:
-    """`trr up` on ports of its own, ended by SIGTERM; everything it started must be gone then."""
+    """`trr up` on separate ports, ended by SIGTERM; then all its processes must have ended."""
     server_home.mkdir()
     home = server_home / ".trr"
     api, dagster, admin = free_port(), free_port(), free_port()
@@ -90,7 +90,7 @@ def _processes_of(home: Path) -> list[str]:
         try:
             environment = (folder / "environ").read_bytes()
             command = (folder / "cmdline").read_bytes()
-        except OSError:  # ended meanwhile, or not ours to read
+        except OSError:  # ended meanwhile, or not readable
             continue
         if str(home).encode() in command or f"TRR_HOME={home}".encode() in environment:
             found.append(command.replace(b"\0", b" ").decode(errors="replace"))
@@ -99,7 +99,7 @@ def _processes_of(home: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium without a window, one for all tests of this worker: Playwright bears no second start."""
+    """Debian's headless Chromium, one for all tests of this worker: Playwright cannot start twice in one process."""
     executable = chromium.found()
     if executable is None:
         assert not os.environ.get("CI"), "CI must have a browser"
@@ -112,7 +112,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A fresh page; script errors of ours would be a failure, Dagster's own are not looked at."""
+    """A new page; script errors are not checked, since Dagster has its own."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     context.set_default_timeout(PATIENCE_SECONDS * 1000)
     yield context.new_page()

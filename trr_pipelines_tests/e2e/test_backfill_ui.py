@@ -14,14 +14,14 @@ from trr_pipelines_tests.e2e.conftest import RunningStack, wait_for
 from trr_pipelines_tests.pictures import jpeg
 from trr_pipelines_tests.support.archives import write_files
 
-# Runs go one at a time; BACKFILL_PARTITIONS=40 is the size that people launch.
+# Runs are sequential; BACKFILL_PARTITIONS=40 is a realistic size.
 PARTITIONS = int(os.environ.get("BACKFILL_PARTITIONS", "6"))
 PATIENCE_SECONDS = 1500
 
 
 def graphql(stack: RunningStack, query: str) -> dict[str, object]:
-    answer = httpx.post(f"{stack.dagster}/graphql", json={"query": query}, timeout=60)
-    return dict(answer.json()["data"])
+    response = httpx.post(f"{stack.dagster}/graphql", json={"query": query}, timeout=60)
+    return dict(response.json()["data"])
 
 
 def backfills(stack: RunningStack) -> list[dict[str, str]]:
@@ -39,7 +39,7 @@ def test_a_backfill_of_many_partitions_launched_in_the_ui_completes(
 ) -> None:
     folder = write_files(tmp_path / "in", {f"{n}.jpg": jpeg(300, 200, seed=n) for n in range(PARTITIONS)})
     manifest = tmp_path / "photos.csv"
-    rows = [f"{folder / f'{n}.jpg'},s{n:02}" for n in range(PARTITIONS)]  # a source each, so a partition each
+    rows = [f"{folder / f'{n}.jpg'},s{n:02}" for n in range(PARTITIONS)]  # one source each, so one partition each
     manifest.write_text("\n".join(["path,source", *rows]), encoding="utf-8")
     stack.trr("import", str(manifest), "--source", "archive", "--backfill")
     wait_for(lambda: partitions(stack) == PARTITIONS, "the partitions to be announced")

@@ -1,4 +1,4 @@
-"""The preview of a crop in a browser, made by CSS alone, shows what the rendered file shows.
+"""The CSS preview of a crop in a browser shows the same as the rendered file.
 
 Chromium moves the picture inside its box to whole pixels before it applies the zoom (measured: with that, its frames
 are explained to 0.1 pixel). So a preview is exact where the picture lies on whole pixels, and else off by up to half a
@@ -24,10 +24,10 @@ from trr_pipelines.imaging.recipes import CROP, Recipe
 from trr_pipelines.imaging.render import RenderRequest, render
 
 MOST_DIFFERENCE = 2.0
-"""Of 255 levels, on average over a crop: the file is lossy, and the browser scales with another filter."""
+"""Mean difference of 255 levels over a crop: the file is lossy, and the browser scales with another filter."""
 
 CARD = replace(CROP, targets=tuple(target for target in CROP.targets if target.key == "crop_card"))
-# What is lost to compression would hide a frame that is a little off.
+# Compression losses would hide a slightly wrong frame.
 FINE_CARD = replace(CARD, targets=tuple(replace(target, quality=95) for target in CARD.targets))
 BOX = Size(720, 900)
 # Each covers the box in whole pixels.
@@ -37,7 +37,7 @@ Pixels = npt.NDArray[np.float64]
 
 
 def random_crops(*, on_whole_pixels: bool) -> Iterator[tuple[Size, Crop]]:
-    """24 crops: zooms from 1 to 8, evenly by their ratio, on every shape, some in a corner, where errors show first."""
+    """24 crops: zooms from 1 to 8 in even ratios, on every shape, some in a corner, where errors show first."""
     chance = random.Random(2026)
     for number in range(24):
         size = SHAPES[number % len(SHAPES)]
@@ -57,7 +57,7 @@ def _whole(percent: float, room: float) -> float:
 
 
 def waves(size: Size, length: float) -> Image.Image:
-    """A picture whose colours change smoothly, over `length` pixels, and that is different everywhere."""
+    """A picture with smooth colours over `length` pixels, different everywhere."""
     across, down = (
         np.arange(side, dtype=np.float32) * np.float32(2 * np.pi / length) for side in (size.width, size.height)
     )
@@ -84,7 +84,7 @@ def shown_by_browser(page: Page, source: Path, crop: Crop) -> Pixels:
 
 
 def pixels(data: bytes) -> Pixels:
-    """A picture as it fills the box; crops of few pixels are enlarged to it, as a browser does."""
+    """A picture scaled to the box; small crops are enlarged, as in a browser."""
     image = Image.open(BytesIO(data)).convert("RGB").resize((BOX.width, BOX.height), Image.Resampling.BICUBIC)
     return np.asarray(image, dtype=np.float64)
 
@@ -110,7 +110,9 @@ def test_the_file_shows_what_the_browser_previews(page: Page, tmp_path: Path, si
 
 
 @pytest.mark.parametrize(("size", "crop"), [*random_crops(on_whole_pixels=False)])
-def test_between_two_pixels_the_difference_stays_as_small(page: Page, tmp_path: Path, size: Size, crop: Crop) -> None:
+def test_the_difference_is_as_small_with_fractional_positions(
+    page: Page, tmp_path: Path, size: Size, crop: Crop
+) -> None:
     found = differences(
         page, tmp_path, size, crop, shown=crop, recipe=CARD, wave=crop_frame(size, replace(crop, zoom=1)).width / 8
     )
@@ -118,7 +120,7 @@ def test_between_two_pixels_the_difference_stays_as_small(page: Page, tmp_path: 
 
 
 @pytest.mark.parametrize("zoom", [1, 3, 8])
-def test_a_frame_one_pixel_away_would_be_told_apart(page: Page, tmp_path: Path, zoom: float) -> None:
+def test_a_frame_one_pixel_away_is_detected(page: Page, tmp_path: Path, zoom: float) -> None:
     size, crop = Size(2400, 1600), Crop("manual", 100 * 252 / 630, 60, zoom)
     frame = crop_frame(size, crop)
     one_pixel = 100 * frame.width / BOX.width / (size.width - frame.width)

@@ -1,4 +1,4 @@
-"""What a data engineer does in Dagster's UI, in a real browser, against the whole stack."""
+"""Tasks of a data engineer in Dagster's UI, in a real browser, against the whole stack."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PHOTOS = 6
 
 @pytest.fixture(scope="module")
 def batch(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The batch of an import that nobody but the sensor has looked after; photos and a file that is none."""
+    """A batch imported and rendered by the sensor only; photos and a file that is not an image."""
     folder = tmp_path_factory.mktemp("drop")
     for number in range(PHOTOS):
         (folder / f"{number}.jpg").write_bytes(saved(photo(900, 700, seed=number), "JPEG", quality=95))
@@ -41,10 +41,10 @@ def batch(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def _latest_run(stack: RunningStack) -> dict[str, str]:
-    """The run that began last, without those of schedules: their hour may come while the tests run."""
+    """The newest run, except those of schedules, which may start during the tests."""
     query = "{ runsOrError(limit: 9) { ... on Runs { results { runId status jobName tags { key } } } } }"
-    answer = httpx.post(f"{stack.dagster}/graphql", json={"query": query}, timeout=30).json()
-    for run in answer["data"]["runsOrError"]["results"]:
+    response = httpx.post(f"{stack.dagster}/graphql", json={"query": query}, timeout=30).json()
+    for run in response["data"]["runsOrError"]["results"]:
         if "dagster/schedule_name" not in {tag["key"] for tag in run["tags"]}:
             return dict(run)
     return {"runId": "", "status": "none", "jobName": ""}
@@ -81,9 +81,9 @@ def test_the_full_contact_sheet_is_served(stack: RunningStack, batch: str, page:
     page.goto(f"{stack.dagster}/assets/base_variants?view=partitions&partition={batch}")
     link = page.get_by_role("link", name=re.compile("contact_sheets.+thumb")).get_attribute("href")
     assert link is not None
-    answer = httpx.get(link)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
-    assert answer.headers["x-content-type-options"] == "nosniff"
+    response = httpx.get(link)
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/webp")
+    assert response.headers["x-content-type-options"] == "nosniff"
 
 
 def test_numbers_plot(stack: RunningStack, batch: str, page: Page) -> None:
@@ -93,7 +93,7 @@ def test_numbers_plot(stack: RunningStack, batch: str, page: Page) -> None:
     expect(page.locator("canvas").first).to_be_visible()
 
 
-def test_failures_stand_in_a_table_with_their_reason(stack: RunningStack, batch: str, page: Page) -> None:
+def test_failures_are_listed_with_their_reason(stack: RunningStack, batch: str, page: Page) -> None:
     page.goto(f"{stack.dagster}/assets/original_images?view=partitions&partition={batch}")
     expect(page.get_by_text("not_an_image").first).to_be_visible()
     expect(page.get_by_text("note.jpg").first).to_be_visible()
@@ -119,20 +119,20 @@ def test_a_materialisation_launched_in_the_ui_succeeds(stack: RunningStack, batc
     assert _latest_run(stack)["status"] == "SUCCESS"
 
 
-def test_media_is_served_immutable_and_nothing_else_is(stack: RunningStack, batch: str) -> None:
+def test_only_media_is_served_as_immutable(stack: RunningStack, batch: str) -> None:
     media = stack.home / "media"
     card = next(Path(media / "variants").rglob("card.webp")).relative_to(media)
-    answer = httpx.get(f"{stack.api}/media/{card}")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "image/webp"
-    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert len(answer.content) == (media / card).stat().st_size
+    response = httpx.get(f"{stack.api}/media/{card}")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "image/webp"
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert len(response.content) == (media / card).stat().st_size
     for path in ("/media/../postgres/PG_VERSION", "/media/%2e%2e/postgres/PG_VERSION", "/media/none.html", "/media/"):
         assert httpx.get(stack.api + path).status_code == 404
     assert httpx.get(f"{stack.api}/readyz").json() == {"status": "ready"}
 
 
-def test_a_part_that_dies_is_started_again(stack: RunningStack, batch: str) -> None:
+def test_a_process_that_dies_is_restarted(stack: RunningStack, batch: str) -> None:
     started = time.monotonic()
     api = next(int(folder.name) for folder in Path("/proc").glob("[0-9]*") if _is_api_of(folder, stack))
     os.kill(api, signal.SIGKILL)

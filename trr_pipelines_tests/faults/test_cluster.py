@@ -109,7 +109,7 @@ def test_a_photo_that_kills_its_workers_ends_as_failed(cluster: Cluster, archive
         "select detail, next_attempt_at is not null as is_tried_again from core.variant_generations"
         " where kind = 'base' and state = 'failed'",
     )
-    assert failed == {"detail": "2 Dask workers died with this photo in hand", "is_tried_again": True}
+    assert failed == {"detail": "2 Dask workers died while rendering this photo", "is_tried_again": True}
 
 
 def refused(archive: Archive, scope: Scope, message: str) -> None:
@@ -164,7 +164,7 @@ def test_a_cluster_without_workers_is_waited_for_and_then_refused(
     cluster: Cluster, archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(derivatives, "ClusterRenderer", partial(ClusterRenderer, workerless_seconds=1))
-    refused(on(cluster.address, archive), scope, f"TRR_DASK_ADDRESS {cluster.address}: no worker there for 1 s")
+    refused(on(cluster.address, archive), scope, f"TRR_DASK_ADDRESS {cluster.address}: no worker for 1 s")
     with pytest.raises(SetupError, match="the scheduler has no worker"):
         DEPLOYMENTS["backend"]["TRR_DASK_ADDRESS"](on(cluster.address, archive).settings)
 

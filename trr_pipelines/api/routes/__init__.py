@@ -1,1 +1,1 @@
-"""The routes, one module for each thing they are about. Each is thin: read, call one use case, answer."""
+"""The routes, one module per subject. Each parses the request, calls one use case and returns its result."""

@@ -1,6 +1,6 @@
 """Crops of a photo: set one, return to the proposal, roll back, read the history.
 
-Every edit says which crop its author saw, so that of two people who edit at once the second learns of the first.
+Every edit names the crop that its author saw, so of two concurrent edits the second is refused with 412.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class ShownCrop(BaseModel):
 
 
 class EditedCrop(BaseModel):
-    """What an edit came to. `served` says whether the files of the crop stand already; until then the last complete
-    set stays served. Without a crop, a proposal is being made."""
+    """The result of an edit. `served` is true once the files of the crop are rendered; until then the last complete
+    set is served. `crop` is null while a proposal is being made."""
 
     media_asset_id: UUID
     signature: str | None
@@ -63,7 +63,7 @@ class EditedCrop(BaseModel):
 
 
 class HistoryEntry(ShownCrop):
-    """One crop of the history: of which original (its sha256), by whom, when and why."""
+    """One crop of the history, with the sha256 of its original, its author, time and reason."""
 
     source_version: str
     reason: str
@@ -92,17 +92,17 @@ def put_crop(
     author: CurrentAuthor,
     expected: ExpectedSignature,
 ) -> EditedCrop:
-    """Make this the photo's crop. It is served as soon as its files stand."""
+    """Set the photo's crop. It is served once its files are rendered."""
     crop = Crop(wanted.mode, wanted.x, wanted.y, wanted.zoom)
-    return _answer(response, lambda: crops.set_crop(archive.database, id, crop, author=author, expected=expected))
+    return _edited(response, lambda: crops.set_crop(archive.database, id, crop, author=author, expected=expected))
 
 
 @router.delete("/api/v1/admin/media-assets/{id}/crop", **_EDIT)
 def delete_crop(
     id: UUID, response: Response, archive: CurrentArchive, author: CurrentAuthor, expected: ExpectedSignature
 ) -> EditedCrop:
-    """Return to the proposal; one is made where there is none."""
-    return _answer(response, lambda: crops.return_to_auto(archive.database, id, author=author, expected=expected))
+    """Return to the proposed crop; one is made if there is none."""
+    return _edited(response, lambda: crops.return_to_auto(archive.database, id, author=author, expected=expected))
 
 
 @router.post("/api/v1/admin/media-assets/{id}/crops/{signature}/activate", **_EDIT)
@@ -114,9 +114,9 @@ def activate_crop(
     author: CurrentAuthor,
     expected: ExpectedSignature,
 ) -> EditedCrop:
-    """Go back to a crop that the photo had: served at once where its files stand at the present recipe."""
+    """Restore an earlier crop of the photo; served at once if its files exist at the current recipe."""
     edit = crops.activate_crop
-    return _answer(response, lambda: edit(archive.database, id, signature, author=author, expected=expected))
+    return _edited(response, lambda: edit(archive.database, id, signature, author=author, expected=expected))
 
 
 @router.get("/api/v1/admin/media-assets/{id}/crops", **open_to(ADMIN, ADMIN_APP, errors=(404,)))
@@ -124,9 +124,9 @@ def read_crops(
     id: UUID,
     response: Response,
     archive: CurrentArchive,
-    limit: Annotated[int, Query(ge=1, le=500, description="the newest this many")] = 100,
+    limit: Annotated[int, Query(ge=1, le=500, description="number of crops, the newest first")] = 100,
 ) -> CropHistory:
-    """The photo's crops, newest first. The active one is always the newest, if there is one."""
+    """The photo's crops, newest first. An active crop is always the newest."""
     entries = crops.crop_history(archive.database, id, limit=limit)
     active = next((entry.crop.signature for entry in entries if entry.is_active), "")
     response.headers.update(etag(active))
@@ -147,21 +147,21 @@ def read_crops(
     )
 
 
-def _answer(response: Response, edit: Callable[[], CropEdit]) -> EditedCrop:
-    with _lost_races_as_412():
-        done = edit()
-    response.headers.update(etag(done.signature))
+def _edited(response: Response, edit: Callable[[], CropEdit]) -> EditedCrop:
+    with _conflicts_as_412():
+        result = edit()
+    response.headers.update(etag(result.signature))
     return EditedCrop(
-        media_asset_id=done.photo_id,
-        signature=done.signature or None,
-        crop=done.crop and _shown(done.crop),
-        changed=done.changed,
-        served=done.served,
+        media_asset_id=result.photo_id,
+        signature=result.signature or None,
+        crop=result.crop and _shown(result.crop),
+        changed=result.changed,
+        served=result.served,
     )
 
 
 @contextmanager
-def _lost_races_as_412() -> Iterator[None]:
+def _conflicts_as_412() -> Iterator[None]:
     try:
         yield
     except CropChangedError as error:

@@ -1,4 +1,4 @@
-"""Shows and people: lists, one of them, another name, and which one a slug stands for."""
+"""Shows and people: lists, details, renaming, and resolving slugs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ router = APIRouter(route_class=GuardedRoute, tags=["shows and people"])
 
 
 class LinkCounts(BaseModel):
-    """Links of a gallery by kind, each counted up to 10,000, and all together."""
+    """Links of a gallery by kind, each counted up to 10,000, and in total."""
 
     photo: int
     video_still: int
@@ -108,7 +108,7 @@ class PersonChange(BaseModel):
 
 
 class Slug(BaseModel):
-    """What a slug stands for; where it is not the canonical one, an address should lead on to that."""
+    """The entity of a slug; an address with a slug that is not canonical should redirect to `canonical_slug`."""
 
     id: UUID
     slug: str
@@ -117,7 +117,7 @@ class Slug(BaseModel):
 
 
 Search = Annotated[Line | None, Query(description="text in the name, in any case")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the previous page")]
 _KINDS: dict[str, EntityKind] = {"shows": "show", "people": "person"}
 
 
@@ -136,7 +136,7 @@ def show(show: Name, archive: CurrentArchive) -> ShowWithSeasons:
 
 @router.patch("/api/v1/admin/shows/{show}", **open_to(ADMIN, errors=(404, 409, 413, 415)))
 def rename_show(show: Name, change: ShowChange, archive: CurrentArchive, author: CurrentAuthor) -> ShowWithSeasons:
-    """Rename a show. Its slug moves along, and the one before leads there from now on."""
+    """Rename a show. It gets a new slug, and the old one resolves to it."""
     return _with_seasons(rename_entity(archive.database, "show", id_or_slug(show), change.title, author=author))
 
 
@@ -155,15 +155,17 @@ def person(person: Name, archive: CurrentArchive) -> Person:
 
 @router.patch("/api/v1/admin/people/{person}", **open_to(ADMIN, errors=(404, 409, 413, 415)))
 def rename_person(person: Name, change: PersonChange, archive: CurrentArchive, author: CurrentAuthor) -> Person:
-    """Rename a person. Their slug moves along, and the one before leads there from now on."""
+    """Rename a person. They get a new slug, and the old one resolves to them."""
     return _person(rename_entity(archive.database, "person", id_or_slug(person), change.full_name, author=author))
 
 
 @router.get("/api/v1/admin/slugs/{kind}/{slug}", **open_to(ADMIN, ADMIN_APP, errors=(404,)))
 def slug(kind: Literal["shows", "people"], slug: Name, archive: CurrentArchive) -> Slug:
-    """The show or person of a slug, also of one that it had earlier, in other letters, or with junk behind it."""
-    found = resolve_slug(archive.database, _KINDS[kind], slug)
-    return Slug(id=found.entity_id, slug=slug, canonical=found.is_canonical, canonical_slug=found.canonical_slug)
+    """The show or person of a slug: current, earlier, in other case, or followed by junk."""
+    resolved = resolve_slug(archive.database, _KINDS[kind], slug)
+    return Slug(
+        id=resolved.entity_id, slug=slug, canonical=resolved.is_canonical, canonical_slug=resolved.canonical_slug
+    )
 
 
 def _page(archive: CurrentArchive, kind: EntityKind, q: str | None, limit: int, cursor: str | None) -> EntityPage:

@@ -1,4 +1,4 @@
-"""Galleries of shows, seasons and people: pages of photos with every URL that the admin app shows."""
+"""Galleries of shows, seasons and people: pages of photos with the URLs that the admin app shows."""
 
 from __future__ import annotations
 
@@ -34,19 +34,21 @@ def _page_request(
     archive: CurrentArchive,
     originals: CurrentOriginals,
     kind: Annotated[Kind | None, Query(description="the tab: photos, video stills, brand, social, news")] = None,
-    tag: Annotated[list[Name] | None, Query(description="a tag that the link has; repeated: all of them")] = None,
-    source: Annotated[Name | None, Query(description="where the photo came from")] = None,
+    tag: Annotated[
+        list[Name] | None, Query(description="a tag of the link; if repeated, the link must have all")
+    ] = None,
+    source: Annotated[Name | None, Query(description="the photo's source")] = None,
     state: Annotated[
         Literal["pending", "mirrored", "complete", "failed"] | None,
         Query(description="of the photo (pending, mirrored, failed) or its base set (pending, complete, failed)"),
     ] = None,
-    reason: Annotated[Reason | None, Query(description="why something of the photo failed")] = None,
-    seed: Annotated[Literal["true", "false"] | None, Query(description="face-bank seeds, or all others")] = None,
-    crop: Annotated[Literal["auto", "manual", "none"] | None, Query(description="how the active crop came")] = None,
-    q: Annotated[Line | None, Query(description="text in the caption or a tag, in any case")] = None,
+    reason: Annotated[Reason | None, Query(description="reason code of a failure of the photo")] = None,
+    seed: Annotated[Literal["true", "false"] | None, Query(description="face-bank seeds only, or all others")] = None,
+    crop: Annotated[Literal["auto", "manual", "none"] | None, Query(description="mode of the active crop")] = None,
+    q: Annotated[Line | None, Query(description="text in the caption or a tag, case-insensitive")] = None,
     sort: Annotated[Sort, Query(description="the gallery's own order, or the newest links first")] = "position",
     limit: PageSize = 100,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before, in the same order")] = None,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page, with the same sort")] = None,
 ) -> PageRequest:
     filters = Filters(
         kind=kind,
@@ -62,34 +64,34 @@ def _page_request(
     return PageRequest(filters, sort, after, limit, partial(originals.url, archive))
 
 
-Asked = Annotated[PageRequest, Depends(_page_request)]
+PageParameters = Annotated[PageRequest, Depends(_page_request)]
 _OPEN: dict[str, Any] = open_to(ADMIN, ADMIN_APP, errors=(404,))
-# Pages are written as they are: validating 200 items, each with a dozen files, would take ten times as long as
-# everything else. A test holds real pages against the model.
+# Pages are written without validation: 200 items with a dozen files each would take ten times as long as everything
+# else. A test validates real pages.
 _OPEN["responses"][200] = {"model": Gallery, "description": "A page of the gallery"}
 
 
 @router.get("/api/v1/admin/shows/{show}/gallery", response_class=Response, **_OPEN)
-def gallery_of_show(show: Name, asked: Asked, archive: CurrentArchive) -> Response:
+def gallery_of_show(show: Name, page: PageParameters, archive: CurrentArchive) -> Response:
     """Photos of a show and of its seasons. `show` is an id or a slug."""
-    return _answer(show_gallery(archive.database, id_or_slug(show), asked))
+    return _response(show_gallery(archive.database, id_or_slug(show), page))
 
 
 @router.get("/api/v1/admin/shows/{show}/seasons/{number}/gallery", response_class=Response, **_OPEN)
 def gallery_of_season(
-    show: Name, number: Annotated[int, Path(ge=0, le=_MAX_POSITION)], asked: Asked, archive: CurrentArchive
+    show: Name, number: Annotated[int, Path(ge=0, le=_MAX_POSITION)], page: PageParameters, archive: CurrentArchive
 ) -> Response:
     """Photos of one season of a show. `show` is an id or a slug."""
-    return _answer(season_gallery(archive.database, id_or_slug(show), number, asked))
+    return _response(season_gallery(archive.database, id_or_slug(show), number, page))
 
 
 @router.get("/api/v1/admin/people/{person}/gallery", response_class=Response, **_OPEN)
-def gallery_of_person(person: Name, asked: Asked, archive: CurrentArchive) -> Response:
+def gallery_of_person(person: Name, page: PageParameters, archive: CurrentArchive) -> Response:
     """Photos of a person. `person` is an id or a slug."""
-    return _answer(person_gallery(archive.database, id_or_slug(person), asked))
+    return _response(person_gallery(archive.database, id_or_slug(person), page))
 
 
-def _answer(page: GalleryPage) -> Response:
+def _response(page: GalleryPage) -> Response:
     body = {
         "items": page.items,
         "next_cursor": None if page.next_after is None else _cursor(page.next_after),
@@ -106,7 +108,7 @@ def _cursor(after: After) -> str:
 
 
 def _after(cursor: str, sort: Sort) -> After:
-    """The place that a cursor of this order stands for. Raises InputError for any other."""
+    """The position of a cursor made for this sort. Raises InputError for any other cursor."""
     order, place, link = decode_cursor(cursor, str, int if sort == "position" else str, str)
     try:
         if order != sort:
@@ -120,4 +122,4 @@ def _after(cursor: str, sort: Sort) -> After:
             raise ValueError
         return After(UUID(str(link)), created_at=at)
     except (ValueError, OverflowError):
-        raise InputError("cursor: not one that this server gave for this order") from None
+        raise InputError("cursor: not a cursor of this server for this sort") from None

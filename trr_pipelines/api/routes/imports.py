@@ -1,4 +1,4 @@
-"""Imports: rows of a manifest, entered into the catalogue at once and fetched by the pipeline."""
+"""Imports: manifest rows, written to the catalogue in one transaction and fetched by the pipeline."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ router = APIRouter(route_class=GuardedRoute, tags=["imports"])
 MAX_BODY_BYTES = 5_000_000
 
 _ROWS = (
-    f"Each an object with some of {', '.join(REQUEST_FIELDS)}; source and source_url (http or https) are needed. "
-    "A row that cannot be taken is reported, and stops no other."
+    f"Each an object with some of {', '.join(REQUEST_FIELDS)}; source and source_url (http or https) are required. "
+    "An invalid row is reported and does not affect the others."
 )
 
 
@@ -32,7 +32,7 @@ class Manifest(BaseModel):
 
 
 class ImportedRow(BaseModel):
-    """What became of a row, counted from 1; `detail` says why it was rejected."""
+    """The result of a row, counted from 1; `detail` is the reason if it was rejected."""
 
     row: int
     outcome: Literal["created", "known", "rejected"]
@@ -41,7 +41,7 @@ class ImportedRow(BaseModel):
 
 
 class Import(BaseModel):
-    """What an import came to, and the batches that its photos are in."""
+    """The result of an import, and the batches of its photos."""
 
     import_id: UUID
     rows: int
@@ -68,9 +68,10 @@ def post_import(
     archive: CurrentArchive,
     author: CurrentAuthor,
     idempotency_key: Annotated[
-        str | None, Header(pattern="^[!-~]{1,200}$", description="sent again with the same body: the same answer")
+        str | None,
+        Header(pattern="^[!-~]{1,200}$", description="a repeated request with the same body gets the same response"),
     ] = None,
 ) -> Import:
-    """Enter up to 500 photos; the pipeline fetches and renders them. Rows that are known create nothing anew."""
+    """Import up to 500 photos; the pipeline fetches and renders them. Known rows create nothing new."""
     once = None if idempotency_key is None else IdempotentRequest(idempotency_key, sent)
     return Import(**import_request(archive.database, manifest.rows, author=author, once=once))

@@ -1,4 +1,8 @@
-"""The media files of a directory store, as a CDN in front would get them: ranges, validators, a year of caching."""
+"""The media files of a directory store over HTTP, with ranges, validators and a year of caching, as a CDN expects.
+
+Starlette's FileResponse does not fit: it opens a path (and follows links) while sending, where the store opens a
+descriptor without following any, and it answers unknown ranges with 400 instead of the whole file.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +27,13 @@ from trr_pipelines.storage.store import IMMUTABLE
 router = APIRouter(route_class=GuardedRoute, tags=["media"])
 
 CHUNK_BYTES = 256 * 1024
-# More digits than any object has bytes are a form that we do not know: Python refuses to read 4,300 of them.
+# At most 18 digits, more than any object needs: Python refuses to parse 4,300 of them.
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True)
 class ByteRange:
-    """The bytes from `start` up to and without `end`."""
+    """The bytes from `start` up to but excluding `end`."""
 
     start: int
     end: int
@@ -37,18 +41,18 @@ class ByteRange:
 
 @router.api_route("/media/{key:path}", methods=["GET", "HEAD"], include_in_schema=False, **open_to(ANYONE))
 def media(key: str, request: Request, archive: CurrentArchive, originals: CurrentOriginals) -> Response:
-    """An object of the directory store. Its type follows from its key, never from a guess."""
+    """An object of the directory store. Its content type follows from its key."""
     if not originals.may_read(key, request):
-        raise Refusal(403, "this original needs a signed URL that has not expired")
+        raise Refusal(403, "this original requires a signed URL that has not expired")
     try:
-        found = archive.store.open_object(key) if isinstance(archive.store, DirectoryStore) else None
+        opened = archive.store.open_object(key) if isinstance(archive.store, DirectoryStore) else None
     except InputError:
-        found = None
-    if found is None:
+        opened = None
+    if opened is None:
         raise Refusal(404, "no such object")
     headers = {
         "Cache-Control": IMMUTABLE,
-        "ETag": f'"{found.bytes:x}-{round(found.last_modified.timestamp() * 1e6):x}"',
+        "ETag": f'"{opened.bytes:x}-{round(opened.last_modified.timestamp() * 1e6):x}"',
         "Accept-Ranges": "bytes",
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -59,37 +63,37 @@ def media(key: str, request: Request, archive: CurrentArchive, originals: Curren
             headers["Cache-Control"] = f"private, max-age={WINDOW_SECONDS}"
         headers["Content-Disposition"] = f'inline; filename="{Path(key).name}"'
     try:
-        return _answer(request, found, headers)
+        return _response(request, opened, headers)
     except Refusal:
-        found.file.close()
+        opened.file.close()
         raise
 
 
-def _answer(request: Request, found: OpenObject, headers: dict[str, str]) -> Response:
-    if _is_known(request, headers["ETag"]):
-        found.file.close()
+def _response(request: Request, opened: OpenObject, headers: dict[str, str]) -> Response:
+    if _is_cached(request, headers["ETag"]):
+        opened.file.close()
         return Response(status_code=304, headers=headers)
-    part = _asked_range(request, headers["ETag"], found.bytes)
+    part = _requested_range(request, headers["ETag"], opened.bytes)
     status = 200
     if part is not None:
         status = 206
-        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{found.bytes}"
-    sent = part or ByteRange(0, found.bytes)
+        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{opened.bytes}"
+    sent = part or ByteRange(0, opened.bytes)
     headers["Content-Length"] = str(sent.end - sent.start)
     if request.method == "HEAD":
-        found.file.close()
-        return Response(status_code=status, headers=headers, media_type=found.content_type)
-    return SentFile(found.file, sent, status, headers, found.content_type)
+        opened.file.close()
+        return Response(status_code=status, headers=headers, media_type=opened.content_type)
+    return SentFile(opened.file, sent, status, headers, opened.content_type)
 
 
-def _is_known(request: Request, etag: str) -> bool:
+def _is_cached(request: Request, etag: str) -> bool:
     """Whether the caller has this object already (RFC 9110, 13.1.2)."""
-    known = request.headers.get("if-none-match", "")
-    return known.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in known.split(",")}
+    tags = request.headers.get("if-none-match", "")
+    return tags.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in tags.split(",")}
 
 
-def _asked_range(request: Request, etag: str, size: int) -> ByteRange | None:
-    """The one range that is asked for (RFC 9110, 14.2); several at once, or a form we do not know, count as none.
+def _requested_range(request: Request, etag: str, size: int) -> ByteRange | None:
+    """The requested range (RFC 9110, 14.2); None for several ranges and for unknown forms, which get the whole file.
 
     Raises Refusal with 416 for a range beyond the end.
     """
@@ -111,7 +115,7 @@ def _asked_range(request: Request, etag: str, size: int) -> ByteRange | None:
 
 
 class SentFile(StreamingResponse):
-    """A part of a file. However sending ends, also before the first byte of it is read, the file is closed."""
+    """A part of a file. The file is closed however sending ends, even before the first byte is read."""
 
     def __init__(
         self, file: BufferedReader, part: ByteRange, status: int, headers: dict[str, str], content_type: str

@@ -1,4 +1,4 @@
-"""What waits, fails and was saved, for those who keep the archive running."""
+"""Figures for operators: alerts, queue, failures, retries, bytes saved, load times, backfills."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ router = APIRouter(route_class=GuardedRoute, tags=["operations"])
 
 
 class Queue(BaseModel):
-    """Work of one kind that has not ended: open, held by a run, waiting for another attempt, failed for good.
+    """Work of one kind: waiting, leased by a run, waiting for a retry, failed for good.
 
-    Of what is open or held, `asked_again` is what somebody asked to have done again.
+    `asked_again` is the part of the waiting and leased work that a person asked to reprocess.
     """
 
     waiting: int
@@ -38,7 +38,7 @@ class Failures(BaseModel):
 
 
 class Saved(BaseModel):
-    """Bytes of one view of the newest cards, of 20,000 photos at most: originals, smallest cards, the difference."""
+    """Bytes of viewing the newest cards once, at most 20,000: originals, smallest cards, the difference."""
 
     photos: int
     bytes_before: int
@@ -47,14 +47,14 @@ class Saved(BaseModel):
 
 
 class SavedBy(BaseModel):
-    """What one view of every card saved, by the end of a day."""
+    """Bytes saved by viewing every card once, at the end of a day."""
 
     day: date
     bytes_saved: int
 
 
 class ImageTimes(BaseModel):
-    """How long browsers took for pictures of one rendition key, from request to paint, in the last seven days."""
+    """Image load times in browsers, from request to paint, of one rendition key over the last seven days."""
 
     count: int
     p50_ms: int
@@ -62,7 +62,7 @@ class ImageTimes(BaseModel):
 
 
 class Alert(BaseModel):
-    """A condition that holds since `opened_at`, in one line and in figures; `seen_at` is when somebody last looked."""
+    """A condition that holds since `opened_at`, in one line and in figures; `seen_at` is its last evaluation."""
 
     kind: str
     text: str
@@ -72,9 +72,9 @@ class Alert(BaseModel):
 
 
 class Operations(BaseModel):
-    """The archive's operation in figures; `lag_seconds` says for how long the oldest live work waits.
+    """The archive's operation in figures; `lag_seconds` is how long the oldest live work has waited.
 
-    `alerts_looked_seconds` is how long ago Dagster's sensor looked for alerts; null where it never has.
+    `alerts_looked_seconds` is the time since Dagster's alert sensor last ran; null if it never has.
     """
 
     alerts: list[Alert]
@@ -94,5 +94,5 @@ class Operations(BaseModel):
 
 @router.get("/api/v1/admin/operations", **open_to(ADMIN, ADMIN_APP))
 def get_operations(archive: CurrentArchive) -> Operations:
-    """Alerts, queue and lag, failures by reason and source, the last retries, bytes saved, backfills."""
+    """Alerts, queue and lag, failures by reason and source, recent retries, bytes saved, backfills."""
     return Operations(**read_operations(archive.database))

@@ -1,4 +1,4 @@
-"""One photo: what is known of it, why it is served as it is, and a better file in place of its original."""
+"""One photo: its details, the reasons for its served files, and replacing its original."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ router = APIRouter(route_class=GuardedRoute, tags=["photos"])
 
 
 class Link(BaseModel):
-    """A gallery that the photo is in: of a show, of a season (with its show), or of a person."""
+    """A gallery of the photo: of a show, of a season (with its show), or of a person."""
 
     link_id: UUID
     kind: str
@@ -38,7 +38,7 @@ class Link(BaseModel):
 
 
 class LedgerEntry(BaseModel):
-    """The ledger of one kind of work: how it stands, its last failure, and the run that holds or did it."""
+    """The ledger entry of one kind of work: its state, its last failure, and the run that leased it last."""
 
     kind: Literal["original", "base", "crop"]
     state: Literal["pending", "complete", "failed"]
@@ -56,7 +56,7 @@ class LedgerEntry(BaseModel):
 
 
 class Version(BaseModel):
-    """An original that the photo has or had."""
+    """A current or earlier original of the photo."""
 
     sha256: str
     bytes: int
@@ -68,7 +68,7 @@ class Version(BaseModel):
 
 
 class Asset(BaseModel):
-    """A photo; sides in pixels, as shown. What is not known before it is mirrored is null."""
+    """A photo; sides in pixels, as shown. Fields that are unknown until it is mirrored are null."""
 
     id: UUID
     source: str
@@ -99,7 +99,7 @@ class Asset(BaseModel):
 
 
 class ExplainedOriginal(BaseModel):
-    """The original and, once it was decoded, what keeps browsers from showing it as it is."""
+    """The original and, once it is decoded, the reasons not to serve it directly."""
 
     source: str
     source_url: str
@@ -114,7 +114,7 @@ class ExplainedOriginal(BaseModel):
 
 
 class ServedUrl(BaseModel):
-    """A URL as galleries name it, and why it is this one."""
+    """A URL field of gallery items, and the reason for its value."""
 
     url: str | None
     why: str
@@ -135,7 +135,7 @@ class VariantFile(BaseModel):
 
 
 class VariantSet(BaseModel):
-    """Files that were made together: of one original, by one recipe, of one crop."""
+    """Files rendered together: of one original, one recipe and one crop."""
 
     kind: Literal["base", "crop"]
     signature: str | None
@@ -148,7 +148,7 @@ class VariantSet(BaseModel):
 
 
 class LastError(BaseModel):
-    """The failure that stands, of the work that failed last."""
+    """The current failure of the work that failed last."""
 
     kind: str
     reason: str
@@ -159,7 +159,7 @@ class LastError(BaseModel):
 
 
 class Explanation(BaseModel):
-    """Why each URL of a photo is the one that is served."""
+    """The reason for each served URL of a photo."""
 
     media_asset_id: UUID
     state: str
@@ -175,7 +175,7 @@ class Explanation(BaseModel):
 
 
 class ReplacedOriginal(BaseModel):
-    """The version that the photo has now; `changed` is false where it had these bytes already."""
+    """The photo's current version; `changed` is false if it already had these bytes."""
 
     media_asset_id: UUID
     sha256: str
@@ -184,16 +184,16 @@ class ReplacedOriginal(BaseModel):
 
 @router.get("/api/v1/admin/media-assets/{id}", **open_to(ADMIN, ADMIN_APP, errors=(404,)))
 def get_asset(id: UUID, archive: CurrentArchive, originals: CurrentOriginals) -> Asset:
-    """A photo with its links, the URLs that are served of it, and the state of its work."""
-    found = read_asset(archive.database, id)
-    return Asset(**_with_readable_originals(found, found["original_url"], archive, originals))
+    """A photo with its links, its served URLs, and the state of its work."""
+    asset = read_asset(archive.database, id)
+    return Asset(**_with_readable_originals(asset, asset["original_url"], archive, originals))
 
 
 @router.get("/api/v1/admin/media-assets/{id}/explain", **open_to(ADMIN, ADMIN_APP, errors=(404,)))
 def explain(id: UUID, archive: CurrentArchive, originals: CurrentOriginals) -> Explanation:
-    """Why these URLs: original, sets with recipe and signature, runs, attempts, the last error."""
-    found = explain_asset(archive.database, id)
-    return Explanation(**_with_readable_originals(found, found["original"]["url"], archive, originals))
+    """The reasons for its URLs: original, sets with recipe and signature, runs, attempts, the last error."""
+    explanation = explain_asset(archive.database, id)
+    return Explanation(**_with_readable_originals(explanation, explanation["original"]["url"], archive, originals))
 
 
 async def _sent_bytes(request: Request) -> bytes:
@@ -211,15 +211,15 @@ def put_original(
     author: CurrentAuthor,
     pool: CurrentPool,
 ) -> ReplacedOriginal:
-    """Put a better file in place of the original. It is decoded before anything is written; sets follow."""
+    """Replace the original with a better file. It is decoded before anything is written and rendered later."""
     replaced = replace_original(archive, id, data, author=author, pool=pool)
     return ReplacedOriginal(media_asset_id=id, sha256=replaced.sha256, changed=replaced.changed)
 
 
-def _with_readable_originals(found: Any, url: str | None, archive: Archive, originals: OriginalUrls) -> Any:
-    """`found` with the URL of its original, wherever it stands, as it can be read now."""
+def _with_readable_originals(payload: Any, url: str | None, archive: Archive, originals: OriginalUrls) -> Any:
+    """`payload` with every occurrence of its original's URL replaced by one that can be read now."""
     if url is None or not originals.is_signed:
-        return found
+        return payload
     readable = originals.url(archive, url[url.index("originals/") :], url)
 
     def replaced(value: Any) -> Any:
@@ -227,4 +227,4 @@ def _with_readable_originals(found: Any, url: str | None, archive: Archive, orig
             return {name: replaced(inner) for name, inner in value.items()}
         return readable if value == url else value
 
-    return replaced(found)
+    return replaced(payload)

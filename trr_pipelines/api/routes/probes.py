@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it can serve, and what Prometheus reads of it."""
+"""Liveness, readiness and Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ router = APIRouter(route_class=GuardedRoute, tags=["health"])
 
 
 class Alive(BaseModel):
-    """The process answers."""
+    """The process is running."""
 
     status: Literal["ok"]
 
 
 class Ready(BaseModel):
-    """The catalogue answers, with the schema that this code was written for."""
+    """The catalogue is reachable and has the schema version of this code."""
 
     status: Literal["ready"]
 
 
 @router.get("/healthz", **open_to(ANYONE))
 def healthz() -> Alive:
-    """The process answers."""
+    """Whether the process is running."""
     return Alive(status="ok")
 
 
 @router.get("/readyz", **open_to(ANYONE))
 def readyz(archive: CurrentArchive) -> Ready:
-    """The catalogue can be reached and has the schema that this code was written for."""
+    """Whether the catalogue is reachable and has the schema version of this code."""
     try:
         with archive.database.transaction() as conn:
             schema.require_current(conn)
@@ -53,6 +53,6 @@ def readyz(archive: CurrentArchive) -> Ready:
 
 @router.get("/metrics", response_class=PlainTextResponse, **open_to(METRICS))
 def metrics(request: Request) -> Response:
-    """Requests, open work, failures and lag, in Prometheus' text format. Answers even when the catalogue does not."""
+    """Requests, open work, failures and lag in Prometheus' text format, also while the catalogue is unreachable."""
     page: bytes = request.app.state.metrics.page()
     return Response(page, media_type=CONTENT_TYPE_LATEST)

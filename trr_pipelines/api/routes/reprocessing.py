@@ -1,4 +1,4 @@
-"""Doing work again that has ended: of one photo, or of all that match a filter, with its price and how it came out."""
+"""Reprocessing one photo, or all photos that match a filter, with an estimate before and a report after."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Text = Annotated[str, Field(strict=True, min_length=1, max_length=300, pattern="
 
 
 class ReopenedPhoto(BaseModel):
-    """The kinds of work that are open now; none where all of it was open already."""
+    """The kinds of work that were reopened; none if all of it was open already."""
 
     media_asset_id: UUID
     reopened: list[str]
 
 
 class WantedPhotos(BaseModel):
-    """Which photos; at least one filter is needed. `dry_run` tells the price and changes nothing."""
+    """Which photos to reprocess; at least one filter is required. `dry_run` only returns the estimate."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -44,10 +44,10 @@ class WantedPhotos(BaseModel):
 
 
 class ReprocessedPhotos(BaseModel):
-    """How many photos, and what they cost by the newest that were rendered; null where there are none.
+    """The number of photos and their cost, estimated from the newest renderings; null if there are none.
 
-    `id` is the number of the request, for its report; null where nothing was asked for. More than 50,000 photos cannot
-    be done at once and are not counted to the end: `photos_capped` says so.
+    `id` is the number of the request, for its report; null for a dry run. One request takes at most 50,000 photos:
+    above that they are not counted further, and `photos_capped` is true.
     """
 
     dry_run: bool
@@ -61,7 +61,7 @@ class ReprocessedPhotos(BaseModel):
 
 
 class RetryFilter(BaseModel):
-    """What was asked for."""
+    """The filter of a request."""
 
     state: str | None
     reason: str | None
@@ -70,10 +70,10 @@ class RetryFilter(BaseModel):
 
 
 class RetryReport(BaseModel):
-    """How a request came out, as its photos stand now.
+    """The current result of a request.
 
-    `open` wait, or are tried again by themselves. What ended as failed is counted by reason: `still_failing` for that
-    which it had failed for before, `failing_otherwise` for another. `gone` were taken down, or turned out to be known.
+    `open` photos wait or are retried by the system. Failed ones are counted by reason: `still_failing` for the same
+    reason as before, `failing_otherwise` for another. `gone` were taken down, or merged into a known photo.
     """
 
     id: int
@@ -97,20 +97,20 @@ _ERRORS = (404, 413, 415)
 
 @router.post("/api/v1/admin/media-assets/{id}/reprocess", status_code=202, **open_to(ADMIN, ADMIN_APP, errors=_ERRORS))
 def reprocess_one(id: UUID, archive: CurrentArchive, author: CurrentAuthor) -> ReopenedPhoto:
-    """Do a photo again: fetch it where that failed, render all its sets. What is served stays until then."""
+    """Reprocess a photo: fetch it if that failed, render all its sets. Its current files are served until then."""
     return ReopenedPhoto(media_asset_id=id, reopened=list(reprocess_photo(archive.database, id, author=author)))
 
 
 @router.post("/api/v1/admin/reprocess", status_code=202, **open_to(ADMIN, ADMIN_APP, errors=_ERRORS))
-def reprocess_matching(wanted: WantedPhotos, archive: CurrentArchive, author: CurrentAuthor) -> ReprocessedPhotos:
-    """Do all matching photos again. With `state` failed or a `reason`, only what failed is done again."""
-    chosen = ReprocessFilter(wanted.state, wanted.reason, wanted.source, wanted.show)
+def reprocess_matching(selection: WantedPhotos, archive: CurrentArchive, author: CurrentAuthor) -> ReprocessedPhotos:
+    """Reprocess all matching photos. With `state` failed or a `reason`, only the failed work is repeated."""
+    filter_ = ReprocessFilter(selection.state, selection.reason, selection.source, selection.show)
     database = archive.database
-    plan = plan_reprocessing(database, chosen) if wanted.dry_run else reprocess(database, chosen, author=author)
-    return ReprocessedPhotos(dry_run=wanted.dry_run, **plan.report())
+    plan = plan_reprocessing(database, filter_) if selection.dry_run else reprocess(database, filter_, author=author)
+    return ReprocessedPhotos(dry_run=selection.dry_run, **plan.report())
 
 
 @router.get("/api/v1/admin/reprocess/{id}", **open_to(ADMIN, ADMIN_APP, errors=(404,)))
 def get_report(id: Number, archive: CurrentArchive) -> RetryReport:
-    """How a request came out so far: fixed, still failing by reason, still open."""
+    """The result of a request so far: fixed, still failing by reason, still open."""
     return RetryReport.model_validate(report_of(archive.database, id).report())

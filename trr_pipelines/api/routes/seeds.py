@@ -1,4 +1,4 @@
-"""Face-bank seeds: the toggle, and the photos that Screenalytics reads. Both shapes are locked."""
+"""Face-bank seeds: the toggle, and the photos that Screenalytics reads. Both payloads are fixed by contract."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SeedToggle(BaseModel):
 
 
 class Seed(BaseModel):
-    """The flag as it stands now."""
+    """The current value of the flag."""
 
     link_id: UUID
     person_id: UUID
@@ -49,7 +49,7 @@ class PersonPhoto(BaseModel):
 
 
 class PersonPhotos(BaseModel):
-    """Photos of a person by `link_id`. `unserved` counts those that are linked but not served (yet)."""
+    """Photos of a person by `link_id`. `unserved` counts linked photos that are not served (yet)."""
 
     person_id: UUID
     seed_only: bool
@@ -66,7 +66,7 @@ class PersonPhotos(BaseModel):
 def toggle_facebank_seed(
     person_id: UUID, link_id: UUID, toggle: SeedToggle, archive: CurrentArchive, author: CurrentAuthor
 ) -> Seed:
-    """Flag or unflag a photo as a face-bank seed. Setting the value it has already changes nothing."""
+    """Flag or unflag a photo as a face-bank seed. Setting the current value changes nothing."""
     set_facebank_seed(archive.database, person_id, link_id, toggle.facebank_seed, author=author)
     return Seed(link_id=link_id, person_id=person_id, facebank_seed=toggle.facebank_seed)
 
@@ -76,11 +76,11 @@ def photos_of_person(
     person_id: UUID,
     archive: CurrentArchive,
     originals: CurrentOriginals,
-    seed_only: Annotated[Literal["true", "false"], Query(description="the flagged photos only")] = "false",
-    limit: Annotated[int | None, Query(ge=1, le=500, description="pages of this size; whole without")] = None,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
+    seed_only: Annotated[Literal["true", "false"], Query(description="flagged photos only")] = "false",
+    limit: Annotated[int | None, Query(ge=1, le=500, description="size of a page; all photos without it")] = None,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page")] = None,
 ) -> PersonPhotos:
-    """The photos of a person that this system serves: the whole list, or pages of it."""
+    """The served photos of a person: the whole list, or pages of it."""
     after = None if cursor is None else decode_id(cursor)
     is_seed_only = seed_only == "true"
     page = person_photos(archive.database, person_id, seed_only=is_seed_only, after=after, limit=limit)

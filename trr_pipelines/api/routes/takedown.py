@@ -1,4 +1,4 @@
-"""Takedown: a photo, or every photo of a person, removed everywhere."""
+"""Takedown: removing a photo, or every photo of a person, everywhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DryRun = Annotated[Literal["true", "false"], Query(description="show what would 
 
 
 class TakenDown(BaseModel):
-    """What is gone, or would be: photos, their links, their objects, and the URLs that a CDN must purge."""
+    """What was or would be removed: photos, their links and objects, and the URLs that a CDN must purge."""
 
     dry_run: bool
     media_asset_ids: list[UUID]
@@ -30,19 +30,19 @@ class TakenDown(BaseModel):
 
 @router.delete("/api/v1/admin/media-assets/{id}", **open_to(ADMIN, errors=(404, 413, 415)))
 def delete_photo(id: UUID, archive: CurrentArchive, author: CurrentAuthor, dry_run: DryRun = "false") -> TakenDown:
-    """Take a photo down: every version, variant, link and crop of it. No import brings it back."""
-    return _answer(take_down_photo(archive, id, author=author, dry_run=dry_run == "true"))
+    """Take a photo down: every version, variant, link and crop of it. Later imports reject it."""
+    return _taken_down(take_down_photo(archive, id, author=author, dry_run=dry_run == "true"))
 
 
 @router.delete("/api/v1/admin/people/{id}/photos", **open_to(ADMIN, errors=(404, 413, 415)))
 def delete_photos_of_person(
     id: UUID, archive: CurrentArchive, author: CurrentAuthor, dry_run: DryRun = "false"
 ) -> TakenDown:
-    """Take down every photo of a person, also where others are in it. The person's own row stays."""
-    return _answer(take_down_person(archive, id, author=author, dry_run=dry_run == "true"))
+    """Take down every photo of a person, including photos with other people. The person's own row stays."""
+    return _taken_down(take_down_person(archive, id, author=author, dry_run=dry_run == "true"))
 
 
-def _answer(taken: Takedown) -> TakenDown:
+def _taken_down(taken: Takedown) -> TakenDown:
     return TakenDown(
         dry_run=taken.dry_run,
         media_asset_ids=list(taken.photo_ids),

@@ -1,4 +1,4 @@
-"""What the admin app's beacon reports: a view of a gallery, and how long some of its pictures took."""
+"""Reports of the admin app: gallery views and the load times of some of their images."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from trr_pipelines.pipeline.galleries.view_counts import record_view
 
 router = APIRouter(route_class=GuardedRoute, tags=["views"])
 
-MOST_TIMINGS = 60  # a page of a gallery
-MOST_MS = 120_000  # whoever waited longer had put the page away
+MAX_TIMINGS = 60  # a page of a gallery
+MAX_MS = 120_000  # longer times come from pages in the background
 
 
 class Timing(BaseModel):
-    """From a picture's request to its paint; `original` is what is shown where there is no derivative."""
+    """Time from an image's request to its paint; the key `original` is for photos without derivatives."""
 
     model_config = ConfigDict(extra="forbid")
 
     key: Literal["original", "thumb", "card", "detail", "crop_card", "crop_detail"]
-    ms: Annotated[int, Field(strict=True, ge=0, le=MOST_MS)]
+    ms: Annotated[int, Field(strict=True, ge=0, le=MAX_MS)]
 
 
 class View(BaseModel):
-    """A view of a gallery; that of a season names the show and the season's number."""
+    """A view of a gallery; for a season, `entity_id` is its show and `season` its number."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,12 +36,12 @@ class View(BaseModel):
     entity_id: UUID
     season: Annotated[int | None, Field(strict=True, ge=0, le=9_999)] = None
     photos: Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
-    timings: Annotated[list[Timing], Field(max_length=MOST_TIMINGS)] = []
+    timings: Annotated[list[Timing], Field(max_length=MAX_TIMINGS)] = []
 
 
 @router.post("/api/v1/admin/views", status_code=204, **open_to(ADMIN, ADMIN_APP, errors=(404, 413, 415)))
 def add_view(view: View, archive: CurrentArchive) -> Response:
-    """Note a view. It is kept for 90 days, without anybody's name."""
+    """Record a view. It is kept for 90 days and names no person."""
     timings = [(timing.key, timing.ms) for timing in view.timings]
     record_view(archive.database, view.entity_kind, view.entity_id, view.season, view.photos, timings)
     return Response(status_code=204)

@@ -1,7 +1,7 @@
-"""What a file's own structure tells before any decoder is asked: sizes, orientation, counts, where it ends too soon.
+"""Header readers: size, orientation, number of frames and truncation of a file, before any decoder runs.
 
-Only plain walks over bytes, so that they can run in the process that serves everything else: no decoder, no
-allocation that grows with the picture, no loop that does not move forward. One module for each container.
+They only walk over bytes, so that they can run in the main process: no decoder, no allocation that grows with the
+picture, no loop that does not advance. One module per container.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from trr_pipelines.imaging.headers import base_media, bmp, gif, jpeg, png, tiff, webp
 from trr_pipelines.imaging.headers.header import Header, HeaderError
 
-__all__ = ["Header", "HeaderError", "carries_metadata", "ends_too_soon", "read_header"]
+__all__ = ["Header", "HeaderError", "is_truncated", "may_have_metadata", "read_header"]
 
 _READERS = {
     "jpeg": jpeg.read_header,
@@ -23,22 +23,22 @@ _READERS = {
 }
 
 _ENDINGS = {
-    "jpeg": jpeg.ends_too_soon,
-    "png": png.ends_too_soon,
-    "webp": webp.ends_too_soon,
-    "gif": gif.ends_too_soon,
-    "avif": base_media.ends_too_soon,
-    "heic": base_media.ends_too_soon,
-    "tiff": tiff.ends_too_soon,
-    "bmp": bmp.ends_too_soon,
+    "jpeg": jpeg.is_truncated,
+    "png": png.is_truncated,
+    "webp": webp.is_truncated,
+    "gif": gif.is_truncated,
+    "avif": base_media.is_truncated,
+    "heic": base_media.is_truncated,
+    "tiff": tiff.is_truncated,
+    "bmp": bmp.is_truncated,
 }
 
 _METADATA = {
-    "jpeg": jpeg.carries_metadata,
-    "png": png.carries_metadata,
-    "webp": webp.carries_metadata,
-    "gif": gif.carries_metadata,
-    "avif": base_media.carries_metadata,
+    "jpeg": jpeg.has_metadata,
+    "png": png.has_metadata,
+    "webp": webp.has_metadata,
+    "gif": gif.has_metadata,
+    "avif": base_media.has_metadata,
 }
 
 
@@ -46,24 +46,24 @@ def read_header(image_format: str, data: bytes) -> Header:
     """The header of `data`, a file of `image_format` (a key of `formats.FILE_TYPES`).
 
     Raises:
-        HeaderError: it is missing or makes no sense.
+        HeaderError: it is missing or invalid.
     """
     try:
         return _READERS[image_format](data)
     except IndexError:
-        raise HeaderError("the header is cut short") from None
+        raise HeaderError("the header is truncated") from None
 
 
-def ends_too_soon(image_format: str, data: bytes) -> bool:
-    """Whether the structure of a file that could not be decoded says that bytes at its end are missing."""
+def is_truncated(image_format: str, data: bytes) -> bool:
+    """Whether bytes at the end of a file that could not be decoded are missing, according to its structure."""
     try:
         return _ENDINGS[image_format](data)
     except (HeaderError, IndexError):
         return True
 
 
-def carries_metadata(image_format: str, data: bytes) -> bool:
-    """Whether a file may say more than how its picture looks: EXIF, XMP, comments. In doubt it does."""
+def may_have_metadata(image_format: str, data: bytes) -> bool:
+    """Whether a file may have EXIF, XMP or comments; True in doubt."""
     try:
         return image_format not in _METADATA or _METADATA[image_format](data)
     except (HeaderError, IndexError):

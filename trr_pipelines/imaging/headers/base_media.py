@@ -1,6 +1,6 @@
 """AVIF and HEIC: boxes of ISO base media files. Source: ISO/IEC 14496-12 (boxes) and 23008-12 (items and properties).
 
-What is needed is little: the size of the primary item, how it is turned, and how many pictures there are.
+Only the size of the primary item, its orientation, and the number of pictures are read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fractions import Fraction
 from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers.header import Header, HeaderError, unpack_at
 
-# HEIC may hold several pictures of equal rank; of an AVIF, decoders give the primary one or a whole sequence.
+# A HEIC may have several pictures of equal rank; of an AVIF, decoders return the primary one or a whole sequence.
 _PICTURE_ITEMS = {b"hvc1", b"grid", b"iden", b"iovl"}
 _SEQUENCE_BRANDS = {b"avis"}
 
@@ -22,12 +22,12 @@ _SEQUENCE_BRANDS = {b"avis"}
 class _Box:
     name: bytes
     start: int
-    """Where its content begins."""
+    """Offset of its content."""
     end: int
 
 
 def read_header(data: bytes) -> Header:
-    """The size is that of the picture before it is turned; the orientation follows from its turns and mirrors."""
+    """The size is that before orientation; the orientation follows from the rotation and mirror properties."""
     primary = _primary_properties(data)
     if primary is None:
         return Header(_track_size(data), frames=_frames(data))
@@ -47,7 +47,7 @@ def read_header(data: bytes) -> Header:
 
 
 def clean_aperture(data: bytes) -> tuple[int, int, int, int] | None:
-    """The part of the stored picture that is to be shown (left, top, right, bottom); None for all of it."""
+    """The visible part of the stored picture (left, top, right, bottom); None for all of it."""
     primary = _primary_properties(data) or []
     for box in primary:
         if box.name == b"ispe":
@@ -56,7 +56,7 @@ def clean_aperture(data: bytes) -> tuple[int, int, int, int] | None:
 
 
 def _aperture(data: bytes, properties: list[_Box], stored: Size) -> tuple[int, int, int, int] | None:
-    """Source: ISO/IEC 14496-12, section 12.1.4. One that is not on whole pixels inside of the picture is ignored."""
+    """Source: ISO/IEC 14496-12, section 12.1.4. An aperture with fractional edges or beyond the picture is ignored."""
     for box in properties:
         if box.name == b"clap":
             width, width_by, height, height_by = unpack_at(">IIII", data, box.start)
@@ -74,14 +74,14 @@ def _aperture(data: bytes, properties: list[_Box], stored: Size) -> tuple[int, i
     return None
 
 
-def carries_metadata(data: bytes) -> bool:
-    """Whether an item of EXIF or of a media type (XMP) may be in it; in doubt there is."""
+def has_metadata(data: bytes) -> bool:
+    """Whether it may have an item of EXIF or of a media type (XMP); True in doubt."""
     meta = _child(data, 0, len(data), b"meta")
     return meta is None or any(kind in data[meta.start : meta.end] for kind in (b"Exif", b"mime"))
 
 
-def ends_too_soon(data: bytes) -> bool:
-    """Whether the last box says that it ends behind the file."""
+def is_truncated(data: bytes) -> bool:
+    """Whether the last box ends beyond the file."""
     end = 0
     for box in _boxes(data, 0, len(data)):
         end = box.end
@@ -96,13 +96,13 @@ def _orientation(quarters: int, mirror: int | None) -> int:
 
 
 def _items(data: bytes) -> _Box | None:
-    """The description of the items that a file holds."""
+    """The `meta` box, which describes the items of the file."""
     meta = _child(data, 0, len(data), b"meta")
     return _Box(b"meta", meta.start + 4, meta.end) if meta else None
 
 
 def _primary_properties(data: bytes) -> list[_Box] | None:
-    """The properties of the primary item, in their order; None when there is no such item (a bare sequence)."""
+    """The properties of the primary item, in their order; None without one (a pure sequence)."""
     meta = _items(data)
     primary = _child(data, meta.start, meta.end, b"pitm") if meta else None
     if meta is None or primary is None:
@@ -144,7 +144,7 @@ def _frames(data: bytes) -> int:
 
 
 def _track_size(data: bytes) -> Size:
-    """The size that the first track's sample description tells. Source: ISO/IEC 14496-12, section 12.1.3."""
+    """The size in the sample description of the first track. Source: ISO/IEC 14496-12, section 12.1.3."""
     descriptions = _in_first_track(data, b"stsd")
     if descriptions is None:
         raise HeaderError("neither a primary picture nor a track")
@@ -162,11 +162,11 @@ def _in_first_track(data: bytes, name: bytes) -> _Box | None:
 
 
 def _pictures(data: bytes, meta: _Box) -> set[int]:
-    """The items that are pictures of their own: not hidden, no thumbnail, no helper such as an alpha plane."""
+    """The items that are independent pictures: not hidden, not thumbnails, not auxiliary such as alpha planes."""
     infos = _child(data, meta.start, meta.end, b"iinf")
     if infos is None:
         return set()
-    found = set()
+    pictures = set()
     for box in _boxes(data, infos.start + (8 if data[infos.start] else 6), infos.end):
         version = data[box.start] if box.start < box.end else 0
         if box.name != b"infe" or version < 2:
@@ -175,26 +175,26 @@ def _pictures(data: bytes, meta: _Box) -> set[int]:
         kind_at = box.start + (10 if version == 3 else 8)
         is_hidden = data[box.start + 3] & 1
         if data[kind_at : kind_at + 4] in _PICTURE_ITEMS and not is_hidden:
-            found.add(item)
-    return found - _helpers(data, meta)
+            pictures.add(item)
+    return pictures - _auxiliary(data, meta)
 
 
-def _helpers(data: bytes, meta: _Box) -> set[int]:
-    """Items that only serve others: thumbnails, alpha planes, the tiles of a grid."""
+def _auxiliary(data: bytes, meta: _Box) -> set[int]:
+    """Items that belong to others: thumbnails, alpha planes, the tiles of a grid."""
     references = _child(data, meta.start, meta.end, b"iref")
     if references is None:
         return set()
     layout = ">I" if data[references.start] else ">H"
     step = struct.calcsize(layout)
-    helpers: set[int] = set()
+    auxiliary: set[int] = set()
     for box in _boxes(data, references.start + 4, references.end):
         if box.name in (b"thmb", b"auxl"):
-            helpers.update(unpack_at(layout, data, box.start))
+            auxiliary.update(unpack_at(layout, data, box.start))
         elif box.name == b"dimg":
             (count,) = unpack_at(">H", data, box.start + step)
             first = box.start + step + 2
-            helpers.update(unpack_at(layout, data, first + number * step)[0] for number in range(count))
-    return helpers
+            auxiliary.update(unpack_at(layout, data, first + number * step)[0] for number in range(count))
+    return auxiliary
 
 
 def _child(data: bytes, start: int, end: int, name: bytes) -> _Box | None:
@@ -202,7 +202,7 @@ def _child(data: bytes, start: int, end: int, name: bytes) -> _Box | None:
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[_Box]:
-    """The boxes between two offsets; the last one may say that it ends behind the file."""
+    """The boxes between two offsets; the last one may end beyond the file."""
     at = start
     while at + 8 <= min(end, len(data)):
         size, content = int.from_bytes(data[at : at + 4], "big"), at + 8

@@ -13,8 +13,8 @@ def read_header(data: bytes) -> Header:
     (length,) = unpack_at("<I", data, _FILE_HEADER_BYTES)
     layout = "<HH" if length == _CORE_HEADER_BYTES else "<ii"
     width, height = unpack_at(layout, data, _FILE_HEADER_BYTES + 4)
-    return Header(Size(width, abs(height)))  # a negative height means that the top row comes first
+    return Header(Size(width, abs(height)))  # a negative height: rows are stored from top to bottom
 
 
-def ends_too_soon(data: bytes) -> bool:
+def is_truncated(data: bytes) -> bool:
     return unpack_at("<I", data, 2)[0] > len(data)

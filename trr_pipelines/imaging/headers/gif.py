@@ -9,7 +9,7 @@ from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers.header import Header, HeaderError, unpack_at
 
 _IMAGE, _EXTENSION = 0x2C, 0x21
-_WORDS, _APPLICATION = (0x01, 0xFE), 0xFF
+_TEXTS, _APPLICATION = (0x01, 0xFE), 0xFF
 _REPEATING = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _SCREEN_BYTES, _IMAGE_BYTES = 13, 10
 
@@ -18,14 +18,14 @@ def read_header(data: bytes) -> Header:
     width, height = unpack_at("<HH", data, 6)
     images = _image_offsets(data)
     if not images:
-        raise HeaderError("no picture in it")
+        raise HeaderError("it has no picture")
     _, _, right, bottom = _box(data, images[0])
-    # A first picture that passes the screen enlarges it: so does the decoder.
+    # A first picture beyond the screen enlarges it, as in the decoder.
     return Header(Size(max(width, right), max(height, bottom)), frames=len(images))
 
 
 def first_frame_box(data: bytes) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the first picture on the screen; the rest of the screen stays empty."""
+    """Left, top, right and bottom of the first picture on the screen; the rest of the screen is empty."""
     return _box(data, _image_offsets(data, at_most=1)[0])
 
 
@@ -34,26 +34,26 @@ def _box(data: bytes, at: int) -> tuple[int, int, int, int]:
     return left, top, left + width, top + height
 
 
-def carries_metadata(data: bytes) -> bool:
-    """Whether there is a comment, a text, or a block of an application that does not repeat an animation."""
+def has_metadata(data: bytes) -> bool:
+    """Whether it has a comment, a text, or an application block other than for repeating an animation."""
     return any(
         data[at] == _EXTENSION
-        and (data[at + 1] in _WORDS or (data[at + 1] == _APPLICATION and data[at + 3 : at + 14] not in _REPEATING))
+        and (data[at + 1] in _TEXTS or (data[at + 1] == _APPLICATION and data[at + 3 : at + 14] not in _REPEATING))
         for at in _blocks(data)
     )
 
 
-def ends_too_soon(data: bytes) -> bool:
+def is_truncated(data: bytes) -> bool:
     return not data.rstrip(b"\0").endswith(b"\x3b")
 
 
 def _image_offsets(data: bytes, at_most: int | None = None) -> list[int]:
-    """Where each picture's descriptor stands; a damaged tail ends the list."""
+    """Offsets of the image descriptors, up to damaged bytes."""
     return list(islice((at for at in _blocks(data) if data[at] == _IMAGE), at_most))
 
 
 def _blocks(data: bytes) -> Iterator[int]:
-    """Where each picture's descriptor and each extension stands; a damaged tail ends them."""
+    """Offsets of image descriptors and extensions, up to damaged bytes."""
     at = _SCREEN_BYTES + _colour_table_bytes(data, 10)
     while at < len(data):
         if data[at] == _IMAGE and at + _IMAGE_BYTES <= len(data):
@@ -62,7 +62,7 @@ def _blocks(data: bytes) -> Iterator[int]:
         elif data[at] == _EXTENSION:
             yield at
             at += 2
-        elif data[at] == 0:  # filling between blocks, which some writers leave
+        elif data[at] == 0:  # padding between blocks, which some writers leave
             at += 1
             continue
         else:

@@ -1,4 +1,4 @@
-"""What every reader of a container returns, and the error it raises."""
+"""The result of every header reader, and its error."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Header:
 
 
 class HeaderError(ValueError):
-    """The header of a file is missing or makes no sense."""
+    """The header of a file is missing or invalid."""
 
 
 def unpack_at(layout: str, data: bytes, at: int) -> tuple[int, ...]:
     """Integers at an offset.
 
     Raises:
-        HeaderError: they lie outside of `data`.
+        HeaderError: they are outside `data`.
     """
     if at < 0 or at + struct.calcsize(layout) > len(data):
         raise HeaderError(f"the header points at byte {at:,} of {len(data):,}")

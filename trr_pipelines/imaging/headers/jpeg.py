@@ -14,7 +14,7 @@ _METADATA = {*range(0xE0, 0xF0), _COMMENT}
 _START_OF_FRAME = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 
-# The heads of segments that say how colours are stored, with the least bytes that decoders want of them.
+# Segments about the storage of colours, with the minimal length that decoders require.
 _JFIF, _JFIF_BYTES = b"JFIF\0", 14
 _ADOBE, _ADOBE_BYTES = b"Adobe", 12
 
@@ -43,29 +43,29 @@ def read_header(data: bytes) -> Header:
             frames = _pictures(content.removeprefix(_MULTI_PICTURE))
     if size is None:
         raise HeaderError("no frame header before the first scan")
-    # A gain map says how to brighten the picture on a bright screen; it is no second picture.
+    # A gain map brightens the picture on HDR screens; it is not a second picture.
     return Header(size, orientation, 1 if has_gain_map else frames)
 
 
-def carries_metadata(data: bytes) -> bool:
-    """Whether there is a comment or application data that is not about how colours are stored."""
+def has_metadata(data: bytes) -> bool:
+    """Whether it has a comment, or application data other than about the storage of colours."""
     return any(
         marker in _METADATA
-        and not _says_how_colours_are_stored(marker, content)
+        and not _is_about_colours(marker, content)
         and not (marker == _APP2 and content.startswith(_PROFILE))
         for marker, _, content in _segments(data)
     )
 
 
-def ends_too_soon(data: bytes) -> bool:
+def is_truncated(data: bytes) -> bool:
     return b"\xff\xd9" not in data[-_TAIL_BYTES:]
 
 
 def bare(data: bytes) -> tuple[bytes, bytes | None]:
-    """What the decoder needs to see, and nothing else: damaged metadata is no reason to lose a picture.
+    """The file with only what the decoder needs, so that damaged metadata does not fail a photo.
 
-    Returns: the file without comments and application data, but for what says how colours are stored; and the ICC
-    profile, put together from its parts, or None.
+    Returns: the file without comments and application data, except those about the storage of colours; and the ICC
+    profile, joined from its parts, or None.
     """
     kept = [data[:2]]
     parts: dict[int, bytes] = {}
@@ -74,12 +74,12 @@ def bare(data: bytes) -> tuple[bytes, bytes | None]:
             kept.append(data[at:])
         elif marker == _APP2 and content.startswith(_PROFILE) and len(content) > _PROFILE_HEAD_BYTES:
             parts.setdefault(content[len(_PROFILE)], content[_PROFILE_HEAD_BYTES:])
-        elif marker not in _METADATA or _says_how_colours_are_stored(marker, content):
+        elif marker not in _METADATA or _is_about_colours(marker, content):
             kept.append(data[at : at + 4 + len(content)])
     return b"".join(kept), b"".join(parts[number] for number in sorted(parts)) or None
 
 
-def _says_how_colours_are_stored(marker: int, content: bytes) -> bool:
+def _is_about_colours(marker: int, content: bytes) -> bool:
     if marker == _APP0:
         return content.startswith(_JFIF) and len(content) >= _JFIF_BYTES
     return marker == _APP14 and content.startswith(_ADOBE) and len(content) >= _ADOBE_BYTES
@@ -88,12 +88,12 @@ def _says_how_colours_are_stored(marker: int, content: bytes) -> bool:
 def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Marker, offset and content of each segment up to the first scan, whose marker is the last.
 
-    Bytes between segments are left out.
+    Bytes between segments are skipped.
     """
     at = 2
     while (at := data.find(b"\xff", at)) != -1 and at + 1 < len(data):
         marker = data[at + 1]
-        if marker in (0x00, 0xFF):  # a stuffed byte, or filling before a marker
+        if marker in (0x00, 0xFF):  # a stuffed byte, or padding before a marker
             at += 1
         elif marker in _WITHOUT_LENGTH:
             at += 2

@@ -15,7 +15,7 @@ _FRAME_BYTES = 12  # length, name and checksum around a chunk's data
 
 _TRANSPARENCY, _PROFILE = b"tRNS", b"iCCP"
 _ANCILLARY_BIT = 0x20
-_LOOKS = {
+_APPEARANCE = {
     *(b"IHDR", b"PLTE", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"),
     *(b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"bKGD", b"pHYs"),
 }
@@ -44,28 +44,28 @@ def read_header(data: bytes) -> Header:
     orientation = UPRIGHT
     animation_frames = 0
     is_first_frame_hidden = True
-    pixels_began = False
+    has_pixels_before = False
     for chunk in _chunks(data):
         if chunk.name == b"eXIf":
             orientation = exif_orientation(chunk.data(data))
-        elif chunk.name == b"acTL" and not pixels_began:
+        elif chunk.name == b"acTL" and not has_pixels_before:
             (animation_frames,) = unpack_at(">I", data, chunk.at + 8)
-        elif chunk.name == b"fcTL" and not pixels_began:
+        elif chunk.name == b"fcTL" and not has_pixels_before:
             is_first_frame_hidden = False
         elif chunk.name == b"IDAT":
-            pixels_began = True
-    # The picture for viewers that do not animate may stand outside of the animation: it is shown, and counts.
+            has_pixels_before = True
+    # The picture for viewers without animation may be separate from it: it is shown, so it counts.
     frames = animation_frames + is_first_frame_hidden if 0 < animation_frames <= 0x8000_0000 else 1
     return Header(Size(width, height), orientation, frames)
 
 
-def carries_metadata(data: bytes) -> bool:
-    """Whether there is a chunk that says anything else than how the picture looks."""
-    return any(chunk.name not in _LOOKS for chunk in _chunks(data))
+def has_metadata(data: bytes) -> bool:
+    """Whether it has a chunk that is not about the appearance of the picture."""
+    return any(chunk.name not in _APPEARANCE for chunk in _chunks(data))
 
 
-def ends_too_soon(data: bytes) -> bool:
-    """Whether the last chunk is cut, or the end mark is missing."""
+def is_truncated(data: bytes) -> bool:
+    """Whether the last chunk is incomplete, or IEND is missing."""
     last = None
     for chunk in _chunks(data):
         last = chunk
@@ -73,12 +73,12 @@ def ends_too_soon(data: bytes) -> bool:
 
 
 def bare(data: bytes) -> tuple[bytes, bytes | None, str]:
-    """What the decoder needs to see, and nothing else.
+    """The file with only what the decoder needs.
 
-    Comments may unpack to gigabytes, profiles and dates may be damaged: none of them is a reason to lose the picture.
+    Comments may unpack to gigabytes, and profiles and dates may be damaged; none of them must fail a photo.
 
-    Returns: the file with no chunk that may be left out but transparency; the profile (ICC, unpacked) or None; why
-    there is none although the file has one, or "".
+    Returns: the file without ancillary chunks except transparency; the unpacked ICC profile or None; the reason if
+    its profile is unusable, else "".
     """
     kept: list[bytes] = []
     profile: bytes | None = None
@@ -87,7 +87,7 @@ def bare(data: bytes) -> tuple[bytes, bytes | None, str]:
     pixels_at = [chunk.at for chunk in _chunks(data) if chunk.name == b"IDAT"] or [0]
     for chunk in _chunks(data):
         is_ancillary = chunk.name[0] & _ANCILLARY_BIT
-        # One between two parts of the pixels breaks them: taking it out would join what does not belong together.
+        # A chunk between pixel chunks makes the file invalid: removing it would join unrelated pixel data.
         is_among_pixels = pixels_at[0] < chunk.at < pixels_at[-1]
         if is_ancillary and not is_among_pixels and chunk.name != _TRANSPARENCY and chunk.end <= len(data):
             kept.append(data[begin : chunk.at])
@@ -110,12 +110,12 @@ def _unpacked_profile(chunk: bytes) -> tuple[bytes | None, str]:
     except zlib.error as error:
         return None, str(error)
     if not unpacker.eof:
-        return None, f"unpacks to more than {MAX_PROFILE_BYTES:,} bytes" if unpacker.unconsumed_tail else "cut short"
+        return None, f"unpacks to more than {MAX_PROFILE_BYTES:,} bytes" if unpacker.unconsumed_tail else "truncated"
     return profile, ""
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
-    """Every chunk whose head is there, up to the end mark; the last one may be cut."""
+    """Every chunk with a complete head, up to IEND; the last one may be incomplete."""
     at = _SIGNATURE_BYTES
     while at + 8 <= len(data):
         chunk = _Chunk(data[at + 4 : at + 8], at, int.from_bytes(data[at : at + 4], "big"))

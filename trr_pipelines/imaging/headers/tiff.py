@@ -1,4 +1,4 @@
-"""TIFF, and the directories that EXIF and multi-picture JPEGs borrow from it.
+"""TIFF directories, which EXIF and multi-picture JPEGs use as well.
 
 Source: TIFF 6.0, section 2; the BigTIFF proposal for 8-byte offsets.
 """
@@ -22,7 +22,7 @@ _LETTER_OF_TYPE = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
 @dataclass(frozen=True)
 class Directory:
-    """One image file directory of `data`: its tags can be asked for, and where the next one is."""
+    """One image file directory of `data`."""
 
     data: bytes
     order: str
@@ -47,20 +47,20 @@ class Directory:
         return range(start, min(start + count * self._entry_bytes, len(self.data)), self._entry_bytes)
 
     def next_at(self) -> int:
-        """The offset of the next directory; 0 when this is the last."""
+        """The offset of the next directory; 0 for the last."""
         (count,) = unpack_at(self._count_layout, self.data, self.at)
         after = self.at + struct.calcsize(self._count_layout) + count * self._entry_bytes
         return unpack_at(self.order + ("Q" if self.is_big else "I"), self.data, after)[0]
 
     def values(self, tag: int) -> tuple[int, ...]:
-        """The whole numbers under `tag`; empty when it is missing or holds something else."""
+        """The integers of `tag`; empty if it is missing or of another type."""
         for entry in self._entries():
             if unpack_at(self.order + "H", self.data, entry)[0] == tag:
                 return self._values_at(entry)
         return ()
 
     def end(self) -> int:
-        """Where the last byte that its tags point at ends."""
+        """The end offset of the last value that its tags point at."""
         end = 0
         for entry in self._entries():
             (kind,) = unpack_at(self.order + "H", self.data, entry + 2)
@@ -84,10 +84,10 @@ class Directory:
 
 
 def first_directory(data: bytes) -> Directory:
-    """The directory that the head of TIFF data points at.
+    """The first directory of TIFF data.
 
     Raises:
-        HeaderError: `data` does not start as TIFF does.
+        HeaderError: `data` is not TIFF.
     """
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None:
@@ -105,8 +105,8 @@ def read_header(data: bytes) -> Header:
     return Header(Size(width[0], height[0]), _orientation(first), sum(1 for _ in _pages(first)))
 
 
-def ends_too_soon(data: bytes) -> bool:
-    """Whether the first page, what its tags point at, or a strip or tile of it lies behind the end."""
+def is_truncated(data: bytes) -> bool:
+    """Whether the first page, a value of its tags, or a strip or tile of it is beyond the end."""
     try:
         first = first_directory(data)
         if first.end() > len(data):
@@ -122,7 +122,7 @@ def ends_too_soon(data: bytes) -> bool:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """The orientation (1 to 8) that EXIF data tells; upright when it is missing, unreadable or out of range."""
+    """The orientation (1 to 8) in EXIF data; upright if it is missing, unreadable or out of range."""
     try:
         return _orientation(first_directory(exif.removeprefix(b"Exif\0\0")))
     except HeaderError:
@@ -135,7 +135,7 @@ def _orientation(directory: Directory) -> int:
 
 
 def _pages(first: Directory) -> Iterator[Directory]:
-    """The main chain of pages; a loop or a damaged link ends it."""
+    """The main chain of pages, up to a loop or a damaged link."""
     seen: set[int] = set()
     page = first
     while page.at not in seen:

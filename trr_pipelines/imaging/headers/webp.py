@@ -8,7 +8,7 @@ from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers.header import UPRIGHT, Header, HeaderError
 from trr_pipelines.imaging.headers.tiff import exif_orientation
 
-_LOOKS = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"}
+_APPEARANCE = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"}
 
 
 def read_header(data: bytes) -> Header:
@@ -22,12 +22,12 @@ def read_header(data: bytes) -> Header:
     return Header(_size(data), orientation, max(1, frames))
 
 
-def carries_metadata(data: bytes) -> bool:
-    """Whether there is a chunk that says anything else than how the picture looks."""
-    return any(name not in _LOOKS for name, _ in _chunks(data))
+def has_metadata(data: bytes) -> bool:
+    """Whether it has a chunk that is not about the appearance of the picture."""
+    return any(name not in _APPEARANCE for name, _ in _chunks(data))
 
 
-def ends_too_soon(data: bytes) -> bool:
+def is_truncated(data: bytes) -> bool:
     return int.from_bytes(data[4:8], "little") + 8 > len(data)
 
 

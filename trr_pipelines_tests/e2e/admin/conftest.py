@@ -1,4 +1,4 @@
-"""The admin app in front of a real backend, without Dagster: what a run would do, the tests do themselves."""
+"""The admin app in front of a real backend, without Dagster: the tests do the work of runs themselves."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PATIENCE_MS = 25_000  # nothing here waits for Dagster
 
 @dataclass
 class AdminStack:
-    """An archive with photos, its backend, and the admin app; `between` misbehaves on the way from one to the other."""
+    """An archive with photos, its backend, and the admin app; `between` is a faulty proxy between the two."""
 
     url: str
     archive: Archive
@@ -56,7 +56,7 @@ class AdminStack:
     pool: RenderPool
 
     def render(self, *photos: UUID) -> None:
-        """What the next run of Dagster would do with these photos."""
+        """Mirror and render these photos, as the next run would."""
         scope = Scope(photo_ids=photos)
         mirror_originals(self.archive, scope, "run-2")
         render_photos(self.archive, scope, "run-2", EVERYTHING, pool=self.pool)
@@ -72,7 +72,7 @@ class AdminStack:
 
 @pytest.fixture(scope="session")
 def filled(postgres: EmbeddedPostgres, render_pool: RenderPool, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The archive that the stacks of all workers begin with: filled by the first, its catalogue is `template_admin`."""
+    """The archive from which the stacks of all workers start: the first worker fills it, as `template_admin`."""
     of_worker = tmp_path_factory.getbasetemp()
     folder = (of_worker.parent if "PYTEST_XDIST_WORKER" in os.environ else of_worker) / "admin"
     folder.mkdir(exist_ok=True)
@@ -148,7 +148,7 @@ def _fill(archive: Archive, folder: Path, pool: RenderPool) -> None:
 
 @pytest.fixture(scope="session")
 def signed_in(admin_stack: AdminStack, browser: Browser) -> dict[str, Any]:
-    """The cookies of an admin who signed in as people do."""
+    """The storage state of an admin who signed in on the sign-in page."""
     context = browser.new_context()
     page = context.new_page()
     page.goto(f"{admin_stack.url}/admin/sign-in#access_token={backends.token(exp=4_000_000_000)}")
@@ -164,21 +164,21 @@ Opener = Callable[..., Page]
 
 
 def _is_ours(message: str) -> bool:
-    """Whether a page of ours did what its policy forbids; who frames it is another's page."""
+    """Whether a page of ours violated its policy; a frame-ancestors violation is by another site's page."""
     return "Content Security Policy" in message and "frame-ancestors" not in message
 
 
 def _writes(sent: Request) -> bool:
-    """Whether it may change what tests look at. Beacons, which only foreign pages send, may end without a sign."""
+    """Whether the request may change data. Beacons, sent by other sites only, may end without an event."""
     return sent.method != "GET" and sent.resource_type != "ping"
 
 
 @pytest.fixture
 def opened(admin_stack: AdminStack, browser: Browser, signed_in: dict[str, Any]) -> Iterator[Opener]:
-    """Opens a page of the app as the admin: `opened("/admin/…", width=390)`. An error of a script fails the test.
+    """Opens a page of the app as the admin: `opened("/admin/…", width=390)`. A script error fails the test.
 
-    A test ends when everything that its pages sent is answered: a star shows at once what the backend writes later,
-    and a write that came late would count among those of the next test.
+    A test ends when all requests of its pages have ended: a star changes before the backend writes, and a late write
+    would count in the next test.
     """
     expect.set_options(timeout=PATIENCE_MS)
     contexts: list[BrowserContext] = []

@@ -1,4 +1,4 @@
-"""Addresses in a real browser: slugs, ids, older forms, and what leads nowhere."""
+"""Addresses in a real browser: slugs, ids, older forms, and unknown ones."""
 
 from __future__ import annotations
 
@@ -23,20 +23,22 @@ FORMS = [
 ]
 
 
-def test_every_form_leads_to_the_one_address(opened: Opener, admin_stack: AdminStack) -> None:
+def test_every_form_redirects_to_the_canonical_address(opened: Opener, admin_stack: AdminStack) -> None:
     page = opened("/admin/nothing")
-    show, person = (admin_stack.id_of(*one) for one in (("show", "the-valley-persian-style"), ("person", "person-one")))
-    found = {}
+    show, person = (
+        admin_stack.id_of(*entity) for entity in (("show", "the-valley-persian-style"), ("person", "person-one"))
+    )
+    redirects = {}
     for form, _ in FORMS:
-        asked = form.format(show=show, person=person, SHOW=str(show).upper())
-        page.goto(asked, wait_until="commit")
-        redirected = page.request.get(asked, max_redirects=0)
+        path = form.format(show=show, person=person, SHOW=str(show).upper())
+        page.goto(path, wait_until="commit")
+        redirected = page.request.get(path, max_redirects=0)
         assert redirected.headers["location"] == page.url.removeprefix(admin_stack.url)
-        found[form] = (redirected.status, redirected.headers["location"])
-    assert found == {form: (308, leads_to) for form, leads_to in FORMS}
+        redirects[form] = (redirected.status, redirected.headers["location"])
+    assert redirects == {form: (308, target) for form, target in FORMS}
 
 
-def test_an_old_slug_leads_to_the_new_one_for_good(opened: Opener, admin_stack: AdminStack) -> None:
+def test_an_old_slug_redirects_permanently_to_the_new_one(opened: Opener, admin_stack: AdminStack) -> None:
     (show,) = admin_stack.rows("insert into core.shows (title) values ('New Name') returning id")
     admin_stack.rows(
         "insert into core.slugs (entity_kind, slug, entity_id, is_current) values"
@@ -64,12 +66,12 @@ NOWHERE = [
 ]
 
 
-def test_what_is_not_there_is_a_page_with_the_way_back(opened: Opener) -> None:
+def test_an_unknown_address_is_a_404_page_with_links_back(opened: Opener) -> None:
     page = opened("/admin/trr-shows")
     for path in NOWHERE:
-        answer = page.goto(path, wait_until="domcontentloaded")
-        assert answer is not None
-        assert answer.status == 404, path
+        response = page.goto(path, wait_until="domcontentloaded")
+        assert response is not None
+        assert response.status == 404, path
         assert page.get_by_role("heading", level=1).inner_text() == "Page not found", path
         assert page.get_by_role("link", name="Back to shows").get_attribute("href") == "/admin/trr-shows", path
     page.get_by_role("link", name="Back to shows").click()

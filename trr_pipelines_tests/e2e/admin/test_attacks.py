@@ -1,4 +1,4 @@
-"""What others try, in a real browser: scripts in every text, and pages of other sites that send requests."""
+"""Attacks in a real browser: scripts in every text, and cross-site requests from another page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PAYLOADS = [
 
 @pytest.fixture
 def poisoned(admin_stack: AdminStack) -> dict[str, UUID]:
-    """A show, a person and photos whose every text holds a payload."""
+    """A show, a person and photos with a payload in every text."""
     ids: dict[str, UUID] = {}
     everything = " ".join(PAYLOADS)
     for table, column, kind in (("shows", "title", "show"), ("people", "full_name", "person")):
@@ -73,7 +73,7 @@ def poisoned(admin_stack: AdminStack) -> dict[str, UUID]:
     return ids
 
 
-def test_no_text_becomes_a_script(opened: Opener, poisoned: dict[str, UUID]) -> None:
+def test_no_text_is_executed_as_a_script(opened: Opener, poisoned: dict[str, UUID]) -> None:
     dialogs: list[str] = []
     page = opened("/admin/nothing")
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
@@ -106,7 +106,7 @@ def test_no_text_becomes_a_script(opened: Opener, poisoned: dict[str, UUID]) -> 
 
 @pytest.fixture
 def other_site(tmp_path: Path) -> Iterator[tuple[Path, int]]:
-    """A folder that another origin serves, and its port."""
+    """A folder served by another origin, and its port."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
@@ -122,10 +122,10 @@ def other_site(tmp_path: Path) -> Iterator[tuple[Path, int]]:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_page_of_another_site_toggles_nothing(
+def test_a_page_of_another_site_changes_nothing(
     opened: Opener, admin_stack: AdminStack, other_site: tuple[Path, int], host: str
 ) -> None:
-    """With another port of the same host, which browsers count as the same site and send cookies to; and another."""
+    """From another port of the same host, which is same-site, so that browsers send cookies; and from another host."""
     folder, port = other_site
     (link,) = admin_stack.rows(
         "select id, person_id, media_asset_id from core.media_links where person_id is not null and caption = 'Photo 8'"
@@ -159,13 +159,12 @@ def test_a_page_of_another_site_toggles_nothing(
         </script>"""
     )
     before = len(admin_stack.rows("select id from core.audit_log"))
-    asked = len(admin_stack.between.requests)
+    requests_before = len(admin_stack.between.requests)
     page = opened("/admin/nothing")
     page.goto(f"http://{host}:{port}/attack.html")
     page.wait_for_function("document.title === 'done'")
-    assert not [
-        one for one in admin_stack.between.requests[asked:] if one.target.endswith(("facebank-seed", "reprocess"))
-    ]
+    sent = admin_stack.between.requests[requests_before:]
+    assert not [request for request in sent if request.target.endswith(("facebank-seed", "reprocess"))]
     assert len(admin_stack.rows("select id from core.audit_log")) == before
     page.goto(f"{admin_stack.url}{PERSON_GALLERY}")
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
@@ -188,7 +187,7 @@ DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 
 def serious_everywhere(page: Page) -> list[str]:
-    """What axe finds in light and in dark, at desk and phone; between light and dark nothing differs but colours."""
+    """Findings of axe in light and dark, on desktop and phone; light and dark differ in colours only."""
     found = []
     for size, scheme, other in ((DESKTOP, "light", "dark"), (PHONE, "dark", "light")):
         page.set_viewport_size(size)  # type: ignore[arg-type]
@@ -200,7 +199,7 @@ def serious_everywhere(page: Page) -> list[str]:
     return found
 
 
-def test_axe_finds_nothing_serious_on_any_page(opened: Opener, admin_stack: AdminStack) -> None:
+def test_axe_reports_nothing_serious_on_any_page(opened: Opener, admin_stack: AdminStack) -> None:
     pages = {**PAGES, "photo": f"/admin/photos/{admin_stack.photos['3.jpg']}"}
     page = opened("/admin/trr-shows")
     found: dict[str, list[str]] = {}

@@ -11,12 +11,12 @@ from trr_pipelines_tests.pictures import jpeg
 from trr_pipelines_tests.support.backends import ADMIN_EMAIL, token
 from trr_pipelines_tests.support.faulty_proxy import Answer, no_fault
 
-MOST_SHIFT = 0.02
+MAX_SHIFT = 0.02
 
 
 def shift(page: Page) -> float:
     """The cumulative layout shift since the page was opened."""
-    moved: float = page.evaluate(
+    total: float = page.evaluate(
         """() => new Promise(done => {
             let sum = 0;
             new PerformanceObserver(list => { for (const one of list.getEntries()) sum += one.value })
@@ -24,10 +24,10 @@ def shift(page: Page) -> float:
             setTimeout(() => done(sum), 500);
         })"""
     )
-    return moved
+    return total
 
 
-def test_the_grid_shows_derivatives_in_place_before_they_are_loaded(opened: Opener, admin_stack: AdminStack) -> None:
+def test_the_grid_reserves_the_space_of_derivatives_before_they_load(opened: Opener, admin_stack: AdminStack) -> None:
     page = opened(GALLERY)
     pictures = page.locator("#gallery picture img")
     expect(pictures).to_have_count(PHOTOS)
@@ -37,21 +37,21 @@ def test_the_grid_shows_derivatives_in_place_before_they_are_loaded(opened: Open
         assert picture.evaluate("image => image.naturalWidth > 0")
         assert (picture.get_attribute("width"), picture.get_attribute("height")) == ("720", "900")
     assert page.locator("#gallery img.placeholder").first.evaluate("image => image.naturalWidth") > 1
-    assert shift(page) < MOST_SHIFT
+    assert shift(page) < MAX_SHIFT
     page.get_by_role("link", name="Whole").click()
     page.wait_for_url("**mode=full")
     expect(pictures.first).to_be_visible()
     assert re.search(r"/variants/.+\.webp$", pictures.first.evaluate("image => image.currentSrc"))
 
 
-# A link within lines has its 44 pixels by what lies over it, which has no box of its own to measure.
+# Inline links get their 44 pixels from a pseudo-element, which has no box to measure.
 TOO_SMALL_FOR_A_FINGER = """() => [...document.querySelectorAll('button:not(.link), .button, input, select, nav a')]
     .filter(one => one.checkVisibility() && one.type !== 'hidden' && !one.closest('.crumbs'))
     .filter(one => Math.min(one.getBoundingClientRect().height, one.getBoundingClientRect().width) < 44)
     .map(one => one.outerHTML.slice(0, 120))"""
 
 
-def test_a_phone_shows_two_columns_and_nothing_sticks_out(opened: Opener, admin_stack: AdminStack) -> None:
+def test_a_phone_shows_two_columns_without_overflow(opened: Opener, admin_stack: AdminStack) -> None:
     page = opened("/admin/trr-shows", width=390, height=844, has_touch=True, is_mobile=True)
     for path in (
         PERSON_GALLERY,
@@ -72,7 +72,7 @@ def test_a_phone_shows_two_columns_and_nothing_sticks_out(opened: Opener, admin_
     assert columns == 2
 
 
-def test_without_scripts_links_lead_on(opened: Opener) -> None:
+def test_links_and_filters_work_without_scripts(opened: Opener) -> None:
     page = opened(f"{GALLERY}?q=photo", java_script_enabled=False)
     expect(page.locator(".tile")).to_have_count(PHOTOS)
     page.get_by_placeholder("Caption or tag").fill("photo 3")
@@ -82,7 +82,7 @@ def test_without_scripts_links_lead_on(opened: Opener) -> None:
     expect(page.get_by_role("heading", name="Photo 3")).to_be_visible()
 
 
-def test_without_scripts_the_star_is_a_button_of_a_form(opened: Opener, admin_stack: AdminStack) -> None:
+def test_the_star_works_as_a_form_without_scripts(opened: Opener, admin_stack: AdminStack) -> None:
     page = opened(f"{PERSON_GALLERY}?q=photo&sort=newest", java_script_enabled=False)
     star = page.get_by_role("button", name="Face-bank seed: Photo 6")
     admin_stack.between.plan = lambda request: Answer(500) if request.method == "PATCH" else None
@@ -96,7 +96,7 @@ def test_without_scripts_the_star_is_a_button_of_a_form(opened: Opener, admin_st
         assert page.url.partition("#")[0].endswith(f"{PERSON_GALLERY}?q=photo&sort=newest")
 
 
-def test_the_lightbox_is_used_by_keyboard(opened: Opener) -> None:
+def test_the_lightbox_works_by_keyboard(opened: Opener) -> None:
     page = opened(GALLERY)
     page.get_by_role("link", name="Photo 0", exact=True).focus()
     page.keyboard.press("Enter")
@@ -110,7 +110,7 @@ def test_the_lightbox_is_used_by_keyboard(opened: Opener) -> None:
     expect(dialog.get_by_text(re.compile(r"\d+ KB instead of \d+ KB, \d+ % less"))).to_be_visible()
     assert "/originals/" in (dialog.get_by_role("link", name="View original").get_attribute("href") or "")
     page.keyboard.press("ArrowLeft")
-    page.keyboard.press("ArrowLeft")  # there is none before the first
+    page.keyboard.press("ArrowLeft")  # nothing before the first photo
     expect(dialog.get_by_role("img", name="Photo 0")).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
@@ -119,7 +119,7 @@ def test_the_lightbox_is_used_by_keyboard(opened: Opener) -> None:
     expect(page.get_by_role("link", name="Photo 1", exact=True)).to_be_focused()
 
 
-def test_a_star_answers_at_once_and_says_who_and_when(opened: Opener, admin_stack: AdminStack) -> None:
+def test_a_star_changes_at_once_and_shows_who_changed_it(opened: Opener, admin_stack: AdminStack) -> None:
     page = opened(PERSON_GALLERY)
     star = page.get_by_role("button", name="Face-bank seed: Photo 4")
     expect(star).to_have_attribute("aria-pressed", "false")
@@ -138,7 +138,7 @@ def test_a_star_answers_at_once_and_says_who_and_when(opened: Opener, admin_stac
     expect(star).to_have_attribute("aria-pressed", "false")
 
 
-def test_a_star_goes_back_with_the_reason_when_the_backend_refuses(opened: Opener, admin_stack: AdminStack) -> None:
+def test_a_refused_star_is_reset_with_the_reason(opened: Opener, admin_stack: AdminStack) -> None:
     page = opened(PERSON_GALLERY)
     star = page.get_by_role("button", name="Face-bank seed: Photo 5")
     admin_stack.between.plan = lambda request: Answer(503) if request.method == "PATCH" else None
@@ -153,7 +153,7 @@ def test_a_star_goes_back_with_the_reason_when_the_backend_refuses(opened: Opene
     expect(star).to_have_attribute("aria-pressed", "false")
 
 
-def test_filters_stand_in_the_address_and_come_back_with_it(opened: Opener) -> None:
+def test_filters_are_kept_in_the_address(opened: Opener) -> None:
     page = opened(GALLERY)
     page.get_by_placeholder("Caption or tag").fill("stills")
     page.wait_for_url("**q=stills")
@@ -170,7 +170,7 @@ def test_filters_stand_in_the_address_and_come_back_with_it(opened: Opener) -> N
     expect(page.locator(".tile")).to_have_count(PHOTOS + 1)
 
 
-def test_a_failed_photo_says_why_and_is_done_again(opened: Opener, admin_stack: AdminStack) -> None:
+def test_a_failed_photo_shows_its_reason_and_can_be_retried(opened: Opener, admin_stack: AdminStack) -> None:
     page = opened(f"{GALLERY}?state=failed")
     expect(page.locator(".tile")).to_contain_text("not an image")
     (admin_stack.folder / "broken.jpg").write_bytes(jpeg(640, 800, seed=77))
@@ -183,7 +183,7 @@ def test_a_failed_photo_says_why_and_is_done_again(opened: Opener, admin_stack: 
     expect(page.locator(".badge")).to_have_count(0)
 
 
-def test_many_photos_are_chosen_and_done_again(opened: Opener, admin_stack: AdminStack) -> None:
+def test_selected_photos_are_reprocessed(opened: Opener, admin_stack: AdminStack) -> None:
     page = opened(GALLERY)
     boxes = page.get_by_role("checkbox")
     boxes.nth(6).check()
@@ -191,13 +191,15 @@ def test_many_photos_are_chosen_and_done_again(opened: Opener, admin_stack: Admi
     expect(page.get_by_text("3 selected")).to_be_visible()
     page.get_by_role("button", name="Reprocess", exact=True).click()
     expect(page.get_by_text("3 photos are queued for reprocessing.")).to_be_visible()
-    asked = admin_stack.rows("select distinct media_asset_id from core.variant_generations where asked_at is not null")
-    wanted = {admin_stack.photos[f"{number}.jpg"] for number in (6, 7, 8)}
-    assert wanted <= {row["media_asset_id"] for row in asked}
-    admin_stack.render(*wanted)
+    requested = admin_stack.rows(
+        "select distinct media_asset_id from core.variant_generations where asked_at is not null"
+    )
+    photos = {admin_stack.photos[f"{number}.jpg"] for number in (6, 7, 8)}
+    assert photos <= {row["media_asset_id"] for row in requested}
+    admin_stack.render(*photos)
 
 
-def test_a_backend_that_is_down_leaves_the_page_and_is_asked_again(opened: Opener, admin_stack: AdminStack) -> None:
+def test_a_failing_backend_keeps_the_page_and_can_be_retried(opened: Opener, admin_stack: AdminStack) -> None:
     page = opened(GALLERY)
     before = page.locator(".tile").count()
     admin_stack.between.plan = lambda _: Answer(500)
@@ -217,7 +219,7 @@ def test_a_backend_that_is_down_leaves_the_page_and_is_asked_again(opened: Opene
     assert page.url.endswith("sort=newest")
 
 
-def test_an_expired_sign_in_leads_back_to_the_same_page(opened: Opener) -> None:
+def test_an_expired_sign_in_returns_to_the_same_page(opened: Opener) -> None:
     page = opened(f"{PERSON_GALLERY}?q=photo&sort=newest")
     page.context.clear_cookies()
     star = page.get_by_role("button", name="Face-bank seed: Photo 7")
@@ -232,9 +234,9 @@ def test_an_expired_sign_in_leads_back_to_the_same_page(opened: Opener) -> None:
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
-def test_a_view_and_its_picture_times_reach_the_operations_page(opened: Opener, admin_stack: AdminStack) -> None:
+def test_a_view_and_its_load_times_reach_the_operations_page(opened: Opener, admin_stack: AdminStack) -> None:
     page = opened("/admin/nothing")
-    page.add_init_script("Math.random = () => 0")  # this view is one of the sample
+    page.add_init_script("Math.random = () => 0")  # sample this view
     page.goto(f"{GALLERY}?mode=full")
     page.wait_for_event("requestfinished", lambda request: request.url.endswith("/admin/api/views"))
     season = admin_stack.rows("select id from core.seasons")[0]["id"]
@@ -245,9 +247,7 @@ def test_a_view_and_its_picture_times_reach_the_operations_page(opened: Opener, 
     expect(times).to_be_visible()
 
 
-def test_scrolling_goes_on_to_the_end_of_many_photos_of_which_the_page_keeps_few(
-    opened: Opener, admin_stack: AdminStack
-) -> None:
+def test_scrolling_loads_many_photos_and_keeps_few_in_the_page(opened: Opener, admin_stack: AdminStack) -> None:
     (person,) = admin_stack.rows("insert into core.people (full_name) values ('Many Photos') returning id")
     admin_stack.rows(
         "insert into core.slugs (entity_kind, slug, entity_id) values ('person', 'many-photos', %s)", person["id"]
@@ -260,17 +260,21 @@ def test_scrolling_goes_on_to_the_end_of_many_photos_of_which_the_page_keeps_few
         " select id, %s, 'photo', 1, 'Bulk ' || source_url from assets",
         person["id"],
     )
-    asked = len(admin_stack.between.requests)
+    requests_before = len(admin_stack.between.requests)
     page = opened("/admin/trr-people/many-photos/media-gallery")
     tiles = page.locator(".tile")
     first = tiles.first.inner_html()
     page.get_by_role("checkbox").first.check()
-    page.get_by_role("checkbox").first.blur()  # what has the focus stays
+    page.get_by_role("checkbox").first.blur()  # a focused tile is not emptied
     for loaded in range(120, 601, 60):
         page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
         expect(tiles).to_have_count(loaded)
     assert len(set(tiles.evaluate_all("tiles => tiles.map(one => one.dataset.photo)"))) == 600
-    pages = [one for one in admin_stack.between.requests[asked:] if f"{person['id']}/gallery" in one.target]
+    pages = [
+        request
+        for request in admin_stack.between.requests[requests_before:]
+        if f"{person['id']}/gallery" in request.target
+    ]
     assert len(pages) == 10
     expect(tiles.first).to_be_empty()
     assert page.locator(".tile .photo").count() < 300
@@ -282,6 +286,6 @@ def test_scrolling_goes_on_to_the_end_of_many_photos_of_which_the_page_keeps_few
     expect(page.get_by_role("checkbox").first).to_be_checked()
     assert tiles.first.inner_html() == first
     page.locator(".photo").first.click()
-    page.keyboard.press("End")  # to a tile that holds nothing now
+    page.keyboard.press("End")  # to a tile that is empty now
     expect(page.get_by_role("dialog")).to_contain_text("Bulk")
     expect(tiles.last).not_to_be_empty()

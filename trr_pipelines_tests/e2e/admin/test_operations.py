@@ -1,4 +1,4 @@
-"""The page of operations: what is open stands on top, and a retry tells how it came out while people look."""
+"""The operations page: open alerts come first, and the report of a retry is refreshed while the page is open."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from trr_pipelines_tests.pictures import jpeg
 from trr_pipelines_tests.support.archives import import_files, run
 
 
-def test_a_retry_by_reason_is_followed_to_its_report(opened: Opener, admin_stack: AdminStack, tmp_path: Path) -> None:
+def test_a_retry_by_reason_is_followed_until_its_report_is_complete(
+    opened: Opener, admin_stack: AdminStack, tmp_path: Path
+) -> None:
     batch = import_files(admin_stack.archive, tmp_path, {"cut.jpg": jpeg(seed=78)[:4000]}, source="agency")
     run(admin_stack.archive, batch, pool=admin_stack.pool)
     (cut,) = admin_stack.rows("select id from core.media_assets where source = 'agency'")
@@ -28,7 +30,7 @@ def test_a_retry_by_reason_is_followed_to_its_report(opened: Opener, admin_stack
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_open_alerts_stand_on_top(opened: Opener, admin_stack: AdminStack) -> None:
+def test_open_alerts_are_shown_first(opened: Opener, admin_stack: AdminStack) -> None:
     text = "the oldest live work waits for 1234 s (limit 900), 7 photos are open"
     admin_stack.rows("insert into core.alerts (kind, text) values ('lag', %s)", text)
     try:

@@ -1,4 +1,4 @@
-"""The photo page in a real browser: crops and their history, a better file, why each address is served."""
+"""The photo page in a real browser: crops and their history, replacing the original, the reasons for served URLs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from playwright.sync_api import Page, expect
 from trr_pipelines_tests.e2e.admin.conftest import AdminStack, Opener
 from trr_pipelines_tests.pictures import photo, saved
 
-MOST_DIFFERENCE = 4.0
-"""Of 255 levels, on average: the preview is made of another size, and may lie between two pixels of the screenshot."""
+MAX_DIFFERENCE = 4.0
+"""Mean difference of 255 levels: the preview is scaled from another size, and may be off by a fraction of a pixel."""
 
 
 def open_photo(opened: Opener, stack: AdminStack, name: str) -> Page:
@@ -40,12 +40,12 @@ def active_crop(stack: AdminStack, name: str) -> dict[str, Any]:
 
 
 def pixels(data: bytes) -> npt.NDArray[np.float64]:
-    """A picture without its rounded corners, and without the grain that each size shows in its own way."""
+    """Pixels without rounded corners, and averaged, because grain differs between sizes."""
     image = Image.open(BytesIO(data)).convert("RGB").resize((200, 250), Image.Resampling.BOX)
     return np.asarray(image.crop((10, 10, 190, 240)).resize((45, 58), Image.Resampling.BOX), dtype=np.float64)
 
 
-def test_a_crop_is_dragged_saved_rendered_and_shows_what_was_previewed(opened: Opener, admin_stack: AdminStack) -> None:
+def test_a_crop_is_dragged_saved_and_rendered_as_previewed(opened: Opener, admin_stack: AdminStack) -> None:
     page = open_photo(opened, admin_stack, "0.jpg")
     frame = page.get_by_role("application")
     set_number(page, "zoom", 2)
@@ -76,18 +76,16 @@ def test_a_crop_is_dragged_saved_rendered_and_shows_what_was_previewed(opened: O
     (file,) = files
     shown = httpx.get(file["hosted_url"]).content
     difference = np.abs(pixels(shown) - pixels(preview)).mean()
-    assert difference < MOST_DIFFERENCE
-    away = Image.open(BytesIO(preview)).transform((200, 250), Image.Transform.AFFINE, (1, 0, 3, 0, 1, 3))
-    moved = BytesIO()
-    away.save(moved, "PNG")
-    assert np.abs(pixels(shown) - pixels(moved.getvalue())).mean() > 1.5 * difference
+    assert difference < MAX_DIFFERENCE
+    shifted = Image.open(BytesIO(preview)).transform((200, 250), Image.Transform.AFFINE, (1, 0, 3, 0, 1, 3))
+    shifted_png = BytesIO()
+    shifted.save(shifted_png, "PNG")
+    assert np.abs(pixels(shown) - pixels(shifted_png.getvalue())).mean() > 1.5 * difference
     detail = file["hosted_url"].replace("crop_card", "crop_detail")
-    expect(served).to_have_attribute("src", detail)  # the page finds that out by itself
+    expect(served).to_have_attribute("src", detail)  # the page refreshes itself
 
 
-def test_an_earlier_crop_is_restored_and_the_proposal_is_one_click_away(
-    opened: Opener, admin_stack: AdminStack
-) -> None:
+def test_an_earlier_crop_and_the_proposal_can_be_restored(opened: Opener, admin_stack: AdminStack) -> None:
     page = open_photo(opened, admin_stack, "1.jpg")
     proposed = active_crop(admin_stack, "1.jpg")
     assert proposed["crop_mode"] == "auto"
@@ -109,7 +107,7 @@ def test_an_earlier_crop_is_restored_and_the_proposal_is_one_click_away(
     assert (after["x"], after["y"], after["zoom"]) == (proposed["x"], proposed["y"], proposed["zoom"])
 
 
-def test_who_was_slower_learns_of_it_and_may_insist(opened: Opener, admin_stack: AdminStack) -> None:
+def test_a_conflicting_edit_is_reported_and_can_be_forced(opened: Opener, admin_stack: AdminStack) -> None:
     one, other = (open_photo(opened, admin_stack, "2.jpg") for _ in range(2))
     set_number(one, "zoom", 2)
     one.get_by_role("button", name="Save crop").click()
@@ -123,7 +121,7 @@ def test_who_was_slower_learns_of_it_and_may_insist(opened: Opener, admin_stack:
     assert active_crop(admin_stack, "2.jpg")["zoom"] == 5
 
 
-def test_a_better_file_takes_the_place_of_the_original(opened: Opener, admin_stack: AdminStack) -> None:
+def test_a_better_file_replaces_the_original(opened: Opener, admin_stack: AdminStack) -> None:
     page = open_photo(opened, admin_stack, "9.jpg")
     chooser = page.get_by_label("Image file")
     chooser.set_input_files({"name": "no.jpg", "mimeType": "image/jpeg", "buffer": b"not a picture"})
@@ -139,7 +137,7 @@ def test_a_better_file_takes_the_place_of_the_original(opened: Opener, admin_sta
     expect(page.locator("#original tbody tr")).to_have_count(2)
 
 
-def test_the_page_says_why_each_address_is_served_and_links_the_run(opened: Opener, admin_stack: AdminStack) -> None:
+def test_the_page_explains_each_served_url_and_links_the_run(opened: Opener, admin_stack: AdminStack) -> None:
     page = opened(f"/admin/photos/{admin_stack.photos['3.jpg']}")
     why = page.locator("#why")
     expect(why.get_by_role("row", name="crop_detail_url")).to_contain_text("present recipe")

@@ -1,4 +1,4 @@
-"""What tests of the backend share: a server over the test's own archive, and rows to ask it for."""
+"""Fixtures of the backend's tests: a server over the test's own archive, and rows to read from it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def person(archive: Archive) -> UUID:
 
 @pytest.fixture
 def link(archive: Archive) -> Callable[..., UUID]:
-    """Links photos to a person: `link(person)` makes a photo that is served, `served=False` one that is pending."""
+    """Links photos to a person: `link(person)` creates a served photo, `served=False` a pending one."""
     count = 0
 
     def make(person_id: UUID, *, served: bool = True, seed: bool = False) -> UUID:

@@ -1,4 +1,4 @@
-"""Who may call what: every route with every credential, and what a token or header may not get away with."""
+"""Authorisation: every route with every credential, and invalid tokens and headers."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ def bearer(value: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {value}"}
 
 
-# Credential → the kind of caller that it proves, or the status it earns on every route that is not open to anyone.
+# Credential → its kind of caller, or its status on every route that is not open to anyone.
 CREDENTIALS: dict[str, tuple[dict[str, str], str | int]] = {
     "none": ({}, 401),
     "bad signature": (bearer(token(key="another-secret-that-is-long-enough-too")), 401),
     "expired": (bearer(token(exp=int(time.time()) - 1)), 401),
     "malformed": (bearer("not.a.token"), 401),
     "basic": ({"Authorization": "Basic c2VydmljZTpyb2xl"}, 401),
-    "valid but not allowed": (admin("somebody.else@example.com"), 403),
+    "valid but not allowed": (admin("not.listed@example.com"), 403),
     "allowed": (admin(), "admin"),
     "service role only": (bearer(SERVICE_ROLE), 403),
     "service role and wrong secret": ({**bearer(SERVICE_ROLE), "X-TRR-Internal-Admin-Secret": "wrong"}, 403),
     "secret only": ({"X-TRR-Internal-Admin-Secret": ADMIN_SECRET}, 401),
     "both": (ADMIN_APP, "admin_app"),
     "both, for an admin": ({**ADMIN_APP, "X-TRR-Acting-Admin": backends.OTHER_ADMIN}, "admin_app"),
-    "both, for a stranger": ({**ADMIN_APP, "X-TRR-Acting-Admin": "stranger@example.com"}, 403),
+    "both, for an unlisted admin": ({**ADMIN_APP, "X-TRR-Acting-Admin": "unlisted@example.com"}, 403),
     "screenalytics": (SCREENALYTICS, "screenalytics"),
 }
 
 
 def operations() -> list[tuple[str, str, dict[str, Any]]]:
-    """Every method and path of the OpenAPI document, with what it declares."""
+    """Every method and path of the OpenAPI document, with its declarations."""
     document = _document()
     return [
         (method.upper(), path, operation)
@@ -71,7 +71,7 @@ def _document() -> dict[str, Any]:
 
 
 def filled(path: str) -> str:
-    """The path with ids that exist nowhere."""
+    """The path with unknown ids."""
     while "{" in path:
         before, _, rest = path.partition("{")
         _, _, after = rest.partition("}")
@@ -80,23 +80,23 @@ def filled(path: str) -> str:
 
 
 @pytest.mark.parametrize("credential", CREDENTIALS)
-def test_each_route_is_open_to_the_callers_that_it_names_and_to_no_other(client: httpx.Client, credential: str) -> None:
+def test_each_route_is_open_to_its_declared_callers_only(client: httpx.Client, credential: str) -> None:
     headers, proves = CREDENTIALS[credential]
     cells = 0
     for method, path, operation in operations():
-        answer = client.request(method, filled(path), headers=headers)
+        response = client.request(method, filled(path), headers=headers)
         allowed = operation["x-callers"]
         cells += 1
         if "anyone" in allowed or "metrics" in allowed or proves in allowed:
-            assert answer.status_code not in (401, 403), (method, path, answer.text)
+            assert response.status_code not in (401, 403), (method, path, response.text)
         else:
             expected = proves if isinstance(proves, int) else 403
-            assert answer.status_code == expected, (method, path, answer.text)
-            assert answer.headers["content-type"] == "application/problem+json"
+            assert response.status_code == expected, (method, path, response.text)
+            assert response.headers["content-type"] == "application/problem+json"
     assert cells == len(operations()) > 0
 
 
-def test_every_route_says_who_may_call_it_and_how_it_refuses() -> None:
+def test_every_route_declares_its_callers_and_errors() -> None:
     for method, path, operation in operations():
         assert operation["x-callers"], (method, path)
         if "anyone" not in operation["x-callers"]:
@@ -104,9 +104,9 @@ def test_every_route_says_who_may_call_it_and_how_it_refuses() -> None:
             assert operation["security"], (method, path)
 
 
-def test_a_refusal_comes_before_the_body_is_looked_at(client: httpx.Client) -> None:
-    answer = client.patch(TOGGLE, content=b"{not json", headers={"Content-Type": "text/plain"})
-    assert answer.status_code == 401
+def test_authorisation_precedes_reading_the_body(client: httpx.Client) -> None:
+    response = client.patch(TOGGLE, content=b"{not json", headers={"Content-Type": "text/plain"})
+    assert response.status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -142,16 +142,16 @@ def test_a_token_that_cannot_be_verified_is_401(client: httpx.Client, what: str,
         ({"email": None}, 403),
     ],
 )
-def test_the_allowlist_takes_an_address_and_none_that_looks_like_it(
+def test_the_allowlist_does_not_match_similar_addresses(
     client: httpx.Client, claims: dict[str, Any], status: int
 ) -> None:
     headers = bearer(token(**claims))
-    answer = client.patch(TOGGLE, json={"facebank_seed": True}, headers=headers)
-    assert answer.status_code == status, answer.text
+    response = client.patch(TOGGLE, json={"facebank_seed": True}, headers=headers)
+    assert response.status_code == status, response.text
 
 
 @pytest.mark.parametrize("letter", ["\u212a", "\u017f"])
-def test_case_folding_makes_no_foreign_letter_into_one_of_ours(letter: str) -> None:
+def test_case_folding_does_not_map_other_letters_to_ascii(letter: str) -> None:
     from trr_pipelines.allowlist import Allowlist
 
     allowed = Allowlist("kiss@example.com")
@@ -160,7 +160,7 @@ def test_case_folding_makes_no_foreign_letter_into_one_of_ours(letter: str) -> N
     assert f"ki{letter}s@example.com" not in allowed
 
 
-def test_an_admin_who_is_taken_off_the_list_is_refused(
+def test_an_admin_removed_from_the_allowlist_is_refused(
     environment: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     listed = tmp_path / "admins.txt"
@@ -168,7 +168,7 @@ def test_an_admin_who_is_taken_off_the_list_is_refused(
     monkeypatch.setenv("TRR_ADMIN_ALLOWLIST", f"file:{listed}")
     with backends.serving(create_app(), admin()) as client:
         assert client.patch(TOGGLE, json={"facebank_seed": True}).status_code == 404
-        listed.write_text("# nobody\n")
+        listed.write_text("# no admins\n")
         deadline = time.monotonic() + 20
         while client.patch(TOGGLE, json={"facebank_seed": True}).status_code != 403:
             assert time.monotonic() < deadline
@@ -176,7 +176,7 @@ def test_an_admin_who_is_taken_off_the_list_is_refused(
 
 
 @pytest.mark.parametrize("value", ["sécret", "\xff\xfe", ""])
-def test_a_secret_of_any_bytes_is_refused_and_breaks_nothing(client: httpx.Client, value: str) -> None:
+def test_a_wrong_secret_of_any_bytes_is_refused(client: httpx.Client, value: str) -> None:
     headers = {b"Authorization": f"Bearer {SERVICE_ROLE}".encode(), SECRET_NAME: value.encode("latin-1")}
     assert client.patch(TOGGLE, json={}, headers=headers).status_code == 403
 
@@ -192,7 +192,7 @@ def test_a_header_that_is_sent_twice_is_400(client: httpx.Client, name: bytes) -
 
 
 class TestPublicKeys:
-    """Tokens signed by a sign-in whose keys are fetched from its address."""
+    """Tokens of a sign-in whose keys are fetched from its URL."""
 
     @pytest.fixture
     def key(self) -> rsa.RSAPrivateKey:
@@ -221,7 +221,7 @@ class TestPublicKeys:
                 keys.shutdown()
                 thread.join()
 
-    def test_a_token_of_that_key_is_good_and_no_other(self, signed_in: httpx.Client, key: rsa.RSAPrivateKey) -> None:
+    def test_only_tokens_of_that_key_are_accepted(self, signed_in: httpx.Client, key: rsa.RSAPrivateKey) -> None:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -239,12 +239,12 @@ class TestPublicKeys:
             _hs256_with(public, claims): 401,
         }
         for value, status in cases.items():
-            answer = signed_in.patch(TOGGLE, json={"facebank_seed": True}, headers=bearer(value))
-            assert answer.status_code == status, answer.text
+            response = signed_in.patch(TOGGLE, json={"facebank_seed": True}, headers=bearer(value))
+            assert response.status_code == status, response.text
 
 
 def _hs256_with(public_key: bytes, claims: dict[str, Any]) -> str:
-    """A token signed with the public key as if it were a shared secret, which libraries refuse to make."""
+    """A token signed with the public key as a shared secret, which libraries refuse to create."""
     import hashlib
     import hmac
 

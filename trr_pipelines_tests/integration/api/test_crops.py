@@ -1,4 +1,4 @@
-"""Crops over real HTTP: what an edit answers, which it refuses, and who wins of two that were made at once."""
+"""Crops over real HTTP: results and refusals of edits, and concurrent edits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def photo(archive: Archive, person: UUID, link: Callable[..., UUID]) -> UUID:
 
 @pytest.fixture
 def rendered(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> UUID:
-    """A photo that went through the pipeline: its proposal is rendered."""
+    """A photo after the pipeline, with its proposal rendered."""
     run(archive, import_files(archive, tmp_path / "in", {"a.jpg": pictures.jpeg()}), pool=render_pool)
     return photo_ids(archive)["a.jpg"]
 
@@ -46,45 +46,45 @@ def history(client: httpx.Client, photo: UUID) -> httpx.Response:
     return client.get(f"/api/v1/admin/media-assets/{photo}/crops", headers=ADMIN_APP)
 
 
-def matching(answer: httpx.Response) -> dict[str, str]:
-    """The precondition of whoever has seen this answer."""
-    return {"If-Match": answer.headers["etag"]}
+def matching(response: httpx.Response) -> dict[str, str]:
+    """The precondition for an edit after this response."""
+    return {"If-Match": response.headers["etag"]}
 
 
-def test_an_edit_answers_the_new_signature_and_the_tag_for_the_next_one(
-    client: httpx.Client, archive: Archive, photo: UUID
-) -> None:
-    answer = put(client, photo, TIGHT, **FIRST)
+def test_an_edit_returns_the_new_signature_and_its_etag(client: httpx.Client, archive: Archive, photo: UUID) -> None:
+    response = put(client, photo, TIGHT, **FIRST)
     sha256 = value(archive.database, "select sha256 from core.media_assets where id = %s", photo)
     signature = crop_signature(Crop("manual", 20, 10.5, 2), sha256)
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "media_asset_id": str(photo),
         "signature": signature,
         "crop": {"mode": "manual", "x": 20.0, "y": 10.5, "zoom": 2.0, "signature": signature},
         "changed": True,
         "served": False,
     }
-    assert answer.headers["etag"] == f'"{signature}"'
+    assert response.headers["etag"] == f'"{signature}"'
     for tag in (f'"{signature}"', signature):
         again = put(client, photo, TIGHT, **{"If-Match": tag})
         assert (again.status_code, again.json()["changed"]) == (200, False)
 
 
-def test_without_a_condition_nothing_is_edited(client: httpx.Client, archive: Archive, photo: UUID) -> None:
+def test_an_edit_without_a_precondition_is_refused(client: httpx.Client, archive: Archive, photo: UUID) -> None:
     path = f"/api/v1/admin/media-assets/{photo}"
     for headers in ({}, {"If-Match": "*"}, {"If-Match": ""}):
-        for answer in (
+        for response in (
             put(client, photo, TIGHT, **headers),
             client.delete(f"{path}/crop", headers={**ADMIN_APP, **headers}),
             client.post(f"{path}/crops/{'0' * 64}/activate", headers={**ADMIN_APP, **headers}),
         ):
-            assert answer.status_code == 428
-            assert answer.headers["content-type"] == "application/problem+json"
+            assert response.status_code == 428
+            assert response.headers["content-type"] == "application/problem+json"
     assert value(archive.database, "select count(*) from core.media_asset_crops") == 0
 
 
-def test_a_lost_race_is_412_and_says_what_stands_now(client: httpx.Client, archive: Archive, photo: UUID) -> None:
+def test_a_conflicting_edit_is_412_with_the_current_signature(
+    client: httpx.Client, archive: Archive, photo: UUID
+) -> None:
     first = put(client, photo, TIGHT, **FIRST)
     second = put(client, photo, WIDE, **matching(first))
     current = second.json()["signature"]
@@ -96,20 +96,20 @@ def test_a_lost_race_is_412_and_says_what_stands_now(client: httpx.Client, archi
         {"If-Match": '""'},
         {"If-Match": f"{first.headers['etag']}, {second.headers['etag']}"},
     ):
-        for answer in (
+        for response in (
             put(client, photo, TIGHT, **headers),
             client.delete(f"{path}/crop", headers={**ADMIN_APP, **headers}),
             client.post(f"{path}/crops/{first.json()['signature']}/activate", headers={**ADMIN_APP, **headers}),
         ):
-            assert answer.status_code == 412, headers
+            assert response.status_code == 412, headers
             if not headers.get("If-Match", "").startswith("W/"):
-                assert current in answer.json()["detail"]
-                assert answer.headers["etag"] == f'"{current}"'
+                assert current in response.json()["detail"]
+                assert response.headers["etag"] == f'"{current}"'
     assert history(client, photo).json()["signature"] == current
     assert value(archive.database, "select count(*) from core.media_asset_crops") == 2
 
 
-def test_conditions_that_contradict_each_other_are_422(client: httpx.Client, photo: UUID) -> None:
+def test_contradicting_preconditions_are_422(client: httpx.Client, photo: UUID) -> None:
     for headers in ({"If-Match": "0" * 64, **FIRST}, {"If-None-Match": '"etag"'}):
         assert put(client, photo, TIGHT, **headers).status_code == 422
 
@@ -124,25 +124,23 @@ def test_conditions_that_contradict_each_other_are_422(client: httpx.Client, pho
         ("note", "x"),
     ],
 )
-def test_a_crop_that_is_none_is_422_naming_the_field(
-    client: httpx.Client, photo: UUID, field: str, wrong: object
-) -> None:
-    answer = put(client, photo, {**TIGHT, field: wrong}, **FIRST)
-    assert answer.status_code == 422
-    assert [error["field"] for error in answer.json()["errors"]] == [field]
+def test_an_invalid_crop_is_422_naming_the_field(client: httpx.Client, photo: UUID, field: str, wrong: object) -> None:
+    response = put(client, photo, {**TIGHT, field: wrong}, **FIRST)
+    assert response.status_code == 422
+    assert [error["field"] for error in response.json()["errors"]] == [field]
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_a_number_that_is_none_is_422(client: httpx.Client, photo: UUID, number: str) -> None:
-    answer = client.put(
+def test_nan_and_infinity_are_422(client: httpx.Client, photo: UUID, number: str) -> None:
+    response = client.put(
         f"/api/v1/admin/media-assets/{photo}/crop",
         content=f'{{"mode": "manual", "x": {number}, "y": 0, "zoom": 1}}',
         headers={**ADMIN_APP, **FIRST, "Content-Type": "application/json"},
     )
-    assert answer.status_code == 422
+    assert response.status_code == 422
 
 
-def test_of_edits_at_the_same_time_one_wins_and_all_others_are_told(
+def test_one_of_concurrent_edits_wins_and_the_others_are_412(
     client: httpx.Client, archive: Archive, photo: UUID
 ) -> None:
     seen = put(client, photo, TIGHT, **FIRST)
@@ -156,7 +154,7 @@ def test_of_edits_at_the_same_time_one_wins_and_all_others_are_told(
     assert value(archive.database, "select count(*) from core.media_asset_crops") == 2
 
 
-def test_one_goes_back_to_an_earlier_crop_and_to_the_proposal(client: httpx.Client, rendered: UUID) -> None:
+def test_an_earlier_crop_and_the_proposal_can_be_restored(client: httpx.Client, rendered: UUID) -> None:
     before = history(client, rendered)
     tight = put(client, rendered, TIGHT, **matching(before))
     wide = put(client, rendered, WIDE, **matching(tight))
@@ -172,12 +170,12 @@ def test_one_goes_back_to_an_earlier_crop_and_to_the_proposal(client: httpx.Clie
     assert client.get(f"{path}/crops", params={"limit": 1}, headers=ADMIN_APP).json()["crops"] == entries[:1]
 
 
-def test_a_photo_that_has_no_proposal_yet_answers_without_a_signature(client: httpx.Client, photo: UUID) -> None:
+def test_a_photo_without_a_proposal_has_no_signature(client: httpx.Client, photo: UUID) -> None:
     first = put(client, photo, TIGHT, **FIRST)
-    answer = client.delete(f"/api/v1/admin/media-assets/{photo}/crop", headers={**ADMIN_APP, **matching(first)})
-    assert answer.status_code == 200
-    assert "etag" not in answer.headers
-    assert (answer.json()["signature"], answer.json()["crop"], answer.json()["changed"]) == (None, None, True)
+    response = client.delete(f"/api/v1/admin/media-assets/{photo}/crop", headers={**ADMIN_APP, **matching(first)})
+    assert response.status_code == 200
+    assert "etag" not in response.headers
+    assert (response.json()["signature"], response.json()["crop"], response.json()["changed"]) == (None, None, True)
     assert put(client, photo, TIGHT, **FIRST).status_code == 200
 
 
@@ -200,7 +198,7 @@ def test_the_history_and_the_audit_trail_name_the_acting_admin(
     assert (rows[0]["old"]["crop"], rows[1]["old"]) == (None, rows[0]["new"])
 
 
-def test_photos_and_crops_that_are_not_there_are_404(client: httpx.Client, photo: UUID) -> None:
+def test_unknown_photos_and_crops_are_404(client: httpx.Client, photo: UUID) -> None:
     nothing = uuid4()
     assert put(client, nothing, TIGHT, **FIRST).status_code == 404
     assert history(client, nothing).status_code == 404
@@ -216,5 +214,5 @@ def test_a_photo_that_is_not_mirrored_has_no_crop(
     pending = value(
         archive.database, "select media_asset_id from core.media_links where id = %s", link(person, served=False)
     )
-    answer = put(client, pending, TIGHT, **FIRST)
-    assert (answer.status_code, "is pending" in answer.json()["detail"]) == (422, True)
+    response = put(client, pending, TIGHT, **FIRST)
+    assert (response.status_code, "is pending" in response.json()["detail"]) == (422, True)

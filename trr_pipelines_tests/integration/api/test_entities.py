@@ -15,7 +15,7 @@ from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines_tests.support.archives import DAY, query
 from trr_pipelines_tests.support.backends import ADMIN_APP, admin
 
-NOBODY = UUID(int=1)
+UNKNOWN_ID = UUID(int=1)
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def app(client: httpx.Client, ids: dict[str, UUID]) -> httpx.Client:
 
 
 def get(client: httpx.Client, path: str, **params: Any) -> Any:
-    answer = client.get(f"/api/v1/admin/{path}", params=params)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = client.get(f"/api/v1/admin/{path}", params=params)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 def rename(client: httpx.Client, path: str, **body: Any) -> httpx.Response:
@@ -65,7 +65,7 @@ def counts(**kinds: int) -> dict[str, int]:
     return {"photo": 0, "video_still": 0, "brand": 0, "social": 0, "news": 0, "total": 0, **kinds}
 
 
-def test_shows_come_by_title_with_what_they_and_their_seasons_hold(app: httpx.Client, ids: dict[str, UUID]) -> None:
+def test_shows_are_listed_by_title_with_counts_including_seasons(app: httpx.Client, ids: dict[str, UUID]) -> None:
     shows = get(app, "shows")
     assert shows["next_cursor"] is None
     assert [(show["id"], show["slug"], show["title"], show["counts"]) for show in shows["items"]] == [
@@ -88,20 +88,20 @@ def test_a_show_has_its_seasons(app: httpx.Client, ids: dict[str, UUID]) -> None
     ]
 
 
-def test_people_come_by_name_in_any_letters(app: httpx.Client, ids: dict[str, UUID]) -> None:
+def test_people_are_listed_by_name_ignoring_case(app: httpx.Client, ids: dict[str, UUID]) -> None:
     people = get(app, "people")["items"]
     assert [person["full_name"] for person in people] == ["Person One", "person two"]
     assert people[0] == get(app, "people/person-one") == get(app, f"people/{ids['one']}")
     assert people[0]["counts"] == counts(photo=1, total=1, facebank_seeds=0)
 
 
-def test_a_search_finds_text_in_names_and_takes_no_pattern(app: httpx.Client) -> None:
+def test_a_search_matches_literal_text_in_names(app: httpx.Client) -> None:
     assert [show["slug"] for show in get(app, "shows", q="VALLEY")["items"]] == ["the-valley-persian-style"]
     assert get(app, "people", q="%")["items"] == []
     assert len(get(app, "people", q="")["items"]) == 2
 
 
-def test_pages_hold_everyone_once_and_in_order(app: httpx.Client, archive: Archive) -> None:
+def test_pages_list_every_person_once_in_order(app: httpx.Client, archive: Archive) -> None:
     names = [f"Person {number:03}" for number in range(15)]
     archive.database.run(lambda conn: [imports.ensure_person(conn, name) for name in reversed(names)])
     seen: list[str] = []
@@ -115,17 +115,21 @@ def test_pages_hold_everyone_once_and_in_order(app: httpx.Client, archive: Archi
     assert seen == names
 
 
-def test_a_row_that_came_without_a_slug_goes_by_its_id(app: httpx.Client, archive: Archive) -> None:
+def test_an_entity_without_a_slug_is_addressed_by_its_id(app: httpx.Client, archive: Archive) -> None:
     (row,) = query(archive.database, "insert into core.people (full_name) values ('A Person') returning id")
     assert get(app, "people")["items"][0]["slug"] == str(row["id"]) == get(app, f"people/{row['id']}")["slug"]
 
 
-def test_a_rename_moves_the_slug_and_keeps_the_one_before(
+def test_a_rename_changes_the_slug_and_keeps_the_old_one(
     app: httpx.Client, archive: Archive, ids: dict[str, UUID]
 ) -> None:
-    answer = rename(app, "shows/the-valley-persian-style", title="  The   Valley ")
-    assert (answer.status_code, answer.json()["title"], answer.json()["slug"]) == (200, "The Valley", "the-valley")
-    assert answer.json() == get(app, "shows/the-valley-persian-style") == get(app, "shows/the-valley")
+    response = rename(app, "shows/the-valley-persian-style", title="  The   Valley ")
+    assert (response.status_code, response.json()["title"], response.json()["slug"]) == (
+        200,
+        "The Valley",
+        "the-valley",
+    )
+    assert response.json() == get(app, "shows/the-valley-persian-style") == get(app, "shows/the-valley")
     old = get(app, "slugs/shows/the-valley-persian-style")
     assert old == {
         "id": str(ids["valley"]),
@@ -144,22 +148,22 @@ def test_a_rename_moves_the_slug_and_keeps_the_one_before(
     }
 
 
-def test_a_name_that_it_has_already_changes_nothing(app: httpx.Client, archive: Archive) -> None:
+def test_renaming_to_the_current_name_changes_nothing(app: httpx.Client, archive: Archive) -> None:
     assert rename(app, "people/person-one", full_name="Person One").status_code == 200
     assert query(archive.database, "select from core.audit_log") == []
 
 
-def test_a_rename_back_takes_up_its_own_old_slug_and_nobody_else_can(app: httpx.Client) -> None:
-    assert rename(app, "people/person-one", full_name="Somebody").json()["slug"] == "somebody"
+def test_an_old_slug_can_be_reused_by_its_own_entity_only(app: httpx.Client) -> None:
+    assert rename(app, "people/person-one", full_name="Other Name").json()["slug"] == "other-name"
     assert rename(app, "people/person-two", full_name="Person-One").json()["slug"] == "person-one-2"
-    assert rename(app, "people/somebody", full_name="Person One").json()["slug"] == "person-one"
-    assert get(app, "slugs/people/somebody")["canonical_slug"] == "person-one"
+    assert rename(app, "people/other-name", full_name="Person One").json()["slug"] == "person-one"
+    assert get(app, "slugs/people/other-name")["canonical_slug"] == "person-one"
     assert rename(app, "people/person-one", full_name="PERSON ONE").json()["slug"] == "person-one"
 
 
-def test_a_name_that_another_one_has_is_a_conflict(app: httpx.Client) -> None:
-    answer = rename(app, "people/person-one", full_name="PERSON TWO")
-    assert (answer.status_code, answer.headers["content-type"]) == (409, "application/problem+json")
+def test_the_name_of_another_entity_is_a_conflict(app: httpx.Client) -> None:
+    response = rename(app, "people/person-one", full_name="PERSON TWO")
+    assert (response.status_code, response.headers["content-type"]) == (409, "application/problem+json")
     assert get(app, "people/person-one")["full_name"] == "Person One"
 
 
@@ -169,15 +173,15 @@ def test_a_name_that_another_one_has_is_a_conflict(app: httpx.Client) -> None:
      {"title": "A\u202eB"}, {"title": "\u200b"}, {"title": "\u0301"},
      {"title": "A", "slug": "b"}, {"full_name": "A"}],
 )  # fmt: skip
-def test_a_name_that_cannot_be_is_422(app: httpx.Client, body: dict[str, Any]) -> None:
+def test_an_invalid_name_is_422(app: httpx.Client, body: dict[str, Any]) -> None:
     assert rename(app, "shows/another-show", **body).status_code == 422
     assert get(app, "shows/another-show")["title"] == "Another Show"
 
 
 @pytest.mark.parametrize(
-    ("name", "slug"), [("News", "news-2"), ("Season 4", "season-4-2"), (str(NOBODY), f"{NOBODY}-2")]
+    ("name", "slug"), [("News", "news-2"), ("Season 4", "season-4-2"), (str(UNKNOWN_ID), f"{UNKNOWN_ID}-2")]
 )
-def test_a_word_of_our_addresses_is_no_slug(app: httpx.Client, name: str, slug: str) -> None:
+def test_a_reserved_word_is_not_used_as_a_slug(app: httpx.Client, name: str, slug: str) -> None:
     assert rename(app, "shows/another-show", title=name).json()["slug"] == slug
 
 
@@ -187,11 +191,9 @@ def test_a_word_of_our_addresses_is_no_slug(app: httpx.Client, name: str, slug: 
      "the-valley-persian-style)", "the-valley-persian-style\"><script>", "THE VALLEY: PERSIAN STYLE",
      "the_valley_persian_style", "the-valley-persian-style&x=1"],
 )  # fmt: skip
-def test_a_slug_that_is_written_wrong_leads_to_the_right_one(
-    app: httpx.Client, ids: dict[str, UUID], given: str
-) -> None:
-    answer = app.get(httpx.URL(f"{app.base_url}").copy_with(raw_path=b"/api/v1/admin/slugs/shows/" + quoted(given)))
-    assert answer.json() == {
+def test_a_misspelt_slug_resolves_to_the_canonical_one(app: httpx.Client, ids: dict[str, UUID], given: str) -> None:
+    response = app.get(httpx.URL(f"{app.base_url}").copy_with(raw_path=b"/api/v1/admin/slugs/shows/" + quoted(given)))
+    assert response.json() == {
         "id": str(ids["valley"]),
         "slug": given,
         "canonical": False,
@@ -205,7 +207,7 @@ def quoted(text: str) -> bytes:
     return quote(text, safe="").encode()
 
 
-def test_the_right_slug_is_canonical(app: httpx.Client, ids: dict[str, UUID]) -> None:
+def test_the_current_slug_is_canonical(app: httpx.Client, ids: dict[str, UUID]) -> None:
     assert get(app, "slugs/people/person-one") == {
         "id": str(ids["one"]), "slug": "person-one", "canonical": True, "canonical_slug": "person-one",
     }  # fmt: skip
@@ -213,19 +215,19 @@ def test_the_right_slug_is_canonical(app: httpx.Client, ids: dict[str, UUID]) ->
 
 @pytest.mark.parametrize(
     "path",
-    ["slugs/shows/person-one", "slugs/people/nobody", "slugs/shows/the-valley", "slugs/shows/%2e%2e%2f",
-     "shows/nowhere", f"shows/{NOBODY}", "people/nobody", f"people/{NOBODY}", "shows/-"],
+    ["slugs/shows/person-one", "slugs/people/unknown", "slugs/shows/the-valley", "slugs/shows/%2e%2e%2f",
+     "shows/unknown", f"shows/{UNKNOWN_ID}", "people/unknown", f"people/{UNKNOWN_ID}", "shows/-"],
 )  # fmt: skip
-def test_what_is_not_there_is_404(app: httpx.Client, path: str) -> None:
-    answer = app.get(f"/api/v1/admin/{path}")
-    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+def test_an_unknown_entity_is_404(app: httpx.Client, path: str) -> None:
+    response = app.get(f"/api/v1/admin/{path}")
+    assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
 
 
 @pytest.mark.parametrize("path", ["slugs/seasons/x", "shows/%00", "slugs/shows/%00", "shows?q=%00", "people?cursor=x"])
-def test_what_makes_no_sense_is_422(app: httpx.Client, path: str) -> None:
+def test_invalid_parameters_are_422(app: httpx.Client, path: str) -> None:
     assert app.get(f"/api/v1/admin/{path}").status_code == 422
 
 
-def test_a_rename_is_for_admins_themselves(app: httpx.Client) -> None:
-    answer = app.patch("/api/v1/admin/shows/another-show", json={"title": "Mine"})
-    assert answer.status_code == 403
+def test_only_admins_rename(app: httpx.Client) -> None:
+    response = app.patch("/api/v1/admin/shows/another-show", json={"title": "Mine"})
+    assert response.status_code == 403

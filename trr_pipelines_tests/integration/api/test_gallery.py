@@ -1,4 +1,4 @@
-"""Gallery payloads over real HTTP, of photos that went through the pipeline."""
+"""Gallery payloads over real HTTP, of photos after the pipeline."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ broken.jpg,The Valley,,,photo,Not a photo,,3
 
 
 def archived_in(archive: Archive, folder: Path, pool: RenderPool) -> Archive:
-    """Four photos and a file that is none, through the whole pipeline."""
+    """Four photos and a file that is not an image, through the whole pipeline."""
     write_files(
         folder,
         {
@@ -56,11 +56,11 @@ def archived_in(archive: Archive, folder: Path, pool: RenderPool) -> Archive:
 
 
 @pytest.fixture(scope="module")
-def standing(
+def read_only(
     postgres: EmbeddedPostgres, render_pool: RenderPool, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Archive]:
-    """The photos in an archive that tests of this module only read."""
-    folder = tmp_path_factory.mktemp("standing")
+    """An archive with these photos, which the tests of this module only read."""
+    folder = tmp_path_factory.mktemp("read_only")
     with new_database(postgres, "template_trr") as url:
         settings = Settings(home=folder / "home", database_url=SecretStr(url), media_store=f"file:{folder / 'media'}")
         with open_archive(settings) as archive:
@@ -68,13 +68,13 @@ def standing(
 
 
 @pytest.fixture(scope="module")
-def gallery(standing: Archive) -> Iterator[httpx.Client]:
-    """The backend over those photos, for the admin app."""
-    assert standing.settings.database_url is not None
+def gallery(read_only: Archive) -> Iterator[httpx.Client]:
+    """A client of a backend over those photos, as the admin app."""
+    assert read_only.settings.database_url is not None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRR_HOME", str(standing.settings.home))
-        patch.setenv("TRR_DATABASE_URL", standing.settings.database_url.get_secret_value())
-        patch.setenv("TRR_MEDIA_STORE", standing.settings.media_store)
+        patch.setenv("TRR_HOME", str(read_only.settings.home))
+        patch.setenv("TRR_DATABASE_URL", read_only.settings.database_url.get_secret_value())
+        patch.setenv("TRR_MEDIA_STORE", read_only.settings.media_store)
         for name, setting in backends.ENVIRONMENT.items():
             patch.setenv(name, setting)
         app = create_app()
@@ -83,10 +83,10 @@ def gallery(standing: Archive) -> Iterator[httpx.Client]:
 
 
 def page(client: httpx.Client, of: str = "shows/the-valley", **params: Any) -> dict[str, Any]:
-    answer = client.get(f"/api/v1/admin/{of}/gallery", params=params)
-    assert answer.status_code == 200, answer.text
-    Gallery.model_validate_json(answer.content, strict=True)
-    body: dict[str, Any] = answer.json()
+    response = client.get(f"/api/v1/admin/{of}/gallery", params=params)
+    assert response.status_code == 200, response.text
+    Gallery.model_validate_json(response.content, strict=True)
+    body: dict[str, Any] = response.json()
     assert set(body) == set(Gallery.model_fields)
     return body
 
@@ -96,14 +96,14 @@ def captions(client: httpx.Client, of: str = "shows/the-valley", **params: Any) 
 
 
 def urls_of(item: dict[str, Any]) -> set[str]:
-    """Every URL of an item, wherever it stands."""
+    """Every URL in an item."""
     named = {value for name, value in item.items() if name.endswith("_url") and value}
     listed = {file["url"] for file in item["srcset"]}
     attributes = {part.split()[0] for source in item["sources"] for part in source["srcset"].split(", ")}
     return named | listed | attributes
 
 
-def test_a_show_holds_its_own_photos_and_those_of_its_seasons(gallery: httpx.Client) -> None:
+def test_a_show_includes_the_photos_of_its_seasons(gallery: httpx.Client) -> None:
     everything = page(gallery)
     assert (everything["total"], everything["total_capped"], everything["next_cursor"]) == (5, False, None)
     assert {item["caption"]: item["season"] for item in everything["items"]} == {
@@ -112,14 +112,14 @@ def test_a_show_holds_its_own_photos_and_those_of_its_seasons(gallery: httpx.Cli
     assert [item["position"] for item in everything["items"]] == [1, 1, 1, 2, 3]
 
 
-def test_a_season_and_a_person_hold_their_own(gallery: httpx.Client) -> None:
+def test_a_season_and_a_person_have_their_own_photos_only(gallery: httpx.Client) -> None:
     assert captions(gallery, "shows/the-valley/seasons/1") == ["A tall one"]
     assert captions(gallery, "people/person-one") == ["A tall one", "A wide one"]
 
 
-def test_an_id_answers_as_its_slug_does(gallery: httpx.Client, standing: Archive) -> None:
-    show = value(standing.database, "select id from core.shows")
-    person = value(standing.database, "select id from core.people")
+def test_an_id_returns_the_same_page_as_its_slug(gallery: httpx.Client, read_only: Archive) -> None:
+    show = value(read_only.database, "select id from core.shows")
+    person = value(read_only.database, "select id from core.people")
     assert page(gallery, f"shows/{show}") == page(gallery)
     assert page(gallery, f"shows/{show}/seasons/2") == page(gallery, "shows/the-valley/seasons/2")
     assert page(gallery, f"people/{person}") == page(gallery, "people/person-one")
@@ -130,11 +130,11 @@ def test_an_id_answers_as_its_slug_does(gallery: httpx.Client, standing: Archive
     ["shows/nowhere", f"shows/{UUID(int=1)}", "shows/person-one", "shows/the-valley/seasons/9", "people/the-valley"],
 )
 def test_an_unknown_gallery_is_404(gallery: httpx.Client, of: str) -> None:
-    answer = gallery.get(f"/api/v1/admin/{of}/gallery")
-    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    response = gallery.get(f"/api/v1/admin/{of}/gallery")
+    assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
 
 
-def test_every_url_answers_with_the_width_the_bytes_and_the_type_that_are_declared(gallery: httpx.Client) -> None:
+def test_every_url_serves_the_declared_width_bytes_and_type(gallery: httpx.Client) -> None:
     looked_at = 0
     for item in page(gallery)["items"]:
         declared = {file["url"]: (file["width"], file["height"], file["bytes"]) for file in item["srcset"]}
@@ -142,13 +142,13 @@ def test_every_url_answers_with_the_width_the_bytes_and_the_type_that_are_declar
             declared[item["original_url"]] = (item["width"], item["height"], item["bytes"])
         types = {url: source["type"] for source in item["sources"] for url in source["srcset"].split() if "/" in url}
         for url in urls_of(item):
-            answer = gallery.get(url.removeprefix("http://127.0.0.1:8000"))
-            assert answer.status_code == 200, url
+            response = gallery.get(url.removeprefix("http://127.0.0.1:8000"))
+            assert response.status_code == 200, url
             if url in declared and item["generation"]["base"] == "complete":
-                with Image.open(io.BytesIO(answer.content)) as image:
-                    assert (*image.size, len(answer.content)) == declared[url]
+                with Image.open(io.BytesIO(response.content)) as image:
+                    assert (*image.size, len(response.content)) == declared[url]
             if url in types:
-                assert answer.headers["content-type"] == types[url]
+                assert response.headers["content-type"] == types[url]
             looked_at += 1
     assert looked_at > 30
 
@@ -164,7 +164,7 @@ def test_formats_come_smallest_first_and_widths_in_order(gallery: httpx.Client) 
     assert by_url[wide["display_url"]]["format"] == "webp"
 
 
-def test_a_photo_that_failed_says_why_and_falls_back_to_its_original(gallery: httpx.Client) -> None:
+def test_a_failed_photo_has_its_reason_and_falls_back_to_its_original(gallery: httpx.Client) -> None:
     (broken,) = (item for item in page(gallery)["items"] if item["caption"] == "Not a photo")
     assert broken["generation"] == {"base": "failed", "crop": "failed", "reason": "truncated"}
     assert broken["original_url"] == broken["display_url"] == broken["detail_url"] == broken["hosted_url"] is not None
@@ -204,16 +204,14 @@ def test_a_photo_that_is_not_mirrored_yet_has_no_urls(archive: Archive, client: 
         ({"q": "%"}, set()),
     ],
 )
-def test_filters_leave_what_they_name(gallery: httpx.Client, filters: dict[str, Any], expected: set[str]) -> None:
+def test_filters_select_matching_photos(gallery: httpx.Client, filters: dict[str, Any], expected: set[str]) -> None:
     found = page(gallery, **filters)
     assert {item["caption"] for item in found["items"]} == expected
     assert found["total"] == len(found["items"])
 
 
 @pytest.mark.parametrize("sort", ["position", "newest"])
-def test_pages_hold_every_link_once_and_in_order(
-    archive: Archive, client: httpx.Client, tmp_path: Path, sort: str
-) -> None:
+def test_pages_list_every_link_once_in_order(archive: Archive, client: httpx.Client, tmp_path: Path, sort: str) -> None:
     client.headers.update(ADMIN_APP)
     rows = "".join(f"{n}.jpg,The Valley,{n % 3 or ''},{n % 4}\n" for n in range(23))
     files = {f"{n}.jpg": pictures.jpeg(8, 8, seed=n) for n in range(23)}
@@ -243,19 +241,19 @@ def test_pages_hold_every_link_once_and_in_order(
         {"tag": "\0"}, {"tag": ""}, {"source": "\0"},
     ],
 )  # fmt: skip
-def test_a_parameter_that_makes_no_sense_is_422(gallery: httpx.Client, params: dict[str, str]) -> None:
-    answer = gallery.get("/api/v1/admin/shows/the-valley/gallery", params=params)
-    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), answer.text
+def test_an_invalid_parameter_is_422(gallery: httpx.Client, params: dict[str, str]) -> None:
+    response = gallery.get("/api/v1/admin/shows/the-valley/gallery", params=params)
+    assert (response.status_code, response.headers["content-type"]) == (422, "application/problem+json"), response.text
 
 
-def test_a_cursor_of_another_order_is_refused(gallery: httpx.Client) -> None:
+def test_a_cursor_for_another_sort_is_refused(gallery: httpx.Client) -> None:
     cursor = page(gallery, limit=1)["next_cursor"]
     assert cursor is not None
-    answer = gallery.get("/api/v1/admin/shows/the-valley/gallery", params={"cursor": cursor, "sort": "newest"})
-    assert answer.status_code == 422
+    response = gallery.get("/api/v1/admin/shows/the-valley/gallery", params={"cursor": cursor, "sort": "newest"})
+    assert response.status_code == 422
 
 
-def test_no_url_points_at_more_bytes_than_an_original_that_can_be_shown(
+def test_no_served_file_is_larger_than_a_servable_original(
     archive: Archive, client: httpx.Client, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     client.headers.update(ADMIN_APP)
@@ -263,18 +261,18 @@ def test_no_url_points_at_more_bytes_than_an_original_that_can_be_shown(
     plain = pictures.saved(blurred, "WEBP", quality=1, method=6)
     exif = Image.Exif()
     exif[0x010E] = "where it was taken"
-    told = pictures.saved(blurred, "WEBP", quality=1, method=6, exif=exif)
-    batch = import_files(archive, tmp_path / "in", {"plain.webp": plain, "told.webp": told}, show="The Valley")
+    with_exif = pictures.saved(blurred, "WEBP", quality=1, method=6, exif=exif)
+    batch = import_files(archive, tmp_path / "in", {"plain.webp": plain, "exif.webp": with_exif}, show="The Valley")
     run(archive, batch, pool=render_pool)
     items = {item["original_url"]: item for item in page(client)["items"]}
-    for data, is_fit in ((plain, True), (told, False)):
+    for data, is_fit in ((plain, True), (with_exif, False)):
         (item,) = (item for item in items.values() if item["bytes"] == len(data))
         sizes = {url: len(client.get(url.removeprefix("http://127.0.0.1:8000")).content) for url in urls_of(item)}
         assert (max(sizes.values()) <= len(data)) is is_fit
         assert (item["detail_url"] == item["original_url"]) is is_fit
 
 
-def test_an_edited_crop_is_served_once_it_is_rendered_and_the_one_before_it_until_then(
+def test_an_edited_crop_is_served_once_rendered_and_the_previous_one_until_then(
     client: httpx.Client, archive: Archive, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     client.headers.update(ADMIN_APP)
@@ -313,4 +311,4 @@ def test_a_page_takes_the_same_number_of_statements_whatever_its_size(
         statements.clear()
         page(gallery, limit=limit)
         counts.append(len(statements))
-    assert counts == [7, 7, 7]  # with the pool's look at the connection
+    assert counts == [7, 7, 7]  # including the pool's check of the connection

@@ -1,7 +1,7 @@
-"""Payloads that consumers know, as they were when they were promised: fields may be added, none may change or vanish.
+"""Golden files of the payloads: fields may be added, none may change or disappear.
 
 A payload is compared with its file under `data/golden`, ids and whatever depends on encoders replaced by their kind. A
-file that is not there is written, and the test fails once: look at it before it is committed.
+file that is missing is written, and the test fails once: review it before committing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PATHS = {
 
 
 def soft(width: int, height: int) -> Image.Image:
-    """A picture without grain, whose WebP is smaller than its JPEG by far."""
+    """A picture without grain, whose WebP is much smaller than its JPEG."""
     return pictures.photo(width, height).filter(ImageFilter.GaussianBlur(4))
 
 
@@ -68,7 +68,7 @@ def filled(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> Archive
     )
     (batch,) = import_path(archive, folder / "manifest.csv").batches
     run(archive, batch, pool=render_pool)
-    # Screenalytics gets photos in the order of their links' ids, which are random otherwise.
+    # Screenalytics gets photos in the order of their link ids, which are otherwise random.
     query(
         archive.database,
         "update core.media_links set id = lpad(position::text, 32, '0')::uuid where person_id is not null",
@@ -87,7 +87,7 @@ def filled(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> Archive
     return archive
 
 
-def test_payloads_have_every_field_that_consumers_know(filled: Archive, client: httpx.Client) -> None:
+def test_payloads_keep_every_field_of_the_golden_files(filled: Archive, client: httpx.Client) -> None:
     person = value(filled.database, "select id from core.people")
     link = value(filled.database, "select id from core.media_links where facebank_seed")
     payloads = {}
@@ -96,42 +96,42 @@ def test_payloads_have_every_field_that_consumers_know(filled: Archive, client: 
         payloads[name] = client.get(f"/api/v1/{path.format(person=person)}", headers=headers)
     toggle = f"/api/v1/admin/person/{person}/gallery/{link}/facebank-seed"
     payloads["facebank_seed"] = client.patch(toggle, json={"facebank_seed": False}, headers=ADMIN_APP)
-    assert {name: answer.status_code for name, answer in payloads.items()} == dict.fromkeys(payloads, 200)
-    assert [problem for name, answer in payloads.items() for problem in changed(name, answer.json())] == []
+    assert {name: response.status_code for name, response in payloads.items()} == dict.fromkeys(payloads, 200)
+    assert [problem for name, response in payloads.items() for problem in changed(name, response.json())] == []
     assert {file.stem for file in GOLDEN.iterdir()} == set(payloads)
 
 
 def changed(name: str, payload: Any) -> list[str]:
-    """Where the payload lacks, or says otherwise, what its golden file has."""
+    """Differences of the payload from its golden file; additional fields are none."""
     shown = normalised(payload, {})
     file = GOLDEN / f"{name}.json"
     if not file.exists():
         file.write_text(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
-        return [f"{file.name} was not there; it is now: look at it"]
+        return [f"{file.name} was missing and has been written: review it"]
     return missing(json.loads(file.read_text()), shown, name)
 
 
 def missing(golden: Any, shown: Any, where: str = "$") -> list[str]:
-    """Where `shown` is not what `golden` says; further fields are none of its business."""
+    """Paths where `shown` differs from `golden`; additional fields are ignored."""
     if isinstance(golden, dict) and isinstance(shown, dict):
         return [
             problem
-            for field, wanted in golden.items()
+            for field, expected in golden.items()
             for problem in (
-                missing(wanted, shown[field], f"{where}.{field}") if field in shown else [f"{where}.{field} is gone"]
+                missing(expected, shown[field], f"{where}.{field}") if field in shown else [f"{where}.{field} is gone"]
             )
         ]
     if isinstance(golden, list) and isinstance(shown, list) and len(golden) == len(shown):
         return [
             problem
-            for place, (wanted, found) in enumerate(zip(golden, shown, strict=True))
-            for problem in missing(wanted, found, f"{where}[{place}]")
+            for place, (expected, actual) in enumerate(zip(golden, shown, strict=True))
+            for problem in missing(expected, actual, f"{where}[{place}]")
         ]
     return [] if golden == shown and type(golden) is type(shown) else [f"{where} is {shown!r} instead of {golden!r}"]
 
 
 def normalised(payload: Any, seen: dict[str, str], field: str = "") -> Any:
-    """The payload with ids numbered as they appear, and what depends on encoders or clocks as its type."""
+    """The payload with ids numbered in order of appearance, and values of encoders or clocks replaced by their type."""
     if isinstance(payload, dict):
         is_proposal = payload.get("mode") == "auto"
         return {
@@ -152,7 +152,7 @@ _HASH = r"[0-9a-f]{64}|[0-9a-f]{16}(?=/)|[0-9a-f]{12}(?=/)|[0-9a-f]{2}(?=/[0-9a-
 _ID = re.compile(rf"\b(?:{_UUID}|{_HASH})\b")
 
 
-def test_ids_are_told_apart_by_what_they_name() -> None:
+def test_ids_are_numbered_by_their_value() -> None:
     one, two = UUID(int=1), UUID(int=2)
     assert normalised({"a": f"{one}", "b": [f"x/{two}/y", f"{one}"]}, {}) == {
         "a": "<id 1>", "b": ["x/<id 2>/y", "<id 1>"],
@@ -169,5 +169,5 @@ def test_ids_are_told_apart_by_what_they_name() -> None:
         ([1], [], ["$ is [] instead of [1]"]),
     ],
 )
-def test_a_change_is_found_and_an_addition_is_none(golden: Any, shown: Any, problems: list[str]) -> None:
+def test_a_change_is_reported_and_an_addition_is_not(golden: Any, shown: Any, problems: list[str]) -> None:
     assert missing(golden, shown) == problems

@@ -1,4 +1,4 @@
-"""Imports over real HTTP: what becomes of each row, and requests that are sent twice."""
+"""Imports over real HTTP: the result of each row, and repeated requests."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def post(client: httpx.Client, *rows: Any, key: str | None = None, email: str | 
     return client.post("/api/v1/admin/imports", content=json.dumps({"rows": list(rows)}), headers=headers)
 
 
-def test_a_row_becomes_a_photo_with_its_links_in_a_batch(client: httpx.Client, archive: Archive) -> None:
-    answer = post(client, ROW)
-    assert answer.status_code == 202
-    told = answer.json()
-    assert (told["rows"], told["created"], told["known"], told["rejected"], told["links"]) == (1, 1, 0, 0, 3)
-    (item,) = told["items"]
+def test_a_row_creates_a_photo_with_its_links_in_a_batch(client: httpx.Client, archive: Archive) -> None:
+    response = post(client, ROW)
+    assert response.status_code == 202
+    result = response.json()
+    assert (result["rows"], result["created"], result["known"], result["rejected"], result["links"]) == (1, 1, 0, 0, 3)
+    (item,) = result["items"]
     assert (item["row"], item["outcome"], item["detail"]) == (1, "created", "")
     (photo,) = query(archive.database, "select id, source, source_url, state, batch_key from core.media_assets")
     assert item["media_asset_id"] == str(photo["id"])
     assert (photo["source"], photo["source_url"], photo["state"]) == ("deadline", URL, "pending")
-    assert told["batches"] == [photo["batch_key"]]
+    assert result["batches"] == [photo["batch_key"]]
     links = query(
         archive.database,
         "select s.number, p.full_name, l.caption, l.tags from core.media_links l"
@@ -55,7 +55,7 @@ def test_a_row_becomes_a_photo_with_its_links_in_a_batch(client: httpx.Client, a
     ]  # fmt: skip
     assert all((link["caption"], link["tags"]) == ("both", ["red", "carpet"]) for link in links)
     (row,) = query(archive.database, "select actor, action, entity_id, new from core.audit_log")
-    assert (row["actor"], row["action"], row["entity_id"]) == ("admin@example.com", "import", told["import_id"])
+    assert (row["actor"], row["action"], row["entity_id"]) == ("admin@example.com", "import", result["import_id"])
     assert row["new"] == {"created": 1, "known": 0, "rejected": 0, "links": 3}
 
 
@@ -85,18 +85,18 @@ BAD_ROWS: list[tuple[Any, str]] = [
 ]
 
 
-def test_bad_rows_are_reported_and_stop_no_other(client: httpx.Client, archive: Archive) -> None:
-    told = post(client, *(row for row, _ in BAD_ROWS), ROW, ROW).json()
-    assert [item["row"] for item in told["items"]] == list(range(1, len(BAD_ROWS) + 3))
-    for item, (row, problem) in zip(told["items"], BAD_ROWS, strict=False):
+def test_invalid_rows_are_reported_and_do_not_affect_others(client: httpx.Client, archive: Archive) -> None:
+    result = post(client, *(row for row, _ in BAD_ROWS), ROW, ROW).json()
+    assert [item["row"] for item in result["items"]] == list(range(1, len(BAD_ROWS) + 3))
+    for item, (row, problem) in zip(result["items"], BAD_ROWS, strict=False):
         assert item["outcome"] == "rejected", row
         assert problem in item["detail"], row
         assert item["media_asset_id"] is None
-    assert [item["outcome"] for item in told["items"][-2:]] == ["created", "known"]
+    assert [item["outcome"] for item in result["items"][-2:]] == ["created", "known"]
     assert value(archive.database, "select count(*) from core.media_assets") == 1
 
 
-def test_the_same_request_is_answered_again_and_not_done_again(client: httpx.Client, archive: Archive) -> None:
+def test_a_repeated_request_gets_the_same_response_and_imports_once(client: httpx.Client, archive: Archive) -> None:
     first = post(client, ROW, key="key-1")
     query(archive.database, "delete from core.media_assets")
     again = post(client, ROW, key="key-1")
@@ -109,37 +109,37 @@ def test_the_same_request_is_answered_again_and_not_done_again(client: httpx.Cli
     assert post(client, {**ROW, "caption": "another"}, key="key-1").status_code == 202
 
 
-def test_the_same_key_sent_at_the_same_time_is_one_import(client: httpx.Client, archive: Archive) -> None:
+def test_concurrent_requests_with_one_key_are_one_import(client: httpx.Client, archive: Archive) -> None:
     with ThreadPoolExecutor(6) as threads:
         answers = list(threads.map(lambda _: post(client, ROW, key="at-once"), range(6)))
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.content for answer in answers}) == 1
+    assert {response.status_code for response in answers} == {202}
+    assert len({response.content for response in answers}) == 1
     assert value(archive.database, "select count(distinct import_id) from core.import_items") == 1
     assert value(archive.database, "select count(*) from core.audit_log") == 1
 
 
 @pytest.mark.parametrize("body", [{}, {"rows": []}, {"rows": [ROW] * 501}, {"rows": ROW}, {"rows": [ROW], "x": 1}, []])
-def test_a_request_that_is_no_manifest_is_422(client: httpx.Client, archive: Archive, body: object) -> None:
+def test_an_invalid_manifest_is_422(client: httpx.Client, archive: Archive, body: object) -> None:
     assert client.post("/api/v1/admin/imports", json=body, headers=admin()).status_code == 422
     assert value(archive.database, "select count(*) from core.import_items") == 0
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 201])
-def test_a_key_that_is_none_is_422(client: httpx.Client, key: str) -> None:
+def test_an_invalid_key_is_422(client: httpx.Client, key: str) -> None:
     assert post(client, ROW, key=key).status_code == 422
 
 
 def test_a_key_that_is_sent_twice_is_400(client: httpx.Client) -> None:
     keys = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
-    answer = client.post("/api/v1/admin/imports", json={"rows": [ROW]}, headers=[*admin().items(), *keys])
-    assert answer.status_code == 400
+    response = client.post("/api/v1/admin/imports", json={"rows": [ROW]}, headers=[*admin().items(), *keys])
+    assert response.status_code == 400
 
 
 def test_only_admins_import(client: httpx.Client) -> None:
     assert client.post("/api/v1/admin/imports", json={"rows": [ROW]}, headers=ADMIN_APP).status_code == 403
 
 
-def test_a_row_that_is_nested_a_thousand_deep_is_refused(client: httpx.Client) -> None:
+def test_a_deeply_nested_row_is_refused(client: httpx.Client) -> None:
     for depth in (900, 5_000, 100_000):
         body = (
             '{"rows": [{"source": "a", "source_url": "https://photos.example/", "tags": '
@@ -147,9 +147,9 @@ def test_a_row_that_is_nested_a_thousand_deep_is_refused(client: httpx.Client) -
             + "]" * depth
             + "}]}"
         )
-        answer = client.post(
+        response = client.post(
             "/api/v1/admin/imports", content=body, headers={**admin(), "Content-Type": "application/json"}
         )
-        assert answer.status_code in (202, 422)
-        if answer.status_code == 202:
-            assert answer.json()["rejected"] == 1
+        assert response.status_code in (202, 422)
+        if response.status_code == 202:
+            assert response.json()["rejected"] == 1

@@ -52,16 +52,16 @@ def keys(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> dict[str,
         ("BYTES=7-8", 7, 8),
     ],
 )
-def test_a_range_is_answered_with_its_bytes(
+def test_a_range_returns_its_bytes(
     client: httpx.Client, archive: Archive, keys: dict[str, str], asked: str, first: int, last: int | None
 ) -> None:
     whole = archive.store.get(keys["variant"])
     expected = whole[first:] if last is None else whole[first : last + 1]
-    answer = client.get(f"/media/{keys['variant']}", headers={"Range": asked})
-    assert (answer.status_code, answer.content) == (206, expected)
+    response = client.get(f"/media/{keys['variant']}", headers={"Range": asked})
+    assert (response.status_code, response.content) == (206, expected)
     start = len(whole) + first if first < 0 else first
-    assert answer.headers["content-range"] == f"bytes {start}-{start + len(expected) - 1}/{len(whole)}"
-    assert answer.headers["content-length"] == str(len(expected))
+    assert response.headers["content-range"] == f"bytes {start}-{start + len(expected) - 1}/{len(whole)}"
+    assert response.headers["content-length"] == str(len(expected))
 
 
 @pytest.mark.parametrize(
@@ -76,29 +76,29 @@ def test_a_range_is_answered_with_its_bytes(
         f"bytes={'9' * 5000}-",
     ],
 )
-def test_a_range_that_we_do_not_know_gets_everything(client: httpx.Client, keys: dict[str, str], asked: str) -> None:
-    answer = client.get(f"/media/{keys['original']}", headers={"Range": asked})
-    assert (answer.status_code, answer.content) == (200, PHOTO)
+def test_an_unsupported_range_returns_the_whole_file(client: httpx.Client, keys: dict[str, str], asked: str) -> None:
+    response = client.get(f"/media/{keys['original']}", headers={"Range": asked})
+    assert (response.status_code, response.content) == (200, PHOTO)
 
 
 def test_a_range_beyond_the_end_is_416(client: httpx.Client, keys: dict[str, str]) -> None:
     for asked in (f"bytes={len(PHOTO)}-", "bytes=-0"):
-        answer = client.get(f"/media/{keys['original']}", headers={"Range": asked})
-        assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{len(PHOTO)}")
+        response = client.get(f"/media/{keys['original']}", headers={"Range": asked})
+        assert (response.status_code, response.headers["content-range"]) == (416, f"bytes */{len(PHOTO)}")
 
 
-def test_what_the_caller_has_is_not_sent_again(client: httpx.Client, keys: dict[str, str]) -> None:
+def test_a_cached_object_is_not_sent_again(client: httpx.Client, keys: dict[str, str]) -> None:
     url = f"/media/{keys['original']}"
     etag = client.get(url).headers["etag"]
     for known in (etag, f'"other", W/{etag}', "*"):
-        answer = client.get(url, headers={"If-None-Match": known})
-        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", etag)
+        response = client.get(url, headers={"If-None-Match": known})
+        assert (response.status_code, response.content, response.headers["etag"]) == (304, b"", etag)
     assert client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
     assert client.get(url, headers={"If-Range": '"other"', "Range": "bytes=0-9"}).status_code == 200
     assert client.get(url, headers={"If-Range": etag, "Range": "bytes=0-9"}).status_code == 206
 
 
-def test_head_says_what_get_would(client: httpx.Client, keys: dict[str, str]) -> None:
+def test_head_has_the_headers_of_get(client: httpx.Client, keys: dict[str, str]) -> None:
     url = f"/media/{keys['original']}"
     head, get = client.head(url), client.get(url)
     assert head.content == b""
@@ -121,18 +121,20 @@ class TestSignedOriginals:
     @pytest.fixture
     def served_url(self, signed: httpx.Client, archive: Archive, keys: dict[str, str]) -> str:
         person: UUID = query(archive.database, "select id from core.people")[0]["id"]
-        answer = signed.get(f"/api/v1/screenalytics/people/{person}/photos", headers=backends.SCREENALYTICS)
-        url: str = answer.json()["photos"][0]["served_url"]
+        response = signed.get(f"/api/v1/screenalytics/people/{person}/photos", headers=backends.SCREENALYTICS)
+        url: str = response.json()["photos"][0]["served_url"]
         return url.removeprefix("http://127.0.0.1:8000")
 
-    def test_the_url_of_a_payload_works_for_an_hour_or_two(self, signed: httpx.Client, served_url: str) -> None:
-        answer = signed.get(served_url)
-        assert (answer.status_code, answer.content) == (200, PHOTO)
-        assert answer.headers["cache-control"] == "private, max-age=3600"
+    def test_the_url_in_a_payload_expires_after_one_to_two_hours(self, signed: httpx.Client, served_url: str) -> None:
+        response = signed.get(served_url)
+        assert (response.status_code, response.content) == (200, PHOTO)
+        assert response.headers["cache-control"] == "private, max-age=3600"
         expires = int(parse_qs(urlsplit(served_url).query)["expires"][0])
         assert 3600 <= expires - time.time() <= 7200
 
-    def test_nothing_else_opens_an_original(self, signed: httpx.Client, served_url: str, keys: dict[str, str]) -> None:
+    def test_an_original_needs_a_valid_signature(
+        self, signed: httpx.Client, served_url: str, keys: dict[str, str]
+    ) -> None:
         bare, _, asked = served_url.partition("?")
         expires, signature = (parse_qs(asked)[name][0] for name in ("expires", "signature"))
         for query_string in (
@@ -144,19 +146,19 @@ class TestSignedOriginals:
             f"?expires=²&signature={signature}",
             f"?expires={int(time.time()) - 1}&signature={signature}",
         ):
-            answer = signed.get(bare + query_string)
-            assert (answer.status_code, PHOTO in answer.content) == (403, False), query_string
+            response = signed.get(bare + query_string)
+            assert (response.status_code, PHOTO in response.content) == (403, False), query_string
         assert signed.get(f"/media/{keys['variant']}").status_code == 200
 
-    def test_a_gallery_names_originals_by_signed_urls_only(
+    def test_a_gallery_has_only_signed_urls_of_originals(
         self, signed: httpx.Client, archive: Archive, keys: dict[str, str]
     ) -> None:
         person: UUID = query(archive.database, "select id from core.people")[0]["id"]
-        answer = signed.get(f"/api/v1/admin/people/{person}/gallery", headers=backends.admin())
-        (item,) = answer.json()["items"]
+        response = signed.get(f"/api/v1/admin/people/{person}/gallery", headers=backends.admin())
+        (item,) = response.json()["items"]
         assert item["original_url"] == item["hosted_url"]
         assert signed.get(item["original_url"].removeprefix("http://127.0.0.1:8000")).content == PHOTO
-        assert f'{keys["original"]}"' not in answer.text
+        assert f'{keys["original"]}"' not in response.text
 
 
 @pytest.mark.parametrize("name", ["moto", "rclone"])
@@ -185,21 +187,21 @@ def test_in_a_bucket_originals_are_read_by_presigned_urls(
             monkeypatch.setenv(variable, setting)
         person = query(archive.database, "select id from core.people")[0]["id"]
         with backends.serving(create_app()) as client:
-            answer = client.get(f"/api/v1/screenalytics/people/{person}/photos", headers=backends.SCREENALYTICS)
-        url: str = answer.json()["photos"][0]["served_url"]
+            response = client.get(f"/api/v1/screenalytics/people/{person}/photos", headers=backends.SCREENALYTICS)
+        url: str = response.json()["photos"][0]["served_url"]
         asked = parse_qs(urlsplit(url).query)
         assert 3600 <= int(asked["X-Amz-Expires"][0]) <= 7200
-        with httpx.Client(trust_env=False) as anybody:
-            assert anybody.get(url).content == PHOTO
-            if name == "rclone":  # moto takes any signature
+        with httpx.Client(trust_env=False) as reader:
+            assert reader.get(url).content == PHOTO
+            if name == "rclone":  # moto accepts any signature
                 for other in (url.partition("?")[0], url.replace(asked["X-Amz-Signature"][0], "0" * 64)):
-                    assert (PHOTO in anybody.get(other).content) is False
+                    assert (PHOTO in reader.get(other).content) is False
 
 
-def test_a_caller_who_leaves_before_the_first_byte_leaves_no_file_open(tmp_path: Path) -> None:
+def test_a_disconnect_before_the_first_byte_closes_the_file(tmp_path: Path) -> None:
     (tmp_path / "card.webp").write_bytes(b"0123456789")
     file = (tmp_path / "card.webp").open("rb")
-    answer = SentFile(file, ByteRange(0, 10), 200, {}, "image/webp")
+    response = SentFile(file, ByteRange(0, 10), 200, {}, "image/webp")
 
     async def gone(message: Message) -> None:
         raise OSError("the connection is closed")
@@ -208,6 +210,6 @@ def test_a_caller_who_leaves_before_the_first_byte_leaves_no_file_open(tmp_path:
         return await asyncio.Event().wait()  # type: ignore[return-value]
 
     scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
-    with ThreadPoolExecutor(1) as thread, pytest.raises(ClientDisconnect):  # Playwright has a loop in this one
-        thread.submit(asyncio.run, answer(scope, silence, gone)).result()  # type: ignore[arg-type]
+    with ThreadPoolExecutor(1) as thread, pytest.raises(ClientDisconnect):  # Playwright runs a loop in this thread
+        thread.submit(asyncio.run, response(scope, silence, gone)).result()  # type: ignore[arg-type]
     assert file.closed

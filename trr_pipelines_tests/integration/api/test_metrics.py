@@ -1,4 +1,4 @@
-"""What Prometheus reads of a backend over a real catalogue, and the Grafana dashboard that is made for it."""
+"""Prometheus metrics of a backend over a real catalogue, and the Grafana dashboard of these metrics."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def samples(metric: Metric) -> dict[tuple[str, ...], float]:
     return {tuple(value for _, value in sorted(one.labels.items())): one.value for one in metric.samples}
 
 
-def test_open_work_and_failures_are_told_by_kind_state_source_and_reason(
+def test_open_work_and_failures_are_counted_by_kind_state_source_and_reason(
     client: httpx.Client, archive: Archive, person: UUID, link: Callable[..., UUID]
 ) -> None:
     for served in (True, True, False):
@@ -65,15 +65,15 @@ def test_open_work_and_failures_are_told_by_kind_state_source_and_reason(
         ("base", "waiting"): 1,
         ("base", "waiting_for_retry"): 1,
     }
-    assert len(work) == 12  # a state that nothing is in is 0, not missing
+    assert len(work) == 12  # empty states are 0, not missing
     assert samples(metrics["trr_failed_photos"]) == {("corrupt", "deadline"): 2}
     assert samples(metrics["trr_backfill_photos"]) == {("1", "done"): 70, ("1", "left"): 30, ("1", "parked"): 0}
     assert samples(metrics["trr_backfill_left_seconds"])[("1",)] == pytest.approx(15, abs=1)
     assert samples(metrics["trr_backfill_paused"]) == {("1",): 0}
-    assert "trr_stored_bytes" not in metrics  # no figures were taken yet
+    assert "trr_stored_bytes" not in metrics  # no figures recorded yet
 
 
-def test_figures_of_delivery_are_the_newest_of_the_history(
+def test_figures_of_delivery_are_the_newest_recorded(
     client: httpx.Client, archive: Archive, person: UUID, link: Callable[..., UUID]
 ) -> None:
     link(person)
@@ -103,11 +103,11 @@ def names_in(expression: Any) -> Iterator[str]:
         yield from names_in(argument)
 
 
-def test_the_dashboard_asks_only_for_metrics_and_labels_that_there_are(client: httpx.Client, archive: Archive) -> None:
-    client.get("/readyz")  # so that a request was answered
+def test_the_dashboard_uses_existing_metrics_and_labels_only(client: httpx.Client, archive: Archive) -> None:
+    client.get("/readyz")  # so that a response is counted
     measure_delivery(archive.database)
     metrics = scraped(client)
-    told = {sample.name for metric in metrics.values() for sample in metric.samples} | set(metrics)
+    published = {sample.name for metric in metrics.values() for sample in metric.samples} | set(metrics)
     labels = {figure.label for figure in METRICS} | {"kind", "state", "reason", "backfill", "status", "route", "le"}
     asked = set()
     for panel in panels():
@@ -116,11 +116,11 @@ def test_the_dashboard_asks_only_for_metrics_and_labels_that_there_are(client: h
             asked |= set(names_in(promql_parser.parse(expression)))
             used = re.findall(r"by \(([^)]*)\)", expression) + re.findall(r"{{(\w+)}}", target["legendFormat"])
             assert {label for names in used for label in names.split(", ")} <= labels, panel["title"]
-    assert asked <= told
+    assert asked <= published
     assert len(asked) > 20
 
 
-def test_the_dashboard_holds_what_grafanas_schema_knows_and_nothing_else() -> None:
+def test_the_dashboard_matches_grafanas_schema() -> None:
     register_default_plugins()
     given = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     read = json.loads(JSONEncoder(sort_keys=True).encode(Dashboard.from_json(given)))
@@ -128,7 +128,7 @@ def test_the_dashboard_holds_what_grafanas_schema_knows_and_nothing_else() -> No
 
 
 def differences(given: Any, read: Any, path: str = "") -> Iterator[str]:
-    """What of `given` is not in `read`: fields that the schema does not know are dropped when it is read."""
+    """Parts of `given` missing in `read`: parsing drops fields that the schema does not have."""
     if isinstance(given, dict) and isinstance(read, dict):
         for name, one in given.items():
             yield from [f"{path}/{name}"] if name not in read else differences(one, read[name], f"{path}/{name}")
@@ -139,7 +139,7 @@ def differences(given: Any, read: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
-def test_every_panel_reads_the_data_source_that_was_chosen_and_none_covers_another() -> None:
+def test_every_panel_uses_the_chosen_data_source_and_none_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels():
         assert {target["datasource"]["uid"] for target in panel.get("targets", [])} <= {"${datasource}"}

@@ -1,4 +1,4 @@
-"""Every operation as its OpenAPI document says: schemathesis with all checks, against the server that production uses.
+"""Every operation against its OpenAPI document: schemathesis with all checks, on the production server.
 
 `FUZZ_EXAMPLES=50` sends about ten times as many cases as a run without it.
 """
@@ -20,22 +20,22 @@ from trr_pipelines_tests.support.fuzzing import fuzz
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 ADMIN_PATHS = "^/(api/v1/admin|healthz|readyz)"
-# A takedown would leave nothing to ask for.
+# A takedown would remove the photo that the other operations need.
 OF_ONE_PHOTO = "^/api/v1/admin/media-assets/{id}/"
 
 
-@pytest.mark.parametrize("who", ["an admin", "an admin, of a photo that is there", "screenalytics"])
-def test_no_answer_is_a_server_error_or_undocumented(
+@pytest.mark.parametrize("who", ["an admin", "an admin, of an existing photo", "screenalytics"])
+def test_no_response_is_a_server_error_or_undocumented(
     client: httpx.Client, archive: Archive, tmp_path: Path, person: UUID, link: Callable[..., UUID], who: str
 ) -> None:
     asset = value(archive.database, "select media_asset_id from core.media_links where id = %s", link(person))
     headers, paths, ids = {
         "an admin": (admin(), ADMIN_PATHS, {}),
-        "an admin, of a photo that is there": (admin(), OF_ONE_PHOTO, {"id": asset}),
+        "an admin, of an existing photo": (admin(), OF_ONE_PHOTO, {"id": asset}),
         "screenalytics": (SCREENALYTICS, "^/api/v1/screenalytics", {"person_id": person}),
     }[who]
     fuzzed = fuzz(str(client.base_url).rstrip("/"), headers, tmp_path, examples=EXAMPLES, paths=paths, ids=ids)
-    print(f"{who}: {fuzzed.cases} cases, {dict(sorted(fuzzed.statuses.items()))}")  # noqa: T201  the figure asked for
+    print(f"{who}: {fuzzed.cases} cases, {dict(sorted(fuzzed.statuses.items()))}")  # noqa: T201  for the record of test runs
     assert fuzzed.code == 0, fuzzed.output[-20_000:]
     assert fuzzed.cases > 20
     assert not any(status >= 500 for status in fuzzed.statuses)

@@ -1,4 +1,4 @@
-"""Doing work again over real HTTP: what becomes open, what it costs, and what is refused by name."""
+"""Reprocessing over real HTTP: reopened work, estimates, and refusals."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ FILES = {"a.jpg": pictures.jpeg(), "b.jpg": pictures.jpeg(seed=1), "cut.jpg": pi
 
 @pytest.fixture
 def ids(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> dict[str, UUID]:
-    """Two good photos of a season, one cut short, and one that is no picture."""
+    """Two valid photos of a season, a truncated one, and a file that is not an image."""
     batch = import_files(archive, tmp_path / "in", FILES, show="The Valley", season=2)
     run(archive, batch, pool=render_pool)
     return photo_ids(archive)
 
 
-def ask(client: httpx.Client, **wanted: object) -> httpx.Response:
-    return client.post("/api/v1/admin/reprocess", json=wanted, headers=ADMIN_APP)
+def post_reprocess(client: httpx.Client, **filters: object) -> httpx.Response:
+    return client.post("/api/v1/admin/reprocess", json=filters, headers=ADMIN_APP)
 
 
 def due(archive: Archive) -> set[UUID]:
-    """The photos that the sensor of scattered work asks for."""
+    """The photos in the scope of scattered work."""
     request = request_retries(archive.database, lambda _: True)
     return set() if request is None else set(request.photo_ids)
 
 
-def test_one_photo_is_done_again_by_the_run_of_scattered_photos_and_by_no_batch(
+def test_one_photo_is_reprocessed_by_the_run_of_scattered_photos_not_by_its_batch(
     client: httpx.Client, archive: Archive, ids: dict[str, UUID]
 ) -> None:
     path = f"/api/v1/admin/media-assets/{ids['a.jpg']}/reprocess"
-    answer = client.post(path, headers=ADMIN_APP)
-    assert (answer.status_code, answer.json()["reopened"]) == (202, ["base", "crop"])
+    response = client.post(path, headers=ADMIN_APP)
+    assert (response.status_code, response.json()["reopened"]) == (202, ["base", "crop"])
     assert client.post(path, headers=ADMIN_APP).json()["reopened"] == []
     assert due(archive) == {ids["a.jpg"]}
     assert request_batches(archive.database, lambda _: True) == []
@@ -61,41 +61,39 @@ def test_one_photo_is_done_again_by_the_run_of_scattered_photos_and_by_no_batch(
     )  # fmt: skip
 
 
-def test_a_lost_object_is_stored_again(client: httpx.Client, archive: Archive, ids: dict[str, UUID]) -> None:
+def test_a_lost_object_is_restored(client: httpx.Client, archive: Archive, ids: dict[str, UUID]) -> None:
     keys = [row["hosted_key"] for row in query(archive.database, "select hosted_key from core.media_asset_variants")]
     archive.store.delete(keys)
-    assert ask(client, source="deadline").json()["photos"] == 4
+    assert post_reprocess(client, source="deadline").json()["photos"] == 4
     rerender_photos(archive, Scope(photo_ids=tuple(ids.values())), "again", None)
     assert all(archive.store.head(key) for key in keys)
 
 
-def test_of_failed_photos_only_what_failed_is_done_again(
+def test_only_the_failed_work_of_failed_photos_is_reprocessed(
     client: httpx.Client, archive: Archive, ids: dict[str, UUID]
 ) -> None:
     reason = ledger_of(archive, "cut.jpg")["base"]
-    assert ask(client, reason=reason).json()["photos"] == 1
+    assert post_reprocess(client, reason=reason).json()["photos"] == 1
     assert due(archive) == {ids["cut.jpg"]}
     assert ledger_of(archive, "cut.jpg") == {"original": "complete", "base": "pending", "crop": "pending"}
     assert ledger_of(archive, "no.jpg") == {"original": "not_an_image"}
-    assert ask(client, state="failed").json()["photos"] == 1
+    assert post_reprocess(client, state="failed").json()["photos"] == 1
     assert due(archive) == {ids["cut.jpg"], ids["no.jpg"]}
 
 
-def test_filters_narrow_each_other_and_a_show_counts_with_its_seasons(
-    client: httpx.Client, ids: dict[str, UUID]
-) -> None:
-    assert ask(client, show="the-valley", dry_run=True).json()["photos"] == 4
-    assert ask(client, show="the-valley", state="mirrored", dry_run=True).json()["photos"] == 2
-    assert ask(client, source="deadline", reason="not_an_image", dry_run=True).json()["photos"] == 1
-    assert ask(client, state="pending", dry_run=True).json()["photos"] == 0
+def test_filters_are_combined_and_a_show_includes_its_seasons(client: httpx.Client, ids: dict[str, UUID]) -> None:
+    assert post_reprocess(client, show="the-valley", dry_run=True).json()["photos"] == 4
+    assert post_reprocess(client, show="the-valley", state="mirrored", dry_run=True).json()["photos"] == 2
+    assert post_reprocess(client, source="deadline", reason="not_an_image", dry_run=True).json()["photos"] == 1
+    assert post_reprocess(client, state="pending", dry_run=True).json()["photos"] == 0
 
 
-def test_a_dry_run_tells_the_price_and_changes_nothing(
+def test_a_dry_run_returns_the_estimate_and_changes_nothing(
     client: httpx.Client, archive: Archive, ids: dict[str, UUID]
 ) -> None:
-    answer = ask(client, state="mirrored", dry_run=True)
-    assert answer.status_code == 202
-    price = answer.json()
+    response = post_reprocess(client, state="mirrored", dry_run=True)
+    assert response.status_code == 202
+    price = response.json()
     assert price["dry_run"] is True
     assert price["bytes_to_read"] == len(FILES["a.jpg"]) + len(FILES["b.jpg"])
     assert price["photos_per_second"] > 0
@@ -103,15 +101,17 @@ def test_a_dry_run_tells_the_price_and_changes_nothing(
     assert price["new_storage_bytes"] == 0
     query(archive.database, "update core.variant_generations set recipe = 'older' where kind = 'base'")
     sets = value(archive.database, "select sum(bytes)::bigint from core.media_asset_variants where crop_signature = ''")
-    assert ask(client, state="mirrored", dry_run=True).json()["new_storage_bytes"] == pytest.approx(sets, abs=1)
+    assert post_reprocess(client, state="mirrored", dry_run=True).json()["new_storage_bytes"] == pytest.approx(
+        sets, abs=1
+    )
     assert due(archive) == set()
     assert value(archive.database, "select count(*) from core.audit_log") == 0
 
 
-def test_more_than_can_be_done_at_once_is_not_counted_to_the_end_and_refused(
+def test_a_request_above_the_limit_is_not_fully_counted_and_is_refused(
     client: httpx.Client, archive: Archive, ids: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ask(client, state="mirrored", dry_run=True).json()["photos_capped"] is False
+    assert post_reprocess(client, state="mirrored", dry_run=True).json()["photos_capped"] is False
     monkeypatch.setattr(reprocessing, "MAX_PHOTOS", 1)
     assert plan_reprocessing(archive.database, ReprocessFilter(state="mirrored")).photos_capped
     with pytest.raises(InputError, match="2 photos match, or more; at most 1 at a time"):
@@ -119,14 +119,16 @@ def test_more_than_can_be_done_at_once_is_not_counted_to_the_end_and_refused(
     assert due(archive) == set()
 
 
-def test_without_anything_rendered_the_price_is_unknown(client: httpx.Client, archive: Archive, tmp_path: Path) -> None:
+def test_the_estimate_is_unknown_before_anything_is_rendered(
+    client: httpx.Client, archive: Archive, tmp_path: Path
+) -> None:
     import_files(archive, tmp_path / "in", {"a.jpg": FILES["a.jpg"]})
-    price = ask(client, source="deadline", dry_run=True).json()
+    price = post_reprocess(client, source="deadline", dry_run=True).json()
     assert (price["photos"], price["minutes"], price["new_storage_bytes"]) == (0, None, None)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "named"),
+    ("filters", "named"),
     [
         ({}, "at least one"),
         ({"dry_run": True}, "at least one"),
@@ -140,22 +142,24 @@ def test_without_anything_rendered_the_price_is_unknown(client: httpx.Client, ar
         ({"state": "failed", "dry_run": "true"}, "dry_run"),
     ],
 )
-def test_what_does_not_exist_is_refused_by_name(client: httpx.Client, wanted: dict[str, object], named: str) -> None:
-    answer = ask(client, **wanted)
-    assert answer.status_code == 422
-    assert named in answer.json()["detail"]
+def test_unknown_filter_values_are_refused_by_name(
+    client: httpx.Client, filters: dict[str, object], named: str
+) -> None:
+    response = post_reprocess(client, **filters)
+    assert response.status_code == 422
+    assert named in response.json()["detail"]
 
 
 def test_an_unknown_photo_is_404(client: httpx.Client) -> None:
     assert client.post(f"/api/v1/admin/media-assets/{uuid4()}/reprocess", headers=ADMIN_APP).status_code == 404
 
 
-def test_a_report_says_what_was_fixed_what_still_fails_and_why(
+def test_a_report_counts_fixed_and_failing_photos_by_reason(
     client: httpx.Client, archive: Archive, ids: dict[str, UUID]
 ) -> None:
     query(archive.database, "update core.variant_generations set reason = 'corrupt' where reason = 'not_an_image'")
-    assert ask(client, state="failed", dry_run=True).json()["id"] is None
-    number = ask(client, state="failed").json()["id"]
+    assert post_reprocess(client, state="failed", dry_run=True).json()["id"] is None
+    number = post_reprocess(client, state="failed").json()["id"]
     path = f"/api/v1/admin/reprocess/{number}"
     report = client.get(path, headers=ADMIN_APP).json()
     assert [report[name] for name in ("photos", "fixed", "open", "is_done")] == [2, 0, 2, False]
@@ -168,10 +172,10 @@ def test_a_report_says_what_was_fixed_what_still_fails_and_why(
     assert client.get("/api/v1/admin/operations", headers=ADMIN_APP).json()["retries"] == [report]
 
 
-def test_a_photo_that_a_better_file_mended_counts_as_fixed_and_one_taken_down_as_gone(
+def test_a_replaced_photo_counts_as_fixed_and_a_removed_one_as_gone(
     client: httpx.Client, archive: Archive, ids: dict[str, UUID]
 ) -> None:
-    number = ask(client, show="the-valley").json()["id"]
+    number = post_reprocess(client, show="the-valley").json()["id"]
     better = {**ADMIN_APP, "Content-Type": "image/jpeg"}
     path = f"/api/v1/admin/media-assets/{ids['cut.jpg']}/original"
     client.put(path, content=pictures.jpeg(seed=3), headers=better).raise_for_status()
@@ -183,5 +187,5 @@ def test_a_photo_that_a_better_file_mended_counts_as_fixed_and_one_taken_down_as
 
 
 @pytest.mark.parametrize(("number", "status"), [("7", 404), ("0", 422), ("x", 422), ("9" * 30, 422)])
-def test_a_request_that_nobody_made_has_no_report(client: httpx.Client, number: str, status: int) -> None:
+def test_an_unknown_request_has_no_report(client: httpx.Client, number: str, status: int) -> None:
     assert client.get(f"/api/v1/admin/reprocess/{number}", headers=ADMIN_APP).status_code == status

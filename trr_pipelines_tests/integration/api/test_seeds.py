@@ -29,13 +29,13 @@ def photos(client: httpx.Client, person: UUID | str, **params: str | int) -> htt
 def test_a_photo_is_flagged_and_unflagged(client: httpx.Client, archive: Archive, person: UUID, link: Link) -> None:
     photo = link(person)
     for flag in (True, False):
-        answer = toggle(client, person, photo, {"facebank_seed": flag})
-        assert answer.status_code == 200
-        assert answer.json() == {"link_id": str(photo), "person_id": str(person), "facebank_seed": flag}
+        response = toggle(client, person, photo, {"facebank_seed": flag})
+        assert response.status_code == 200
+        assert response.json() == {"link_id": str(photo), "person_id": str(person), "facebank_seed": flag}
         assert value(archive.database, "select facebank_seed from core.media_links where id = %s", photo) is flag
 
 
-def test_a_change_is_audited_with_the_admin_behind_it_and_a_repetition_is_not(
+def test_a_change_is_audited_with_its_admin_and_a_repetition_is_not(
     client: httpx.Client, archive: Archive, person: UUID, link: Link
 ) -> None:
     photo = link(person)
@@ -72,23 +72,25 @@ def test_a_body_of_another_shape_is_422_and_changes_nothing(
     client: httpx.Client, archive: Archive, person: UUID, link: Link, body: object
 ) -> None:
     photo = link(person)
-    answer = toggle(client, person, photo, body)
-    assert answer.status_code == 422
-    assert answer.json()["errors"]
+    response = toggle(client, person, photo, body)
+    assert response.status_code == 422
+    assert response.json()["errors"]
     assert value(archive.database, "select facebank_seed from core.media_links") is False
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
 def test_a_body_that_is_not_json_is_415(client: httpx.Client, person: UUID, link: Link, content_type: str) -> None:
-    answer = client.patch(
+    response = client.patch(
         f"/api/v1/admin/person/{person}/gallery/{link(person)}/facebank-seed",
         content=b'{"facebank_seed": true}',
         headers={**ADMIN_APP, "Content-Type": content_type},
     )
-    assert answer.status_code == 415
+    assert response.status_code == 415
 
 
-def test_a_body_that_is_too_large_is_413_also_without_a_length(client: httpx.Client, person: UUID, link: Link) -> None:
+def test_a_too_large_body_is_413_with_and_without_content_length(
+    client: httpx.Client, person: UUID, link: Link
+) -> None:
     path = f"/api/v1/admin/person/{person}/gallery/{link(person)}/facebank-seed"
     headers = {**ADMIN_APP, "Content-Type": "application/json"}
     large = b" " * 1_000_001
@@ -97,28 +99,28 @@ def test_a_body_that_is_too_large_is_413_also_without_a_length(client: httpx.Cli
 
 
 def test_malformed_ids_are_422_naming_the_field(client: httpx.Client, person: UUID) -> None:
-    for where, answer in {
-        "person_id": toggle(client, "nobody", uuid4(), {"facebank_seed": True}),
+    for where, response in {
+        "person_id": toggle(client, "unknown", uuid4(), {"facebank_seed": True}),
         "link_id": toggle(client, person, "nothing", {"facebank_seed": True}),
     }.items():
-        assert answer.status_code == 422
-        assert [error["field"] for error in answer.json()["errors"]] == [where]
+        assert response.status_code == 422
+        assert [error["field"] for error in response.json()["errors"]] == [where]
 
 
-def test_a_link_of_another_person_is_404_and_stays_as_it_is(
+def test_a_link_of_another_person_is_404_and_unchanged(
     client: httpx.Client, archive: Archive, person: UUID, link: Link
 ) -> None:
     photo = link(person)
     (other,) = query(archive.database, "insert into core.people (full_name) values ('Person Two') returning id")
-    for somebody, something in [(other["id"], photo), (uuid4(), photo), (person, uuid4())]:
-        answer = toggle(client, somebody, something, {"facebank_seed": True})
-        assert answer.status_code == 404
-        assert answer.headers["content-type"] == "application/problem+json"
+    for person_id, link_id in [(other["id"], photo), (uuid4(), photo), (person, uuid4())]:
+        response = toggle(client, person_id, link_id, {"facebank_seed": True})
+        assert response.status_code == 404
+        assert response.headers["content-type"] == "application/problem+json"
     assert value(archive.database, "select count(*) from core.media_links where facebank_seed") == 0
     assert value(archive.database, "select count(*) from core.audit_log") == 0
 
 
-def test_screenalytics_reads_all_photos_or_the_seeds(client: httpx.Client, person: UUID, link: Link) -> None:
+def test_screenalytics_reads_all_photos_or_only_seeds(client: httpx.Client, person: UUID, link: Link) -> None:
     links = sorted([link(person, seed=True), link(person), link(person, seed=True)])
     everything = photos(client, person).json()
     assert [photo["link_id"] for photo in everything["photos"]] == [str(one) for one in links]
@@ -132,13 +134,13 @@ def test_screenalytics_reads_all_photos_or_the_seeds(client: httpx.Client, perso
     }  # fmt: skip
 
 
-def test_photos_that_are_not_served_are_counted_and_left_out(client: httpx.Client, person: UUID, link: Link) -> None:
+def test_unserved_photos_are_counted_but_not_listed(client: httpx.Client, person: UUID, link: Link) -> None:
     link(person, seed=True, served=False)
-    answer = photos(client, person, seed_only="true").json()
-    assert (answer["count"], answer["photos"], answer["unserved"]) == (0, [], 1)
+    response = photos(client, person, seed_only="true").json()
+    assert (response["count"], response["photos"], response["unserved"]) == (0, [], 1)
 
 
-def test_pages_hold_every_photo_once(client: httpx.Client, person: UUID, link: Link) -> None:
+def test_pages_list_every_photo_once(client: httpx.Client, person: UUID, link: Link) -> None:
     links = sorted(str(link(person)) for _ in range(7))
     seen: list[str] = []
     cursor: str | None = ""
@@ -164,7 +166,7 @@ def test_pages_hold_every_photo_once(client: httpx.Client, person: UUID, link: L
         {"cursor": "é"},
     ],
 )
-def test_a_parameter_that_makes_no_sense_is_422(client: httpx.Client, person: UUID, params: dict[str, str]) -> None:
+def test_an_invalid_parameter_is_422(client: httpx.Client, person: UUID, params: dict[str, str]) -> None:
     assert photos(client, person, **params).status_code == 422
 
 
@@ -172,7 +174,7 @@ def test_an_unknown_person_is_404(client: httpx.Client) -> None:
     assert photos(client, uuid4()).status_code == 404
 
 
-def test_seeds_are_the_flagged_subset_whatever_is_toggled_meanwhile(
+def test_seeds_are_the_flagged_subset_during_concurrent_toggles(
     client: httpx.Client, archive: Archive, person: UUID, link: Link
 ) -> None:
     links = [link(person) for _ in range(6)]

@@ -1,4 +1,4 @@
-"""The backend as a process: what it logs and measures, how it refuses to start, how it lives through a restart."""
+"""The backend as a process: logs, metrics, failed starts, and a restart of its database."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TOGGLE = f"/api/v1/admin/person/{uuid4()}/gallery/{uuid4()}/facebank-seed"
 
 @contextmanager
 def running(log: Path, **environment: str) -> Iterator[httpx.Client]:
-    """The backend as its own process, with the tests' settings and `environment`."""
+    """The backend as a separate process, with the tests' settings and `environment`."""
     port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -57,21 +57,21 @@ def running(log: Path, **environment: str) -> Iterator[httpx.Client]:
             yield client
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) in (0, -signal.SIGTERM)  # uvicorn ends in order, then by the signal
+        assert process.wait(30) in (0, -signal.SIGTERM)  # uvicorn shuts down, then raises the signal
         assert "Application shutdown complete" in log.read_text()
 
 
-def test_a_request_is_one_line_with_its_id_and_nothing_secret(environment: str, tmp_path: Path) -> None:
+def test_a_request_is_one_log_line_with_its_id_and_no_secret(environment: str, tmp_path: Path) -> None:
     secret = "canary-that-no-log-may-hold"
     with running(tmp_path / "log") as client:
-        answer = client.patch(
+        response = client.patch(
             f"{TOGGLE}?token={secret}",
             json={"facebank_seed": True, "note": secret},
             headers={**backends.ADMIN_APP, "X-Request-Id": "an-id-of-mine", "Cookie": secret},
         )
         refused = client.get(f"/{secret}", headers={"Authorization": f"Bearer {secret}"})
-    assert (answer.status_code, answer.headers["x-request-id"]) == (422, "an-id-of-mine")
-    assert answer.json()["request_id"] == "an-id-of-mine"
+    assert (response.status_code, response.headers["x-request-id"]) == (422, "an-id-of-mine")
+    assert response.json()["request_id"] == "an-id-of-mine"
     assert re.fullmatch("[0-9a-f]{32}", refused.headers["x-request-id"])
     text = (tmp_path / "log").read_text()
     lines = [json.loads(line) for line in text.splitlines()]
@@ -84,20 +84,20 @@ def test_a_request_is_one_line_with_its_id_and_nothing_secret(environment: str, 
         assert value not in text
 
 
-def test_prometheus_reads_requests_and_open_work_on_this_machine_only(client: httpx.Client) -> None:
+def test_metrics_are_open_to_this_machine_only(client: httpx.Client) -> None:
     client.patch(TOGGLE, json={"facebank_seed": True}, headers=backends.ADMIN_APP)
-    answer = client.get("/metrics")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/plain")
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain")
     route = "/api/v1/admin/person/{person_id}/gallery/{link_id}/facebank-seed"
-    assert f'trr_http_requests_total{{method="PATCH",route="{route}",status="404"}} 1.0' in answer.text
-    assert "trr_catalogue_up 1.0" in answer.text
-    assert "trr_lag_seconds 0.0" in answer.text
+    assert f'trr_http_requests_total{{method="PATCH",route="{route}",status="404"}} 1.0' in response.text
+    assert "trr_catalogue_up 1.0" in response.text
+    assert "trr_lag_seconds 0.0" in response.text
     for passed_on in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"):
         assert client.get("/metrics", headers={passed_on: "203.0.113.5"}).status_code == 403
 
 
-def test_a_sensor_that_fell_silent_is_noticed_by_the_backend_and_shown(client: httpx.Client, archive: Archive) -> None:
+def test_the_backend_raises_an_alert_for_a_silent_sensor(client: httpx.Client, archive: Archive) -> None:
     query(archive.database, "insert into core.watches (watcher, looked_at) values ('alerts', now() - interval '1 day')")
     assert 'trr_alert_open{kind="silent_watch"} 0.0' in client.get("/metrics").text
     settings = archive.settings.model_copy(update={"alert_silence_seconds": 1})
@@ -112,17 +112,17 @@ def test_a_sensor_that_fell_silent_is_noticed_by_the_backend_and_shown(client: h
     assert re.search(r"^trr_alerts_looked_seconds 864\d\d", page, re.MULTILINE)
 
 
-def test_with_a_token_metrics_need_it(environment: str, tmp_path: Path) -> None:
+def test_metrics_require_a_configured_token(environment: str, tmp_path: Path) -> None:
     with running(tmp_path / "log", TRR_METRICS_TOKEN="token-of-prometheus") as client:
         assert client.get("/metrics").status_code == 401
         assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
         assert client.get("/metrics", headers=backends.ADMIN_APP).status_code == 403
-        answer = client.get("/metrics", headers={"Authorization": "Bearer token-of-prometheus"})
-        assert answer.status_code == 200
+        response = client.get("/metrics", headers={"Authorization": "Bearer token-of-prometheus"})
+        assert response.status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"TRR_SERVICE_ROLE_KEY": ""}, "TRR_SERVICE_ROLE_KEY is not set"),
         ({"TRR_SERVICE_ROLE_KEY": "changeme"}, "TRR_SERVICE_ROLE_KEY is a placeholder"),
@@ -135,28 +135,28 @@ def test_with_a_token_metrics_need_it(environment: str, tmp_path: Path) -> None:
         ({"TRR_JWT_SECRET": " "}, "TRR_JWT_SECRET is not set (nor TRR_JWKS_URL)"),
         ({"TRR_ADMIN_ALLOWLIST": ""}, "TRR_ADMIN_ALLOWLIST is not set"),
         ({"TRR_ADMIN_ALLOWLIST": "file:/nowhere/admins"}, "/nowhere/admins cannot be read"),
-        ({"TRR_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "cannot reach the database"),
+        ({"TRR_DATABASE_URL": "postgresql://user@127.0.0.1:1/none"}, "cannot reach the database"),
     ],
 )
-def test_it_refuses_to_start_in_one_line_that_names_what_is_wrong(
+def test_invalid_settings_fail_the_start_with_one_line(
     environment: str,
     changes: dict[str, str],
-    told: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """In this process; the next test starts one of its own."""
+    """In this process; the next test starts a separate one."""
     monkeypatch.setattr(sys, "argv", ["trr_pipelines.api", "--port", str(free_port())])
     for name, value in changes.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match="2"):
         main()
     (line,) = capsys.readouterr().err.splitlines()
-    assert told in line
+    assert message in line
     assert not any(secret in line for secret in backends.ENVIRONMENT.values())
 
 
-def test_it_refuses_to_start_on_a_database_without_our_schema(environment: str, empty_database_url: str) -> None:
+def test_a_database_without_our_schema_fails_the_start(environment: str, empty_database_url: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "trr_pipelines.api", "--port", str(free_port())],
         env={**os.environ, "TRR_DATABASE_URL": empty_database_url},
@@ -177,8 +177,8 @@ def _wait(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_a_restart_of_the_database_under_load_is_503_and_then_over(server_home: Path, tmp_path: Path) -> None:
-    """Requests of several threads go on while the server is killed and started again; nothing acknowledged is lost."""
+def test_a_database_restart_under_load_causes_503_only(server_home: Path, tmp_path: Path) -> None:
+    """Several threads send requests while the server is killed and restarted; no acknowledged write is lost."""
     postgres = EmbeddedPostgres(server_home)
     postgres.start()
     environment = {**backends.ENVIRONMENT, "TRR_HOME": str(server_home), "TRR_DATABASE_URL": postgres.url("trr")}
@@ -196,17 +196,17 @@ def test_a_restart_of_the_database_under_load_is_503_and_then_over(server_home: 
                 while not stop.is_set():
                     flag = not flag
                     for link in mine:
-                        answer = client.patch(
+                        response = client.patch(
                             f"/api/v1/admin/person/{person}/gallery/{link}/facebank-seed",
                             json={"facebank_seed": flag},
                             headers=backends.ADMIN_APP,
                         )
-                        statuses[answer.status_code] += 1
-                        if answer.status_code == 200:
+                        statuses[response.status_code] += 1
+                        if response.status_code == 200:
                             acknowledged[link] = flag
                         else:
-                            assert answer.headers["retry-after"]
-                            acknowledged.pop(link, None)  # nobody knows
+                            assert response.headers["retry-after"]
+                            acknowledged.pop(link, None)  # the outcome is unknown
 
             threads = [threading.Thread(target=toggling, args=(links[n::4],)) for n in range(4)]
             for thread in threads:

@@ -1,4 +1,4 @@
-"""Views and image timings of the admin app's beacon, and the figures that they become."""
+"""Gallery views and image timings of the admin app, and their figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def seen(client: httpx.Client, entity: UUID, **fields: Any) -> httpx.Response:
     return client.post("/api/v1/admin/views", json=body, headers=ADMIN_APP)
 
 
-def test_a_view_is_kept_and_its_timings_become_figures(client: httpx.Client, archive: Archive, person: UUID) -> None:
+def test_a_view_is_stored_and_its_timings_are_reported(client: httpx.Client, archive: Archive, person: UUID) -> None:
     times = [{"key": "card", "ms": ms} for ms in range(1, 51)] + [{"key": "original", "ms": 900}]
     assert seen(client, person, timings=times).status_code == 204
     (view,) = query(archive.database, "select entity_kind, entity_id, photos from core.gallery_views")
@@ -49,22 +49,22 @@ def test_a_view_of_a_season_counts_for_the_season(client: httpx.Client, archive:
         {"timings": [{"key": "card", "ms": 120_001}]},
         {"timings": [{"key": "card", "ms": -1}]},
         {"timings": [{"key": "card", "ms": 1.5}]},
-        {"who": "somebody"},
+        {"who": "x"},
     ],
 )
-def test_what_makes_no_sense_is_422_and_kept_nowhere(
+def test_an_invalid_view_is_422_and_not_stored(
     client: httpx.Client, archive: Archive, person: UUID, fields: dict[str, Any]
 ) -> None:
     assert seen(client, person, **fields).status_code == 422
     assert value(archive.database, "select count(*) from core.gallery_views") == 0
 
 
-def test_a_gallery_that_is_not_there_is_404(client: httpx.Client, archive: Archive) -> None:
+def test_an_unknown_gallery_is_404(client: httpx.Client, archive: Archive) -> None:
     assert seen(client, uuid4()).status_code == 404
     assert value(archive.database, "select count(*) from core.image_timings") == 0
 
 
-def test_views_older_than_ninety_days_go_with_newer_ones(
+def test_a_new_view_deletes_views_older_than_ninety_days(
     client: httpx.Client, archive: Archive, person: UUID, link: Callable[..., UUID]
 ) -> None:
     seen(client, person, timings=[{"key": "card", "ms": 5}])

@@ -1,4 +1,4 @@
-"""The render pool with real processes: what a bad photo does to its process, to the others, and to what is left."""
+"""The render pool with real processes: bad photos, limits, and leftovers."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _of_others: set[psutil.Process] = set()
 
 @pytest.fixture(autouse=True)
 def others_first() -> None:
-    """Pools of other modules may be open in this worker: their processes are not this test's."""
+    """Processes of pools that other modules opened in this worker."""
     _of_others.clear()
     _of_others.update(psutil.Process().children())
 
 
 def children() -> list[psutil.Process]:
-    """The render processes that this test's pools started."""
+    """The render processes started by this test's pools."""
     found = []
     for process in set(psutil.Process().children()) - _of_others:
         try:
@@ -66,14 +66,14 @@ def failpoint(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -
     monkeypatch.setenv("TRR_RENDER_FAILPOINT", f"{request.param}:bad.jpg")
 
 
-def test_a_process_renders_the_same_bytes_as_this_one(pool: RenderPool) -> None:
+def test_a_render_process_gives_the_same_bytes_as_this_process(pool: RenderPool) -> None:
     photo = pictures.jpeg(1600, 1200)
     request = RenderRequest(BASE, CROP, Crop("manual", 20, 30, 1.5))
 
     assert pool.render(photo, request, name="photo.jpg") == render(photo, request)
 
 
-def test_no_process_starts_before_it_is_needed_and_none_is_left(pool: RenderPool) -> None:
+def test_processes_start_on_demand_and_end_with_the_pool(pool: RenderPool) -> None:
     before = len(children())
     assert before == 0
     pool.render(pictures.jpeg(), EVERYTHING, name="photo.jpg")
@@ -82,7 +82,7 @@ def test_no_process_starts_before_it_is_needed_and_none_is_left(pool: RenderPool
     assert children() == []
 
 
-def test_processes_of_a_nice_pool_stand_back_and_this_one_does_not() -> None:
+def test_niceness_applies_to_render_processes_only() -> None:
     own = os.getpriority(os.PRIO_PROCESS, 0)
     with RenderPool(2, niceness=7) as nice:
         nice.render(pictures.jpeg(), THUMB_ONLY, name="photo.jpg")
@@ -90,14 +90,14 @@ def test_processes_of_a_nice_pool_stand_back_and_this_one_does_not() -> None:
     assert os.getpriority(os.PRIO_PROCESS, 0) == own
 
 
-def test_a_warm_process_is_used_before_another_is_started() -> None:
+def test_an_idle_process_is_reused_before_another_starts() -> None:
     with RenderPool(4) as pool:
         for _ in range(3):
             pool.render(pictures.jpeg(), THUMB_ONLY, name="photo.jpg")
         assert len(children()) == 1
 
 
-def test_a_photo_that_cannot_be_decoded_leaves_the_process_alive(pool: RenderPool) -> None:
+def test_an_undecodable_photo_does_not_end_the_process(pool: RenderPool) -> None:
     pool.render(pictures.jpeg(), EVERYTHING, name="good.jpg")
     (process,) = children()
 
@@ -117,7 +117,7 @@ def test_a_photo_that_cannot_be_decoded_leaves_the_process_alive(pool: RenderPoo
     indirect=["failpoint"],
 )
 @pytest.mark.usefixtures("failpoint")
-def test_a_process_that_misbehaves_costs_only_its_photo(
+def test_a_misbehaving_process_fails_only_its_photo(
     pool: RenderPool, kind: type[MediaError], reason: Reason, detail: str
 ) -> None:
     error = failure_of(pool, pictures.jpeg(), "bad.jpg")
@@ -127,7 +127,7 @@ def test_a_process_that_misbehaves_costs_only_its_photo(
     assert pool.render(pictures.jpeg(), EVERYTHING, name="good.jpg").variants
 
 
-def test_several_photos_can_meet_a_process_that_misbehaves(pool: RenderPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_photos_can_have_a_failpoint(pool: RenderPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRR_RENDER_FAILPOINT", "crash:a (file:///in: this one.jpg)\nkilled:b.jpg")
 
     assert "SIGSEGV" in failure_of(pool, pictures.jpeg(), "a (file:///in: this one.jpg)").detail
@@ -137,14 +137,14 @@ def test_several_photos_can_meet_a_process_that_misbehaves(pool: RenderPool, mon
 
 @pytest.mark.parametrize("failpoint", ["sleep"], indirect=True)
 @pytest.mark.usefixtures("failpoint")
-def test_a_process_that_hangs_is_killed_in_time() -> None:
+def test_a_hanging_process_is_killed_in_time() -> None:
     with RenderPool(1, quiet_seconds=2) as pool:
         error = failure_of(pool, pictures.jpeg(), "bad.jpg")
         assert (type(error), error.reason) == (RetryableError, Reason.DECODE_TIMEOUT)
         assert pool.render(pictures.jpeg(), EVERYTHING, name="good.jpg").variants
 
 
-def test_a_process_that_works_slowly_is_waited_for() -> None:
+def test_a_slow_process_is_not_killed() -> None:
     slow = pictures.progressive_scan_bomb(6_000, 150)
     with RenderPool(1, quiet_seconds=0.5) as pool:
         began = time.monotonic()
@@ -154,14 +154,14 @@ def test_a_process_that_works_slowly_is_waited_for() -> None:
 
 @pytest.mark.parametrize("failpoint", ["babble"], indirect=True)
 @pytest.mark.usefixtures("failpoint")
-def test_what_libraries_print_is_neither_shown_nor_mixed_into_answers(
+def test_output_of_libraries_is_neither_shown_nor_mixed_into_replies(
     pool: RenderPool, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert pool.render(pictures.jpeg(), EVERYTHING, name="bad.jpg").variants
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_scan_bomb_ends_within_its_seconds_while_other_photos_go_on() -> None:
+def test_a_scan_bomb_is_killed_in_time_while_other_photos_are_rendered() -> None:
     bomb = pictures.progressive_scan_bomb(8_000, 3_000)
     with RenderPool(2, cpu_seconds=3) as pool, ThreadPoolExecutor(1) as threads:
         doomed = threads.submit(failure_of, pool, bomb, "bomb.jpg")
@@ -173,7 +173,7 @@ def test_a_scan_bomb_ends_within_its_seconds_while_other_photos_go_on() -> None:
         assert rendered > 5
 
 
-def test_the_cpu_seconds_are_for_each_photo_not_for_the_life_of_a_process() -> None:
+def test_cpu_seconds_are_limited_per_photo_not_per_process() -> None:
     slow = pictures.progressive_scan_bomb(3_000, 100)
     with RenderPool(1, cpu_seconds=2) as pool:
         pool.render(slow, THUMB_ONLY, name="slow.jpg")
@@ -183,20 +183,18 @@ def test_the_cpu_seconds_are_for_each_photo_not_for_the_life_of_a_process() -> N
         assert children() == [process]
 
 
-def test_the_largest_picture_allowed_stays_within_the_memory_of_a_worker(pool: RenderPool) -> None:
+def test_the_largest_allowed_picture_fits_into_a_workers_memory(pool: RenderPool) -> None:
     assert pool.render(pictures.png_of_zeros(8_660, 8_660, colour_type=6), EVERYTHING, name="big.png").variants
 
 
-def test_a_process_that_holds_much_memory_after_a_photo_is_replaced(
-    pool: RenderPool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_keeps_much_memory_is_replaced(pool: RenderPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trr_pipelines.compute.pool.MAX_IDLE_BYTES", 1_000_000)
     pool.render(pictures.jpeg(), EVERYTHING, name="photo.jpg")
     assert children() == []
     assert pool.render(pictures.jpeg(), EVERYTHING, name="photo.jpg").variants
 
 
-def test_a_process_that_was_killed_while_idle_costs_no_photo(pool: RenderPool) -> None:
+def test_a_process_killed_while_idle_fails_no_photo(pool: RenderPool) -> None:
     pool.render(pictures.jpeg(), THUMB_ONLY, name="photo.jpg")
     (process,) = children()
     process.kill()
@@ -204,7 +202,7 @@ def test_a_process_that_was_killed_while_idle_costs_no_photo(pool: RenderPool) -
     assert pool.render(pictures.jpeg(), THUMB_ONLY, name="photo.jpg").variants
 
 
-def test_a_process_that_cannot_start_says_why_and_the_photo_may_be_tried_again(
+def test_a_process_that_cannot_start_is_a_retryable_error_with_its_cause(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['numpy'] = None")
@@ -236,7 +234,7 @@ def test_processes_outlive_the_threads_that_first_needed_them(pool: RenderPool) 
 
 @pytest.mark.parametrize("failpoint", ["sleep"], indirect=True)
 @pytest.mark.usefixtures("failpoint")
-def test_closing_ends_busy_processes_and_those_who_wait_learn_it() -> None:
+def test_closing_ends_busy_processes_and_waiting_renders_raise() -> None:
     pool = RenderPool(1)
     with ThreadPoolExecutor(3) as threads:
         waiting = [threads.submit(pool.render, pictures.jpeg(), EVERYTHING, name="bad.jpg") for _ in range(3)]
@@ -251,7 +249,7 @@ def test_closing_ends_busy_processes_and_those_who_wait_learn_it() -> None:
         pool.render(pictures.jpeg(), EVERYTHING, name="photo.jpg")
 
 
-def test_a_process_has_no_secrets_no_foreign_files_and_cannot_write(
+def test_a_process_has_no_secrets_no_inherited_files_and_cannot_write(
     pool: RenderPool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TRR_SERVICE_ROLE_KEY", "canary")
@@ -268,7 +266,7 @@ def test_a_process_has_no_secrets_no_foreign_files_and_cannot_write(
 
 RUN = textwrap.dedent("""
     import signal, sys, threading
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts tests in the background has it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored if the tests run in the background
     from trr_pipelines.compute.pool import RenderPool
     from trr_pipelines.imaging.recipes import BASE
     from trr_pipelines.imaging.render import RenderRequest
@@ -293,7 +291,7 @@ RUN = textwrap.dedent("""
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize("failpoint", ["sleep"], indirect=True)
 @pytest.mark.usefixtures("failpoint")
-def test_processes_die_with_their_run_without_a_word(number: signal.Signals, to_group: bool) -> None:
+def test_processes_end_silently_with_their_run(number: signal.Signals, to_group: bool) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", RUN], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
@@ -307,7 +305,7 @@ def test_processes_die_with_their_run_without_a_word(number: signal.Signals, to_
         try:
             run.wait(timeout=10)
         finally:
-            run.kill()  # or leaving the block would wait for ever
+            run.kill()  # otherwise leaving the block would wait forever
         _, alive = psutil.wait_procs(processes, timeout=5)
 
         assert alive == []

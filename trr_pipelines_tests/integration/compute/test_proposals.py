@@ -1,4 +1,4 @@
-"""Proposing crops where photos are rendered: in a process with few files and little memory."""
+"""Proposing crops in render processes, with few open files and little memory."""
 
 from __future__ import annotations
 
@@ -40,14 +40,16 @@ def resident_bytes(pid: int) -> int:
         (Image.linear_gradient("L").rotate(90).resize((5000, 40)), "saliency"),
     ],
 )
-def test_a_render_process_proposes_what_this_process_does(pool: RenderPool, picture: Image.Image, reason: str) -> None:
+def test_a_render_process_proposes_the_same_crop_as_this_process(
+    pool: RenderPool, picture: Image.Image, reason: str
+) -> None:
     data = pictures.saved(picture, "PNG")
     there, here = pool.render(data, PROPOSE, name="photo"), render(data, PROPOSE)
     assert (there.crop, there.crop_reason) == (here.crop, here.crop_reason)
     assert there.crop_reason == reason
 
 
-def test_a_process_that_proposes_stays_small(pool: RenderPool) -> None:
+def test_proposing_crops_needs_little_memory(pool: RenderPool) -> None:
     photo = pictures.saved(crowd(1600, 900, [(1000, 200, 500)]), "JPEG")
     sizes = []
     for _ in range(12):

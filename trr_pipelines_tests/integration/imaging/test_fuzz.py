@@ -1,4 +1,4 @@
-"""A short run of the fuzz script; `python -m benchmarks.fuzz_decoder` is the long one."""
+"""A short run of the fuzz script `python -m benchmarks.fuzz_decoder`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from benchmarks.fuzz_decoder import fuzz, seed_files
 from trr_pipelines.imaging.decode import decode
 
 
-def test_every_seed_is_a_picture() -> None:
+def test_every_seed_is_a_valid_picture() -> None:
     assert {decode(data).info.format for data in seed_files()} == {
         "jpeg",
         "png",
@@ -19,7 +19,7 @@ def test_every_seed_is_a_picture() -> None:
     }
 
 
-def test_damaged_files_end_complete_or_failed_with_a_reason_and_leave_nothing() -> None:
+def test_damaged_files_complete_or_fail_with_a_reason_and_leave_nothing_behind() -> None:
     findings = fuzz(count=400, seed=7)
 
     assert findings.faults == []

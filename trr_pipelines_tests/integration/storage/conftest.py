@@ -14,7 +14,7 @@ from trr_pipelines_tests.support.s3_servers import BASE_URL, S3Server, bucket_on
 
 @pytest.fixture(params=["directory", "moto", "rclone"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
-    """An empty store of each kind; the S3 ones list and delete three keys at a time, so that pages are met."""
+    """An empty store of each kind; the S3 stores list and delete three keys at a time, to cover paging."""
     if request.param == "directory":
         yield DirectoryStore(tmp_path / "media", BASE_URL)
     else:

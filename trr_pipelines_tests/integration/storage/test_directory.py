@@ -1,4 +1,4 @@
-"""What only the directory store has to promise: crashes, full disks, and no way out of its root."""
+"""Guarantees of the directory store only: crashes, full disks, and no way out of its root."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_killed_writer_leaves_whole_objects_or_none_and_keeps_what_it_acknowle
             assert writer.stdout.readline() == "ready\n"
             time.sleep(chance.uniform(0.0, 0.05))
             writer.send_signal(signal.SIGKILL)
-            # The kill may cut the last line short.
+            # The kill may truncate the last line.
             acknowledged.update(line.rstrip() for line in writer.stdout if line.endswith("\n"))
 
         listed = {entry.key: entry.bytes for entry in store.list()}
@@ -105,7 +105,7 @@ def test_a_killed_writer_leaves_whole_objects_or_none_and_keeps_what_it_acknowle
     assert acknowledged
 
 
-def test_what_a_dead_writer_left_is_invisible_and_swept_once_it_is_old(store: DirectoryStore, root: Path) -> None:
+def test_leftovers_of_a_dead_writer_are_invisible_and_removed_when_old(store: DirectoryStore, root: Path) -> None:
     put(store, "a/photo.jpg")
     fresh, old = root / ".incoming/fresh", root / ".incoming/old"
     for leftover in (fresh, old):
@@ -119,7 +119,7 @@ def test_what_a_dead_writer_left_is_invisible_and_swept_once_it_is_old(store: Di
     assert store.get("a/photo.jpg") == b"pixels"
 
 
-def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_call_returns(
+def test_content_is_synced_before_its_name_and_the_name_before_the_call_returns(
     store: DirectoryStore, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened: list[str] = []
@@ -149,7 +149,7 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_call_ret
     subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode != 0,
     reason="a disk of 2 MB needs a mount namespace of its own (unshare -rm)",
 )
-def test_a_full_disk_is_said_leaves_nothing_half_made_and_works_again_when_there_is_space(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_leaves_nothing_partial_and_recovers(tmp_path: Path) -> None:
     script = 'mount -t tmpfs -o size=2m tmpfs "$1" && exec "$2" -c "$3" "$1"'
     command = ["unshare", "-rm", "sh", "-c", script, "sh", str(tmp_path), sys.executable, FILL_THE_DISK]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -167,7 +167,7 @@ def test_a_full_disk_is_said_leaves_nothing_half_made_and_works_again_when_there
         (errno.EMFILE, Reason.STORAGE_UNAVAILABLE),
     ],
 )
-def test_what_the_file_system_refuses_has_a_reason_and_names_the_key(
+def test_file_system_errors_have_a_reason_and_name_the_key(
     store: DirectoryStore, root: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: Reason
 ) -> None:
     put(store, "a/first.jpg")
@@ -185,7 +185,7 @@ def test_what_the_file_system_refuses_has_a_reason_and_names_the_key(
 
 
 @pytest.mark.parametrize("place", ["a", "a/b", "a/b/photo.jpg"])
-def test_a_symbolic_link_in_a_keys_way_is_never_followed(
+def test_a_symbolic_link_in_the_path_of_a_key_is_never_followed(
     store: DirectoryStore, root: Path, tmp_path: Path, place: str
 ) -> None:
     outside = tmp_path / "outside"
@@ -202,7 +202,7 @@ def test_a_symbolic_link_in_a_keys_way_is_never_followed(
         assert caught.value.reason is Reason.STORAGE_DENIED
     assert list(store.list()) == []
     assert list(store.list("a/b/")) == []
-    with suppress(RetryableError):  # a link in the object's own place is removed, one on the way there is an error
+    with suppress(RetryableError):  # a link in place of the object is removed, a link in its path is an error
         store.delete(["a/b/photo.jpg"])
     assert sorted(path.name for path in outside.rglob("*.jpg")) == ["photo.jpg", "photo.jpg"]
 
@@ -215,9 +215,7 @@ def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "disk/a/photo.jpg").read_bytes() == b"pixels"
 
 
-def test_what_stands_in_an_objects_place_without_being_a_file_is_refused_and_cannot_hang(
-    store: DirectoryStore, root: Path
-) -> None:
+def test_a_special_file_in_place_of_an_object_is_refused_without_blocking(store: DirectoryStore, root: Path) -> None:
     (root / "a/folder.jpg").mkdir(parents=True)
     os.mkfifo(root / "a/fifo.jpg")
     for key in ("a/folder.jpg", "a/fifo.jpg"):
@@ -228,21 +226,21 @@ def test_what_stands_in_an_objects_place_without_being_a_file_is_refused_and_can
     assert list(store.list()) == []
 
 
-def test_strange_files_in_the_directory_are_no_objects(store: DirectoryStore, root: Path) -> None:
+def test_other_files_in_the_directory_are_not_objects(store: DirectoryStore, root: Path) -> None:
     put(store, "a/photo.jpg")
     for name in (".DS_Store", "a/Thumbs.db", "a/UPPER.JPG", "a/two words.jpg"):
         (root / name).write_bytes(b"x")
     assert [listed.key for listed in store.list()] == ["a/photo.jpg"]
 
 
-def test_the_directories_of_deleted_objects_go_with_them(store: DirectoryStore, root: Path) -> None:
+def test_empty_directories_of_deleted_objects_are_removed(store: DirectoryStore, root: Path) -> None:
     put(store, "variants/a/b/thumb.jpg")
     put(store, "variants/c/d/thumb.jpg")
     store.delete(["variants/a/b/thumb.jpg"])
     assert sorted(path.name for path in (root / "variants").iterdir()) == ["c"]
 
 
-def test_a_put_succeeds_beside_deletes_that_keep_removing_its_empty_directory(store: DirectoryStore) -> None:
+def test_a_put_succeeds_while_deletes_remove_its_empty_directory(store: DirectoryStore) -> None:
     tidier = subprocess.Popen([sys.executable, "-c", TIDY_AGAIN_AND_AGAIN, str(store.root)])
     with tidier:
         while tidier.poll() is None:
@@ -252,7 +250,7 @@ def test_a_put_succeeds_beside_deletes_that_keep_removing_its_empty_directory(st
     assert tidier.returncode == 0
 
 
-def test_an_object_opened_for_serving_brings_what_the_answers_headers_need(store: DirectoryStore) -> None:
+def test_an_object_opened_for_serving_has_the_values_for_headers(store: DirectoryStore) -> None:
     put(store, "a/photo.jpg", b"pixels")
     opened = store.open_object("a/photo.jpg")
     assert opened is not None
@@ -262,6 +260,6 @@ def test_an_object_opened_for_serving_brings_what_the_answers_headers_need(store
     assert store.open_object("a/other.jpg") is None
 
 
-def test_a_store_can_be_sent_to_another_process(store: DirectoryStore) -> None:
+def test_a_store_can_be_pickled(store: DirectoryStore) -> None:
     put(store, "a/photo.jpg")
     assert pickle.loads(pickle.dumps(store)).get("a/photo.jpg") == b"pixels"  # noqa: S301  our own bytes

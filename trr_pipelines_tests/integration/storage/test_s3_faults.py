@@ -1,4 +1,4 @@
-"""What the S3 store does when the server, the network or the credentials fail it, with a real server behind a proxy."""
+"""The S3 store with failures of the server, the network or the credentials, on a real server behind a proxy."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def server(request: pytest.FixtureRequest) -> S3Server:
 
 @contextmanager
 def proxied(server: S3Server, **settings: Any) -> Iterator[tuple[FaultyProxy, S3Store]]:
-    """A store whose every request goes through a proxy that does no harm yet."""
+    """A store whose requests go through a proxy, without a fault yet."""
     with FaultyProxy(server.port) as proxy, bucket_on(server, server.client(proxy.url, **settings)) as store:
         yield proxy, store
 
@@ -55,16 +55,16 @@ def first(fault: object, method: str = "") -> Callable[[Request], Any]:
     return lambda request: pending.pop() if pending and method in ("", request.method) else None
 
 
-def test_an_object_carries_its_type_its_cache_header_and_its_hash(server: S3Server) -> None:
+def test_an_object_has_its_type_cache_header_and_hash(server: S3Server) -> None:
     with bucket_on(server, server.client()) as store:
         put(store)
-        answer = store.client.head_object(Bucket=store.bucket, Key=f"{store.prefix}/{KEY}")
-    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        response = store.client.head_object(Bucket=store.bucket, Key=f"{store.prefix}/{KEY}")
+    headers = response["ResponseMetadata"]["HTTPHeaders"]
     assert (headers["content-type"], headers["cache-control"]) == (JPEG, IMMUTABLE)
     assert headers["x-amz-meta-sha256"] == hashlib.sha256(PHOTO).hexdigest()
 
 
-def test_looking_at_an_object_does_not_read_it(server: S3Server) -> None:
+def test_head_does_not_read_the_object(server: S3Server) -> None:
     with proxied(server) as (proxy, store):
         put(store)
         proxy.requests.clear()
@@ -73,7 +73,7 @@ def test_looking_at_an_object_does_not_read_it(server: S3Server) -> None:
         assert [request.method for request in proxy.requests] == ["HEAD", "HEAD"]
 
 
-def test_a_store_stays_below_its_prefix_and_two_prefixes_share_nothing(server: S3Server) -> None:
+def test_stores_with_two_prefixes_share_nothing(server: S3Server) -> None:
     with bucket_on(server, server.client()) as store:
         whole_bucket = S3Store(store.client, store.bucket, "https://cdn.example")
         other = S3Store(store.client, store.bucket, "https://cdn.example", prefix="archive/media2")
@@ -83,7 +83,7 @@ def test_a_store_stays_below_its_prefix_and_two_prefixes_share_nothing(server: S
         assert other.head(KEY) is None
 
 
-def test_an_object_that_others_put_without_a_hash_is_hashed_when_asked(server: S3Server) -> None:
+def test_an_object_of_another_writer_without_a_hash_is_hashed_on_head(server: S3Server) -> None:
     with bucket_on(server, server.client()) as store:
         store.client.put_object(Bucket=store.bucket, Key=f"{store.prefix}/{KEY}", Body=PHOTO)
         standing = store.put_if_absent(KEY, b"ours", content_type=JPEG)
@@ -91,14 +91,14 @@ def test_an_object_that_others_put_without_a_hash_is_hashed_when_asked(server: S
     assert standing.sha256 == hashlib.sha256(PHOTO).hexdigest()
 
 
-def test_a_store_that_answers_503_to_three_calls_in_ten_still_takes_and_gives_every_object(server: S3Server) -> None:
+def test_every_object_is_stored_and_read_with_503_for_three_calls_in_ten(server: S3Server) -> None:
     chance = random.Random(7)
     with proxied(server) as (proxy, store):
         proxy.plan = lambda _: Answer(503) if chance.random() < 0.3 else None
         keys = [f"a/{number}.jpg" for number in range(30)]
         pending = list(keys)
         rounds = 0
-        while pending:  # what gives up after its tries is what the ledger would bring back
+        while pending:  # the ledger would retry calls that fail after five tries
             rounds += 1
             assert rounds < 5
             for key in list(pending):
@@ -111,7 +111,7 @@ def test_a_store_that_answers_503_to_three_calls_in_ten_still_takes_and_gives_ev
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429])
-def test_a_store_that_keeps_failing_is_asked_five_times_and_then_unavailable(moto: S3Server, status: int) -> None:
+def test_a_failing_store_is_tried_five_times_and_then_unavailable(moto: S3Server, status: int) -> None:
     with proxied(moto) as (proxy, store):
         proxy.plan = lambda _: Answer(status)
         with pytest.raises(RetryableError, match=rf"{store.bucket}/archive/media/{KEY}.*{status}") as caught:
@@ -123,7 +123,7 @@ def test_a_store_that_keeps_failing_is_asked_five_times_and_then_unavailable(mot
 @pytest.mark.parametrize(
     "body", [b"", b"<Error><Code>InvalidArgument</Code><Message>no\n such thing</Message></Error>"]
 )
-def test_a_store_that_calls_the_request_wrong_is_not_asked_again(moto: S3Server, body: bytes) -> None:
+def test_a_client_error_is_not_retried(moto: S3Server, body: bytes) -> None:
     with proxied(moto) as (proxy, store):
         proxy.plan = lambda _: Answer(400, body)
         with pytest.raises(RetryableError) as caught:
@@ -138,9 +138,7 @@ def test_a_store_that_calls_the_request_wrong_is_not_asked_again(moto: S3Server,
     [put, lambda store: store.get(KEY), lambda store: store.head(KEY), lambda store: list(store.list())],
     ids=["put", "get", "head", "list"],
 )
-def test_a_store_that_never_answers_costs_one_wait_and_not_five(
-    moto: S3Server, call: Callable[[S3Store], object]
-) -> None:
+def test_a_silent_store_costs_one_timeout_not_five(moto: S3Server, call: Callable[[S3Store], object]) -> None:
     with proxied(moto, read_seconds=0.3) as (proxy, store):
         proxy.plan = lambda _: Silence()
         began = time.monotonic()
@@ -151,7 +149,7 @@ def test_a_store_that_never_answers_costs_one_wait_and_not_five(
         assert len(proxy.requests) == 1
 
 
-def test_a_store_that_is_slow_but_answers_is_waited_for(moto: S3Server) -> None:
+def test_a_slow_store_is_waited_for(moto: S3Server) -> None:
     with proxied(moto, read_seconds=0.5) as (proxy, store):
         put(store)
         proxy.plan = lambda _: SlowAnswer(200_000)
@@ -160,7 +158,7 @@ def test_a_store_that_is_slow_but_answers_is_waited_for(moto: S3Server) -> None:
         assert time.monotonic() - began > 1.0, "each read has its own wait; the whole may take longer"
 
 
-def test_a_store_where_nobody_listens_is_unavailable_after_its_tries() -> None:
+def test_a_refused_connection_is_unavailable_after_five_tries() -> None:
     with refusing_port() as port:
         client = S3Server(port).client()
         store = S3Store(client, "photos", "https://cdn.example", backoff_seconds=0.001)
@@ -171,7 +169,7 @@ def test_a_store_where_nobody_listens_is_unavailable_after_its_tries() -> None:
 
 
 @pytest.mark.parametrize("after", [0, 1, 100_000, 299_999])
-def test_a_put_cut_on_its_way_leaves_nothing_visible_and_the_next_one_succeeds(server: S3Server, after: int) -> None:
+def test_an_interrupted_put_leaves_no_object_and_the_next_one_succeeds(server: S3Server, after: int) -> None:
     with proxied(server) as (proxy, store):
         proxy.plan = lambda request: CutRequest(after) if request.method == "PUT" else None
         with pytest.raises(RetryableError) as caught:
@@ -184,7 +182,7 @@ def test_a_put_cut_on_its_way_leaves_nothing_visible_and_the_next_one_succeeds(s
         assert store.get(KEY) == PHOTO
 
 
-def test_a_put_whose_answer_is_lost_is_repeated_and_changes_nothing(server: S3Server) -> None:
+def test_a_put_with_a_lost_response_is_repeated_and_changes_nothing(server: S3Server) -> None:
     with proxied(server) as (proxy, store):
         proxy.plan = first(LoseAnswer(), "PUT")
         assert put(store)
@@ -194,7 +192,7 @@ def test_a_put_whose_answer_is_lost_is_repeated_and_changes_nothing(server: S3Se
         assert not put(store)
 
 
-def test_an_answer_cut_short_is_never_taken_for_the_object(server: S3Server) -> None:
+def test_a_truncated_response_is_never_taken_for_the_object(server: S3Server) -> None:
     with proxied(server) as (proxy, store):
         put(store)
         proxy.plan = first(CutAnswer(150_000), "GET")
@@ -204,14 +202,14 @@ def test_an_answer_cut_short_is_never_taken_for_the_object(server: S3Server) -> 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda store: put(store, KEY, b"x"),  # a body that the server reads although it refuses it
+        lambda store: put(store, KEY, b"x"),  # the server reads the body although it refuses it
         lambda store: store.get(KEY),
         lambda store: list(store.list()),
         lambda store: store.delete([KEY]),
     ],
     ids=["put", "get", "list", "delete"],
 )
-def test_a_bucket_that_is_gone_is_denied_at_once(server: S3Server, call: Callable[[S3Store], object]) -> None:
+def test_a_missing_bucket_is_denied_at_once(server: S3Server, call: Callable[[S3Store], object]) -> None:
     with proxied(server) as (proxy, store):
         gone = S3Store(store.client, "gone-bucket", "https://cdn.example")
         with pytest.raises(RetryableError, match="gone-bucket") as caught:
@@ -240,7 +238,7 @@ def test_revoked_credentials_are_denied_at_once(rclone: S3Server, call: Callable
         assert len(proxy.requests) == 1
 
 
-def test_a_machine_without_credentials_is_denied_without_asking(
+def test_missing_credentials_are_denied_without_a_request(
     moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
@@ -257,7 +255,7 @@ def test_a_machine_without_credentials_is_denied_without_asking(
         assert proxy.requests == []
 
 
-def test_one_key_that_cannot_be_deleted_is_an_error_although_the_call_answered_200(moto: S3Server) -> None:
+def test_a_key_that_cannot_be_deleted_is_an_error_despite_status_200(moto: S3Server) -> None:
     refusal = b"<DeleteResult><Error><Key>k</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>"
     with proxied(moto) as (proxy, store):
         proxy.plan = lambda _: Answer(200, refusal)
@@ -267,7 +265,7 @@ def test_one_key_that_cannot_be_deleted_is_an_error_although_the_call_answered_2
         assert len(proxy.requests) == 1
 
 
-def test_keys_are_deleted_a_page_at_a_time(server: S3Server) -> None:
+def test_keys_are_deleted_in_pages(server: S3Server) -> None:
     with proxied(server) as (proxy, store):
         for number in range(7):
             put(store, f"a/{number}.jpg", b"x")
@@ -278,16 +276,16 @@ def test_keys_are_deleted_a_page_at_a_time(server: S3Server) -> None:
 
 
 @pytest.mark.parametrize("token", [b"", b"<NextContinuationToken>same</NextContinuationToken>"])
-def test_a_listing_that_does_not_go_on_ends_with_an_error(moto: S3Server, token: bytes) -> None:
+def test_a_listing_that_does_not_advance_ends_with_an_error(moto: S3Server, token: bytes) -> None:
     page = b"<ListBucketResult><IsTruncated>true</IsTruncated>" + token + b"</ListBucketResult>"
     with proxied(moto) as (proxy, store):
         proxy.plan = lambda _: Answer(200, page)
-        with pytest.raises(RetryableError, match="does not go on"):
+        with pytest.raises(RetryableError, match="does not advance"):
             list(store.list("a/"))
         assert len(proxy.requests) <= 2
 
 
-def test_a_missing_object_is_asked_for_once(server: S3Server) -> None:
+def test_a_missing_object_is_requested_once(server: S3Server) -> None:
     with proxied(server) as (proxy, store):
         assert store.head(KEY) is None
         with pytest.raises(MissingObjectError):

@@ -1,4 +1,4 @@
-"""What every object store promises, asked of each one: a directory, moto's S3 server and rclone's."""
+"""The contract of object stores, tested on a directory, moto's S3 server and rclone's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def keys_of(store: ObjectStore, prefix: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("size", [1, 100_000, 9_000_000])
-def test_what_was_put_is_what_is_read_back(store: ObjectStore, size: int) -> None:
+def test_get_returns_the_bytes_that_were_put(store: ObjectStore, size: int) -> None:
     data = hashlib.shake_128(b"photo").digest(size)
     key = original_key(sha256(data), "jpg")
 
@@ -44,11 +44,11 @@ def test_what_was_put_is_what_is_read_back(store: ObjectStore, size: int) -> Non
     assert (head.key, head.bytes, head.sha256, head.content_type) == (key, size, sha256(data), JPEG)
 
 
-def test_the_hash_is_computed_when_the_caller_does_not_know_it(store: ObjectStore) -> None:
+def test_the_hash_is_computed_if_the_caller_gives_none(store: ObjectStore) -> None:
     assert put(store, "a/photo.jpg").sha256 == sha256(b"pixels")
 
 
-def test_each_kind_of_key_holds_an_object(store: ObjectStore) -> None:
+def test_each_kind_of_key_can_be_used(store: ObjectStore) -> None:
     asset, source, recipe = uuid.uuid4(), sha256(b"original"), "0123456789ab"
     keys = [
         original_key(source, "webp"),
@@ -60,7 +60,7 @@ def test_each_kind_of_key_holds_an_object(store: ObjectStore) -> None:
     assert [store.get(key) for key in keys] == [key.encode() for key in keys]
 
 
-def test_a_second_put_leaves_the_first_object_and_tells_its_size_and_hash(store: ObjectStore) -> None:
+def test_a_second_put_keeps_the_first_object_and_returns_its_size_and_hash(store: ObjectStore) -> None:
     put(store, "a/photo.jpg", b"first")
 
     second = store.put_if_absent("a/photo.jpg", b"the second", content_type=JPEG, sha256=sha256(b"the second"))
@@ -69,7 +69,7 @@ def test_a_second_put_leaves_the_first_object_and_tells_its_size_and_hash(store:
     assert store.get("a/photo.jpg") == b"first"
 
 
-def test_many_puts_of_one_key_at_once_end_with_one_whole_object(store: ObjectStore) -> None:
+def test_concurrent_puts_of_one_key_leave_one_whole_object(store: ObjectStore) -> None:
     data = hashlib.shake_128(b"photo").digest(200_000)
     with ThreadPoolExecutor(8) as threads:
         results = list(threads.map(lambda _: put(store, "a/photo.jpg", data), range(24)))
@@ -79,7 +79,7 @@ def test_many_puts_of_one_key_at_once_end_with_one_whole_object(store: ObjectSto
     assert keys_of(store) == ["a/photo.jpg"]
 
 
-def test_an_object_that_is_not_there_has_no_head_and_cannot_be_read(store: ObjectStore) -> None:
+def test_a_missing_object_has_no_head_and_cannot_be_read(store: ObjectStore) -> None:
     assert store.head("a/photo.jpg") is None
     with pytest.raises(MissingObjectError, match=r"a/photo\.jpg") as caught:
         store.get("a/photo.jpg")
@@ -130,7 +130,7 @@ def test_an_empty_store_lists_nothing_and_deletes_nothing(store: ObjectStore) ->
     assert store.delete([]) == 0
 
 
-def test_deleting_takes_only_the_named_objects_and_may_be_repeated(store: ObjectStore) -> None:
+def test_deleting_removes_only_the_named_objects_and_is_idempotent(store: ObjectStore) -> None:
     keys = [f"a/{number}/photo.jpg" for number in range(5)]
     for key in [*keys, "a/0/other.jpg"]:
         put(store, key)
@@ -140,7 +140,7 @@ def test_deleting_takes_only_the_named_objects_and_may_be_repeated(store: Object
     assert put(store, keys[0]).created
 
 
-def test_a_key_holds_only_the_type_that_its_extension_names(store: ObjectStore) -> None:
+def test_an_object_must_have_the_type_of_its_extension(store: ObjectStore) -> None:
     with pytest.raises(InputError, match="image/jpeg, not text/html"):
         store.put_if_absent("a/photo.jpg", b"<script>", content_type="text/html")
     with pytest.raises(InputError, match="html"):
@@ -160,14 +160,14 @@ def test_a_key_holds_only_the_type_that_its_extension_names(store: ObjectStore) 
     ids=["put", "get", "head", "delete", "public_url"],
 )
 @pytest.mark.parametrize("key", ["", "/etc/passwd.jpg", "../up.jpg", "a/../../up.jpg", "a//b.jpg", "a/.incoming/b.jpg"])
-def test_no_call_takes_a_string_that_is_no_key(
+def test_every_call_refuses_an_invalid_key(
     store: ObjectStore, call: Callable[[ObjectStore, str], object], key: str
 ) -> None:
     with pytest.raises(InputError):
         call(store, key)
 
 
-def test_a_hash_that_is_none_is_refused(store: ObjectStore) -> None:
+def test_an_invalid_hash_is_refused(store: ObjectStore) -> None:
     with pytest.raises(InputError, match="sha256"):
         store.put_if_absent("a/photo.jpg", b"x", content_type=JPEG, sha256="ABC")
 

@@ -1,4 +1,4 @@
-"""The protocol under both web apps, by raw bytes: which heads of requests end in a refusal."""
+"""The protocol of both web apps with raw bytes: refused request heads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """The port of an app that answers with the number of bytes that it was sent."""
+    """The port of an app that responds with the number of bytes it received."""
 
     async def count(request: Request) -> PlainTextResponse:
         return PlainTextResponse(f"{len(await request.body())} bytes")
@@ -40,7 +40,7 @@ def port() -> Iterator[int]:
 
 
 def answers(port: int, *chunks: bytes) -> bytes:
-    """All that comes back until the server closes the connection."""
+    """All received bytes until the server closes the connection."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         for chunk in chunks:
@@ -50,14 +50,14 @@ def answers(port: int, *chunks: bytes) -> bytes:
     return received
 
 
-def test_a_body_may_be_larger_than_any_head_and_a_second_request_follows(port: int) -> None:
+def test_a_body_may_be_larger_than_the_head_limit_and_a_second_request_follows(port: int) -> None:
     body = b"x" * (3 * MAX_HEAD_BYTES)
     request = HEAD + b"Content-Length: %d\r\n" % len(body)
     received = answers(port, request + b"\r\n" + body, request + b"Connection: close\r\n\r\n" + body)
     assert received.count(b"%d bytes" % len(body)) == 2
 
 
-def test_a_head_without_end_is_refused_before_it_fills_the_memory(port: int) -> None:
+def test_an_endless_head_is_refused_before_it_fills_the_memory(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(HEAD)
         sent = 0
@@ -67,16 +67,14 @@ def test_a_head_without_end_is_refused_before_it_fills_the_memory(port: int) -> 
                 sent += 1_000_000
         except ConnectionError:
             pass
-    assert sent < 20_000_000  # what the buffers of both ends hold
+    assert sent < 20_000_000  # the buffers of both ends
 
 
-def test_a_target_that_is_no_path_is_400(port: int) -> None:
+def test_a_target_that_is_not_a_path_is_400(port: int) -> None:
     assert b"400 Bad Request" in answers(port, b"POST http://elsewhere.example/ HTTP/1.1\r\nHost: x\r\n\r\n")
 
 
 @pytest.mark.parametrize("begun", [b"", HEAD])
-def test_a_head_that_does_not_come_ends_the_connection(
-    port: int, monkeypatch: pytest.MonkeyPatch, begun: bytes
-) -> None:
+def test_an_incomplete_head_ends_the_connection(port: int, monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
     monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
     assert answers(port, begun) == b""

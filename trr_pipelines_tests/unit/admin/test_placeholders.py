@@ -1,4 +1,4 @@
-"""A ThumbHash drawn as a small picture: it looks like the photo it was made of."""
+"""A ThumbHash drawn as a small picture that resembles its photo."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_it_has_the_shape_and_the_colours_of_the_photo(size: tuple[int, int]) ->
     small = drawn(placeholder_url(thumb_hash(picture)))
     assert max(small.size) == SIDE
     assert (small.width > small.height) == (width > height)
-    wanted = np.asarray(picture.resize(small.size, Image.Resampling.BOX), dtype=float)
-    assert np.abs(np.asarray(small, dtype=float) - wanted).mean() < 14
+    expected = np.asarray(picture.resize(small.size, Image.Resampling.BOX), dtype=float)
+    assert np.abs(np.asarray(small, dtype=float) - expected).mean() < 14
 
 
 def test_a_photo_with_transparency_is_drawn_too() -> None:
@@ -42,7 +42,7 @@ def test_a_photo_with_transparency_is_drawn_too() -> None:
 
 
 @pytest.mark.parametrize("code", [None, "", "AAAA", "no base64!", "é"])
-def test_what_is_no_thumb_hash_is_no_picture(code: str | None) -> None:
+def test_an_invalid_thumb_hash_has_no_picture(code: str | None) -> None:
     assert placeholder_url(code) == ""
 
 

@@ -1,4 +1,4 @@
-"""The messages between a run and its render processes: there and back, and what is refused."""
+"""The messages between a run and its render processes: round trips and refusals."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def test_a_request_arrives_as_it_was_sent(request_: RenderRequest) -> None:
     assert body == b"photo"
 
 
-def test_an_answer_arrives_as_it_was_sent() -> None:
-    assert protocol.parse_answer(*split(protocol.answer(RENDERED, 123))) == (RENDERED, 123)
+def test_a_reply_arrives_as_it_was_sent() -> None:
+    assert protocol.parse_reply(*split(protocol.reply(RENDERED, 123))) == (RENDERED, 123)
 
 
 @pytest.mark.parametrize("kind", [PermanentError, RetryableError])
 def test_a_failure_arrives_with_its_kind_and_reason(kind: type[MediaError]) -> None:
-    error, resident = protocol.parse_answer(*split(protocol.failure(kind(Reason.CORRUPT, "bad"), 9)))
+    error, resident = protocol.parse_reply(*split(protocol.failure(kind(Reason.CORRUPT, "bad"), 9)))
     assert isinstance(error, kind)
     assert (error.reason, error.detail, resident) == (Reason.CORRUPT, "bad", 9)
 
 
 def answer_with(**changes: Any) -> bytes:
-    head, _ = split(protocol.answer(RENDERED, 0))
+    head, _ = split(protocol.reply(RENDERED, 0))
     return json.dumps({**json.loads(head), **changes}).encode()
 
 
@@ -80,9 +80,9 @@ def answer_with(**changes: Any) -> bytes:
         b'{"resident_bytes": 0, "reason": "made up", "detail": "", "is_retryable": false}',
     ],
 )
-def test_what_is_no_answer_is_refused(head: bytes) -> None:
+def test_a_malformed_reply_is_refused(head: bytes) -> None:
     with pytest.raises(protocol.ProtocolError):
-        protocol.parse_answer(head, b"firstsecond")
+        protocol.parse_reply(head, b"firstsecond")
 
 
 @pytest.mark.parametrize(("head", "body"), [(protocol.MAX_HEAD_BYTES + 1, 0), (0, protocol.MAX_BODY_BYTES + 1)])

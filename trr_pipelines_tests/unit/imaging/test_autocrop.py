@@ -1,4 +1,4 @@
-"""Proposing a crop: heads stay whole, as many as fit, and any picture gets an answer."""
+"""Proposing a crop: whole heads, as many as fit, and a proposal for any picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from trr_pipelines.imaging.autocrop import crop_around_faces, crop_by_salience, look_size, propose_crop
+from trr_pipelines.imaging.autocrop import crop_around_faces, crop_by_saliency, proposal_size, propose_crop
 from trr_pipelines.imaging.faces import Face
 from trr_pipelines.imaging.geometry import Crop, Frame, Size, crop_frame
 from trr_pipelines_tests.drawn_faces import crowd
@@ -18,8 +18,8 @@ sizes = st.builds(Size, st.integers(1, 4000), st.integers(1, 4000))
 
 def proposed(picture: Image.Image) -> tuple[Crop, str]:
     source = Size(*picture.size)
-    look = look_size(source)
-    return propose_crop(source, picture.resize((look.width, look.height), Image.Resampling.BOX))
+    size = proposal_size(source)
+    return propose_crop(source, picture.resize((size.width, size.height), Image.Resampling.BOX))
 
 
 def shows(frame: Frame, face: Face) -> bool:
@@ -44,7 +44,7 @@ def shows(frame: Frame, face: Face) -> bool:
         ((1600, 900), [(30, 200, 200), (900, 200, 400), (1300, 200, 280)], "2 of 3 faces", (97, 50)),
     ],
 )
-def test_the_frame_goes_to_the_faces(
+def test_the_frame_moves_to_the_faces(
     shape: tuple[int, int], heads: list[tuple[int, int, int]], reason: str, position: tuple[int, int]
 ) -> None:
     crop, why = proposed(crowd(*shape, heads))
@@ -53,7 +53,7 @@ def test_the_frame_goes_to_the_faces(
     assert (crop.x, crop.y)[moving] == pytest.approx(position[moving], abs=6)
 
 
-def test_a_face_lies_above_the_middle_with_room_for_the_hair() -> None:
+def test_a_face_is_above_the_middle_with_space_for_the_hair() -> None:
     source = Size(900, 2000)
     face = Face(300, 900, 300)
     crop, _ = crop_around_faces(source, [face], source)
@@ -62,14 +62,14 @@ def test_a_face_lies_above_the_middle_with_room_for_the_hair() -> None:
     assert face.top - frame.top > 0.4 * face.side
 
 
-def test_of_a_head_that_is_too_high_the_top_is_kept() -> None:
+def test_the_top_of_a_too_high_head_is_kept() -> None:
     source = Size(300, 2000)
     crop, why = crop_around_faces(source, [Face(0, 800, 300)], source)
     assert why == "1 face"
     assert crop_frame(source, crop).top == pytest.approx(800 - 0.4 * 300, abs=0.01)
 
 
-def test_where_the_frame_cannot_move_a_zoom_stays_with_the_face() -> None:
+def test_a_zoom_stays_on_the_face_if_the_frame_cannot_move() -> None:
     source = Size(800, 1000)
     crop, _ = crop_around_faces(source, [Face(500, 100, 200)], source)
     closer = Crop("manual", crop.x, crop.y, 2)
@@ -80,56 +80,54 @@ def test_where_the_frame_cannot_move_a_zoom_stays_with_the_face() -> None:
     source=sizes,
     places=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0.03, 1)), min_size=1, max_size=6),
 )
-def test_the_number_of_faces_in_the_reason_is_what_the_frame_shows(
-    source: Size, places: list[tuple[float, float, float]]
-) -> None:
-    look = look_size(source)
+def test_the_reason_counts_the_faces_in_the_frame(source: Size, places: list[tuple[float, float, float]]) -> None:
+    size = proposal_size(source)
     faces = []
     for across, down, part in places:
-        side = part * min(look.width, look.height)
-        faces.append(Face(across * (look.width - side), down * (look.height - side), side))
+        side = part * min(size.width, size.height)
+        faces.append(Face(across * (size.width - side), down * (size.height - side), side))
     faces.sort(key=lambda face: -face.side)
-    crop, why = crop_around_faces(source, faces, look)
+    crop, why = crop_around_faces(source, faces, size)
 
     assert crop.zoom == 1
     kept = int(why.split()[0])
     assert 1 <= kept <= len(faces)
     assert why == (f"{kept} of {len(faces)} faces" if kept < len(faces) else f"{kept} face{'s' * (kept > 1)}")
-    frame = crop_frame(look, crop)
+    frame = crop_frame(size, crop)
     shown = [face for face in faces if shows(frame, face)]
     assert len(shown) >= kept or (kept == 1 and faces[0].side * 1.55 > min(frame.width, frame.height))
 
 
 @pytest.mark.parametrize(("middle", "position"), [(0.1, 0), (0.5, 50), (0.9, 100)])
-def test_the_frame_goes_to_what_stands_out(middle: float, position: float) -> None:
+def test_the_frame_moves_to_the_salient_part(middle: float, position: float) -> None:
     wide = np.zeros((9, 90))
     wide[3:6, round(middle * 89) - 3 : round(middle * 89) + 4] = 1
-    crop, why = crop_by_salience(Size(1600, 160), wide + 0.001)
+    crop, why = crop_by_saliency(Size(1600, 160), wide + 0.001)
     assert why == ("upper third" if position == 50 else "saliency")
     assert crop.x == pytest.approx(position, abs=12)
-    tall, why = crop_by_salience(Size(160, 1600), wide.T + 0.001)
+    tall, why = crop_by_saliency(Size(160, 1600), wide.T + 0.001)
     assert why == "saliency"
     assert tall.y == pytest.approx(position, abs=12)
 
 
-def test_the_frame_stays_where_moving_it_gains_nothing() -> None:
+def test_the_frame_does_not_move_without_a_gain() -> None:
     for source in (Size(1600, 900), Size(900, 1600), Size(800, 1000)):
-        for stands_out in (np.zeros((30, 30)), np.ones((30, 30))):
-            assert crop_by_salience(source, stands_out) == (Crop("auto", 50, 33.3333, 1), "upper third")
+        for saliency in (np.zeros((30, 30)), np.ones((30, 30))):
+            assert crop_by_saliency(source, saliency) == (Crop("auto", 50, 33.3333, 1), "upper third")
 
 
-@settings(max_examples=40, deadline=None)  # looks at 200,000 pixels each time
+@settings(max_examples=40, deadline=None)  # reads 200,000 pixels per example
 @given(source=sizes, mode=st.sampled_from(["L", "RGB", "RGBA"]), seed=st.integers(0, 9))
-def test_any_picture_gets_a_crop_and_always_the_same(source: Size, mode: str, seed: int) -> None:
-    look = look_size(source)
+def test_any_picture_gets_a_deterministic_crop(source: Size, mode: str, seed: int) -> None:
+    size = proposal_size(source)
     rows = np.random.default_rng(seed).integers(0, 256, (8, 8, 4), dtype=np.uint8)
-    picture = Image.fromarray(rows).resize((look.width, look.height)).convert(mode)
+    picture = Image.fromarray(rows).resize((size.width, size.height)).convert(mode)
     assert propose_crop(source, picture) == propose_crop(source, picture.copy())
 
 
 @given(source=st.builds(Size, st.integers(1, 30_000), st.integers(1, 30_000)))
-def test_what_is_looked_at_is_small_and_never_enlarged(source: Size) -> None:
-    look = look_size(source)
-    assert 1 <= look.width <= source.width
-    assert 1 <= look.height <= source.height
-    assert look.pixels <= 512 * 384 * 1.1
+def test_the_picture_for_proposals_is_small_and_never_enlarged(source: Size) -> None:
+    size = proposal_size(source)
+    assert 1 <= size.width <= source.width
+    assert 1 <= size.height <= source.height
+    assert size.pixels <= 512 * 384 * 1.1

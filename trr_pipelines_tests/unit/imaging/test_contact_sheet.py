@@ -1,4 +1,4 @@
-"""Many pictures as one: bounded in bytes, labelled where asked for."""
+"""Contact sheets: bounded in bytes, with optional labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def opened(data: bytes) -> Image.Image:
     return Image.open(BytesIO(data), formats=["WEBP"]).convert("RGB")
 
 
-def test_a_label_stands_below_its_picture() -> None:
+def test_a_label_is_below_its_picture() -> None:
     thumb = saved(Image.new("RGB", (60, 60), "black"), "PNG")
     plain, labelled = (
         opened(contact_sheet([thumb] * 3, cell=64, columns=2, max_bytes=50_000, labels=labels))
@@ -33,7 +33,7 @@ def test_a_label_stands_below_its_picture() -> None:
     assert [is_lit(0, 0), is_lit(64, 0), is_lit(0, 1)] == [True, False, True]
 
 
-def test_a_sheet_never_takes_more_than_its_bytes() -> None:
+def test_a_sheet_never_exceeds_its_bytes() -> None:
     thumbs = [saved(photo(160, 160, seed=seed), "PNG") for seed in range(24)]
     data = contact_sheet(thumbs, cell=80, columns=8, max_bytes=6_000, labels=["1: 3.1 MB"] * 24)
     assert len(data) <= 6_000

@@ -1,4 +1,4 @@
-"""Every way that files store pictures, decoded to what one should see. The files are made here, rule by rule."""
+"""Decoding every way that files store pictures. The files are generated here, one per rule."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SCENE = pictures.photo(96, 64)
 INVERSE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
 
 CLOSE = 3
-"""How far a sample may be off where nothing but rounding happens."""
+"""Maximal difference of a sample after rounding only."""
 
 LOSSY = 14
-"""How far the mean of a block of 8 × 8 may be off behind an encoder that loses detail."""
+"""Maximal difference of the mean of an 8 × 8 block after a lossy encoder."""
 
 
 def shown(data: bytes) -> Image.Image:
@@ -59,7 +59,7 @@ def exif(orientation: int) -> bytes:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "HEIF"])
-def test_a_picture_is_turned_once_however_it_lies_in_its_file(image_format: str, orientation: int) -> None:
+def test_every_orientation_is_applied_exactly_once(image_format: str, orientation: int) -> None:
     stored = oriented_image(SCENE, INVERSE[orientation])
     if image_format == "HEIF":
         heif = pillow_heif.from_pillow(stored)
@@ -73,14 +73,14 @@ def test_a_picture_is_turned_once_however_it_lies_in_its_file(image_format: str,
     assert np.abs(blocks(image) - blocks(SCENE)).max() <= LOSSY
 
 
-def test_an_orientation_behind_the_pixels_of_a_png_counts() -> None:
+def test_an_orientation_after_the_pixels_of_a_png_is_applied() -> None:
     chunk = pictures.png_chunk(b"eXIf", exif(6).removeprefix(b"Exif\0\0"))
     image = shown(pictures.png(samples(SCENE), colour_type=2, after_pixels=chunk))
     assert image.tobytes() == SCENE.transpose(Image.Transpose.ROTATE_270).tobytes()
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65_535])
-def test_an_orientation_that_does_not_exist_means_upright(orientation: int) -> None:
+def test_an_invalid_orientation_means_upright(orientation: int) -> None:
     data = pictures.saved(SCENE, "PNG", exif=exif(orientation))
     assert shown(data).tobytes() == SCENE.tobytes()
 
@@ -89,7 +89,7 @@ def test_an_orientation_that_does_not_exist_means_upright(orientation: int) -> N
 
 
 def through_profile(colour: tuple[int, int, int], to_xyz: Any, gamma: float) -> Any:
-    """What sRGB shows for `colour`, by the formulas alone (both whites D65)."""
+    """`colour` converted to sRGB by the formulas alone (both whites D65)."""
     to_srgb = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]])
     linear = np.clip(to_srgb @ to_xyz @ (np.array(colour) / 255) ** gamma, 0, 1)
     return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
@@ -102,7 +102,7 @@ def to_xyz(primaries: dict[str, tuple[float, float]]) -> Any:
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("primaries", [pictures.DISPLAY_P3, pictures.ADOBE_RGB], ids=["Display P3", "AdobeRGB"])
-def test_wide_colours_are_brought_to_srgb(primaries: dict[str, tuple[float, float]], image_format: str) -> None:
+def test_wide_gamut_colours_are_converted_to_srgb(primaries: dict[str, tuple[float, float]], image_format: str) -> None:
     profile = pictures.icc_profile(primaries, 2.2)
     for colour in [(150, 90, 60), (90, 140, 110), (40, 40, 120), (200, 200, 200)]:
         flat = Image.new("RGB", (32, 32), colour)
@@ -112,7 +112,7 @@ def test_wide_colours_are_brought_to_srgb(primaries: dict[str, tuple[float, floa
         assert samples(image)[16, 16] == pytest.approx(expected, abs=CLOSE)
 
 
-def test_prophoto_which_is_linear_in_nothing_keeps_its_greys_and_widens_its_colours() -> None:
+def test_prophoto_keeps_greys_and_saturates_colours() -> None:
     profile = pictures.icc_profile(pictures.PROPHOTO, 1.8, white="D50")
     grey = samples(shown(pictures.saved(Image.new("RGB", (8, 8), (128, 128, 128)), "PNG", icc_profile=profile)))[4, 4]
     skin = samples(shown(pictures.saved(Image.new("RGB", (8, 8), (140, 100, 70)), "PNG", icc_profile=profile)))[4, 4]
@@ -124,7 +124,7 @@ def test_prophoto_which_is_linear_in_nothing_keeps_its_greys_and_widens_its_colo
 
 
 @pytest.mark.parametrize("mode", ["L", "LA"])
-def test_a_grey_profile_bends_the_greys_and_the_picture_stays_grey(mode: str) -> None:
+def test_a_grey_profile_is_applied_and_the_picture_stays_grey(mode: str) -> None:
     image = Image.new(mode, (8, 8), 64 if mode == "L" else (64, 100))
     seen = shown(pictures.saved(image, "PNG", icc_profile=pictures.grey_icc_profile(1.0)))
 
@@ -133,7 +133,7 @@ def test_a_grey_profile_bends_the_greys_and_the_picture_stays_grey(mode: str) ->
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "TIFF"])
-def test_ink_goes_through_its_profile_with_white_kept_white_and_black_black(image_format: str) -> None:
+def test_cmyk_is_converted_through_its_profile_with_white_and_black_kept(image_format: str) -> None:
     profile = pictures.cmyk_icc_profile()
     transform = ImageCms.buildTransform(
         pictures.opened_profile(profile),
@@ -151,15 +151,15 @@ def test_ink_goes_through_its_profile_with_white_kept_white_and_black_black(imag
     assert samples(shown(pictures.saved(Image.new("CMYK", (8, 8)), "TIFF", icc_profile=profile))).min() == 255
 
 
-def test_ink_without_profile_is_mixed_plainly() -> None:
+def test_cmyk_without_profile_is_converted_by_formula() -> None:
     seen = samples(shown(pictures.saved(Image.new("CMYK", (32, 32), (0, 128, 255, 51)), "JPEG", quality=100)))[16, 16]
     assert seen == pytest.approx([255 * 0.8, 127 * 0.8, 0], abs=CLOSE)
 
 
-def test_ink_is_inverted_only_where_adobe_marked_it_so() -> None:
+def test_cmyk_is_inverted_only_with_adobes_marker() -> None:
     with_mark = pictures.saved(Image.new("CMYK", (32, 32), (0, 128, 255, 51)), "JPEG", quality=100)
     assert b"Adobe" in with_mark
-    inverted = Image.new("CMYK", (32, 32), (255, 127, 0, 204))  # as it looks when it is not
+    inverted = Image.new("CMYK", (32, 32), (255, 127, 0, 204))  # the picture if it is not inverted
     without_mark = pictures.without_jpeg_segments(pictures.saved(inverted, "JPEG", quality=100), 0xEE)
 
     assert samples(shown(with_mark))[16, 16] == pytest.approx(samples(shown(without_mark))[16, 16], abs=CLOSE)
@@ -178,9 +178,7 @@ def test_ink_is_inverted_only_where_adobe_marked_it_so() -> None:
     ids=["nonsense", "cut", "grey for colour", "ink for colour", "colour for grey", "colour for ink"],
 )
 @pytest.mark.parametrize("image_format", ["JPEG", "TIFF"])
-def test_a_profile_that_is_broken_or_for_something_else_is_left_out_with_a_warning(
-    mode: str, profile: bytes, image_format: str
-) -> None:
+def test_a_broken_or_mismatched_profile_is_ignored_with_a_warning(mode: str, profile: bytes, image_format: str) -> None:
     scene = SCENE.convert(mode)
     plain = decode(pictures.saved(scene, image_format))
     marked = decode(pictures.saved(scene, image_format, icc_profile=profile))
@@ -191,12 +189,12 @@ def test_a_profile_that_is_broken_or_for_something_else_is_left_out_with_a_warni
     assert marked.warnings[0].startswith("colour profile ignored: ")
 
 
-def test_a_profile_of_srgb_leaves_every_sample_as_it_is() -> None:
+def test_an_srgb_profile_changes_no_sample() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert shown(pictures.saved(SCENE, "PNG", icc_profile=profile)).tobytes() == SCENE.tobytes()
 
 
-def test_lab_is_shown_in_its_colours() -> None:
+def test_lab_is_converted_to_srgb() -> None:
     lab = np.zeros((4, 4, 3), np.uint8) + np.array([137, 40, 236], np.uint8)  # L* 53.7, a* 40, b* -20
     red, green, blue = samples(shown(pictures.tiff(lab, photometric=8)))[2, 2]
     assert (red, green, blue) == pytest.approx((176, 103, 163), abs=6)
@@ -235,19 +233,19 @@ def test_16_bits_with_alpha_keep_both(kind: str) -> None:
     assert np.abs(samples(image)[2, 32:, :3] - 40_000 / 257).max() <= 1
 
 
-def test_white_in_ink_of_tiff_counts_from_white() -> None:
+def test_a_white_is_zero_tiff_is_inverted() -> None:
     ramp = np.tile(np.arange(64, dtype=np.uint8) * 4, (4, 1))[..., None]
     assert (samples(shown(pictures.tiff(ramp, photometric=0)))[2] == 255 - np.arange(64) * 4).all()
 
 
 @pytest.mark.parametrize(("white", "top"), [(1.0, 1.0), (255.0, 200.0), (65_535.0, 40_000.0)])
-def test_floats_take_the_usual_white_that_none_passes(white: float, top: float) -> None:
+def test_floats_use_the_first_usual_white_that_no_sample_exceeds(white: float, top: float) -> None:
     image = Image.fromarray(np.tile(np.linspace(0, top, 64, dtype=np.float32), (4, 1)))
     seen = samples(shown(pictures.saved(image, "TIFF")))[2]
     assert np.abs(seen - np.linspace(0, top, 64) * 255 / white).max() <= 1
 
 
-def test_floats_that_are_no_numbers_are_black() -> None:
+def test_nan_samples_are_black() -> None:
     values = np.full((4, 4), np.nan, np.float32)
     values[0] = 1
     seen = samples(shown(pictures.saved(Image.fromarray(values), "TIFF")))
@@ -255,7 +253,7 @@ def test_floats_that_are_no_numbers_are_black() -> None:
     assert (seen[1:] == 0).all()
 
 
-def test_32_bits_are_scaled_by_the_range_that_they_use() -> None:
+def test_32_bits_are_scaled_by_the_range_of_their_samples() -> None:
     image = Image.fromarray(np.tile(np.linspace(0, 60_000, 64).astype(np.int32), (4, 1)))
     seen = samples(shown(pictures.saved(image, "TIFF")))[2]
     assert np.abs(seen - np.linspace(0, 60_000, 64) / 257).max() <= 1
@@ -299,13 +297,13 @@ def test_a_palette_with_half_transparent_entries_keeps_them() -> None:
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "TIFF", "AVIF"])
-def test_an_alpha_channel_that_hides_nothing_is_dropped(mode: str, image_format: str) -> None:
+def test_an_opaque_alpha_channel_is_dropped(mode: str, image_format: str) -> None:
     image = SCENE.convert("L" if mode == "LA" else "RGB").convert(mode)
     assert shown(pictures.saved(image, image_format)).mode in ("RGB", "L")
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "TIFF", "AVIF"])
-def test_an_alpha_channel_that_hides_one_pixel_is_kept(image_format: str) -> None:
+def test_an_alpha_channel_with_one_transparent_pixel_is_kept(image_format: str) -> None:
     image = SCENE.convert("RGBA")
     image.putpixel((5, 5), (0, 0, 0, 0))
     options = {"lossless": True} if image_format == "WEBP" else {"quality": 100} if image_format == "AVIF" else {}
@@ -319,7 +317,7 @@ def test_premultiplied_alpha_of_tiff_is_divided_out() -> None:
     )
 
 
-def test_a_transparent_gif_is_seen_through() -> None:
+def test_a_transparent_gif_keeps_its_transparency() -> None:
     image = Image.fromarray((CHECKER[..., 0]).astype(np.uint8), "L").convert("P")
     seen = shown(pictures.saved(image, "GIF", transparency=image.getpixel((0, 0))))
     assert seen.mode == "RGBA"
@@ -327,7 +325,7 @@ def test_a_transparent_gif_is_seen_through() -> None:
     assert seen.getpixel((1, 0))[3] == 255
 
 
-def test_the_screen_of_a_gif_around_its_first_picture_is_seen_through() -> None:
+def test_the_screen_of_a_gif_around_its_first_picture_is_transparent() -> None:
     screen = b"GIF89a" + struct.pack("<HHBBB", 4, 4, 0x80, 0, 0) + b"\xff\x00\x00\x00\xff\x00"
     one = b"\x2c" + struct.pack("<HHHHB", 1, 2, 1, 1, 0) + b"\x02\x02\x4c\x01\x00"
     image = shown(screen + one + b"\x3b")
@@ -338,7 +336,7 @@ def test_the_screen_of_a_gif_around_its_first_picture_is_seen_through() -> None:
 # --- Frames and pages
 
 
-def test_the_first_of_many_is_shown_and_all_are_counted() -> None:
+def test_the_first_frame_is_decoded_and_all_are_counted() -> None:
     others = [Image.new("RGB", SCENE.size, (0, 0, 255)), Image.new("RGB", SCENE.size, (255, 0, 0))]
     options = {"save_all": True, "append_images": others}
     for image_format in ("GIF", "WEBP", "PNG", "TIFF", "AVIF"):
@@ -347,14 +345,14 @@ def test_the_first_of_many_is_shown_and_all_are_counted() -> None:
         assert np.abs(blocks(shown(data)) - blocks(SCENE)).mean() <= LOSSY, image_format
 
 
-def test_the_first_picture_of_a_stereo_pair_is_shown_and_both_are_counted() -> None:
+def test_the_first_picture_of_a_stereo_pair_is_decoded_and_both_are_counted() -> None:
     data = pictures.saved(SCENE, "MPO", save_all=True, append_images=[Image.new("RGB", SCENE.size)], quality=95)
     assert inspect(data) == decode(data).info
     assert (inspect(data).format, inspect(data).frames) == ("jpeg", 2)
     assert np.abs(blocks(shown(data)) - blocks(SCENE)).max() <= LOSSY
 
 
-def test_a_gain_map_is_no_second_picture() -> None:
+def test_a_gain_map_is_not_a_second_picture() -> None:
     pair = pictures.saved(SCENE, "MPO", save_all=True, append_images=[Image.new("L", (8, 8))], quality=95)
     xmp = b'http://ns.adobe.com/xap/1.0/\0<rdf:Description hdrgm:Version="1.0"/>'
     data = pictures.with_jpeg_segment(pair, 0xE1, xmp.replace(b"<rdf:Description", b"<rdf:Description xmlns"))
@@ -370,7 +368,7 @@ def test_several_pictures_in_a_heic_are_counted() -> None:
     assert np.abs(blocks(shown(data)) - blocks(SCENE)).max() <= LOSSY
 
 
-# --- What does not belong to the picture
+# --- Metadata
 
 
 @pytest.mark.parametrize(
@@ -385,7 +383,7 @@ def test_several_pictures_in_a_heic_are_counted() -> None:
     ],
     ids=["comment bomb", "broken text", "broken profile", "profile bomb", "checksum of gamma", "frames that are not"],
 )
-def test_what_stands_beside_the_pixels_of_a_png_cannot_spoil_them(chunk: bytes) -> None:
+def test_damaged_metadata_of_a_png_does_not_affect_its_pixels(chunk: bytes) -> None:
     assert shown(pictures.png(samples(SCENE), colour_type=2, before_pixels=chunk)).tobytes() == SCENE.tobytes()
 
 
@@ -402,12 +400,12 @@ def test_what_stands_beside_the_pixels_of_a_png_cannot_spoil_them(chunk: bytes) 
     ],
     ids=["JFIF", "EXIF", "index of pictures", "profile", "Photoshop", "Adobe", "comment"],
 )
-def test_damaged_segments_of_a_jpeg_cannot_spoil_its_pixels(marker: int, content: bytes) -> None:
+def test_damaged_segments_of_a_jpeg_do_not_affect_its_pixels(marker: int, content: bytes) -> None:
     plain = pictures.saved(SCENE, "JPEG", quality=95)
     assert shown(pictures.with_jpeg_segment(plain, marker, content)).tobytes() == shown(plain).tobytes()
 
 
-def test_a_profile_in_many_parts_and_out_of_order_is_put_together() -> None:
+def test_a_profile_in_many_unordered_parts_is_joined() -> None:
     profile = pictures.icc_profile(pictures.ADOBE_RGB, 2.2)
     plain = pictures.saved(Image.new("RGB", (32, 32), (90, 140, 110)), "JPEG", quality=100)
     half = len(profile) // 2
@@ -418,7 +416,7 @@ def test_a_profile_in_many_parts_and_out_of_order_is_put_together() -> None:
     assert samples(shown(data))[16, 16] == pytest.approx(expected, abs=CLOSE)
 
 
-def test_a_polyglot_is_the_picture_that_it_begins_as() -> None:
+def test_a_polyglot_has_the_format_of_its_first_bytes() -> None:
     data = pictures.saved(SCENE, "PNG") + b"PK\x03\x04<script>alert(1)</script>"
     assert shown(data).tobytes() == SCENE.tobytes()
 
@@ -451,7 +449,7 @@ def test_other_formats_are_never_reduced() -> None:
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP"])
-def test_a_file_cut_short_is_truncated(image_format: str) -> None:
+def test_a_cut_file_is_truncated(image_format: str) -> None:
     data = pictures.saved(pictures.photo(200, 150), image_format)
     for part in (0.4, 0.7, 0.95):
         assert refusal(data[: int(len(data) * part)]).reason is Reason.TRUNCATED
@@ -461,7 +459,7 @@ def test_a_file_cut_short_is_truncated(image_format: str) -> None:
     ("data", "reason", "detail"),
     [
         (b"", Reason.EMPTY_FILE, "0 bytes"),
-        (b"<html>", Reason.NOT_AN_IMAGE, "no image starts with"),
+        (b"<html>", Reason.NOT_AN_IMAGE, "no image format starts with"),
         (b"%!PS-Adobe-3.0 EPSF-3.0", Reason.UNSUPPORTED_FORMAT, "EPS"),
         (b"\xff\xd8\xff" + bytes(50_000_000), Reason.TOO_MANY_BYTES, "50,000,003 bytes, the limit is 50,000,000"),
         (pictures.png_of_zeros(30_001, 1), Reason.SIDE_TOO_LONG, "30001 × 1 pixels, the limit is 30,000"),
@@ -472,7 +470,7 @@ def test_a_file_cut_short_is_truncated(image_format: str) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_be_shown_is_refused_with_limit_and_value(data: bytes, reason: Reason, detail: str) -> None:
+def test_a_refused_file_has_a_reason_with_limit_and_value(data: bytes, reason: Reason, detail: str) -> None:
     error = refusal(data)
     assert error.reason is reason
     assert detail in error.detail
@@ -487,7 +485,7 @@ def test_a_damaged_checksum_of_pixels_is_corrupt() -> None:
     assert refusal(bytes(data)).reason is Reason.CORRUPT
 
 
-def test_pixels_of_a_png_that_something_interrupts_are_refused() -> None:
+def test_a_png_with_a_chunk_between_its_pixels_is_refused() -> None:
     data = pictures.png(samples(SCENE), colour_type=2)
     at = data.index(b"IDAT") - 4
     packed = data[at + 8 : at + 8 + int.from_bytes(data[at : at + 4], "big")]
@@ -505,14 +503,14 @@ def test_planes_that_would_be_misread_are_refused() -> None:
     assert shown(pictures.tiff(planes.astype(np.uint8), photometric=2, planar=True)).mode == "RGB"
 
 
-def test_a_palette_of_tiff_that_was_filled_with_8_bits_is_not_black() -> None:
+def test_an_8_bit_palette_of_a_tiff_is_not_black() -> None:
     index = np.zeros((4, 4, 1), np.uint8) + 7
     colours = [200] * 256 + [100] * 256 + [50] * 256
     assert shown(pictures.tiff(index, photometric=3, colour_map=colours)).getpixel((2, 2)) == (200, 100, 50)
 
 
 @pytest.mark.parametrize("image_format", ["WEBP", "AVIF"])
-def test_a_decoded_picture_holds_no_decoder_any_more(image_format: str) -> None:
+def test_a_decoded_picture_has_released_its_decoder(image_format: str) -> None:
     clear = pictures.photo(40, 30)
     clear.putalpha(Image.linear_gradient("L").resize((40, 30)))
     image = decode(pictures.saved(clear, image_format)).image

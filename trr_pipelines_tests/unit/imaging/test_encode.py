@@ -1,4 +1,4 @@
-"""Encoders: each format, mode and quality; tables of JPEG; nothing but pixels; the same bytes every time."""
+"""Encoders: each format, mode and quality; tables of JPEG; deterministic bytes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def reread(data: bytes) -> Image.Image:
         ("avif", "RGBA", "RGBA"),
     ],
 )
-def test_what_goes_in_is_what_one_sees(image_format: str, mode: str, seen: str) -> None:
+def test_an_encoded_picture_shows_the_same_colours(image_format: str, mode: str, seen: str) -> None:
     image = photo(mode)
     shown = reread(encode(image, image_format, 77, OPTIONS))
     assert (shown.format, shown.mode, shown.size) == (image_format.upper(), seen, image.size)
@@ -63,7 +63,7 @@ def test_png_loses_nothing() -> None:
     assert reread(encode(image, "png", 77, OPTIONS)).tobytes() == image.tobytes()
 
 
-def test_clear_and_solid_pixels_stay_so_in_webp_and_alpha_moves_by_two_levels_at_most() -> None:
+def test_webp_keeps_extreme_alpha_and_changes_other_alpha_by_two_levels_at_most() -> None:
     before = np.asarray(photo("RGBA"))[..., 3].astype(int)
     after = np.asarray(reread(encode(photo("RGBA"), "webp", 77, OPTIONS)))[..., 3].astype(int)
     assert (after[before == 0] == 0).all()
@@ -83,7 +83,7 @@ def test_equal_pixels_are_equal_bytes(image_format: str) -> None:
     assert encode(photo(mode), image_format, 77, OPTIONS) == encode(photo(mode), image_format, 77, OPTIONS)
 
 
-def test_jpeg_carries_the_tables_of_the_recipe() -> None:
+def test_jpeg_uses_the_tables_of_the_recipe() -> None:
     tables = reread(encode(photo("RGB"), "jpeg", 60, OPTIONS))
     assert isinstance(tables, JpegImagePlugin.JpegImageFile)
     assert tuple(tables.quantization[0]) == quantisation_table(OPTIONS.jpeg_luma, 60)
@@ -102,7 +102,7 @@ def test_quality_scales_a_table_as_libjpeg_does(quality: int, finest: int) -> No
     assert quantisation_table(CURVE, quality)[0] == finest
 
 
-def test_steps_stay_within_what_baseline_jpeg_can_hold() -> None:
+def test_steps_stay_within_the_range_of_baseline_jpeg() -> None:
     assert max(quantisation_table(CURVE, 1)) == 255
 
 

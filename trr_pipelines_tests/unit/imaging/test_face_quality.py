@@ -1,4 +1,4 @@
-"""Looking at a picture as somebody who wants to learn a face from it."""
+"""Quality of pictures for learning faces."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ def test_blur_lowers_sharpness_of_the_face() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 400), (400, 2), (3, 3)])
-def test_tiny_pictures_have_figures_too(size: tuple[int, int]) -> None:
+def test_tiny_pictures_can_be_measured(size: tuple[int, int]) -> None:
     assert examine(webp(Image.new("RGB", size, (10, 20, 30)))).faces == 0

@@ -1,4 +1,4 @@
-"""Finding faces: where, how large, how many, and none where there are none."""
+"""Face detection: positions, sizes, numbers, and no false faces."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_face_is_found_at_its_place_and_size(corner: tuple[int, int], side: in
     assert middles(faces)[0] == pytest.approx((left + side * 0.5, top + side * 0.53), abs=side * 0.06)
 
 
-def test_several_faces_come_largest_first() -> None:
+def test_several_faces_are_sorted_by_size() -> None:
     faces = find_faces(crowd(640, 480, [(10, 20, 90), (200, 100, 300), (510, 30, 120)]).convert("L"))
     assert [middle[0] for middle in middles(faces)] == pytest.approx([350, 570, 55], abs=15)
 
@@ -38,7 +38,7 @@ def test_a_face_is_found_in_poor_light() -> None:
     assert len(find_faces(dim)) == 1
 
 
-def test_no_face_is_found_where_there_is_none() -> None:
+def test_no_face_is_found_in_pictures_without_faces() -> None:
     noise = np.random.default_rng(3).integers(0, 256, (480, 640), dtype=np.uint8)
     stripes = np.tile(np.array([20, 20, 200, 200], dtype=np.uint8), (480, 160))
     for picture in (Image.fromarray(noise), Image.fromarray(stripes), pictures.photo(640, 480).convert("L")):
@@ -46,11 +46,11 @@ def test_no_face_is_found_where_there_is_none() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (24, 24), (31, 9000), (9000, 33), (32, 32)])
-def test_pictures_of_any_shape_are_looked_at(size: tuple[int, int]) -> None:
+def test_pictures_of_any_shape_can_be_searched(size: tuple[int, int]) -> None:
     assert find_faces(Image.new("L", size, 77)) == []
 
 
-def test_every_process_finds_the_same() -> None:
+def test_detection_is_the_same_in_every_process() -> None:
     picture = crowd(640, 480, [(10, 20, 90), (200, 100, 300)]).convert("L")
     script = (
         "import sys; from PIL import Image; from trr_pipelines.imaging.faces import find_faces;"
@@ -61,6 +61,6 @@ def test_every_process_finds_the_same() -> None:
     assert other.decode().strip() == repr(find_faces(picture))
 
 
-def test_opencv_is_imported_only_where_faces_are_looked_for() -> None:
+def test_opencv_is_imported_only_to_find_faces() -> None:
     script = "import sys; import trr_pipelines.imaging.render; sys.exit('cv2' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -1,4 +1,4 @@
-"""Formats by first bytes: what is taken, what is known and refused, what is no image at all."""
+"""Formats by first bytes: accepted, unsupported, and not an image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
     [
         (b"\xff\xd8\xff\xe0", "jpeg"),
         (b"\x89PNG\r\n\x1a\n", "png"),
-        (b"\x89PNG\n\x1a\n", "png"),  # line ends converted on the way: for the decoder to call corrupt
+        (b"\x89PNG\n\x1a\n", "png"),  # converted line ends: the decoder reports it as corrupt
         (b"GIF87a", "gif"),
         (b"GIF89a", "gif"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "webp"),
@@ -30,7 +30,7 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
         (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic\0\0\0\0", "heic"),
     ],
 )
-def test_a_format_is_told_from_its_first_bytes(start: bytes, image_format: str) -> None:
+def test_a_format_is_identified_by_its_first_bytes(start: bytes, image_format: str) -> None:
     assert sniff(start + bytes(64)) == image_format
 
 

@@ -1,4 +1,4 @@
-"""Crops and sizes as numbers: against the vectors of the contract, and by what must hold for any numbers."""
+"""Crops and sizes as numbers: the vectors of the contract, and properties for any numbers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_frames_and_outputs_are_those_of_the_contract(vector: dict[str, Any]) ->
 
 
 @given(sizes, crops)
-def test_a_frame_lies_on_its_source_and_is_4_to_5(source: Size, crop: Crop) -> None:
+def test_a_frame_is_inside_its_source_and_is_4_to_5(source: Size, crop: Crop) -> None:
     frame = crop_frame(source, crop)
 
     assert frame.left >= -1e-6
@@ -50,7 +50,7 @@ def test_a_frame_lies_on_its_source_and_is_4_to_5(source: Size, crop: Crop) -> N
 
 
 @given(sizes, crops)
-def test_a_crop_is_never_upscaled_and_passes_its_frame_by_less_than_a_pixel(source: Size, crop: Crop) -> None:
+def test_a_crop_is_never_upscaled_and_exceeds_its_frame_by_less_than_a_pixel(source: Size, crop: Crop) -> None:
     frame = crop_frame(source, crop)
     output = crop_output(frame, Size(1440, 1800))
 
@@ -106,7 +106,7 @@ def test_numbers_of_a_crop_are_rounded_half_even_to_4_decimals(given_number: flo
         (("centre", 50, 50, 1), "crop mode must be 'auto' or 'manual', not 'centre'"),
     ],
 )
-def test_a_crop_that_makes_no_sense_is_refused_by_field_and_value(arguments: tuple[Any, ...], message: str) -> None:
+def test_an_invalid_crop_is_refused_by_field_and_value(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(InputError) as caught:
         Crop(*arguments)
     assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""Where a frame lies on a picture as stored, for each of the eight ways to store it."""
+"""A frame in coordinates of the stored picture, for each of the eight orientations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def exif(orientation: int) -> bytes:
 
 
 @pytest.mark.parametrize("orientation", EIGHT)
-def test_a_frame_of_the_shown_picture_holds_the_same_pixels_on_the_stored_one(orientation: int) -> None:
+def test_a_frame_has_the_same_pixels_on_the_shown_and_the_stored_picture(orientation: int) -> None:
     stored = Image.fromarray(np.arange(35, dtype=np.uint8).reshape(5, 7))
     shown = oriented_image(stored, orientation)
     frame = Frame(1, 2, 3, 2)

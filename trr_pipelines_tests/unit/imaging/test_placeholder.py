@@ -1,4 +1,4 @@
-"""ThumbHash and dominant colour: against values worked out by the format's own rules, and by what one sees."""
+"""ThumbHash and dominant colour: against values calculated by the rules of the format, and by appearance."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ def head(placeholder: str) -> tuple[int, int]:
     return int.from_bytes(encoded[:3], "little"), int.from_bytes(encoded[3:5], "little")
 
 
-def test_the_average_colour_stands_in_the_head() -> None:
+def test_the_average_colour_is_in_the_head() -> None:
     first, _ = head(thumb_hash(Image.new("RGB", (40, 30), (255, 0, 0))))
 
     assert first & 63 == 21  # light: a third of 63
     assert first >> 6 & 63 == 47  # yellow against blue: 31.5 + 31.5 / 2
     assert first >> 12 & 63 == 63  # red against green: all of it
-    assert first >> 23 == 0  # nothing to see through
+    assert first >> 23 == 0  # no transparency
 
 
 @pytest.mark.parametrize(
     ("size", "is_landscape", "smaller_side_waves"),
     [((200, 100), 1, 4), ((100, 200), 0, 4), ((100, 100), 0, 7), ((1000, 1), 1, 1)],
 )
-def test_the_shape_stands_in_the_head(size: tuple[int, int], is_landscape: int, smaller_side_waves: int) -> None:
+def test_the_shape_is_in_the_head(size: tuple[int, int], is_landscape: int, smaller_side_waves: int) -> None:
     _, second = head(thumb_hash(pictures.photo(*size)))
 
     assert second >> 15 == is_landscape
     assert second & 7 == smaller_side_waves
 
 
-def test_transparency_is_marked_and_does_not_darken() -> None:
+def test_transparency_is_flagged_and_does_not_darken() -> None:
     image = Image.new("RGBA", (40, 30), (0, 0, 0, 0))
     image.paste((255, 255, 255, 255), (0, 0, 20, 30))
     first, _ = head(thumb_hash(image))
@@ -57,7 +57,7 @@ def test_the_dominant_colour_is_the_one_most_pixels_have() -> None:
     assert dominant_colour(image) == "#0ac81e"
 
 
-def test_what_cannot_be_seen_has_no_say_in_the_colour() -> None:
+def test_invisible_pixels_do_not_affect_the_dominant_colour() -> None:
     image = Image.new("RGBA", (100, 100), (255, 0, 0, 0))
     image.paste((0, 0, 255, 255), (0, 0, 100, 10))
     assert dominant_colour(image) == "#0000ff"

@@ -1,4 +1,4 @@
-"""The fingerprint of a recipe: everything that changes bytes changes it, and only its own recipe's."""
+"""The fingerprint of a recipe: every field changes it, and only that of its own recipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trr_pipelines.imaging.recipes import BASE, CROP, Recipe
 
 
 def variations(recipe: Recipe) -> list[Recipe]:
-    """`recipe` with each of its parts changed once."""
+    """`recipe` with each of its fields changed once."""
     target = recipe.targets[0]
     options = recipe.encoder
     changed = [replace(recipe, codec_epoch=recipe.codec_epoch + 1), replace(recipe, formats=("webp",))]
@@ -25,12 +25,12 @@ def variations(recipe: Recipe) -> list[Recipe]:
 
 
 @pytest.mark.parametrize("recipe", [BASE, CROP], ids=lambda recipe: recipe.kind)
-def test_whatever_changes_the_bytes_changes_the_fingerprint(recipe: Recipe) -> None:
+def test_every_field_of_a_recipe_changes_the_fingerprint(recipe: Recipe) -> None:
     prints = [recipe.fingerprint, *(changed.fingerprint for changed in variations(recipe))]
     assert len(set(prints)) == len(prints)
 
 
-def test_fingerprints_are_short_hex_and_apart() -> None:
+def test_fingerprints_are_short_hex_and_different() -> None:
     assert re.fullmatch("[0-9a-f]{12}", BASE.fingerprint)
     assert re.fullmatch("[0-9a-f]{12}", CROP.fingerprint)
     assert BASE.fingerprint != CROP.fingerprint

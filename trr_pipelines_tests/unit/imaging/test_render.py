@@ -1,4 +1,4 @@
-"""A photo to its derivatives: which there are, how large, what they show, and what is not in them."""
+"""Derivatives of a photo: keys, sizes, content, and no metadata."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def test_every_crop_key_exists_with_its_real_size(
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("recipe", [CROP, TINY_CROP], ids=["whole", "reduced decoding"])
-def test_a_crop_shows_its_frame_however_the_photo_lies_in_its_file(recipe: Recipe, orientation: int) -> None:
-    source = (901, 703)  # no multiple of the 4 by which the decoder reduces for the tiny crop
+def test_a_crop_shows_its_frame_for_every_orientation(recipe: Recipe, orientation: int) -> None:
+    source = (901, 703)  # not a multiple of 4, the decoder's reduction for the tiny crop
     scene = pictures.photo(*source)
     crop = Crop("manual", 80, 30, 1.25)
     stored = oriented_image(scene, INVERSE[orientation])
@@ -118,7 +118,7 @@ def test_a_proposal_is_made_for_the_photo_as_shown(orientation: int) -> None:
     assert (rendered.crop.x, rendered.crop_reason) == (pytest.approx(100, abs=6), "1 face")
 
 
-def test_a_proposal_does_not_depend_on_what_is_rendered_beside_it() -> None:
+def test_a_proposal_does_not_depend_on_the_other_set() -> None:
     """A wide photo is decoded at a quarter for the base set, and at half for its crop."""
     photo = pictures.saved(crowd(9000, 3000, [(1000, 500, 1500), (2900, 900, 400)]), "JPEG")
     beside, alone = render(photo, EVERYTHING), render(photo, RenderRequest(None, CROP))
@@ -131,7 +131,7 @@ def test_without_a_crop_recipe_no_crop_is_made() -> None:
     assert (rendered.crop, rendered.crop_reason) == (None, "")
 
 
-def test_the_bytes_of_a_set_do_not_depend_on_what_is_rendered_beside_it() -> None:
+def test_the_bytes_of_a_set_do_not_depend_on_the_other_set() -> None:
     photo = pictures.jpeg(3600, 1200)  # decoded at half for the base set, whole for the crop
     crop = Crop("manual", 30, 40, 1)
     both = by_key(render(photo, RenderRequest(BASE, CROP, crop)))
@@ -150,7 +150,7 @@ def test_real_transparency_gives_webp_and_png_and_opaque_alpha_webp_and_jpeg(kin
 
 
 def test_transparent_edges_have_no_halo() -> None:
-    """A red disc on invisible green: no green may show, however the edge is scaled."""
+    """A red disc on invisible green: no green may become visible at the edge."""
     side = 1600
     down, across = np.indices((side, side)) - side / 2
     inside = down**2 + across**2 < (side * 0.4) ** 2
@@ -160,7 +160,7 @@ def test_transparent_edges_have_no_halo() -> None:
     for key in ("thumb", "card", "detail"):
         exact = np.asarray(opened(rendered[key, "png"])).astype(int)
         assert {255, 0} <= set(exact[..., 3].ravel())
-        # Lanczos overshoots red along the edge, as it does along any; green must not rise.
+        # Lanczos overshoots red along the edge, as along any edge; green must not increase.
         edge = exact[exact[..., 3] > 48]
         assert np.abs(edge[:, 0] - 200).max() <= 40, key
         assert np.abs(edge[:, 1:3] - 30).max() <= 8, key
@@ -168,7 +168,7 @@ def test_transparent_edges_have_no_halo() -> None:
         assert np.abs(lossy[lossy[..., 3] > 128][:, :3] - [200, 30, 30]).max() <= 48, key
 
 
-def test_no_ringing_where_black_meets_white_passes_the_range_or_greys_the_flat() -> None:
+def test_ringing_between_black_and_white_stays_in_range_and_leaves_flat_areas() -> None:
     pixels = np.zeros((1200, 1600), np.uint8)
     pixels[:, 800:] = 255
     rendered = by_key(render(pictures.saved(Image.fromarray(pixels), "PNG"), RenderRequest(BASE, None)))
@@ -179,7 +179,7 @@ def test_no_ringing_where_black_meets_white_passes_the_range_or_greys_the_flat()
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("source_format", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_nothing_but_pixels_is_in_a_derivative(source_format: str, mode: str) -> None:
+def test_a_derivative_has_no_metadata(source_format: str, mode: str) -> None:
     image = pictures.photo(600, 500).convert(mode)
     if mode == "RGBA" and source_format != "JPEG":
         image.putpixel((0, 0), (1, 2, 3, 0))
@@ -211,12 +211,12 @@ def test_nothing_but_pixels_is_in_a_derivative(source_format: str, mode: str) ->
         assert not {"icc_profile", "comment", "xmp", "exif"} & set(derivative.info)
 
 
-def test_very_long_pictures_are_scaled_into_what_webp_can_hold() -> None:
+def test_very_long_pictures_are_scaled_to_the_limit_of_webp() -> None:
     rendered = render(pictures.png_of_zeros(40, 30_000, colour_type=0), RenderRequest(BASE, None))
     assert set(sizes(rendered).values()) == {(22, 16_383)}
 
 
-def test_what_is_known_of_a_photo_comes_with_it() -> None:
+def test_the_result_includes_source_placeholder_and_colour() -> None:
     rendered = render(pictures.saved(Image.new("RGB", (50, 40), (16, 32, 64)), "PNG"), EVERYTHING)
     assert (rendered.source.format, rendered.source.width, rendered.source.height) == ("png", 50, 40)
     assert rendered.dominant_color == "#102040"
@@ -224,7 +224,7 @@ def test_what_is_known_of_a_photo_comes_with_it() -> None:
     assert rendered.warnings == ()
 
 
-def test_a_warning_of_the_decoder_reaches_the_report() -> None:
+def test_a_warning_of_the_decoder_is_in_the_result() -> None:
     data = pictures.saved(pictures.photo(50, 40), "PNG", icc_profile=b"nonsense")
     assert len(render(data, EVERYTHING).warnings) == 1
 

@@ -25,7 +25,7 @@ def test_signatures_are_those_of_the_contract(vector: dict[str, Any]) -> None:
 
 
 @given(st.floats(0, 100), st.floats(0, 100), st.floats(1, 8))
-def test_one_signature_is_one_frame(x: float, y: float, zoom: float) -> None:
+def test_a_signature_has_exactly_one_frame(x: float, y: float, zoom: float) -> None:
     crop = Crop("manual", x, y, zoom)
     again = Crop("manual", *map(float, canonical_crop(crop, "").split("|")[2:5]))
 

@@ -1,4 +1,4 @@
-"""The sample set: what it holds, that it can be relied on to be the same, and that it survives being cut short."""
+"""The sample set: its content, that it is deterministic, and that an interrupted set is completed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
-def test_the_manifest_lists_exactly_the_files_that_stand_beside_it(manifest: Path) -> None:
+def test_the_manifest_lists_exactly_the_files_beside_it(manifest: Path) -> None:
     rows = rows_of(manifest)
     assert tuple(rows[0]) == MANIFEST_COLUMNS
     assert sorted(row["path"] for row in rows) == sorted(
@@ -45,14 +45,14 @@ def test_every_row_links_to_one_show_or_season_or_person(manifest: Path) -> None
         assert not row["season"] or row["show"], row
 
 
-def test_at_least_thirty_pictures_of_two_to_twenty_four_megapixels_can_be_seen() -> None:
+def test_at_least_thirty_pictures_have_two_to_twenty_four_megapixels() -> None:
     pixels = [sample.size[0] * sample.size[1] / 1e6 for sample in SAMPLES if sample.name not in FAULTY]
     assert len(pixels) >= 30
     assert min(pixels) >= 2
     assert max(pixels) == 24
 
 
-def test_every_whole_file_decodes_to_its_promised_size(manifest: Path) -> None:
+def test_every_valid_file_decodes_to_its_declared_size(manifest: Path) -> None:
     for sample in SAMPLES:
         if sample.name in FAULTY:
             continue
@@ -63,7 +63,7 @@ def test_every_whole_file_decodes_to_its_promised_size(manifest: Path) -> None:
             assert seen == tuple(side // SHRINK for side in sample.size), sample.name
 
 
-def test_the_file_cut_short_opens_and_cannot_be_loaded(manifest: Path) -> None:
+def test_the_truncated_file_opens_but_cannot_be_loaded(manifest: Path) -> None:
     with (
         Image.open(manifest.parent / "download-stopped.jpg") as picture,
         pytest.raises(OSError, match="truncated"),
@@ -76,7 +76,7 @@ def test_the_page_named_jpg_is_not_a_picture(manifest: Path) -> None:
         Image.open(manifest.parent / "error-page.jpg")
 
 
-def test_one_photo_comes_twice_under_two_names_and_two_persons(manifest: Path) -> None:
+def test_one_photo_is_listed_twice_under_two_names_and_people(manifest: Path) -> None:
     names: dict[str, list[str]] = {}
     for name, digest in digests(manifest.parent).items():
         names.setdefault(digest, []).append(name)
@@ -96,7 +96,7 @@ def test_a_second_call_writes_nothing(manifest: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in manifest.parent.iterdir()} == before
 
 
-def test_a_set_that_was_cut_short_is_completed_without_touching_what_is_there(tmp_path: Path) -> None:
+def test_an_incomplete_set_is_completed_without_changing_existing_files(tmp_path: Path) -> None:
     manifest = write_samples(tmp_path, shrink=SHRINK)
     whole = digests(tmp_path)
     manifest.unlink()
@@ -107,7 +107,7 @@ def test_a_set_that_was_cut_short_is_completed_without_touching_what_is_there(tm
     assert (tmp_path / "shore-west.jpg").stat().st_mtime_ns == kept
 
 
-def test_a_folder_that_cannot_be_made_is_named_in_the_error(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=str(tmp_path / "file" / "samples")):
         write_samples(tmp_path / "file" / "samples", shrink=SHRINK)

@@ -1,4 +1,4 @@
-"""Kinds of sample files: each shows, once decoded, the picture that went in."""
+"""Kinds of sample files: each decodes to the encoded picture."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def difference(seen: Image.Image, meant: Image.Image) -> float:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_jpeg_is_upright_once_its_orientation_is_obeyed(orientation: int) -> None:
+def test_a_turned_jpeg_is_upright_once_its_orientation_is_applied(orientation: int) -> None:
     stored = reread(encodings.turned_jpeg(orientation)(picture()))
     assert stored.getexif()[encodings.EXIF_ORIENTATION] == orientation
     assert difference(ImageOps.exif_transpose(stored), picture()) < 6
@@ -56,12 +56,12 @@ def test_the_grey_jpeg_has_one_channel() -> None:
     assert reread(encodings.grey_jpeg(picture())).mode == "L"
 
 
-def test_the_opaque_png_hides_nothing_and_the_transparent_one_does() -> None:
+def test_only_the_transparent_png_has_transparent_pixels() -> None:
     assert reread(encodings.opaque_rgba_png(picture())).getchannel("A").getextrema() == (255, 255)
     assert reread(encodings.transparent_png(picture())).getchannel("A").getextrema() == (0, 255)
 
 
-def test_the_wide_gamut_profile_makes_colours_stronger_and_keeps_white() -> None:
+def test_the_wide_gamut_profile_saturates_colours_and_keeps_white() -> None:
     wide = reread(encodings.wide_gamut_jpeg(picture()))
     profile = ImageCms.ImageCmsProfile(io.BytesIO(wide.info["icc_profile"]))
     assert ImageCms.getProfileDescription(profile).strip() == "Display P3"

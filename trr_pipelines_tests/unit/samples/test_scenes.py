@@ -1,4 +1,4 @@
-"""Sample scenes: the same every time, and with the statistics of photographs."""
+"""Sample scenes: deterministic, with the statistics of photographs."""
 
 from __future__ import annotations
 

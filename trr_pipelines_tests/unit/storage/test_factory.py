@@ -1,4 +1,4 @@
-"""Store URLs: which store each means, and what is said of one that means none."""
+"""Store URLs: the store of each, and errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BASE_URL = "https://cdn.example/media/"
 
 
 @pytest.mark.parametrize("form", ["file:{}", "file://{}"])
-def test_a_file_url_opens_the_directory_and_makes_it(tmp_path: Path, form: str) -> None:
+def test_a_file_url_creates_and_opens_the_directory(tmp_path: Path, form: str) -> None:
     root = tmp_path / "new/media"
     store = open_store(form.format(root), base_url=BASE_URL)
     assert isinstance(store, DirectoryStore)
@@ -26,7 +26,7 @@ def test_a_file_url_opens_the_directory_and_makes_it(tmp_path: Path, form: str) 
     assert store.public_url("a/b.jpg") == "https://cdn.example/media/a/b.jpg"
 
 
-def test_a_relative_directory_is_taken_from_the_working_directory(
+def test_a_relative_directory_is_resolved_from_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -36,13 +36,13 @@ def test_a_relative_directory_is_taken_from_the_working_directory(
 
 
 @pytest.mark.parametrize("name", ["with space", "hundred%41", "a#b?c", "ünïcode"])
-def test_a_directorys_name_is_taken_as_it_stands(tmp_path: Path, name: str) -> None:
+def test_a_directory_name_is_taken_literally(tmp_path: Path, name: str) -> None:
     store = open_store(f"file:{tmp_path / name}", base_url=BASE_URL)
     store.put_if_absent("a/b.jpg", b"x", content_type="image/jpeg")
     assert (tmp_path / name / "a/b.jpg").read_bytes() == b"x"
 
 
-def test_opening_a_directory_sweeps_what_dead_writers_left(tmp_path: Path) -> None:
+def test_opening_a_directory_removes_leftovers_of_dead_writers(tmp_path: Path) -> None:
     leftover = tmp_path / ".incoming/0123"
     leftover.parent.mkdir()
     leftover.touch()
@@ -87,12 +87,12 @@ def test_an_s3_url_names_bucket_and_prefix(url: str, bucket: str, prefix: str) -
         "s3://user:secret@photos",
     ],
 )
-def test_a_url_that_names_no_store_is_refused(url: str) -> None:
+def test_an_invalid_store_url_is_refused(url: str) -> None:
     with pytest.raises(InputError):
         open_store(url, base_url=BASE_URL, client=object())
 
 
-def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SetupError, match="file/media cannot be made: Not a directory"):
         open_store(f"file:{tmp_path}/file/media", base_url=BASE_URL)

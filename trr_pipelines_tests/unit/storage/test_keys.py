@@ -1,4 +1,4 @@
-"""Keys: what they look like, and that nothing else is taken for one."""
+"""Object keys: their form, and that nothing else is accepted."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ HOSTILE = {
 }
 
 
-def test_an_original_lies_under_the_start_of_its_hash() -> None:
+def test_the_key_of_an_original_starts_with_its_hash() -> None:
     assert original_key(SHA, "jpg") == f"originals/ab/{SHA}.jpg"
 
 
-def test_a_variant_lies_under_asset_source_version_and_recipe() -> None:
+def test_the_key_of_a_variant_has_asset_source_version_and_recipe() -> None:
     assert variant_key(ASSET, SHA, RECIPE, "thumb", "webp") == f"variants/{ASSET}/{SHA[:16]}/{RECIPE}/thumb.webp"
 
 
-def test_a_crop_lies_under_asset_signature_and_recipe() -> None:
+def test_the_key_of_a_crop_has_asset_signature_and_recipe() -> None:
     assert crop_key(ASSET, SIGNATURE, RECIPE, "crop_card", "jpg") == f"crops/{ASSET}/{SIGNATURE}/{RECIPE}/crop_card.jpg"
 
 
@@ -90,13 +90,13 @@ def test_a_crop_lies_under_asset_signature_and_recipe() -> None:
         lambda: crop_key(ASSET, SIGNATURE, RECIPE, "crop_card", "html"),
     ],
 )
-def test_a_part_that_is_not_what_it_should_be_makes_no_key(make: Callable[[], str]) -> None:
+def test_an_invalid_part_makes_no_key(make: Callable[[], str]) -> None:
     with pytest.raises(InputError):
         make()
 
 
 @pytest.mark.parametrize("key", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_hostile_string_is_no_key(key: str) -> None:
+def test_a_hostile_string_is_not_a_key(key: str) -> None:
     with pytest.raises(InputError):
         check_key(key)
 
@@ -106,9 +106,9 @@ def test_a_hostile_string_is_not_one_segment_of_a_key(name: str) -> None:
     assert not is_segment(name)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is not a failure
 @given(st.text())
-def test_whatever_passes_for_a_key_is_plain_and_stays_below_its_root(key: str) -> None:
+def test_every_valid_key_is_plain_and_stays_below_its_root(key: str) -> None:
     try:
         check_key(key)
     except InputError:
@@ -123,7 +123,7 @@ def test_the_beginning_of_a_key_is_a_prefix(prefix: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["/", "../", "a//", ".incoming/", "a\0", "a\n", "a" * 1024, "Ä"])
-def test_what_no_key_begins_with_is_no_prefix(prefix: str) -> None:
+def test_a_string_that_begins_no_key_is_not_a_prefix(prefix: str) -> None:
     with pytest.raises(InputError):
         check_prefix(prefix)
 

@@ -1,4 +1,4 @@
-"""Headers read without a decoder: the same as the decoder says, and never astray in damaged files."""
+"""Header readers: the same values as the decoder, and safe on damaged files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trr_pipelines.errors import PermanentError
 from trr_pipelines.imaging.decode import inspect
 from trr_pipelines.imaging.formats import FILE_TYPES, sniff
 from trr_pipelines.imaging.geometry import Size
-from trr_pipelines.imaging.headers import HeaderError, ends_too_soon, read_header
+from trr_pipelines.imaging.headers import HeaderError, is_truncated, read_header
 from trr_pipelines.imaging.headers.header import Header
 from trr_pipelines_tests import pictures
 
@@ -47,18 +47,18 @@ def test_damaged_headers_raise_one_error_or_none(data: st.DataObject) -> None:
 def test_any_bytes_raise_one_error_or_none(image_format: str, data: bytes) -> None:
     with contextlib.suppress(HeaderError):
         assert read_header(image_format, data).frames >= 1
-    assert isinstance(ends_too_soon(image_format, data), bool)
+    assert isinstance(is_truncated(image_format, data), bool)
 
 
-def test_a_whole_file_does_not_end_too_soon() -> None:
-    assert [sniff(data) for data in SEEDS if ends_too_soon(sniff(data), data)] == []
+def test_a_whole_file_is_not_truncated() -> None:
+    assert [sniff(data) for data in SEEDS if is_truncated(sniff(data), data)] == []
 
 
-def test_every_file_that_is_cut_ends_too_soon() -> None:
-    """But for those of many pages, whose first may be whole."""
+def test_every_cut_file_is_truncated() -> None:
+    """Except files of many pages, whose first page may be complete."""
     for data in SEEDS:
         if inspect(data).frames == 1:
-            assert ends_too_soon(sniff(data), data[: len(data) * 3 // 4]), sniff(data)
+            assert is_truncated(sniff(data), data[: len(data) * 3 // 4]), sniff(data)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_tiff_directories(data: bytes, header: Header) -> None:
     ],
     ids=["no height", "text for numbers", "a count without end", "a directory behind the end", "no directory"],
 )
-def test_tiff_directories_that_make_no_sense(data: bytes) -> None:
+def test_invalid_tiff_directories(data: bytes) -> None:
     with pytest.raises(HeaderError):
         read_header("tiff", data)
 
@@ -108,7 +108,7 @@ def test_bmp_counts_rows_from_above_and_from_below() -> None:
     assert read_header("bmp", bmp("<IHH", 12, 40, 30)) == Header(Size(40, 30))
 
 
-def test_a_first_gif_picture_that_passes_the_screen_enlarges_it() -> None:
+def test_a_first_gif_picture_beyond_the_screen_enlarges_it() -> None:
     screen = b"GIF89a" + struct.pack("<HHBBB", 10, 10, 0, 0, 0)
     image = b"\x2c" + struct.pack("<HHHHB", 5, 5, 20, 3, 0) + b"\x02\x01\x00\x00"
     assert read_header("gif", screen + image + b"\x3b") == Header(Size(25, 10))
@@ -126,7 +126,7 @@ def test_a_first_gif_picture_that_passes_the_screen_enlarges_it() -> None:
     ],
     ids=["frames", "tags", "segments", "stuffing", "chunks", "animation"],
 )
-def test_a_header_made_to_be_long_takes_seconds_not_minutes(image_format: str, data: bytes) -> None:
+def test_a_maliciously_long_header_takes_seconds_not_minutes(image_format: str, data: bytes) -> None:
     began = time.process_time()
     with contextlib.suppress(HeaderError):
         read_header(image_format, data)
