@@ -1,6 +1,6 @@
-"""The command line: reads arguments, calls one use case, prints. Nothing is decided here.
+"""The command line: parse arguments, call one use case, print. No domain logic belongs here.
 
-A module per group of commands, put together in `entry`. Modules that take long to import (Dagster 1.3 s, pandas 0.6 s)
+One module per group of commands, assembled in `entry`. Modules that are slow to import (Dagster 1.3 s, pandas 0.6 s)
 are imported by the command that needs them.
 """
 

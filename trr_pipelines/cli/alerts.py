@@ -1,4 +1,4 @@
-"""`trr alerts`: what needs somebody, seen from outside of Dagster's daemon."""
+"""`trr alerts`: open alerts, including a dead daemon, evaluated outside Dagster's daemon."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def alerts(as_json: Json = False) -> None:
         settings = archive.settings
         with local_instance(dagster_home(settings)) as instance:
             sensors = defs.get_repository_def().sensor_defs
-            seen = look(archive, silences=list(silences(instance, sensors, settings.alert_silence_seconds)))
+            changes = look(archive, silences=list(silences(instance, sensors, settings.alert_silence_seconds)))
         delivered = deliver(archive)
-        stands = archive.database.read(open_alerts)
-    opened = {alert["kind"]: alert["opened_at"] for alert in stands["alerts"]}
+        stored = archive.database.read(open_alerts)
+    opened_at = {alert["kind"]: alert["opened_at"] for alert in stored["alerts"]}
     if as_json:
-        holding = [{**one.report(), "opened_at": opened.get(one.kind)} for one in seen.holding]
-        print_json({"alerts": holding, "webhook": {"told": delivered.messages, "problem": delivered.problem or None}})
-    elif seen.holding:
-        table = Table("alert", "since", "what", box=None, pad_edge=False)
-        for one in seen.holding:
-            table.add_row(one.kind, _ago(opened.get(one.kind)), one.text)
+        open_now = [{**alert.report(), "opened_at": opened_at.get(alert.kind)} for alert in changes.holding]
+        print_json({"alerts": open_now, "webhook": {"told": delivered.messages, "problem": delivered.problem or None}})
+    elif changes.holding:
+        table = Table("alert", "open for", "problem", box=None, pad_edge=False)
+        for alert in changes.holding:
+            table.add_row(alert.kind, _age(opened_at.get(alert.kind)), alert.text)
         Console(highlight=False, markup=False).print(table)
     else:
-        print("nothing is open")
-    if seen.holding:
+        print("no open alerts")
+    if changes.holding:
         raise typer.Exit(1)
 
 
-def _ago(moment: datetime | None) -> str:
-    """`0:12:30`, hours first."""
+def _age(moment: datetime | None) -> str:
+    """Time since `moment` as `H:MM:SS`; empty for None."""
     return "" if moment is None else str(datetime.now(UTC) - moment).partition(".")[0]

@@ -1,11 +1,11 @@
-"""`trr backfill` and `trr recipe`: work on everything that the archive holds, and what it would cost."""
+"""`trr backfill` and `trr recipe`: render the whole archive in the background, and estimate its cost."""
 
 from __future__ import annotations
 
 import getpass
 import time
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,8 +14,14 @@ from rich.table import Table
 
 from trr_pipelines.cli.console import Json, console, human_bytes, opened_archive, print_json, stop_on_signals
 
+if TYPE_CHECKING:
+    from trr_pipelines.pipeline.archive import Archive
+    from trr_pipelines.pipeline.rework.backfills import BackfillProgress, StateChange
+    from trr_pipelines.pipeline.rework.estimates import Estimate
+
 commands = typer.Typer(
-    no_args_is_help=True, help="Render what the archive lacks, behind live imports and edits; can be paused."
+    no_args_is_help=True,
+    help="Render missing derivatives in the background lane; can be paused.",
 )
 recipe_commands = typer.Typer(no_args_is_help=True, help="Recipes of derivatives.")
 
@@ -23,7 +29,7 @@ WATCH_SECONDS = 1.0
 
 Order = Annotated[
     str,
-    typer.Option(help="recency: newest batches first; hot: those in the most viewed galleries; source: by source."),
+    typer.Option(help="recency: newest batches first; hot: most viewed galleries first; source: grouped by source."),
 ]
 Source = Annotated[str, typer.Option(help="Only photos of this source.")]
 Which = Annotated[int | None, typer.Argument(help="Number of the backfill; the active one by default.")]
@@ -39,7 +45,7 @@ def plan(order: Order = "recency", source: Source = "", as_json: Json = False) -
     if as_json:
         print_json(planned.report())
         return
-    print(_price_line(planned.estimate, f"{len(planned.batches)} batches, "))
+    print(_estimate_line(planned.estimate, f"{len(planned.batches)} batches, "))
     for batch in planned.batches[:10]:
         taken = f", in backfill {batch.taken_by}" if batch.taken_by else ""
         print(f"  {batch.key}: {batch.photos} photos{taken}")
@@ -68,10 +74,12 @@ def start(
     if as_json:
         print_json(started.report())
     elif started.backfill_id is None:
-        print("nothing to do: every photo is complete at the present recipes, or has failed for good")
+        print("nothing to do: every photo is complete with the current recipes or failed permanently")
     else:
         print(
-            _price_line(started.plan.estimate, f"backfill {started.backfill_id}: {len(started.plan.batches)} batches, ")
+            _estimate_line(
+                started.plan.estimate, f"backfill {started.backfill_id}: {len(started.plan.batches)} batches, "
+            )
         )
 
 
@@ -96,26 +104,26 @@ def status(
         Console(highlight=False).print(_progress_table(progress))
 
 
-def _watch(archive: Any, progress: Any) -> Any:
-    """Until it no longer runs, or Ctrl-C."""
+def _watch(archive: Archive, progress: BackfillProgress) -> BackfillProgress:
+    """Show a progress bar until the backfill stops running or Ctrl-C; returns the last progress."""
     from trr_pipelines.pipeline.rework.backfills import backfill_progress
 
-    one = progress.backfill
+    backfill = progress.backfill
     columns = (TextColumn("backfill {task.fields[number]}"), BarColumn(), TextColumn("{task.fields[text]}"))
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=one.photos, number=one.id, text="")
+        task = bar.add_task("", total=backfill.photos, number=backfill.id, text="")
         try:
             while True:
                 bar.update(task, completed=progress.done_photos, text=_watch_line(progress))
                 if progress.backfill.state != "running":
                     return progress
                 time.sleep(WATCH_SECONDS)
-                progress = backfill_progress(archive.database, one.id, hours=archive.settings.backfill_hours)
+                progress = backfill_progress(archive.database, backfill.id, hours=archive.settings.backfill_hours)
         except KeyboardInterrupt:
             return progress
 
 
-def _watch_line(progress: Any) -> str:
+def _watch_line(progress: BackfillProgress) -> str:
     done = f"{progress.done_photos}/{progress.backfill.photos} photos, {progress.photos_per_second} photos/s"
     if progress.seconds_left is None or not progress.backfill.is_fed:
         return f"{done}, {_state(progress)}"
@@ -149,11 +157,11 @@ def cancel(backfill: Which = None, as_json: Json = False) -> None:
         _print_change(cancel_backfill(archive.database, backfill), as_json)
 
 
-def _print_change(changed: Any, as_json: bool) -> None:
+def _print_change(change: StateChange, as_json: bool) -> None:
     if as_json:
-        print_json(changed.report())
+        print_json(change.report())
     else:
-        print(f"backfill {changed.backfill}: {changed.state}{'' if changed.changed else ' already'}")
+        print(f"backfill {change.backfill}: {change.state}{'' if change.changed else ' already'}")
 
 
 @recipe_commands.command(epilog="Example: trr recipe diff --json")
@@ -162,61 +170,65 @@ def diff(as_json: Json = False) -> None:
     from trr_pipelines.pipeline.rework.estimates import recipe_diff
 
     with opened_archive() as archive:
-        found = recipe_diff(archive.database)
+        difference = recipe_diff(archive.database)
     if as_json:
-        print_json(found.report())
+        print_json(difference.report())
         return
-    for one in found.sets:
-        mark = "current" if found.is_current(one) else "outdated"
-        recipe = one.recipe or "unknown"
-        print(f"{one.kind} sets of recipe {recipe}: {one.photos} photos, {human_bytes(one.set_bytes)}, {mark}")
-    print(_price_line(found.estimate, "to re-render: "))
+    for sets in difference.sets:
+        state = "current" if difference.is_current(sets) else "outdated"
+        recipe = sets.recipe or "unknown"
+        print(f"{sets.kind} sets of recipe {recipe}: {sets.photos} photos, {human_bytes(sets.set_bytes)}, {state}")
+    print(_estimate_line(difference.estimate, "to re-render: "))
 
 
-def _price_line(price: Any, before: str) -> str:
-    rate = f"{price.photos_per_second} photos/s {'measured' if price.is_measured else 'assumed, nothing measured yet'}"
+def _estimate_line(cost: Estimate, prefix: str) -> str:
+    rate = f"{cost.photos_per_second} photos/s {'measured' if cost.is_measured else 'assumed, nothing measured yet'}"
+    new_bytes = "unknown" if cost.new_bytes is None else f"about {human_bytes(cost.new_bytes)}"
+    duration = "unknown" if cost.seconds is None else f"about {_duration(cost.seconds)}"
     return (
-        f"{before}{price.photos} photos, {human_bytes(price.bytes_to_read)} to read, "
-        f"about {human_bytes(price.new_bytes)} of new objects, about {_duration(price.seconds)} ({rate})"
+        f"{prefix}{cost.photos} photos, {human_bytes(cost.bytes_to_read)} to read, "
+        f"new objects: {new_bytes}, duration: {duration} ({rate})"
     )
 
 
-def _progress_table(progress: Any) -> Table:
-    one = progress.backfill
+def _progress_table(progress: BackfillProgress) -> Table:
+    backfill = progress.backfill
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column()
     rows = {
-        "backfill": f"{one.id}, {_state(progress)}",
-        "order": f"{one.ordering}{f', source {one.source}' if one.source else ''}",
-        "photos": f"{progress.done_photos} of {one.photos} done, {progress.left_photos} left",
+        "backfill": f"{backfill.id}, {_state(progress)}",
+        "order": f"{backfill.ordering}{f', source {backfill.source}' if backfill.source else ''}",
+        "photos": f"{progress.done_photos} of {backfill.photos} done, {progress.left_photos} left",
         "batches": ", ".join(f"{count} {state}" for state, count in sorted(progress.batches.items())),
         "speed": f"{progress.photos_per_second} photos/s",
     }
     if progress.parked_photos:
-        rows["parked"] = f"{progress.parked_photos} photos in batches whose runs failed too often; trr run --batch KEY"
+        rows["parked"] = (
+            f"{progress.parked_photos} photos in repeatedly failed batches; retry with `trr run --batch KEY`"
+        )
     if progress.seconds_left is not None:
-        rows["left"] = f"{_duration(progress.seconds_left)}, done at {_clock(progress.ends_at)}"
+        rows["left"] = f"{_duration(progress.seconds_left)}{_until(progress.ends_at)}"
     for name, value in rows.items():
         table.add_row(name, value)
     return table
 
 
-def _state(progress: Any) -> str:
-    one = progress.backfill
+def _state(progress: BackfillProgress) -> str:
+    backfill = progress.backfill
     if progress.waits_for_hours:
-        return f"{one.state}, waits for its hours"
-    if one.state == "running" and not one.is_fed:
-        return f"{one.state}, but no daemon is feeding this backfill; start `trr up` with the sensor backfill_feed on"
-    return str(one.state)
+        return f"{backfill.state}, waiting for TRR_BACKFILL_HOURS"
+    if backfill.state == "running" and not backfill.is_fed:
+        return f"{backfill.state}, but no daemon is feeding this backfill; start `trr up` with sensor backfill_feed on"
+    return backfill.state
 
 
-def _clock(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+def _until(moment: datetime | None) -> str:
+    return "" if moment is None else f", done at {moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 def _duration(seconds: float) -> str:
-    """Seconds up to two minutes, minutes up to two hours, then hours."""
+    """`seconds` as text: in seconds up to two minutes, in minutes up to two hours, then in hours."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     if seconds < 7200:

@@ -1,4 +1,4 @@
-"""What the commands share: the console, JSON and sizes as text, the archive, signals."""
+"""Shared by the commands: console, JSON and size output, the archive, signals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,33 +14,39 @@ from rich.console import Console
 from trr_pipelines.errors import SetupError
 from trr_pipelines.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from trr_pipelines.pipeline.archive import Archive
+    from trr_pipelines.screenalytics.bank import FaceBank
+
 console = Console(stderr=True, highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
 def is_debug() -> bool:
-    with suppress(SetupError):  # the command that needs the settings will say what is wrong with them
+    """Whether TRR_DEBUG is set."""
+    with suppress(SetupError):  # reported by the command that needs the settings
         return load_settings().debug
     return False
 
 
 def stop_on_signals() -> None:
-    """SIGTERM ends us like Ctrl-C, in order; and so does SIGINT where a shell started us with it ignored."""
+    """Handle SIGTERM like Ctrl-C (orderly shutdown), and SIGINT too when the shell started us with it ignored."""
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, signal.default_int_handler)
 
 
 @contextmanager
-def opened_archive() -> Iterator[Any]:
+def opened_archive() -> Iterator[Archive]:
+    """The archive of the settings. Raises SetupError."""
     from trr_pipelines.pipeline.archive import open_archive
 
     with open_archive(load_settings()) as archive:
         yield archive
 
 
-def opened_bank(settings: Settings) -> Any:
-    """The face bank; the embedded one is at its newest schema."""
+def opened_bank(settings: Settings) -> FaceBank:
+    """The face bank of the settings; the embedded one is upgraded to its newest schema."""
     from trr_pipelines.pipeline.archive import screenalytics_url
     from trr_pipelines.screenalytics.factory import open_bank
 
@@ -48,12 +54,14 @@ def opened_bank(settings: Settings) -> Any:
 
 
 def print_json(value: Any) -> None:
+    """Print any value as indented JSON; other types as text."""
     print(json.dumps(value, indent=2, default=str))
 
 
 def human_bytes(count: float) -> str:
+    """`count` in B, KB, MB or GB (powers of 1000)."""
     for unit in ("B", "KB", "MB", "GB"):
         if count < 1000 or unit == "GB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
-    raise AssertionError("unreachable: GB ends the loop")
+    raise AssertionError("unreachable: the loop returns at GB")

@@ -1,4 +1,4 @@
-"""`trr db`."""
+"""`trr db`: schema migrations."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def upgrade(as_json: Json = False) -> None:
         before, after = FACE_BANK.upgrade(screenalytics_url(settings))
         report["face_bank"] = {"before": before, "after": after}
     if as_json:
-        # The catalogue's stand at the top as well, where they were before there was a face bank.
+        # The catalogue's are repeated at the top level, where callers read them before the face bank was added.
         print_json(report.get("catalogue", {}) | report)
         return
     for name, revisions in report.items():
         changed = revisions["before"] != revisions["after"]
-        was = f" (was {revisions['before'] or 'empty'})" if changed else ""
-        print(f"{name.replace('_', ' ')}: revision {revisions['after']}{was}")
+        previous = f" (was {revisions['before'] or 'empty'})" if changed else ""
+        print(f"{name.replace('_', ' ')}: revision {revisions['after']}{previous}")
 
 
 def _has_catalogue(settings: Settings) -> bool:
-    """Not where only the face bank's URL is given: that is Screenalytics' deployment."""
+    """False when only the face bank's URL is set: the deployment of Screenalytics."""
     return settings.database_url is not None or settings.screenalytics_db_url is None

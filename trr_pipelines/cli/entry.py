@@ -1,4 +1,4 @@
-"""`trr`: the groups of commands put together, and how whatever goes wrong is said."""
+"""The `trr` application: its command groups, logging and error output."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Photo derivatives for TRR: import, render, maintain, and run everything on one machine.",
 )
-# The order of the help.
+# In the order of `trr --help`.
 for group in (importing, rendering, reports, alerts, photos, reprocessing, takedown, upkeep, local, rollout):
     app.add_typer(group.commands)
 app.add_typer(backfill.commands, name="backfill")
@@ -46,26 +46,26 @@ app.add_typer(database.commands, name="db")
 
 
 def main() -> NoReturn:
-    """Run a command; whatever goes wrong ends as one line and an exit code (1, or 2 for wrong usage)."""
+    """Run a command. Every error is printed as one line; exit code 1, or 2 for wrong usage."""
     _quiet_unless_debugging()
     try:
-        app()  # exits by itself, also after wrong usage and Ctrl-C
+        app()  # raises SystemExit, also after wrong usage and Ctrl-C
     except TrrError as error:
         _fail(str(error))
-    except Exception as error:  # noqa: BLE001  the last resort: no traceback reaches a user
+    except Exception as error:  # noqa: BLE001  last resort: users see no traceback
         _report_unexpected(error)
     raise AssertionError("unreachable: a command ends with SystemExit")
 
 
 class _OneLine(logging.Formatter):
-    """What libraries and use cases log, without the traceback that may come with it."""
+    """Log format without tracebacks."""
 
     def formatException(self, ei: Any) -> str:  # noqa: ARG002, N802  logging's names
         return ""
 
 
 def _quiet_unless_debugging() -> None:
-    """Users get one line of each warning and error, and nothing that libraries say to developers."""
+    """Log warnings and errors as one line each, and hide Python warnings, unless TRR_DEBUG is set."""
     handler = logging.StreamHandler()
     handler.setFormatter((logging.Formatter if is_debug() else _OneLine)("%(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -74,13 +74,13 @@ def _quiet_unless_debugging() -> None:
 
 
 def _report_unexpected(error: Exception) -> NoReturn:
-    """Errors of libraries that users can mend, and everything else, in one line; the traceback on request."""
+    """Print an unexpected error as one line, or with its traceback when TRR_DEBUG is set."""
     if is_debug():
         raise error
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         _fail(f"disk full: {error.filename or error.strerror}")
     first_line = next(iter(str(error).strip().splitlines()), "")
-    _fail(f"{type(error).__name__}: {first_line} (TRR_DEBUG=1 shows where)")
+    _fail(f"{type(error).__name__}: {first_line} (set TRR_DEBUG=1 for the traceback)")
 
 
 def _fail(message: str) -> NoReturn:

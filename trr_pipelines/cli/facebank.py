@@ -1,4 +1,4 @@
-"""`trr facebank`: photos of people into the face bank of Screenalytics, and what its reviewers say."""
+"""`trr facebank`: import photos of people into the face bank of Screenalytics, and review them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Author = Annotated[str, typer.Option(help="Author; the user of this shell by def
 @commands.command(epilog="Example: trr facebank sync --show the-valley --json")
 def sync(
     show: Annotated[str, typer.Option(help="Slug of a show: its whole cast.")] = "",
-    person: Annotated[list[str] | None, typer.Option(help="Id of a person; may be given again.")] = None,
+    person: Annotated[list[str] | None, typer.Option(help="Id of a person; repeatable.")] = None,
     fall_back: Annotated[
-        bool, typer.Option("--fall-back/--no-fall-back", help="Without seeds, take all photos of a person.")
+        bool, typer.Option("--fall-back/--no-fall-back", help="Import all photos of a person who has no seeds.")
     ] = True,
     look_at: Annotated[int, typer.Option(help="How many new photos per person to assess.", min=0)] = 200,
     as_json: Json = False,
 ) -> None:
     """Import people's photos from the backend: the seeds, or all photos when there are none.
 
-    Needs TRR_API_URL, SCREENALYTICS_SERVICE_TOKEN and SCREENALYTICS_DB_URL, and nothing else. A person who fails stops
-    nobody else; exit code 1 says that somebody did.
+    Needs only TRR_API_URL, SCREENALYTICS_SERVICE_TOKEN and SCREENALYTICS_DB_URL. A person whose import fails does not
+    stop the others; exit code 1 if any failed.
     """
     from trr_pipelines.screenalytics.bank import cast_of
     from trr_pipelines.screenalytics.factory import open_client
@@ -42,27 +42,27 @@ def sync(
     if bool(show) == bool(person):
         raise InputError("give either --show SLUG or --person ID")
     settings = load_settings()
-    named = [_parse_id(text, "person") for text in person or ()]
+    person_ids = [_parse_id(text, "person") for text in person or ()]
     bank = opened_bank(settings)
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     with open_client(_with_token(settings)) as client:
-        for one in named or cast_of(bank, show):
+        for person_id in person_ids or cast_of(bank, show):
             try:
-                report = import_facebank_images(bank, client, one, fall_back=fall_back).report()
-                look = look_at_new_photos(bank, one, limit=look_at) if look_at else None
+                report = import_facebank_images(bank, client, person_id, fall_back=fall_back).report()
+                quality = look_at_new_photos(bank, person_id, limit=look_at) if look_at else None
             except TrrError as error:
-                failed.append({"person_id": str(one), "error": str(error)})
+                failed.append({"person_id": str(person_id), "error": str(error)})
                 continue
-            done.append(report | {"looked_at": look.photos if look else 0})
+            done.append(report | {"looked_at": quality.photos if quality else 0})
     if as_json:
-        totals = {name: sum(one[name] for one in done) for name in ("inserted", "updated", "unchanged")}
+        totals = {name: sum(report[name] for report in done) for name in ("inserted", "updated", "unchanged")}
         print_json({"show": show or None, "people": done, "failed": failed, **totals})
     else:
-        for line in done:
-            asked = " then ".join("seeds" if call["seed_only"] else "all" for call in line["calls"])
-            counts = ", ".join(f"{line[name]} {name}" for name in ("inserted", "updated", "unchanged"))
-            print(f"{line['person_id']}: {line['outcome']}, {counts} (asked for {asked})")
+        for report in done:
+            requested = " then ".join("seeds" if call["seed_only"] else "all" for call in report["calls"])
+            counts = ", ".join(f"{report[name]} {name}" for name in ("inserted", "updated", "unchanged"))
+            print(f"{report['person_id']}: {report['outcome']}, {counts} (requested {requested})")
         for failure in failed:
             typer.echo(f"{failure['person_id']}: failed: {failure['error']}", err=True)
     if failed:
@@ -71,7 +71,7 @@ def sync(
 
 @commands.command(epilog="Example: trr facebank cast --show the-valley")
 def cast(
-    show: Annotated[str, typer.Option(help="Slug of a show; all shows when left out.")] = "",
+    show: Annotated[str, typer.Option(help="Slug of a show; all shows by default.")] = "",
     as_json: Json = False,
 ) -> None:
     """Send the casts of shows to the face bank. Needs the catalogue; every run in Dagster does this as well."""
@@ -96,11 +96,11 @@ def forget(as_json: Json = False) -> None:
 
     bank = opened_bank(load_settings())
     with opened_archive() as archive:
-        photos, rows = hand_over_removals(archive.database, lambda gone: remove_photos(bank, gone))
+        photos, rows = hand_over_removals(archive.database, lambda photo_ids: remove_photos(bank, photo_ids))
     if as_json:
         print_json({"photos_gone": photos, "rows_removed": rows})
     else:
-        print(f"{rows} faces removed ({photos} photos are gone from the catalogue)")
+        print(f"{rows} faces removed ({photos} photos were taken down)")
 
 
 @commands.command(epilog="Example: trr facebank review PERSON PHOTO --approve")
@@ -119,15 +119,15 @@ def review(
     if sum((approve, reject, undo, not_this_person)) != 1:
         raise InputError("give one of --approve, --reject, --undo, --not-this-person")
     ids = _parse_id(person, "person"), _parse_id(photo, "photo")
-    bank, who = opened_bank(load_settings()), author or f"cli:{getpass.getuser()}"
+    bank, reviewer = opened_bank(load_settings()), author or f"cli:{getpass.getuser()}"
     if not_this_person:
-        banks.exclude(bank, *ids, author=who)
+        banks.exclude(bank, *ids, author=reviewer)
     else:
-        banks.review(bank, *ids, approved=approve, rejected=reject, author=who)
+        banks.review(bank, *ids, approved=approve, rejected=reject, author=reviewer)
 
 
 def _with_token(settings: Settings) -> Settings:
-    """The embedded default's own token is filled in only where everything is embedded, not beside a given backend."""
+    """Fill in the token of the embedded default, unless a backend or database is configured."""
     from trr_pipelines.credentials import with_credentials
 
     return with_credentials(settings) if settings.is_embedded else settings
@@ -137,4 +137,4 @@ def _parse_id(text: str, what: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise InputError(f"the id of a {what} is a UUID, not {text[:80]!r}") from None
+        raise InputError(f"a {what} id must be a UUID, not {text[:80]!r}") from None

@@ -1,4 +1,4 @@
-"""`trr import`."""
+"""`trr import`: register photos in the catalogue."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ commands = typer.Typer()
 @commands.command(name="import", epilog="Example: trr import photos/ --source deadline --show 'The Valley' --season 2")
 def import_command(
     path: Annotated[Path, typer.Argument(help="A folder, a photo, or a manifest (.csv, .jsonl).")],
-    source: Annotated[str, typer.Option(help="Where the photos come from, such as deadline.")],
-    show: Annotated[str, typer.Option(help="Title or slug of the show that they belong to.")] = "",
-    season: Annotated[int | None, typer.Option(help="Number of the season of that show.", min=0)] = None,
-    person: Annotated[str, typer.Option(help="Full name or slug of the person that they show.")] = "",
+    source: Annotated[str, typer.Option(help="Source of the photos, such as deadline.")],
+    show: Annotated[str, typer.Option(help="Title or slug of the show to link them to.")] = "",
+    season: Annotated[int | None, typer.Option(help="Season number within that show.", min=0)] = None,
+    person: Annotated[str, typer.Option(help="Full name or slug of the person to link them to.")] = "",
     kind: Annotated[str, typer.Option(help="photo, video_still, brand, social or news.")] = "photo",
-    tag: Annotated[list[str] | None, typer.Option(help="A tag for every photo; may be given again.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag of every photo; repeatable.")] = None,
     backfill: Annotated[
-        bool, typer.Option("--backfill", help="For an existing archive: leave the photos to `trr backfill`.")
+        bool, typer.Option("--backfill", help="For large archives: render with `trr backfill` instead of now.")
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`trr up`, `trr sign-in` and `trr demo`: everything on this machine."""
+"""`trr up`, `trr sign-in` and `trr demo`: the embedded default on this machine."""
 
 from __future__ import annotations
 
@@ -43,18 +43,20 @@ def up() -> None:
 
 @commands.command(name="sign-in", epilog="Example: trr sign-in")
 def sign_in() -> None:
-    """Print a link that signs the development admin of the embedded default in: once, within 15 minutes."""
+    """Print a sign-in link for the development admin of the embedded default; valid once, for 15 minutes."""
     from trr_pipelines.admin.development import sign_in_link
 
     link = sign_in_link(load_settings())
     if link is None:
-        raise SetupError("there is no development sign-in: settings name a database, a backend, or a sign-in")
+        raise SetupError(
+            "no development sign-in: only the embedded default has one, and a database, backend or sign-in is set"
+        )
     print(link)
 
 
 @commands.command(epilog="Example: trr demo --photos ~/Pictures")
 def demo(
-    photos: Annotated[Path | None, typer.Option(help="A folder of photos; the sample set when left out.")] = None,
+    photos: Annotated[Path | None, typer.Option(help="Folder of photos; the sample set by default.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run photos through the whole pipeline on the embedded default, and show the bytes saved."""
@@ -75,7 +77,7 @@ def demo(
         table.add_row("links", f"{result.links} of {sum(result.status['assets'].values())} photos")
         if result.photos_per_second:
             table.add_row("speed", f"{result.photos_per_second} photos/s fetched, rendered, stored and recorded")
-        table.add_row("this time", f"{result.objects_written} objects and {result.rows_written} variant rows written")
+        table.add_row("this run", f"{result.objects_written} objects and {result.rows_written} variant rows written")
         table.add_row("took", f"{result.seconds} s")
         output = Console(highlight=False)
         output.print(table)

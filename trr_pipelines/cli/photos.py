@@ -1,10 +1,10 @@
-"""`trr crop` and `trr replace`: what people do to one photo."""
+"""`trr crop` and `trr replace`: edits of one photo."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,13 +12,16 @@ from trr_pipelines.cli.arguments import parse_crop, parse_photo_id, shell_author
 from trr_pipelines.cli.console import Json, opened_archive, print_json
 from trr_pipelines.errors import InputError
 
+if TYPE_CHECKING:
+    from trr_pipelines.catalogue.crops import HistoryEntry
+
 commands = typer.Typer()
 
 
 @commands.command(epilog="Example: trr crop 1b4e28ba-2fa1-11d2-883f-0016d3cca427 --set manual,50,20,1.5")
 def crop(
     photo: Annotated[str, typer.Argument(help="Id of the photo.")],
-    set_to: Annotated[str, typer.Option("--set", help="manual,X,Y,ZOOM with X and Y in percent.")] = "",
+    set_to: Annotated[str, typer.Option("--set", help="New crop: manual,X,Y,ZOOM with X and Y in percent.")] = "",
     activate: Annotated[str, typer.Option(help="Signature of an earlier crop to restore.")] = "",
     auto: Annotated[bool, typer.Option("--auto", help="Return to the proposed crop.")] = False,
     author: Annotated[str, typer.Option(help="Author; the user of this shell by default.")] = "",
@@ -28,30 +31,30 @@ def crop(
     from trr_pipelines.pipeline.edits import crops
 
     if sum(map(bool, (set_to, activate, auto))) > 1:
-        raise InputError("--set, --activate and --auto exclude each other")
-    photo_id, who = parse_photo_id(photo), shell_author(author)
+        raise InputError("give only one of --set, --activate, --auto")
+    photo_id, editor = parse_photo_id(photo), shell_author(author)
     with opened_archive() as archive:
         database = archive.database
         if set_to:
-            edit = crops.set_crop(database, photo_id, parse_crop(set_to), author=who)
+            edit = crops.set_crop(database, photo_id, parse_crop(set_to), author=editor)
         elif activate:
-            edit = crops.activate_crop(database, photo_id, activate, author=who)
+            edit = crops.activate_crop(database, photo_id, activate, author=editor)
         elif auto:
-            edit = crops.return_to_auto(database, photo_id, author=who)
+            edit = crops.return_to_auto(database, photo_id, author=editor)
         else:
             _print_history(crops.crop_history(database, photo_id), as_json)
             return
     if as_json:
         print_json(asdict(edit))
     else:
-        state = "served" if edit.served else "waits to be rendered"
-        print(f"{edit.signature or 'to be proposed'}: {'changed' if edit.changed else 'unchanged'}, {state}")
+        state = "served" if edit.served else "waiting to be rendered"
+        print(f"{edit.signature or 'no proposal yet'}: {'changed' if edit.changed else 'unchanged'}, {state}")
 
 
 @commands.command(epilog="Example: trr replace 1b4e28ba-2fa1-11d2-883f-0016d3cca427 better.jpg")
 def replace(
     photo: Annotated[str, typer.Argument(help="Id of the photo.")],
-    file: Annotated[Path, typer.Argument(help="The better file.")],
+    file: Annotated[Path, typer.Argument(help="The new original.")],
     author: Annotated[str, typer.Option(help="Author; the user of this shell by default.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -59,24 +62,28 @@ def replace(
     from trr_pipelines.pipeline.edits.replacement import replace_original
     from trr_pipelines.pipeline.imports.fetching import read_local
 
-    photo_id, who = parse_photo_id(photo), shell_author(author)
+    photo_id, editor = parse_photo_id(photo), shell_author(author)
     with opened_archive() as archive:
-        replaced = replace_original(archive, photo_id, read_local(file), author=who)
+        replaced = replace_original(archive, photo_id, read_local(file), author=editor)
     if as_json:
         print_json(asdict(replaced))
     else:
-        outcome = "replaced, waits to be rendered" if replaced.changed else "has these bytes already"
+        outcome = (
+            "replaced, waiting to be rendered"
+            if replaced.changed
+            else "unchanged, the original already has these bytes"
+        )
         print(f"{replaced.photo_id}: {outcome}")
 
 
-def _print_history(entries: list[Any], as_json: bool) -> None:
+def _print_history(entries: list[HistoryEntry], as_json: bool) -> None:
     if as_json:
         print_json([asdict(entry) for entry in entries])
         return
     for entry in entries:
-        crop, mark = entry.crop, "*" if entry.is_active else " "
-        when = entry.created_at.isoformat(sep=" ", timespec="seconds")
+        crop, marker = entry.crop, "*" if entry.is_active else " "
+        created = entry.created_at.isoformat(sep=" ", timespec="seconds")
         print(
-            f"{mark} {when}  {crop.mode:6} x {crop.x:g} y {crop.y:g} zoom {crop.zoom:g}  "
+            f"{marker} {created}  {crop.mode:6} x {crop.x:g} y {crop.y:g} zoom {crop.zoom:g}  "
             f"{entry.author} ({entry.reason or 'no reason'})  {crop.signature}"
         )

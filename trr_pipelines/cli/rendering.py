@@ -1,4 +1,4 @@
-"""`trr render` and `trr run`: derivatives, without a database and with it."""
+"""`trr render` and `trr run`: render derivatives without and with a database."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ commands = typer.Typer()
 @commands.command(epilog="Example: trr render photo.jpg --out /tmp/variants --crop manual,50,20,1.5 --json")
 def render(
     files: Annotated[list[Path], typer.Argument(help="Photos to render.")],
-    out: Annotated[Path, typer.Option(help="Folder to write to; made when it is missing.")],
-    crop: Annotated[str, typer.Option(help="manual,X,Y,ZOOM with X and Y in percent; proposed when left out.")] = "",
+    out: Annotated[Path, typer.Option(help="Output folder; created if missing.")],
+    crop: Annotated[str, typer.Option(help="manual,X,Y,ZOOM with X and Y in percent; proposed by default.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Render every derivative of some files. Needs no database and no server."""
+    """Render every derivative of the given files. Needs no database and no server."""
     from trr_pipelines.compute.pool import RenderPool
     from trr_pipelines.pipeline.rendering.files import render_files
 
-    wanted = parse_crop(crop) if crop else None
+    fixed_crop = parse_crop(crop) if crop else None
     reports = []
     with RenderPool(load_settings().render_processes or None) as pool:
-        for report in render_files(files, out, wanted, pool):
+        for report in render_files(files, out, fixed_crop, pool):
             reports.append(report)
             if not as_json:
                 outcome = f"{len(report.variants)} variants" if report.state == "complete" else f"{report.reason}"
@@ -42,8 +42,8 @@ def render(
 
 @commands.command(epilog="Example: trr run --batch 20260212-deadline-00001")
 def run(
-    batch: Annotated[list[str] | None, typer.Option(help="Key of a batch; may be given again.")] = None,
-    result: Annotated[Path | None, typer.Option(help="Write the outcome of a single batch here, as JSON.")] = None,
+    batch: Annotated[list[str] | None, typer.Option(help="Key of a batch; repeatable.")] = None,
+    result: Annotated[Path | None, typer.Option(help="File to write the result of a single batch to, as JSON.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run batches as Dagster runs in this process, without a daemon: the given ones, or all with open work."""
@@ -64,10 +64,10 @@ def run(
         temporary.write_text(json.dumps(runs[0].report()), encoding="utf-8")
         temporary.rename(result)
     if as_json:
-        print_json([one.report() for one in runs])
+        print_json([run.report() for run in runs])
     else:
-        for one in runs:
-            outcome = "complete" if one.succeeded else f"failed ({one.problem})"
-            print(f"{one.batch}: {outcome}, {one.photos} photos rendered, run {one.run_id}")
-    if not all(one.succeeded for one in runs):
+        for run in runs:
+            outcome = "complete" if run.succeeded else f"failed ({run.problem})"
+            print(f"{run.batch}: {outcome}, {run.photos} photos rendered, run {run.run_id}")
+    if not all(run.succeeded for run in runs):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`trr status`, and its table."""
+"""`trr status`: the archive in figures."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def status(as_json: Json = False) -> None:
 
 
 def status_table(figures: ArchiveStatus) -> Table:
+    """The figures as a table for the terminal."""
     grid = figures["grid"]
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")

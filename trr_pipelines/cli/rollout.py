@@ -1,9 +1,9 @@
-"""`trr doctor`, `trr smoke` and `trr rollout`: whether an environment may go live, and why not."""
+"""`trr doctor`, `trr smoke` and `trr rollout`: whether an environment is ready to go live."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,10 +14,13 @@ from trr_pipelines.cli.console import Json, opened_bank, print_json, stop_on_sig
 from trr_pipelines.errors import InputError
 from trr_pipelines.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from trr_pipelines.smoke.evidence import StepResult
+
 commands = typer.Typer()
 rollout_commands = typer.Typer(no_args_is_help=True, help="What is left before a rollout is closed.")
 
-Out = Annotated[Path, typer.Option(help="Folder of the evidence, one pair of files per environment.")]
+Out = Annotated[Path, typer.Option(help="Folder of the evidence: a JSON and a Markdown file per environment.")]
 EVIDENCE = Path("docs/evidence")
 _COLOURS = {"passed": "green", "ok": "green", "failed": "red", "skipped": "yellow", "open": "yellow"}
 
@@ -27,13 +30,13 @@ _COLOURS = {"passed": "green", "ok": "green", "failed": "red", "skipped": "yello
 )
 def smoke(
     backend: Annotated[str, typer.Option(help="URL of the backend.")],
-    admin: Annotated[str, typer.Option(help="URL of the admin app; its steps are left out without.")] = "",
+    admin: Annotated[str, typer.Option(help="URL of the admin app; without it, its steps are skipped.")] = "",
     screenalytics: Annotated[
-        bool, typer.Option("--screenalytics", help="Also try imports into the face bank of SCREENALYTICS_DB_URL.")
+        bool, typer.Option("--screenalytics", help="Also test imports into the face bank of SCREENALYTICS_DB_URL.")
     ] = False,
-    minimal: Annotated[bool, typer.Option("--minimal", help="Change nothing: for production.")] = False,
+    minimal: Annotated[bool, typer.Option("--minimal", help="Run read-only steps only; for production.")] = False,
     environment: Annotated[str, typer.Option(help="Name of the environment, such as staging.")] = "local",
-    person: Annotated[str, typer.Option(help="Id or slug of a person to try things on; found when left out.")] = "",
+    person: Annotated[str, typer.Option(help="Id or slug of the person to test with; found by default.")] = "",
     out: Out = EVIDENCE,
     as_json: Json = False,
 ) -> None:
@@ -44,33 +47,37 @@ def smoke(
     settings = _with_own_credentials(load_settings())
     for name, url in (("--backend", backend), ("--admin", admin)):
         if url and not url.startswith(("http://", "https://")):
-            raise InputError(f"{name} is an http or https URL, not {url[:80]!r}")
+            raise InputError(f"{name} must be an http or https URL, not {url[:80]!r}")
     bank = opened_bank(settings) if screenalytics else None
     plan = Plan(environment, backend.rstrip("/"), admin.rstrip("/"), bank, person, minimal, out)
     console = Console(stderr=as_json, highlight=False)
 
-    def say(result: Any) -> None:
+    def print_result(result: StepResult) -> None:
         colour = _COLOURS[result.state]
         console.print(
             f"[{colour}]{result.state:8}[/] {result.part:14} {result.name} {escape(result.detail)}", soft_wrap=True
         )
 
-    ended = run_smoke(settings, plan, say)
+    outcome = run_smoke(settings, plan, print_result)
     if as_json:
-        parts = {part: {"passed": one.passed, "mode": one.mode, "at": one.at} for part, one in ended.evidence.items()}
-        print_json({"passed": ended.passed, "parts": parts, "left": ended.left, "files": [str(f) for f in ended.files]})
+        parts = {
+            part: {"passed": evidence.passed, "mode": evidence.mode, "at": evidence.at}
+            for part, evidence in outcome.evidence.items()
+        }
+        files = [str(file) for file in outcome.files]
+        print_json({"passed": outcome.passed, "parts": parts, "left": outcome.left, "files": files})
     else:
-        console.print(f"{'passed' if ended.passed else 'not passed'}; evidence in {ended.files[1]}")
-    for problem in ended.left:
-        typer.echo(f"not put back: {problem}", err=True)
-    if not ended.passed:
+        console.print(f"{'passed' if outcome.passed else 'failed'}; evidence in {outcome.files[1]}")
+    for problem in outcome.left:
+        typer.echo(f"not undone: {problem}", err=True)
+    if not outcome.passed:
         raise typer.Exit(1)
 
 
 @commands.command(epilog="Example: trr doctor screenalytics")
 def doctor(
     deployment: Annotated[
-        list[str] | None, typer.Argument(help="backend, admin, screenalytics; all three when left out.")
+        list[str] | None, typer.Argument(help="backend, admin or screenalytics; all three by default.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -80,20 +87,20 @@ def doctor(
     names = tuple(deployment or DEPLOYMENTS)
     for name in names:
         if name not in DEPLOYMENTS:
-            raise InputError(f"a deployment is one of {', '.join(DEPLOYMENTS)}, not {name[:60]!r}")
+            raise InputError(f"a deployment must be one of {', '.join(DEPLOYMENTS)}, not {name[:60]!r}")
     findings = {name: examine(name, _with_own_credentials(load_settings())) for name in names}
-    is_well = all(one.ok for found in findings.values() for one in found)
+    is_ok = all(finding.ok for group in findings.values() for finding in group)
     if as_json:
-        report = {name: [one.report() for one in found] for name, found in findings.items()}
-        print_json({"ok": is_well, "deployments": report})
+        report = {name: [finding.report() for finding in group] for name, group in findings.items()}
+        print_json({"ok": is_ok, "deployments": report})
     else:
-        table = Table("deployment", "needs", "", box=None, pad_edge=False)
-        for name, found in findings.items():
-            for one in found:
-                said = "[green]ok[/]" if one.ok else f"[red]{escape(one.problem)}[/]"
-                table.add_row(name, one.name, said)
+        table = Table("deployment", "setting", "result", box=None, pad_edge=False)
+        for name, group in findings.items():
+            for finding in group:
+                result = "[green]ok[/]" if finding.ok else f"[red]{escape(finding.problem)}[/]"
+                table.add_row(name, finding.name, result)
         Console(highlight=False).print(table)
-    if not is_well:
+    if not is_ok:
         raise typer.Exit(1)
 
 
@@ -121,7 +128,7 @@ def status(out: Out = EVIDENCE, as_json: Json = False) -> None:
 
 
 def _with_own_credentials(settings: Settings) -> Settings:
-    """The embedded default knows its own secrets; everybody else has to bring theirs."""
+    """Fill in the secrets of the embedded default; other deployments must set their own."""
     from trr_pipelines.credentials import with_credentials
 
     return with_credentials(settings) if settings.is_embedded else settings

@@ -1,4 +1,4 @@
-"""`trr takedown`."""
+"""`trr takedown`: remove photos everywhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def takedown(
     author: Annotated[str, typer.Option(help="Author; the user of this shell by default.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Remove a photo, or every photo of a person, everywhere and for good; prints the URLs that a CDN must purge."""
+    """Remove a photo, or all photos of a person, everywhere and permanently; print the URLs to purge from a CDN."""
     from trr_pipelines.pipeline.takedown.takedown import take_down
 
     with opened_archive() as archive:
@@ -29,7 +29,7 @@ def takedown(
         print_json(asdict(taken))
         return
     print(
-        f"{len(taken.photo_ids)} photos {'would be' if dry_run else 'are'} gone, with {taken.links} links, "
+        f"{len(taken.photo_ids)} photos {'would be removed' if dry_run else 'removed'}, with {taken.links} links, "
         f"{taken.objects} objects, {human_bytes(taken.bytes)}"
     )
     for url in taken.purge_urls:

@@ -1,4 +1,4 @@
-"""`trr reconcile` and `trr gc`: objects against rows, and what nothing serves any more."""
+"""`trr reconcile` and `trr gc`: compare objects with rows, and delete objects that are no longer served."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def reconcile(as_json: Json = False) -> None:
     from trr_pipelines.pipeline.upkeep.reconcile import reconcile as compare
 
     with opened_archive() as archive:
-        found = compare(archive)
+        result = compare(archive)
     if as_json:
-        print_json(found.report())
+        print_json(result.report())
     else:
         print(
-            f"{found.orphan_objects} orphan objects, {found.rows_without_objects} rows without objects "
-            f"({found.objects_checked} objects, {found.rows_checked} rows)"
+            f"{result.orphan_objects} orphan objects, {result.rows_without_objects} rows without objects "
+            f"({result.objects_checked} objects, {result.rows_checked} rows)"
         )
-        for key in found.orphan_examples:
+        for key in result.orphan_examples:
             print(f"  no row: {key}")
-        for key in found.missing_examples:
+        for key in result.missing_examples:
             print(f"  no object: {key}")
-    if not found.is_clean:
+    if not result.is_clean:
         raise typer.Exit(1)
 
 
@@ -47,8 +47,8 @@ def gc(
     grace, undo_days = (0.0, 0.0) if no_grace else (grace_days, retention.UNDO_DAYS)
     with opened_archive() as archive:
         if undo:
-            emptied = retention.empty_list(archive)
-            print_json({"unlisted": emptied}) if as_json else print(f"{emptied} objects taken off the list")
+            cleared = retention.empty_list(archive)
+            print_json({"unlisted": cleared}) if as_json else print(f"{cleared} objects removed from the list")
             return
         listed = retention.list_removable(archive, grace_days=grace)
         removal = None if dry_run else retention.remove_listed(archive, grace_days=grace, undo_days=undo_days)
@@ -57,8 +57,8 @@ def gc(
         report = retention.Removal(0, 0, (), listed) if removal is None else removal
         print_json(report.report())
         return
-    for why, total in totals.items():
-        print(f"listed as {why}: {total.objects} objects, {human_bytes(total.bytes)}")
+    for reason, total in totals.items():
+        print(f"listed as {reason}: {total.objects} objects, {human_bytes(total.bytes)}")
     if removal is not None:
         print(f"deleted: {removal.removed} objects, {human_bytes(removal.removed_bytes)}")
         for key in removal.refused:

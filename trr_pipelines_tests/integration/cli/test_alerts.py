@@ -22,4 +22,4 @@ def test_a_daemon_that_never_ran_is_an_alert_and_the_webhook_hears_of_it_once(
         assert [message["kind"] for message in hook.taken] == ["silent_watch", "silent_dagster"]
         assert hook.url not in first.out + first.err + second.out + second.err
     quiet = Trr(tmp_path, **environment, TRR_ALERT_SILENCE_SECONDS="0")("alerts")
-    assert (quiet.code, quiet.out) == (0, "nothing is open\n")
+    assert (quiet.code, quiet.out) == (0, "no open alerts\n")

@@ -25,7 +25,7 @@ def test_what_is_asked_for_is_priced_and_then_done_by_the_next_run(trr: Trr, tmp
     assert (price["dry_run"], price["photos"], price["bytes_to_read"]) == (True, 2, len(pictures.jpeg()) + 4000)
     assert trr("run", "--json").json == []
     asked = trr("reprocess", "--reason", "truncated").out
-    assert "1 photos are done again" in asked
+    assert "1 photos queued for reprocessing" in asked
     assert "trr reprocess --report 1 --watch" in asked
     (ran,) = trr("run", "--json").json
     assert (ran["batch"], ran["succeeded"]) == (batch, True)
@@ -40,7 +40,7 @@ def test_what_makes_no_sense_is_one_line(trr: Trr) -> None:
     one_line(trr.here("reprocess", "--reason", "bad_luck"), "unknown reason 'bad_luck'", "truncated")
     one_line(trr.here("reprocess", "nothing"), "'nothing'")
     one_line(trr.here("reprocess", "--report", "7"), "no reprocess request 7")
-    one_line(trr.here("reprocess", "--report", "7", "--source", "x"), "--report goes with neither")
+    one_line(trr.here("reprocess", "--report", "7", "--source", "x"), "--report cannot be combined")
     one_line(
-        trr.here("reprocess", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "--dry-run"), "neither a filter nor --dry-run"
+        trr.here("reprocess", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "--dry-run"), "a filter or --dry-run"
     )

@@ -23,7 +23,7 @@ def test_photos_of_a_person_go_for_good(trr: Trr, tmp_path: Path) -> None:
     trr("run")
     planned = trr("takedown", "person-one", "--dry-run", "--json").json
     assert (planned["dry_run"], len(planned["photo_ids"]), len(planned["purge_urls"])) == (True, 2, planned["objects"])
-    assert "would be gone" in trr.here("takedown", planned["photo_ids"][0], "--dry-run").out
+    assert "would be removed" in trr.here("takedown", planned["photo_ids"][0], "--dry-run").out
     done = trr("takedown", "person-one", "--json").json
     assert {**done, "dry_run": True} == planned
     assert trr.here("status", "--json").json["assets"] == {"pending": 0, "mirrored": 0, "failed": 0}
