@@ -1,4 +1,4 @@
-"""The e-mails that may act as admins: from a setting, or from a file that is read again while the server runs."""
+"""E-mail addresses of admins: from a setting, or from a file that is re-read while the server runs."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from threading import Lock
 
 from trr_pipelines.errors import SetupError
 
-REREAD_SECONDS = 5.0  # an admin who is taken off the file is refused well within a minute
+REREAD_SECONDS = 5.0  # an admin removed from the file is refused well within a minute
 
 
 def folded(email: str) -> str:
-    """An e-mail as it is compared.
+    """An e-mail address in the form used for comparison.
 
-    Only ASCII is case-folded: folding turns some foreign letters into ASCII ones (the Kelvin sign into k), and a
-    look-alike must not become somebody else.
+    Only ASCII addresses are case-folded: folding maps some non-ASCII letters to ASCII (the Kelvin sign to k), and a
+    look-alike address must not match another user's.
     """
     bare = email.strip()
     return bare.casefold() if bare.isascii() else bare
 
 
 class Allowlist:
-    """Which e-mails are on `TRR_ADMIN_ALLOWLIST`; safe to share between threads."""
+    """The addresses of `TRR_ADMIN_ALLOWLIST`; thread-safe."""
 
     def __init__(self, setting: str) -> None:
         self._path = Path(setting.removeprefix("file:")) if setting.startswith("file:") else None
@@ -41,7 +41,7 @@ class Allowlist:
 
     @property
     def size(self) -> int:
-        """How many e-mails it holds now."""
+        """The current number of addresses."""
         return len(self._current())
 
     def _current(self) -> frozenset[str]:
@@ -52,7 +52,7 @@ class Allowlist:
                 try:
                     self._emails = _emails(self._path.read_text(encoding="utf-8"))
                 except (OSError, UnicodeDecodeError):
-                    self._emails = frozenset()  # a list that cannot be read allows nobody
+                    self._emails = frozenset()  # an unreadable list allows no one
                 self._read_at = time.monotonic()
             return self._emails
 

@@ -1,6 +1,6 @@
-"""The secrets of each deployment: which it needs, whether they are fit to use, and those of the embedded default.
+"""Secrets of the deployments: which are required, whether they are valid, and those of the embedded default.
 
-No request is looked at here; who may call what is `api.auth`'s.
+Authorisation of requests is in `api.auth`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ALLOWLIST_FILE = "admins.txt"
 DEVELOPMENT_ADMIN = "admin@example.com"
 MIN_LENGTH = 12
 
-# Setting → the variable that a deployment sets it with.
+# Setting → environment variable.
 SECRETS = {
     "service_role_key": "TRR_SERVICE_ROLE_KEY",
     "internal_admin_shared_secret": "TRR_INTERNAL_ADMIN_SHARED_SECRET",
@@ -41,10 +41,10 @@ _PLACEHOLDER = re.compile(
 
 
 def with_credentials(settings: Settings) -> Settings:
-    """The settings with the secrets of the embedded default filled in, where nothing else was given.
+    """The settings with missing secrets filled in from the embedded default.
 
-    With a database given by URL nothing is filled in: a real deployment brings its own. They stand in the home, in a
-    file that only its owner can read, so that every process of the embedded default has the same.
+    With `database_url` set they are returned unchanged: a real deployment must set its own. The embedded secrets are in
+    a file under `home` that only its owner can read, so all processes of the embedded default share them.
     """
     if settings.database_url is not None:
         return settings
@@ -58,7 +58,7 @@ def with_credentials(settings: Settings) -> Settings:
 
 
 def require_credentials(settings: Settings, names: Iterable[str] = BACKEND) -> None:
-    """Raise SetupError, naming every secret at once, where one is missing or not fit to use. No value is shown."""
+    """Raise SetupError that names every missing or invalid secret, without values."""
     problems: list[str] = []
     seen: dict[str, str] = {}
     for name in names:
@@ -77,10 +77,10 @@ def require_credentials(settings: Settings, names: Iterable[str] = BACKEND) -> N
 
 
 def secret_problem(settings: Settings, name: str) -> str:
-    """Why a secret is not fit to use, in one line that does not show it; empty when it is."""
+    """Why a secret is invalid, in one line without its value; empty when it is valid."""
     variable, value = SECRETS[name], _value(settings, name)
     if name == "jwt_secret" and settings.jwks_url:
-        return "TRR_JWT_SECRET and TRR_JWKS_URL are both set: give one" if settings.jwt_secret is not None else ""
+        return "TRR_JWT_SECRET and TRR_JWKS_URL are both set; set only one" if settings.jwt_secret is not None else ""
     if not value:
         return f"{variable} is not set" + (" (nor TRR_JWKS_URL)" if name == "jwt_secret" else "")
     if _PLACEHOLDER.fullmatch(value):
@@ -96,7 +96,7 @@ def _value(settings: Settings, name: str) -> str:
 
 
 def _embedded_secrets(home: Path) -> dict[str, str]:
-    """The secrets of this home, made once; two processes that start together end up with the same."""
+    """The secrets under `home`, generated once; processes that start at the same time get the same ones."""
     home.mkdir(parents=True, exist_ok=True)
     path = home / FILE
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -107,7 +107,7 @@ def _embedded_secrets(home: Path) -> dict[str, str]:
         try:
             known = json.loads(text) if text else {}
         except ValueError:
-            raise SetupError(f"{path} is damaged; remove it, and new secrets are made") from None
+            raise SetupError(f"{path} is damaged; remove it to generate new secrets") from None
         missing = [name for name in SECRETS if not known.get(name)]
         if missing:
             known |= {name: secrets.token_urlsafe(32) for name in missing}
@@ -118,5 +118,5 @@ def _embedded_secrets(home: Path) -> dict[str, str]:
             os.fsync(file.fileno())
         allowlist = home / ALLOWLIST_FILE
         if not allowlist.exists():
-            allowlist.write_text(f"# E-mails that may sign in as admins, one a line.\n{DEVELOPMENT_ADMIN}\n")
+            allowlist.write_text(f"# E-mail addresses of admins, one per line.\n{DEVELOPMENT_ADMIN}\n")
     return dict(known)

@@ -1,6 +1,6 @@
-"""What each of the three deployments needs, and whether it has it: every secret and URL, tried where that can be done.
+"""Checks of the settings of the three deployments: every secret and URL, tested where possible.
 
-Nothing is changed by looking: credentials are tried on ids that nobody has, where a good one is answered with 404.
+The checks change nothing: credentials are tested on unknown ids, where valid ones get a 404.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ from trr_pipelines.settings import Settings
 from trr_pipelines.storage.factory import open_store
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
-NOBODY = UUID(int=0)
+UNKNOWN_ID = UUID(int=0)
 
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """One need: by the name of its setting, whether it is met, and if not why, in one line without the value."""
+    """The result for one setting; `problem` is one line without the setting's value, empty when `ok`."""
 
     name: str
     ok: bool
     problem: str
 
     def report(self) -> dict[str, Any]:
-        """The finding in JSON's types."""
+        """The finding in the types of JSON."""
         return asdict(self)
 
 
-Look = Callable[[Settings], None]
-"""Raises when a need is not met."""
+Check = Callable[[Settings], None]
+"""Raises when the setting is missing or does not work."""
 
 
 def examine(deployment: str, settings: Settings) -> list[DoctorFinding]:
-    """Look at every need of one of `DEPLOYMENTS`."""
-    return [_find(name, look, settings) for name, look in DEPLOYMENTS[deployment].items()]
+    """Check every setting of one of `DEPLOYMENTS`."""
+    return [_find(name, check, settings) for name, check in DEPLOYMENTS[deployment].items()]
 
 
-def _find(name: str, look: Look, settings: Settings) -> DoctorFinding:
+def _find(name: str, check: Check, settings: Settings) -> DoctorFinding:
     try:
-        look(settings)
+        check(settings)
     except httpx.TransportError as error:
         return DoctorFinding(name, False, f"{error.request.url.copy_with(path='/')} cannot be reached: {error}")
     except (TrrError, OSError, httpx.HTTPError, psycopg.Error, ValueError) as error:
@@ -59,12 +59,12 @@ def _find(name: str, look: Look, settings: Settings) -> DoctorFinding:
     return DoctorFinding(name, True, "")
 
 
-def _secret(name: str) -> Look:
-    def look(settings: Settings) -> None:
+def _secret(name: str) -> Check:
+    def check(settings: Settings) -> None:
         if problem := secret_problem(settings, name):
             raise SetupError(problem)
 
-    return look
+    return check
 
 
 def _allowlist(settings: Settings) -> None:
@@ -77,9 +77,9 @@ def _allowlist(settings: Settings) -> None:
 def _sign_in(settings: Settings) -> None:
     _secret("jwt_secret")(settings)
     if settings.jwks_url:
-        keys = _answer(httpx.get(settings.jwks_url, timeout=TIMEOUT, trust_env=False), 200, "TRR_JWKS_URL").json()
+        keys = _expect(httpx.get(settings.jwks_url, timeout=TIMEOUT, trust_env=False), 200, "TRR_JWKS_URL").json()
         if not isinstance(keys, dict) or not keys.get("keys"):
-            raise SetupError("TRR_JWKS_URL answers without keys")
+            raise SetupError("TRR_JWKS_URL returned no keys")
 
 
 def _catalogue(settings: Settings) -> None:
@@ -106,7 +106,7 @@ def _connection(url: str) -> psycopg.Connection[Any]:
 def _store(settings: Settings) -> None:
     if not settings.media_store and not settings.is_embedded:
         raise SetupError("TRR_MEDIA_STORE is not set")
-    # Nothing has this key: whoever may read learns that it is missing, whoever may not is refused.
+    # No object has this key: with read access the store reports it as missing, without access it refuses.
     open_store(settings.store_url, base_url=settings.base_url).head(f"originals/00/{'0' * 64}.jpg")
 
 
@@ -115,38 +115,38 @@ def _media_url(settings: Settings) -> None:
         raise SetupError("TRR_MEDIA_BASE_URL is not set")
     status = httpx.get(f"{settings.base_url}/originals/", timeout=TIMEOUT, trust_env=False).status_code
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        raise SetupError(f"{settings.base_url} answers with status {status}")
+        raise SetupError(f"{settings.base_url} returned status {status}, expected below 500")
 
 
 def _backend(settings: Settings) -> None:
     if not settings.api_url and not settings.is_embedded:
         raise SetupError("TRR_API_URL is not set")
-    _answer(httpx.get(f"{settings.backend_url}/readyz", timeout=TIMEOUT, trust_env=False), 200, settings.backend_url)
+    _expect(httpx.get(f"{settings.backend_url}/readyz", timeout=TIMEOUT, trust_env=False), 200, settings.backend_url)
 
 
 def _admin_url(settings: Settings) -> None:
     if not settings.admin_url and not settings.is_embedded:
         raise SetupError("TRR_ADMIN_URL is not set")
     url = settings.admin_url or f"http://127.0.0.1:{settings.admin_port}"
-    _answer(httpx.get(f"{url}/healthz", timeout=TIMEOUT, trust_env=False), 200, url)
+    _expect(httpx.get(f"{url}/healthz", timeout=TIMEOUT, trust_env=False), 200, url)
 
 
 def _cluster(settings: Settings) -> None:
     if not settings.dask_address:
-        return  # then this machine renders
+        return  # this machine renders
     with connect(settings.dask_address) as client:
         if not slots(client):
-            raise SetupError("the scheduler has no worker")
+            raise SetupError(f"the scheduler has no workers; start one with `dask worker {settings.dask_address}`")
 
 
 def _both_secrets(settings: Settings) -> None:
-    """Both are the backend's: a toggle of a link that nobody has is answered with 404, where they are not with 403."""
+    """Test both secrets on a toggle of an unknown link: the backend returns 404 if valid, else 401 or 403."""
     values = {}
     for name in ("service_role_key", "internal_admin_shared_secret"):
         _secret(name)(settings)
         values[name] = getattr(settings, name).get_secret_value()
-    answer = httpx.patch(
-        f"{settings.backend_url}/api/v1/admin/person/{NOBODY}/gallery/{NOBODY}/facebank-seed",
+    response = httpx.patch(
+        f"{settings.backend_url}/api/v1/admin/person/{UNKNOWN_ID}/gallery/{UNKNOWN_ID}/facebank-seed",
         json={"facebank_seed": False},
         headers={
             "Authorization": f"Bearer {values['service_role_key']}",
@@ -155,27 +155,27 @@ def _both_secrets(settings: Settings) -> None:
         timeout=TIMEOUT,
         trust_env=False,
     )
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
-        raise SetupError("TRR_SERVICE_ROLE_KEY is not the backend's")
-    if answer.status_code == httpx.codes.FORBIDDEN:
-        raise SetupError("TRR_INTERNAL_ADMIN_SHARED_SECRET is not the backend's")
-    _answer(answer, 404, "the toggle of an unknown link")
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        raise SetupError("TRR_SERVICE_ROLE_KEY differs from the backend's")
+    if response.status_code == httpx.codes.FORBIDDEN:
+        raise SetupError("TRR_INTERNAL_ADMIN_SHARED_SECRET differs from the backend's")
+    _expect(response, 404, "the toggle of an unknown link")
 
 
 def _token(settings: Settings) -> None:
-    """The token is the backend's: photos of an unknown person are answered with 404."""
+    """Test the token on photos of an unknown person: the backend returns 404 if valid, else 401 or 403."""
     _secret("screenalytics_service_token")(settings)
     token = settings.screenalytics_service_token
     assert token is not None
-    answer = httpx.get(
-        f"{settings.backend_url}/api/v1/screenalytics/people/{NOBODY}/photos",
+    response = httpx.get(
+        f"{settings.backend_url}/api/v1/screenalytics/people/{UNKNOWN_ID}/photos",
         headers={"Authorization": f"Bearer {token.get_secret_value()}"},
         timeout=TIMEOUT,
         trust_env=False,
     )
-    if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        raise SetupError("SCREENALYTICS_SERVICE_TOKEN is not the backend's")
-    _answer(answer, 404, "photos of an unknown person")
+    if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        raise SetupError("SCREENALYTICS_SERVICE_TOKEN differs from the backend's")
+    _expect(response, 404, "photos of an unknown person")
 
 
 def _face_bank(settings: Settings) -> None:
@@ -183,13 +183,13 @@ def _face_bank(settings: Settings) -> None:
         pass
 
 
-def _answer(answer: httpx.Response, status: int, what: str) -> httpx.Response:
-    if answer.status_code != status:
-        raise SetupError(f"{what} answers with status {answer.status_code}, expected {status}")
-    return answer
+def _expect(response: httpx.Response, status: int, what: str) -> httpx.Response:
+    if response.status_code != status:
+        raise SetupError(f"{what} returned status {response.status_code}, expected {status}")
+    return response
 
 
-DEPLOYMENTS: Mapping[str, Mapping[str, Look]] = {
+DEPLOYMENTS: Mapping[str, Mapping[str, Check]] = {
     "backend": {
         "TRR_DATABASE_URL": _catalogue,
         "TRR_DAGSTER_PG_URL": _dagster,

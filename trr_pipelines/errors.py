@@ -1,19 +1,19 @@
-"""The error tree: what can go wrong, under which reason code, and whether trying again can help.
+"""The error tree: kinds of failure, their reason codes, and whether a retry can help.
 
     TrrError
-     ├── InputError        what a user gave cannot be used: a path, a manifest, a URL, an option
-     │    ├── NotFoundError     it names something that is not there
-     │    └── ConflictError     it was made for a state that has changed meanwhile
-     │         └── TakenDownError    it would bring back what was taken down
-     ├── BackendError      the backend's answer cannot be used: nothing was written
-     │    └── BackendUnavailableError   it did not answer, or not yet; asking later may help
-     ├── SetupError        the surroundings are not ready: no database, an old schema, a port in use
-     ├── NotDeliveredError the webhook did not take an alert, which is kept and sent later
+     ├── InputError        invalid input: a path, a manifest, a URL, an option
+     │    ├── NotFoundError     the named thing does not exist
+     │    └── ConflictError     the state has changed since the user read it
+     │         └── TakenDownError    the bytes belong to a photo that was taken down
+     ├── BackendError      unusable response of the backend; nothing was written
+     │    └── BackendUnavailableError   no response, or not ready yet; a retry may succeed
+     ├── SetupError        the environment is not ready: no database, an old schema, a port in use
+     ├── NotDeliveredError the webhook did not accept an alert, which is kept and sent again later
      └── MediaError        one photo could not be fetched, decoded or stored; carries a `Reason`
           ├── PermanentError   the same bytes will fail again
-          └── RetryableError   the same photo may succeed later
+          └── RetryableError   a retry may succeed
 
-Every message names the thing, the limit and the value, and fits on one line: users see it as it stands.
+Every message names the thing, the limit and the value on one line: users see it unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a photo failed. The codes are a contract: they stand in the catalogue, in metrics and in payloads."""
+    """Why a photo failed. The codes are a contract: the catalogue, metrics and payloads contain them."""
 
     EMPTY_FILE = "empty_file"
     NOT_AN_IMAGE = "not_an_image"
@@ -52,37 +52,37 @@ class TrrError(Exception):
 
 
 class InputError(TrrError):
-    """What the user gave cannot be used."""
+    """Invalid input of the user."""
 
 
 class NotFoundError(InputError):
-    """What the user named is not there."""
+    """The named thing does not exist."""
 
 
 class ConflictError(InputError):
-    """What the user saw has changed meanwhile; nothing was written."""
+    """The state has changed since the user read it; nothing was written."""
 
 
 class TakenDownError(ConflictError):
-    """The bytes are those of a photo that was taken down; nothing may bring them back."""
+    """The bytes belong to a photo that was taken down; they must not be imported again."""
 
 
 class BackendError(TrrError):
-    """The backend answered something that cannot be trusted or used; nothing was written."""
+    """The response of the backend cannot be used; nothing was written."""
 
 
 class BackendUnavailableError(BackendError):
-    """The backend did not answer, or has not yet what was asked for; asking later may help. Nothing was written."""
+    """The backend did not respond or is not ready yet; a retry may succeed. Nothing was written."""
 
 
 class SetupError(TrrError):
-    """The surroundings (database, ports, settings) are not ready for what was asked."""
+    """The environment (database, ports, settings) is not ready for the command."""
 
 
 class NotDeliveredError(TrrError):
-    """The webhook did not take an alert; says why, and nothing of the URL, which holds a secret.
+    """The webhook did not accept an alert. The message never contains the URL, which is secret.
 
-    `may_retry` is whether the same message may be taken a moment later.
+    `may_retry`: whether an immediate retry of the same message may succeed.
     """
 
     def __init__(self, problem: str, *, may_retry: bool = False) -> None:
@@ -93,7 +93,7 @@ class NotDeliveredError(TrrError):
 class MediaError(TrrError):
     """One photo could not be fetched, decoded or stored.
 
-    `detail` is one line for people; `retry_after` is the number of seconds that the other side asked us to wait.
+    `detail` is one line for users; `retry_after` is the wait in seconds that the server asked for, or None.
     """
 
     def __init__(self, reason: Reason, detail: str, *, retry_after: float | None = None) -> None:
@@ -107,17 +107,17 @@ class MediaError(TrrError):
 
 
 class PermanentError(MediaError):
-    """The same bytes will fail again; only a better file or a newer decoder helps."""
+    """The same bytes will fail again, until the file is replaced or the decoder upgraded."""
 
 
 class RetryableError(MediaError):
-    """The same photo may succeed later: a source, a store or a disk was not ready."""
+    """A retry may succeed: a source, a store or a disk was unavailable."""
 
 
 def printable(text: str) -> str:
-    """`text` as logs, JSON and PostgreSQL can hold it: NUL and halves of surrogate pairs are written out as escapes.
+    """`text` with NUL and lone surrogates escaped, so that logs, JSON and PostgreSQL accept it.
 
-    Names of files need not be UTF-8, and a source or a decoder may say anything.
+    File names need not be UTF-8, and messages of sources and decoders may contain any bytes.
     """
     return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
 

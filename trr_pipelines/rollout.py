@@ -1,7 +1,7 @@
-"""Whether a rollout may be closed: read from the evidence of smokes, in the order in which the parts are rolled out.
+"""State of a rollout, derived from the smoke evidence.
 
-Backend, then admin app, then Screenalytics; all of staging before anything of production. Staging needs the full
-smoke, production the minimal one.
+Order: backend, admin app, Screenalytics; all of staging before production. Staging needs the full smoke, production
+the minimal one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ENVIRONMENTS = ("staging", "production")
 
 @dataclass(frozen=True)
 class Stage:
-    """One part in one environment. `state`: passed, failed, or open (never tried); `why` is one line."""
+    """One part in one environment. `state`: passed, failed, or open (not run yet); `why` is one line."""
 
     environment: str
     part: str
@@ -29,7 +29,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Rollout:
-    """All six stages in order; `next` names what to do first, and is empty when all is closed."""
+    """All six stages in order; `next` is the first unfinished one with its reason, empty when all have passed."""
 
     stages: Sequence[Stage]
     out_of_order: Sequence[str]
@@ -40,14 +40,14 @@ class Rollout:
         return not self.next and not self.out_of_order
 
     def report(self) -> dict[str, Any]:
-        """The rollout in JSON's types."""
+        """The rollout in the types of JSON."""
         return {**asdict(self), "closed": self.is_closed}
 
 
 def rollout_status(folder: Path) -> Rollout:
-    """Where the rollout stands by the evidence in `folder`. Raises SetupError for a file that is damaged."""
+    """The state of the rollout by the evidence in `folder`. Raises SetupError for a damaged file."""
     stages = [_stage(folder, environment, part) for environment in ENVIRONMENTS for part in Part]
-    open_ones = [stage for stage in stages if stage.state != "passed"]
+    unfinished = [stage for stage in stages if stage.state != "passed"]
     out_of_order = [
         f"{later.part} of {later.environment} passed before {earlier.part} of {earlier.environment}"
         for index, later in enumerate(stages)
@@ -55,18 +55,18 @@ def rollout_status(folder: Path) -> Rollout:
         for earlier in stages[:index]
         if earlier.state != "passed"
     ]
-    first = f"{open_ones[0].part} of {open_ones[0].environment}: {open_ones[0].why}" if open_ones else ""
+    first = f"{unfinished[0].part} of {unfinished[0].environment}: {unfinished[0].why}" if unfinished else ""
     return Rollout(stages, out_of_order, first)
 
 
 def _stage(folder: Path, environment: str, part: Part) -> Stage:
-    found = read_evidence(folder, environment).get(part)
-    if found is None:
-        return Stage(environment, part.value, "open", "no smoke was run", "")
-    broken = [step for step in found.steps if step.state is not State.PASSED]
-    if broken or not found.steps:
-        why = f"{broken[0].name}: {broken[0].detail or broken[0].state}" if broken else "no step was run"
-        return Stage(environment, part.value, "failed", why, found.at)
-    if environment == "staging" and found.mode != "full":
-        return Stage(environment, part.value, "open", "only the minimal smoke was run", found.at)
-    return Stage(environment, part.value, "passed", "", found.at)
+    evidence = read_evidence(folder, environment).get(part)
+    if evidence is None:
+        return Stage(environment, part.value, "open", "no smoke run yet", "")
+    broken = [step for step in evidence.steps if step.state is not State.PASSED]
+    if broken or not evidence.steps:
+        why = f"{broken[0].name}: {broken[0].detail or broken[0].state}" if broken else "the smoke ran no steps"
+        return Stage(environment, part.value, "failed", why, evidence.at)
+    if environment == "staging" and evidence.mode != "full":
+        return Stage(environment, part.value, "open", "only the minimal smoke was run", evidence.at)
+    return Stage(environment, part.value, "passed", "", evidence.at)

@@ -1,6 +1,6 @@
-"""The only reader of the environment: every setting, its default and its check, all problems reported at once.
+"""All settings with defaults and validation; the only reader of the environment. All problems are reported at once.
 
-Nothing else in this project looks at `os.environ`. Values that are secret are `SecretStr`.
+No other module reads settings from `os.environ`. Secrets are `SecretStr`.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from trr_pipelines.errors import SetupError
 
 Port = int
-LEAST_SILENCE_SECONDS = 120  # Dagster's daemons and sensors are quiet for up to a minute when all is well
+LEAST_SILENCE_SECONDS = 120  # healthy daemons and sensors of Dagster are silent for up to a minute
 
 
 @dataclass(frozen=True)
 class Hours:
-    """Hours of each day, in the time zone of the machine; they may go over midnight. `end` itself is outside."""
+    """Daily hours in the machine's time zone; they may span midnight. `end` is exclusive."""
 
     start: time
     end: time
 
     def contain(self, moment: datetime) -> bool:
-        """Whether a moment (with a time zone) lies within them."""
+        """Whether a timezone-aware moment lies within these hours."""
         now = moment.astimezone().time()
         if self.start < self.end:
             return self.start <= now < self.end
         return now >= self.start or now < self.end
 
     def end_of(self, work: timedelta, begin: datetime) -> datetime:
-        """When work that takes so long is done, if it begins at a moment and goes on within these hours only."""
+        """When `work` that starts at `begin` and runs only within these hours is done."""
         now = begin.astimezone()
         while True:
             if not self.contain(now):
@@ -57,9 +57,9 @@ class Hours:
 
 
 class Settings(BaseSettings):
-    """Where state lives, which database and store are used, and how much may run at once."""
+    """Every setting: state, databases, store, concurrency, alerts, secrets."""
 
-    # A variable that is set to nothing is how compose files say "not set".
+    # Compose files express "not set" as an empty variable.
     model_config = SettingsConfigDict(
         env_prefix="TRR_", extra="ignore", frozen=True, env_ignore_empty=True, populate_by_name=True
     )
@@ -72,51 +72,51 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("SCREENALYTICS_DB_URL", "DB_URL"),
         description="the Screenalytics database; unset: the embedded PostgreSQL",
     )
-    api_url: str = Field("", description="where the backend answers; unset: the embedded default's API")
-    admin_url: str = Field("", description="where browsers find the admin app; unset: loopback on admin_port")
-    dagster_url: str = Field("", description="where browsers find Dagster's UI; unset: loopback on dagster_port")
+    api_url: str = Field("", description="URL of the backend; unset: the API of the embedded default")
+    admin_url: str = Field("", description="public URL of the admin app; unset: loopback on admin_port")
+    dagster_url: str = Field("", description="public URL of Dagster's UI; unset: loopback on dagster_port")
     media_store: str = Field("", description="file:DIR or s3://BUCKET/PREFIX; unset: a directory under home")
-    media_base_url: str = Field("", description="where the objects of the store are served")
+    media_base_url: str = Field("", description="public URL of the store's objects; unset: /media of the API")
     api_port: Port = Field(8000, ge=1, le=65535)
     admin_port: Port = Field(8080, ge=1, le=65535)
     dagster_port: Port = Field(3000, ge=1, le=65535)
-    render_processes: int = Field(0, ge=0, le=256, description="child processes that render; 0: one per core")
-    backfill_queue: int = Field(2, ge=1, le=100, description="runs that a backfill has in Dagster's queue at a time")
+    render_processes: int = Field(0, ge=0, le=256, description="render processes; 0: one per core")
+    backfill_queue: int = Field(2, ge=1, le=100, description="maximum number of queued runs of a backfill")
     backfill_processes: int = Field(
-        0, ge=0, le=256, description="child processes that render for a backfill; 0: as many as render_processes"
+        0, ge=0, le=256, description="render processes of a backfill; 0: as many as render_processes"
     )
     dask_address: str = Field("", description="scheduler of the Dask cluster that renders; unset: this machine renders")
     backfill_hours: Annotated[Hours | None, NoDecode] = Field(
         None, description="hours in which backfills run, such as 22:00-06:00; unset: always"
     )
     alert_webhook: SecretStr | None = Field(
-        None, description="URL that alerts and failed runs are posted to as JSON; unset: nowhere"
+        None, description="URL to post alerts and failed runs to, as JSON; unset: none"
     )
-    alert_lag_seconds: int = Field(900, ge=0, description="the oldest live work waits for longer; 0: no alert")
-    alert_parked_photos: int = Field(100, ge=0, description="photos parked within 24 h; 0: no alert")
+    alert_lag_seconds: int = Field(900, ge=0, description="alert when live work waits longer; 0: no alert")
+    alert_parked_photos: int = Field(100, ge=0, description="alert when this many were parked in 24 h; 0: no alert")
     alert_silence_seconds: int = Field(
         300, ge=0, description="seconds without a heartbeat of Dagster's daemon or a sensor (at least 120); 0: no alert"
     )
     alert_disk_percent: float = Field(
-        5, ge=0, le=100, description="less of the disk of a directory store is free; 0: no alert"
+        5, ge=0, le=100, description="alert when a directory store has less free disk space, in percent; 0: no alert"
     )
     debug: bool = Field(False, description="show tracebacks of unexpected errors")
-    # Decoded by ourselves: pydantic-settings reports text that is no JSON on its own, before it looks at the rest.
-    service_role_key: SecretStr | None = Field(None, description="shared with the admin app, which sends it as bearer")
+    service_role_key: SecretStr | None = Field(None, description="bearer token of the admin app")
     internal_admin_shared_secret: SecretStr | None = Field(None, description="second secret of the admin app")
     screenalytics_service_token: SecretStr | None = Field(
-        None, validation_alias="SCREENALYTICS_SERVICE_TOKEN", description="bearer of Screenalytics"
+        None, validation_alias="SCREENALYTICS_SERVICE_TOKEN", description="bearer token of Screenalytics"
     )
-    jwt_secret: SecretStr | None = Field(None, description="HS256 secret that the sign-in's tokens are signed with")
-    jwks_url: str = Field("", description="public keys of the sign-in (RS256 or ES256), in place of jwt_secret")
-    jwt_audience: str = Field("authenticated", min_length=1, description="the `aud` that tokens must carry")
-    jwt_issuer: str = Field("", description="the `iss` that tokens must carry; unset: any")
-    admin_allowlist: str = Field("", description="e-mails of admins, separated by commas; or file:PATH, one a line")
+    jwt_secret: SecretStr | None = Field(None, description="HS256 secret of the sign-in tokens")
+    jwks_url: str = Field("", description="URL of the sign-in's public keys (RS256 or ES256), instead of jwt_secret")
+    jwt_audience: str = Field("authenticated", min_length=1, description="required `aud` claim of sign-in tokens")
+    jwt_issuer: str = Field("", description="required `iss` claim of sign-in tokens; unset: any")
+    admin_allowlist: str = Field("", description="e-mails of admins, comma-separated; or file:PATH, one per line")
     smoke_token: SecretStr | None = Field(None, description="sign-in token of an admin, for `trr smoke`")
-    metrics_token: SecretStr | None = Field(None, description="bearer for /metrics; unset: only loopback may read it")
-    originals: Literal["public", "signed"] = Field("public", description="plain or expiring URLs of originals")
+    metrics_token: SecretStr | None = Field(None, description="bearer token for /metrics; unset: loopback only")
+    originals: Literal["public", "signed"] = Field("public", description="public or signed, expiring URLs of originals")
+    # NoDecode: pydantic-settings would report invalid JSON alone, before it validates the other settings.
     fetch_allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
-        (), description="networks that imports may fetch from although they are not public (JSON list of CIDRs)"
+        (), description="non-public networks that imports may fetch from (JSON list of CIDRs)"
     )
 
     @field_validator("database_url", "screenalytics_db_url")
@@ -201,48 +201,48 @@ class Settings(BaseSettings):
 
     @cached_property
     def store_url(self) -> str:
-        """The object store's URL, with the embedded default filled in."""
+        """URL of the object store; by default the directory `media` under `home`."""
         return self.media_store or f"file:{self.home / 'media'}"
 
     @property
     def is_embedded(self) -> bool:
-        """Whether nothing of it is given: then every part is on this machine, with secrets of its own."""
+        """Whether no database or backend is configured: all parts run on this machine, with generated secrets."""
         return self.database_url is None and self.screenalytics_db_url is None and not self.api_url
 
     @property
     def has_face_bank(self) -> bool:
-        """Whether there is a Screenalytics database: one that is given, or the embedded one beside the catalogue."""
+        """Whether a Screenalytics database is configured, or embedded with the catalogue."""
         return self.screenalytics_db_url is not None or self.database_url is None
 
     @cached_property
     def backend_url(self) -> str:
-        """Where clients find the backend, without a slash at its end."""
+        """URL of the backend, without a trailing slash."""
         return self.api_url or f"http://127.0.0.1:{self.api_port}"
 
     @cached_property
     def dagster_ui_url(self) -> str:
-        """Where browsers find Dagster's UI, without a slash at its end."""
+        """Public URL of Dagster's UI, without a trailing slash."""
         return self.dagster_url or f"http://127.0.0.1:{self.dagster_port}"
 
     @cached_property
     def admin_app_url(self) -> str:
-        """Where browsers find the admin app, without a slash at its end."""
+        """Public URL of the admin app, without a trailing slash."""
         return self.admin_url or f"http://127.0.0.1:{self.admin_port}"
 
     @cached_property
     def base_url(self) -> str:
-        """The URL under which objects are served, without a slash at its end."""
+        """Public base URL of the store's objects, without a trailing slash."""
         return (self.media_base_url or f"http://127.0.0.1:{self.api_port}/media").rstrip("/")
 
 
 def _next(now: datetime, clock: time) -> datetime:
-    """The first moment after `now` at which the clock shows this time."""
+    """The next time after `now` at which the clock shows `clock`."""
     today = now.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
     return today if today > now else today + timedelta(days=1)
 
 
 def _postgres_url(value: SecretStr, url: str) -> SecretStr:
-    """`value`, if `url` is one that libpq understands. The messages of libpq show it, so ours replaces them."""
+    """`value`, if libpq accepts `url`. libpq's own messages contain the URL, so they are replaced."""
     try:
         if url.startswith(("postgresql://", "postgres://")):
             conninfo_to_dict(url)
@@ -253,7 +253,7 @@ def _postgres_url(value: SecretStr, url: str) -> SecretStr:
 
 
 def load_settings() -> Settings:
-    """Read the environment. Raises SetupError naming every setting that is wrong, without showing its value."""
+    """Read the environment. Raises SetupError that names every invalid setting, without its value."""
     try:
         return Settings()
     except ValidationError as error:
@@ -265,6 +265,6 @@ def load_settings() -> Settings:
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
-    """The variable that a problem is about; a field with a name of its own is reported under that."""
+    """The environment variable of a field; an alias is reported as is."""
     name = str(location[0]) if location else ""
     return name if name.isupper() else f"TRR_{name.upper()}"

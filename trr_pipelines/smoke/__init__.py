@@ -1,4 +1,4 @@
-"""The smoke: what must work in an environment before a rollout may be closed, tried there and written down.
+"""Smoke tests: end-to-end checks of a running environment, with evidence for the rollout.
 
-It knows the environment as its users do: backend and admin app over HTTP, the face bank through Screenalytics.
+They use the environment as its users do: backend and admin app over HTTP, the face bank through Screenalytics.
 """

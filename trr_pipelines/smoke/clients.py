@@ -1,4 +1,4 @@
-"""The parties of a smoke as their users meet them: the backend with each credential, the admin app with a session."""
+"""HTTP clients of the smoke: the backend with each kind of credentials, the admin app with a session."""
 
 from __future__ import annotations
 
@@ -19,70 +19,70 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 
 
 class StepError(TrrError):
-    """A claim does not hold, in one line."""
+    """A smoke step failed; the message is one line."""
 
 
-def expect(answer: httpx.Response, status: int, what: str) -> httpx.Response:
-    """The answer, when it has this status. Raises StepError."""
-    if answer.status_code != status:
-        raise StepError(f"{what}: status {answer.status_code}, expected {status}")
-    return answer
+def expect(response: httpx.Response, status: int, what: str) -> httpx.Response:
+    """The response, if it has this status. Raises StepError."""
+    if response.status_code != status:
+        raise StepError(f"{what}: status {response.status_code}, expected {status}")
+    return response
 
 
-def json_of(answer: httpx.Response, what: str) -> Any:
-    """What an answer with 200 holds. Raises StepError."""
-    expect(answer, httpx.codes.OK, what)
+def json_of(response: httpx.Response, what: str) -> Any:
+    """The JSON body of a response with status 200. Raises StepError."""
+    expect(response, httpx.codes.OK, what)
     try:
-        return answer.json()
+        return response.json()
     except ValueError:
-        raise StepError(f"{what}: the answer is no JSON") from None
+        raise StepError(f"{what}: the response is not JSON") from None
 
 
 @dataclass(frozen=True)
 class SmokeBackend:
-    """The backend of the environment; `http` sends no credentials by itself."""
+    """Client of the backend; `http` itself sends no credentials."""
 
     http: httpx.Client
     settings: Settings
 
     def service_role(self) -> dict[str, str]:
-        """The bearer of the admin app, without its second secret."""
+        """Headers with the service role's bearer token, without the second secret of the admin app."""
         return {"Authorization": f"Bearer {_secret(self.settings, 'service_role_key', 'TRR_SERVICE_ROLE_KEY')}"}
 
     def admin_app(self) -> dict[str, str]:
-        """Both secrets of the admin app."""
+        """Headers with both secrets of the admin app."""
         secret = _secret(self.settings, "internal_admin_shared_secret", "TRR_INTERNAL_ADMIN_SHARED_SECRET")
         return {**self.service_role(), "X-TRR-Internal-Admin-Secret": secret}
 
     def screenalytics(self) -> dict[str, str]:
-        """The bearer of Screenalytics."""
+        """Headers with the bearer token of Screenalytics."""
         token = _secret(self.settings, "screenalytics_service_token", "SCREENALYTICS_SERVICE_TOKEN")
         return {"Authorization": f"Bearer {token}"}
 
     def read(self, path: str, **params: Any) -> Any:
-        """What the admin app reads at `path` below /api/v1/admin."""
-        answer = self.http.get(f"/api/v1/admin/{path}", params=params, headers=self.admin_app())
-        return json_of(answer, f"GET {path}")
+        """JSON of `path` below /api/v1/admin, read with the secrets of the admin app. Raises StepError."""
+        response = self.http.get(f"/api/v1/admin/{path}", params=params, headers=self.admin_app())
+        return json_of(response, f"GET {path}")
 
     def toggle(
         self, person_id: UUID | str, link_id: UUID | str, value: bool, headers: dict[str, str] | None
     ) -> httpx.Response:
-        """The toggle, with any credentials."""
+        """Send the face-bank toggle with the given credentials."""
         path = f"/api/v1/admin/person/{person_id}/gallery/{link_id}/facebank-seed"
         return self.http.patch(path, json={"facebank_seed": value}, headers=headers)
 
     def photos(self, person_id: UUID, *, seed_only: bool) -> list[dict[str, Any]]:
-        """A person's photos as Screenalytics reads them."""
+        """A person's photos as listed for Screenalytics. Raises StepError."""
         params = {"seed_only": "true" if seed_only else "false"}
         path = f"/api/v1/screenalytics/people/{person_id}/photos"
-        answer = self.http.get(path, params=params, headers=self.screenalytics())
-        photos: list[dict[str, Any]] = json_of(answer, f"photos with seed_only={params['seed_only']}")["photos"]
+        response = self.http.get(path, params=params, headers=self.screenalytics())
+        photos: list[dict[str, Any]] = json_of(response, f"photos with seed_only={params['seed_only']}")["photos"]
         return photos
 
 
 @dataclass(frozen=True)
 class AdminApp:
-    """The admin app in a browser's place. `http` keeps its cookies."""
+    """Client of the admin app, acting as a browser; `http` keeps the cookies."""
 
     http: httpx.Client
     settings: Settings
@@ -93,7 +93,7 @@ class AdminApp:
         return f"{parts.scheme}://{parts.netloc}"
 
     def sign_in(self) -> None:
-        """Start a session as the sign-in page does. Raises StepError, and SetupError without a sign-in token."""
+        """Sign in through the sign-in page. Raises StepError, and SetupError when no sign-in token is set."""
         token = self._token()
         page = self.http.get("/admin/sign-in")
         if page.status_code == httpx.codes.SEE_OTHER:  # signed in already
@@ -106,7 +106,7 @@ class AdminApp:
     def toggle(
         self, person_id: UUID | str, link_id: UUID | str, value: bool, *, origin: str | None = None
     ) -> httpx.Response:
-        """The toggle as the app's pages send it."""
+        """Send the face-bank toggle as the app's pages do."""
         path = f"/admin/api/person/{person_id}/gallery/{link_id}/facebank-seed"
         return self.http.patch(path, json={"facebank_seed": value}, headers={"Origin": origin or self.origin})
 
@@ -118,7 +118,7 @@ class AdminApp:
             now = int(time.time())
             claims = {"email": DEVELOPMENT_ADMIN, "aud": self.settings.jwt_audience, "iat": now, "exp": now + 600}
             return jwt.encode(claims, self.settings.jwt_secret.get_secret_value(), "HS256")
-        raise SetupError("TRR_SMOKE_TOKEN is not set: the sign-in token of an admin")
+        raise SetupError("TRR_SMOKE_TOKEN is not set; give the sign-in token of an admin")
 
 
 def _secret(settings: Settings, name: str, variable: str) -> str:

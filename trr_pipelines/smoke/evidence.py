@@ -1,4 +1,4 @@
-"""What a smoke found, kept as JSON for `trr rollout status` and as Markdown for people: one pair per environment."""
+"""Smoke evidence: one JSON file (read by `trr rollout status`) and one Markdown file per environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trr_pipelines.errors import InputError, SetupError
 
 
 class Part(StrEnum):
-    """The three deployments, in the order in which they are rolled out."""
+    """The three deployments, in rollout order."""
 
     BACKEND = "backend"
     ADMIN = "admin"
@@ -21,7 +21,7 @@ class Part(StrEnum):
 
 
 class State(StrEnum):
-    """How a step ended."""
+    """Result of a step."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -30,7 +30,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class StepResult:
-    """A step: what it claims, how it ended, one line why, and what was seen."""
+    """Result of a step: its claim, state, one line of detail, duration and observed values."""
 
     part: Part
     name: str
@@ -43,7 +43,7 @@ class StepResult:
 
 @dataclass(frozen=True)
 class PartEvidence:
-    """The steps of one part in one run. `at` is UTC in ISO 8601, `mode` full or minimal."""
+    """Results of one part in one smoke. `at` is UTC in ISO 8601, `mode` is full or minimal."""
 
     at: str
     mode: str
@@ -53,19 +53,19 @@ class PartEvidence:
 
     @property
     def passed(self) -> bool:
-        """Whether no step failed or was left out, and there was one at all."""
+        """Whether there was at least one step, and all passed."""
         return bool(self.steps) and all(step.state is State.PASSED for step in self.steps)
 
 
 Evidence = dict[Part, PartEvidence]
 
 
-def write_evidence(folder: Path, environment: str, found: Evidence) -> tuple[Path, Path]:
-    """Write the parts that were run beside those that stand; returns the paths of JSON and Markdown."""
-    everything = read_evidence(folder, environment) | found
+def write_evidence(folder: Path, environment: str, evidence: Evidence) -> tuple[Path, Path]:
+    """Write the parts of this run, keep earlier evidence of other parts; returns the JSON and Markdown paths."""
+    everything = read_evidence(folder, environment) | evidence
     folder.mkdir(parents=True, exist_ok=True)
     as_json, as_markdown = folder / f"{environment}.json", folder / f"{environment}.md"
-    parts = {part.value: {**asdict(one), "passed": one.passed} for part, one in everything.items()}
+    parts = {part.value: {**asdict(result), "passed": result.passed} for part, result in everything.items()}
     report = {"environment": environment, "parts": parts}
     as_json.write_text(json.dumps(report, indent=2, default=str) + "\n", encoding="utf-8")
     as_markdown.write_text(_markdown(environment, everything), encoding="utf-8")
@@ -73,9 +73,12 @@ def write_evidence(folder: Path, environment: str, found: Evidence) -> tuple[Pat
 
 
 def read_evidence(folder: Path, environment: str) -> Evidence:
-    """What stands of an environment; nothing where no smoke was run. Raises SetupError for a file that is damaged."""
+    """The evidence of an environment, empty before its first smoke.
+
+    Raises InputError for an invalid environment name, SetupError for a damaged file.
+    """
     if not environment.replace("-", "").isalnum() or len(environment) > 40:
-        raise InputError(f"an environment is named by letters, digits and -, not {environment[:60]!r}")
+        raise InputError(f"an environment name has 1 to 40 letters, digits and hyphens, not {environment[:60]!r}")
     path = folder / f"{environment}.json"
     try:
         parts = json.loads(path.read_text(encoding="utf-8"))["parts"]
@@ -83,7 +86,7 @@ def read_evidence(folder: Path, environment: str) -> Evidence:
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise SetupError(f"{path} is no evidence of a smoke; remove it and run the smoke again") from None
+        raise SetupError(f"{path} is not smoke evidence; remove it and run the smoke again") from None
 
 
 def _part(values: dict[str, Any]) -> PartEvidence:
@@ -93,7 +96,7 @@ def _part(values: dict[str, Any]) -> PartEvidence:
     return PartEvidence(values["at"], values["mode"], values["version"], values["target"], steps)
 
 
-_MARKS = {State.PASSED: "passed", State.FAILED: "**failed**", State.SKIPPED: "left out"}
+_MARKS = {State.PASSED: "passed", State.FAILED: "**failed**", State.SKIPPED: "skipped"}
 
 
 def _markdown(environment: str, evidence: Evidence) -> str:
@@ -101,25 +104,32 @@ def _markdown(environment: str, evidence: Evidence) -> str:
     for part in Part:
         if part not in evidence:
             continue
-        one = evidence[part]
-        verdict = "passed" if one.passed else "not passed"
+        result = evidence[part]
+        verdict = "passed" if result.passed else "not passed"
         lines += [
             f"## {part.value}: {verdict}",
             "",
-            f"{one.target}, {one.at}, {one.mode}, version {one.version}",
+            f"{result.target}, {result.at}, {result.mode}, version {result.version}",
             "",
             "| step | claim | result | seconds |",
             "|---|---|---|---:|",
             *(
                 f"| `{step.name}` | {_cell(step.claim)} | {_MARKS[step.state]}"
                 f"{': ' + _cell(step.detail) if step.detail else ''} | {step.seconds:.1f} |"
-                for step in one.steps
+                for step in result.steps
             ),
             "",
         ]
-        for step in one.steps:
+        for step in result.steps:
             if step.seen:
-                lines += [f"`{step.name}` saw:", "", "```json", json.dumps(step.seen, indent=2, default=str), "```", ""]
+                lines += [
+                    f"`{step.name}` observed:",
+                    "",
+                    "```json",
+                    json.dumps(step.seen, indent=2, default=str),
+                    "```",
+                    "",
+                ]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Running a smoke: parties opened, steps tried one by one, changes put back, evidence written."""
+"""Run a smoke: open the clients, run the steps, undo their changes, write the evidence."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from trr_pipelines.smoke.steps import STEPS, SmokeContext, Step
 from trr_pipelines.smoke.subject import Subject, find_subject
 from trr_pipelines.smoke.undo import Journal
 
-# Without these nothing else of their part, or of anything, can be told.
+# When one of these fails, the other steps of its part (None: of all parts) are skipped.
 _FIRST = {"backend_is_ready": None, "admin_is_ready": Part.ADMIN, "face_bank_is_whole": Part.SCREENALYTICS}
 
-Say = Callable[[StepResult], None]
+OnResult = Callable[[StepResult], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to try where. `admin` is empty and `bank` None where they are left out; `minimal` changes nothing."""
+    """What to test where. An empty `admin` or a `bank` of None skips that part; `minimal` runs read-only steps."""
 
     environment: str
     backend: str
@@ -45,7 +45,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Smoke:
-    """How a smoke ended; `left` says in one line each what could not be put back."""
+    """Result of a smoke; `left` lists changes that could not be undone, one line each."""
 
     evidence: Evidence
     left: Sequence[str]
@@ -53,15 +53,15 @@ class Smoke:
 
     @property
     def passed(self) -> bool:
-        """Whether every part that was tried passed, and everything was put back."""
+        """Whether all tested parts passed, and all changes were undone."""
         return not self.left and all(part.passed for part in self.evidence.values())
 
 
-def run_smoke(settings: Settings, plan: Plan, say: Say) -> Smoke:
-    """Try every step that the plan asks for; a step that fails stops only those that build on it.
+def run_smoke(settings: Settings, plan: Plan, on_result: OnResult) -> Smoke:
+    """Run every step of the plan; a failed step stops only the steps that depend on it.
 
-    What was changed is put back at the end, also when this is interrupted; what a killed smoke left is put back first.
-    Raises SetupError where that fails, and InputError for an environment that has no name.
+    Changes are undone at the end, also after an interruption; changes left by a killed smoke are undone first. Raises
+    SetupError if that fails, and InputError for an invalid environment name.
     """
     with ExitStack() as stack:
         http = stack.enter_context(httpx.Client(base_url=plan.backend, timeout=TIMEOUT, trust_env=False))
@@ -71,26 +71,26 @@ def run_smoke(settings: Settings, plan: Plan, say: Say) -> Smoke:
             pages = httpx.Client(base_url=plan.admin, timeout=TIMEOUT, trust_env=False)
             admin = AdminApp(stack.enter_context(pages), settings)
         journal = _journal(plan, backend)
-        left = journal.go_back()
+        left = journal.undo_all()
         if left:
-            raise SetupError(f"what an earlier smoke changed cannot be put back: {'; '.join(left)}")
+            raise SetupError(f"changes of an earlier smoke cannot be undone: {'; '.join(left)}")
 
         @cache
         def subject() -> Subject:
             return find_subject(backend, plan.person, may_have_seeds=plan.minimal)
 
-        world = SmokeContext(
+        context = SmokeContext(
             settings.model_copy(update={"api_url": plan.backend}), backend, admin, plan.bank, journal, subject
         )
         results: list[StepResult] = []
         try:
             for step in _chosen(plan):
-                results.append(_try(step, world, results))
-                say(results[-1])
+                results.append(_run_step(step, context, results))
+                on_result(results[-1])
         finally:
-            left = journal.go_back()
-    found = _evidence(plan, results)
-    return Smoke(found, left, write_evidence(plan.out, plan.environment, found))
+            left = journal.undo_all()
+    evidence = _evidence(plan, results)
+    return Smoke(evidence, left, write_evidence(plan.out, plan.environment, evidence))
 
 
 def _chosen(plan: Plan) -> list[Step]:
@@ -99,18 +99,19 @@ def _chosen(plan: Plan) -> list[Step]:
     return [step for step in STEPS if step.part in parts and not (plan.minimal and step.changes)]
 
 
-def _try(step: Step, world: SmokeContext, earlier: Sequence[StepResult]) -> StepResult:
+def _run_step(step: Step, context: SmokeContext, earlier: Sequence[StepResult]) -> StepResult:
     result = StepResult(step.part, step.name, step.claim, State.PASSED, "", 0.0)
-    for one in earlier:
-        if one.state is State.FAILED and one.name in _FIRST and _FIRST[one.name] in (None, step.part):
-            return replace(result, state=State.SKIPPED, detail=f"{one.name} failed")
-    began = time.monotonic()
+    for previous in earlier:
+        is_prerequisite = previous.name in _FIRST and _FIRST[previous.name] in (None, step.part)
+        if is_prerequisite and previous.state is State.FAILED:
+            return replace(result, state=State.SKIPPED, detail=f"{previous.name} failed")
+    started_at = time.monotonic()
     try:
-        seen = step.run(world)
-    except Exception as error:  # noqa: BLE001  whatever goes wrong is what a smoke is there to tell
+        seen = step.run(context)
+    except Exception as error:  # noqa: BLE001  any error is a failure of the step, and is reported
         detail = " ".join(str(error).split()) or type(error).__name__
-        return replace(result, state=State.FAILED, detail=detail[:500], seconds=round(time.monotonic() - began, 2))
-    return replace(result, seen=seen, seconds=round(time.monotonic() - began, 2))
+        return replace(result, state=State.FAILED, detail=detail[:500], seconds=round(time.monotonic() - started_at, 2))
+    return replace(result, seen=seen, seconds=round(time.monotonic() - started_at, 2))
 
 
 def _evidence(plan: Plan, results: Sequence[StepResult]) -> Evidence:
@@ -126,12 +127,12 @@ def _evidence(plan: Plan, results: Sequence[StepResult]) -> Evidence:
 
 def _journal(plan: Plan, backend: SmokeBackend) -> Journal:
     def set_flag(entry: Mapping[str, Any]) -> None:
-        answer = backend.toggle(entry["person"], entry["link"], entry["value"], backend.admin_app())
-        expect(answer, httpx.codes.OK, f"flagging {entry['link']} as {entry['value']} again")
+        response = backend.toggle(entry["person"], entry["link"], entry["value"], backend.admin_app())
+        expect(response, httpx.codes.OK, f"resetting facebank_seed of link {entry['link']} to {entry['value']}")
 
     def restore_faces(entry: Mapping[str, Any]) -> None:
         if plan.bank is None:
-            raise SetupError("the face bank has to be given for that: --screenalytics")
+            raise SetupError("undoing this needs the face bank; run again with --screenalytics")
         snapshot = Snapshot(tuple(entry["ids"]), tuple(entry["seeds"]), entry["was_known"])
         restore(plan.bank, UUID(entry["person"]), snapshot)
 

@@ -1,4 +1,4 @@
-"""Whom a smoke tries things on: a person without seeds who has photos, as few as there are."""
+"""The person a smoke tests with: one with served photos, without seeds, and with as few photos as possible."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAGES = 20
 
 @dataclass(frozen=True)
 class Subject:
-    """A person, their slug, and the link that is flagged for a moment."""
+    """The test person, their slug, and the link that is flagged temporarily."""
 
     person_id: UUID
     slug: str
@@ -21,31 +21,33 @@ class Subject:
 
 
 def find_subject(backend: SmokeBackend, person: str, *, may_have_seeds: bool) -> Subject:
-    """The person who was named (id or slug), or one that fits. Raises StepError where nobody does.
+    """The given person (id or slug), or a suitable one when `person` is empty. Raises StepError if none is suitable.
 
-    A smoke that changes something needs somebody without seeds: importing everybody's photos is undone afterwards, and
-    then it matters how many there are.
+    A full smoke needs a person without seeds: it imports all photos of that person and removes them afterwards, so the
+    fewer photos the better.
     """
     candidates = [backend.read(f"people/{person}")] if person else _people(backend)
-    fitting = [
-        one for one in candidates if one["counts"]["total"] and (may_have_seeds or not one["counts"]["facebank_seeds"])
+    suitable = [
+        candidate
+        for candidate in candidates
+        if candidate["counts"]["total"] and (may_have_seeds or not candidate["counts"]["facebank_seeds"])
     ]
-    for one in sorted(fitting, key=lambda one: one["counts"]["total"])[:PAGES]:
-        person_id = UUID(one["id"])
+    for candidate in sorted(suitable, key=lambda candidate: candidate["counts"]["total"])[:PAGES]:
+        person_id = UUID(candidate["id"])
         photos = backend.photos(person_id, seed_only=False)
         if photos:
-            return Subject(person_id, one["slug"], UUID(photos[0]["link_id"]))
-    wanted = "with" if may_have_seeds else "without seeds and with"
-    raise StepError(f"nobody {wanted} photos that are served" + (f" is {person}" if person else "; give --person"))
+            return Subject(person_id, candidate["slug"], UUID(photos[0]["link_id"]))
+    needs = "served photos" if may_have_seeds else "served photos and no seeds"
+    raise StepError(f"person {person} needs {needs}" if person else f"no person with {needs}; give --person")
 
 
 def _people(backend: SmokeBackend) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    people: list[dict[str, Any]] = []
     cursor = None
     for _ in range(PAGES):
         page = backend.read("people", limit=200, **({} if cursor is None else {"cursor": cursor}))
-        found += page["items"]
+        people += page["items"]
         cursor = page["next_cursor"]
         if cursor is None:
             break
-    return found
+    return people

@@ -1,6 +1,6 @@
-"""What a smoke changes it puts back: at its end, when it is interrupted, and, after a kill, when the next one begins.
+"""Journal of the changes of a smoke, undone at its end, when interrupted, or after a kill when the next one starts.
 
-Each way back is written to a file before the change is made, and crossed off when it has been gone.
+Each undo entry is written to a file before the change is made, and removed once undone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Undo = Callable[[Mapping[str, Any]], None]
 
 
 class Journal:
-    """Ways back, the last one first. `undo` knows how to go each of them, by its `kind`."""
+    """Pending undo entries, newest first; `undo` maps the `kind` of an entry to its undo function."""
 
     def __init__(self, path: Path, undo: Mapping[str, Undo]) -> None:
         self._path = path
@@ -27,24 +27,24 @@ class Journal:
             self._entries = []
         except ValueError:
             raise SetupError(
-                f"{path} is damaged: look by hand what an earlier smoke has left, then remove it"
+                f"{path} is damaged: undo the changes of the earlier smoke by hand, then remove the file"
             ) from None
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def note(self, kind: str, **values: Any) -> None:
-        """Write down the way back from a change that is about to be made."""
+        """Record how to undo a change that is about to be made."""
         self._entries.append({"kind": kind, **values})
         self._save()
 
-    def go_back(self) -> list[str]:
-        """Undo everything that is undone yet; returns what could not be undone, in one line each, and keeps it."""
+    def undo_all(self) -> list[str]:
+        """Undo all pending entries. Those that fail are kept, and returned as one line each."""
         problems = []
         for entry in reversed(list(self._entries)):
             try:
                 self._undo[entry["kind"]](entry)
-            except Exception as error:  # noqa: BLE001  one that fails must not keep the others from being undone
+            except Exception as error:  # noqa: BLE001  one failure must not prevent the other undos
                 problems.append(f"{entry['kind']}: {' '.join(str(error).split()) or type(error).__name__}")
             else:
                 self._entries.remove(entry)

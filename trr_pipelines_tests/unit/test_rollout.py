@@ -35,14 +35,14 @@ def states(folder: Path) -> list[str]:
 def test_without_evidence_everything_stands_open(tmp_path: Path) -> None:
     rollout = rollout_status(tmp_path)
     assert [stage.state for stage in rollout.stages] == ["open"] * 6
-    assert (rollout.next, rollout.is_closed) == ("backend of staging: no smoke was run", False)
+    assert (rollout.next, rollout.is_closed) == ("backend of staging: no smoke run yet", False)
 
 
 def test_parts_are_closed_one_after_the_other(tmp_path: Path) -> None:
     smoke(tmp_path, "staging", Part.BACKEND)
     smoke(tmp_path, "staging", Part.ADMIN)
     assert states(tmp_path) == ["passed", "passed", "open", "open", "open", "open"]
-    assert rollout_status(tmp_path).next == "screenalytics of staging: no smoke was run"
+    assert rollout_status(tmp_path).next == "screenalytics of staging: no smoke run yet"
 
 
 def test_everything_passed_closes_the_rollout(tmp_path: Path) -> None:
@@ -87,11 +87,11 @@ def test_evidence_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"parts": {"nothing": {}}}', '{"parts": {"admin": {}}}'])
 def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "staging.json").write_text(text, encoding="utf-8")
-    with pytest.raises(SetupError, match=r"staging\.json is no evidence of a smoke"):
+    with pytest.raises(SetupError, match=r"staging\.json is not smoke evidence"):
         rollout_status(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "x" * 41])
 def test_an_environment_cannot_lead_elsewhere(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="an environment is named by"):
+    with pytest.raises(InputError, match="an environment name has"):
         read_evidence(tmp_path, name)

@@ -41,6 +41,4 @@ def test_what_makes_no_sense_is_one_line(trr: Trr) -> None:
     one_line(trr.here("reprocess", "nothing"), "'nothing'")
     one_line(trr.here("reprocess", "--report", "7"), "no reprocess request 7")
     one_line(trr.here("reprocess", "--report", "7", "--source", "x"), "--report cannot be combined")
-    one_line(
-        trr.here("reprocess", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "--dry-run"), "a filter or --dry-run"
-    )
+    one_line(trr.here("reprocess", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "--dry-run"), "a filter or --dry-run")

@@ -35,11 +35,11 @@ def test_an_environment_that_has_everything_lacks_nothing(environment: Environme
     ("deployment", "setting", "need", "told"),
     [
         ("admin", "service_role_key", "TRR_SERVICE_ROLE_KEY and TRR_INTERNAL_ADMIN_SHARED_SECRET",
-         "TRR_SERVICE_ROLE_KEY is not the backend's"),
+         "TRR_SERVICE_ROLE_KEY differs from the backend's"),
         ("admin", "internal_admin_shared_secret", "TRR_SERVICE_ROLE_KEY and TRR_INTERNAL_ADMIN_SHARED_SECRET",
-         "TRR_INTERNAL_ADMIN_SHARED_SECRET is not the backend's"),
+         "TRR_INTERNAL_ADMIN_SHARED_SECRET differs from the backend's"),
         ("screenalytics", "screenalytics_service_token", "SCREENALYTICS_SERVICE_TOKEN",
-         "SCREENALYTICS_SERVICE_TOKEN is not the backend's"),
+         "SCREENALYTICS_SERVICE_TOKEN differs from the backend's"),
     ],
 )  # fmt: skip
 def test_a_secret_that_is_not_the_backends_is_told_live(

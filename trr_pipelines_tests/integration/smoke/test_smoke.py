@@ -144,7 +144,7 @@ def test_a_photo_that_stands_twice_is_found(environment: Environment) -> None:
         "alter table face_bank_images add constraint face_bank_images_person_id_media_asset_id_key"
         " unique (person_id, media_asset_id)",
     )
-    assert "rows are wrong" in failed(environment.smoke())["seeded_person_needs_one_call"]
+    assert "rows violate a check" in failed(environment.smoke())["seeded_person_needs_one_call"]
 
 
 def test_a_media_file_that_is_gone_is_named(environment: Environment) -> None:
@@ -198,7 +198,7 @@ def test_what_cannot_be_put_back_is_kept_and_told(environment: Environment) -> N
     environment.out.mkdir()
     entry = {"kind": "faces", "person": str(environment.person), "ids": [], "seeds": [], "was_known": False}
     (environment.out / "staging.undo.json").write_text(json.dumps([entry]))
-    with pytest.raises(SetupError, match=r"cannot be put back: faces: .*--screenalytics"):
+    with pytest.raises(SetupError, match=r"cannot be undone: faces: .*--screenalytics"):
         environment.smoke(environment.plan(only_backend=True))
     assert (environment.out / "staging.undo.json").exists()
     assert environment.smoke().passed
@@ -213,7 +213,7 @@ def test_a_smoke_closes_its_part_of_the_rollout(environment: Environment) -> Non
     environment.smoke(environment.plan(only_backend=True))
     rollout = rollout_status(environment.out)
     assert [stage.state for stage in rollout.stages] == ["passed", *["open"] * 5]
-    assert rollout.next == "admin of staging: no smoke was run"
+    assert rollout.next == "admin of staging: no smoke run yet"
     environment.smoke()
     assert [stage.state for stage in rollout_status(environment.out).stages] == [*["passed"] * 3, *["open"] * 3]
 
