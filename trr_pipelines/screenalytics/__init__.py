@@ -1,4 +1,4 @@
-"""Screenalytics: a client of the backend with a database of its own, the face bank.
+"""Screenalytics: an HTTP client of the backend with its own database, the face bank.
 
-It knows the backend by HTTP only: neither the catalogue nor the pipeline is imported here.
+It reaches the backend over HTTP only: neither the catalogue nor the pipeline is imported here.
 """

@@ -1,6 +1,6 @@
 """The face bank: connections to it, and its named queries as functions (conn, …) → rows.
 
-What an import decides is `importing`'s, what a photo is worth `quality`'s.
+The rules of an import are in `importing`, quality checks in `quality`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trr_pipelines.schema_migrations import HINT
 from trr_pipelines.screenalytics.schema import FACE_BANK
 
 Connection = psycopg.Connection[DictRow]
-# Any constant of ours will do: imports of one bank and removals from it find each other by it.
+# Arbitrary constant: the advisory lock that serialises imports into a bank and removals from it.
 BANK_LOCK = 7_460_223
 LOCK_SECONDS = 120
 LIMITS = f"-c lock_timeout={LOCK_SECONDS * 1000}"
@@ -41,8 +41,8 @@ class FaceBank:
     def connect(self) -> Iterator[Connection]:
         """A connection in autocommit, closed at the end of the block.
 
-        Raises SetupError, in one line, when the database cannot be reached, when its schema is missing or old, and
-        when a relation turns out to be gone; ConflictError when others hold what is needed for two minutes.
+        Raises SetupError when the database cannot be reached, its schema is missing or old, or a table is missing;
+        ConflictError when a lock is not free within two minutes.
         """
         try:
             conn = psycopg.connect(
@@ -58,9 +58,11 @@ class FaceBank:
             except psycopg.errors.UndefinedTable as error:
                 raise SetupError(f'database "{name}" ({FACE_BANK.setting}): {_first_line(error)}; {HINT}') from None
             except psycopg.errors.LockNotAvailable:
-                raise ConflictError(f"another import into the face bank takes more than {LOCK_SECONDS} s") from None
+                raise ConflictError(
+                    f"another import holds the face bank's lock for more than {LOCK_SECONDS} s; try again later"
+                ) from None
             except psycopg.OperationalError as error:
-                raise SetupError(f"the Screenalytics database broke off: {_first_line(error)}") from None
+                raise SetupError(f"lost the connection to the Screenalytics database: {_first_line(error)}") from None
 
 
 def _first_line(error: BaseException) -> str:
@@ -69,27 +71,27 @@ def _first_line(error: BaseException) -> str:
 
 
 def put_cast(bank: FaceBank, people: Sequence[Mapping[str, Any]]) -> int:
-    """Note names and shows (slugs) of people: `{"id", "full_name", "shows"}` each. Returns how many changed."""
+    """Store names and shows (slugs) of people, each `{"id", "full_name", "shows"}`; returns how many changed."""
     with bank.connect() as conn:
         return int(queries.put_cast(conn, people=json.dumps(list(people), default=str)))
 
 
 def cast_of(bank: FaceBank, show: str) -> list[UUID]:
-    """The people of a show, by its slug. Raises NotFoundError where nobody is known of it."""
+    """Ids of the cast of a show, by its slug. Raises NotFoundError for an unknown show or an empty cast."""
     with bank.connect() as conn:
         people = [row["id"] for row in queries.cast_of(conn, show=show)]
     if not people:
         raise NotFoundError(
-            f"the Screenalytics database knows no cast of the show {show!r}; where the catalogue is, "
-            f"`trr facebank cast` tells it, and so does every import that Dagster runs"
+            f"no cast of the show {show!r} in the Screenalytics database; send it with `trr facebank cast` where the "
+            "catalogue is available, or with any import run in Dagster"
         )
     return people
 
 
 def remove_photos(bank: FaceBank, photo_ids: Sequence[UUID]) -> int:
-    """Remove photos for good, whomever they show, with all that is known of them; returns the rows removed.
+    """Delete all rows and exclusions of photos, for every person; returns the number of faces removed.
 
-    Waits for imports that are under way: one that has listed a photo before must not bring it back afterwards.
+    Waits for running imports: one that listed a photo before its removal must not insert it again.
     """
     with bank.connect() as conn, conn.transaction():
         queries.lock_bank_alone(conn, bank=BANK_LOCK)
@@ -98,7 +100,7 @@ def remove_photos(bank: FaceBank, photo_ids: Sequence[UUID]) -> int:
 
 
 def review(bank: FaceBank, person_id: UUID, photo_id: UUID, *, approved: bool, rejected: bool, author: str) -> None:
-    """Note what a reviewer says of a face. Raises NotFoundError where it does not stand."""
+    """Store a review of a face. Raises NotFoundError if the person has no such photo in the face bank."""
     with bank.connect() as conn:
         values = {"approved": approved, "rejected": rejected, "author": author}
         if not queries.review(conn, person_id=person_id, photo_id=photo_id, **values):
@@ -106,9 +108,9 @@ def review(bank: FaceBank, person_id: UUID, photo_id: UUID, *, approved: bool, r
 
 
 def exclude(bank: FaceBank, person_id: UUID, photo_id: UUID, *, author: str) -> None:
-    """Note that a photo does not show this person, and take it out; no import brings it back.
+    """Remove a photo that does not show this person, and exclude it from all later imports.
 
-    Raises NotFoundError where it does not stand.
+    Raises NotFoundError if the person has no such photo in the face bank.
     """
     with bank.connect() as conn, conn.transaction():
         if not queries.exclude(conn, person_id=person_id, photo_id=photo_id, author=author):
@@ -118,7 +120,7 @@ def exclude(bank: FaceBank, person_id: UUID, photo_id: UUID, *, author: str) -> 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What stood for a person: ids of rows, those of them that were seeds, and whether the person was known at all."""
+    """Saved state of a person: row ids, the ids that were seeds, and whether the person had a row."""
 
     ids: tuple[str, ...]
     seeds: tuple[str, ...]
@@ -126,7 +128,7 @@ class Snapshot:
 
 
 def take_snapshot(bank: FaceBank, person_id: UUID) -> Snapshot:
-    """What stands for a person now, to come back to."""
+    """The current state of a person, for `restore`."""
     with bank.connect() as conn:
         rows = list(queries.all_flags(conn, person_id=person_id))
         known = queries.person(conn, person_id=person_id) is not None
@@ -136,8 +138,8 @@ def take_snapshot(bank: FaceBank, person_id: UUID) -> Snapshot:
 
 
 def restore(bank: FaceBank, person_id: UUID, snapshot: Snapshot) -> None:
-    """Take out what came since the snapshot, and set flags as they were. What reviewers looked at stays."""
-    ids, seeds = ([UUID(one) for one in some] for some in (snapshot.ids, snapshot.seeds))
+    """Delete rows added since the snapshot, and reset the seed flags. Reviewed rows are kept."""
+    ids, seeds = [UUID(text) for text in snapshot.ids], [UUID(text) for text in snapshot.seeds]
     with bank.connect() as conn, conn.transaction():
         queries.lock_bank_alone(conn, bank=BANK_LOCK)
         queries.remove_other_images(conn, person_id=person_id, ids=ids)

@@ -1,6 +1,6 @@
-"""The backend over HTTP, as Screenalytics may ask it: one endpoint, one token, retries where they can help.
+"""HTTP client of the backend for Screenalytics: one endpoint, one token, retries of transient failures.
 
-Whether an answer is to be believed is `answers`' to say.
+Responses are validated in `responses`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trr_pipelines.errors import BackendError, BackendUnavailableError, NotFound
 from trr_pipelines.screenalytics.responses import PhotosAnswer, parse_answer
 
 PAGE_SIZE = 500
-# 500 photos with captions of 10,000 characters, and a backend that knows no pages: 10,000 photos are 5 MB.
+# Fits 500 photos with captions of 10,000 characters, and a backend without paging: 10,000 photos are 5 MB.
 MAX_BYTES = 32_000_000
 RETRYABLE_STATUSES = frozenset({408, 429, 502, 503, 504})
 MAX_RETRY_AFTER = 30.0
@@ -28,7 +28,7 @@ MAX_RETRY_AFTER = 30.0
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds for connecting, for silence, and for one whole answer; and how often to try."""
+    """Timeouts in seconds for connecting, for reading and for a whole response, and the number of attempts."""
 
     connect: float = 5.0
     read: float = 10.0
@@ -39,7 +39,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class Call:
-    """A request as it went out, and the status that came back (0: none)."""
+    """A request that was sent, and its response status (0: no response)."""
 
     seed_only: bool
     page: int
@@ -55,10 +55,9 @@ class _Received:
 
 @dataclass
 class BackendClient:
-    """Asks the backend for photos of people; one for one import at a time. Use it in a `with` statement.
+    """Reads photos of people from the backend. Not thread-safe; use it in a `with` statement.
 
-    `calls` lists the requests, those that were tried again included. Proxies and credentials of the environment are
-    never used.
+    `calls` lists all requests, including retries. Proxies and credentials of the environment are never used.
     """
 
     url: str
@@ -79,21 +78,21 @@ class BackendClient:
         self._http.close()
 
     def photos(self, person_id: UUID, *, seed_only: bool) -> Iterator[PhotosAnswer]:
-        """The person's photos, in pages of 500: always at least one page.
+        """The person's photos in pages of 500, at least one page.
 
-        Raises NotFoundError for an unknown person, SetupError when the token is refused, BackendUnavailableError when
-        there is no answer after all attempts, and BackendError for one that cannot be used.
+        Raises NotFoundError for an unknown person, SetupError when the token is rejected, BackendUnavailableError when
+        all attempts fail, and BackendError for an invalid response.
         """
         cursor: str | None = None
         after: UUID | None = None
         page = 0
         while True:
             body = self._get(person_id, seed_only=seed_only, cursor=cursor, page=page)
-            answer = parse_answer(body, person_id=person_id, seed_only=seed_only, after=after)
-            yield answer
-            if answer.next_cursor is None:
+            response = parse_answer(body, person_id=person_id, seed_only=seed_only, after=after)
+            yield response
+            if response.next_cursor is None:
                 return
-            cursor, after, page = answer.next_cursor, answer.photos[-1].link_id, page + 1
+            cursor, after, page = response.next_cursor, response.photos[-1].link_id, page + 1
 
     def _get(self, person_id: UUID, *, seed_only: bool, cursor: str | None, page: int) -> bytes:
         url = f"{self.url}/api/v1/screenalytics/people/{person_id}/photos"
@@ -101,7 +100,7 @@ class BackendClient:
         if cursor is not None:
             params["cursor"] = cursor
         for attempt in Retrying(
-            retry=retry_if_exception_type(_WorthAnotherTryError),
+            retry=retry_if_exception_type(_TransientError),
             stop=stop_after_attempt(self.patience.attempts),
             wait=self._wait,
             reraise=True,
@@ -117,7 +116,7 @@ class BackendClient:
         raise AssertionError("unreachable: Retrying either returns or raises")
 
     def _exchange(self, url: str, params: dict[str, str | int]) -> _Received:
-        """Whatever comes back, read within the limits of size and time."""
+        """Send the request and read the response within the limits of size and time."""
         deadline = time.monotonic() + self.patience.whole
         headers = {"Authorization": f"Bearer {self.token.get_secret_value()}", "Accept": "application/json"}
         try:
@@ -126,48 +125,46 @@ class BackendClient:
                 for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > MAX_BYTES:
-                        raise BackendError(f"the backend's answer has more than {MAX_BYTES:,} bytes")
+                        raise BackendError(f"the backend's response has more than {MAX_BYTES:,} bytes")
                     if time.monotonic() > deadline:
-                        raise _WorthAnotherTryError(f"no whole answer within {self.patience.whole:g} s")
+                        raise _TransientError(f"response not complete within {self.patience.whole:g} s")
                 return _Received(response.status_code, response.headers, bytes(body))
         except httpx.TimeoutException as error:
-            raise _WorthAnotherTryError(f"no answer in time ({type(error).__name__})") from None
+            raise _TransientError(f"no response in time ({type(error).__name__})") from None
         except httpx.DecodingError as error:
-            raise BackendError(f"the backend's answer cannot be decoded ({error})") from None
+            raise BackendError(f"the backend's response cannot be decoded ({error})") from None
         except httpx.TransportError as error:
-            raise _WorthAnotherTryError(f"{type(error).__name__}: {error}") from None
+            raise _TransientError(f"{type(error).__name__}: {error}") from None
         except httpx.InvalidURL as error:
-            raise SetupError(f"TRR_API_URL cannot be used: {error}") from None
+            raise SetupError(f"TRR_API_URL is not a valid URL: {error}") from None
 
     def _body_of(self, received: _Received, person_id: UUID) -> bytes:
         status = received.status
         if status == httpx.codes.OK:
             kind = received.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind not in ("application/json", ""):
-                raise BackendError(f"the backend answered with {kind}, application/json was expected")
+                raise BackendError(f"the backend returned {kind}, expected application/json")
             return received.body
         if status in RETRYABLE_STATUSES:
-            raise _WorthAnotherTryError(f"status {status}", _retry_after(received.headers))
+            raise _TransientError(f"status {status}", _retry_after(received.headers))
         if status == httpx.codes.NOT_FOUND:
-            raise NotFoundError(f"the backend knows no person {person_id}")
+            raise NotFoundError(f"no person {person_id} in the backend")
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            raise SetupError(f"the backend at {self.url} refuses SCREENALYTICS_SERVICE_TOKEN (status {status})")
-        raise BackendError(f"the backend answered with status {status}")
+            raise SetupError(f"the backend at {self.url} rejects SCREENALYTICS_SERVICE_TOKEN (status {status})")
+        raise BackendError(f"the backend returned status {status}")
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
-        asked = error.retry_after if isinstance(error, _WorthAnotherTryError) else 0.0
-        own = wait_exponential_jitter(multiplier=self.patience.first_wait, max=8, jitter=self.patience.first_wait)(
-            state
-        )
-        return max(own, asked)
+        requested = error.retry_after if isinstance(error, _TransientError) else 0.0
+        first = self.patience.first_wait
+        return max(requested, wait_exponential_jitter(multiplier=first, max=8, jitter=first)(state))
 
 
-class _WorthAnotherTryError(BackendUnavailableError):
-    """A failure that the same request may not meet again; `retry_after` is the wait asked for, in seconds."""
+class _TransientError(BackendUnavailableError):
+    """A failure worth a retry; `retry_after` is the wait in seconds that the backend asked for."""
 
     def __init__(self, what: str, retry_after: float = 0.0) -> None:
-        super().__init__(f"the backend cannot be asked: {what}")
+        super().__init__(f"backend unavailable: {what}")
         self.retry_after = retry_after
 
 

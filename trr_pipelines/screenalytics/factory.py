@@ -1,4 +1,4 @@
-"""The face bank and the client of a process, from its settings."""
+"""Create the face bank and the backend client from settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trr_pipelines.settings import Settings
 
 
 def open_bank(url: str, *, upgrade: bool) -> FaceBank:
-    """The face bank at `url`; with `upgrade`, which only the embedded default is opened with, at its newest schema.
+    """The face bank at `url`. With `upgrade` (embedded default only) its schema is upgraded first if necessary.
 
     Raises SetupError.
     """
@@ -27,7 +27,7 @@ def open_bank(url: str, *, upgrade: bool) -> FaceBank:
 
 
 def open_client(settings: Settings) -> BackendClient:
-    """A client of the backend. Raises SetupError where no token is set."""
+    """A client of the backend. Raises SetupError when no token is set."""
     token = settings.screenalytics_service_token
     if token is None or not token.get_secret_value().strip():
         raise SetupError("SCREENALYTICS_SERVICE_TOKEN is not set")

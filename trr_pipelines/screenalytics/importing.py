@@ -1,6 +1,6 @@
-"""Taking a person's photos over from the backend: the seeds, or, where there surely are none, all of them.
+"""Import a person's photos from the backend into the face bank: the seeds, or all photos if there are none.
 
-Nothing of the face bank is written before everything has arrived and was found right.
+The face bank is written only after all pages have arrived and are valid.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trr_pipelines.screenalytics.responses import PhotosAnswer
 
 
 class ImportOutcome(StrEnum):
-    """What an import found: seeds; no seeds, so all photos were taken; nothing to take."""
+    """Outcome of an import: seeds; no seeds, so all photos were imported; no photos."""
 
     SEEDED = "seeded"
     FALLBACK_UNSEEDED = "fallback_unseeded"
@@ -27,10 +27,10 @@ class ImportOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import did, in rows of the face bank.
+    """Result of an import, in rows of the face bank.
 
-    `unflagged` rows lost `is_seed` because the backend no longer lists them; they are among `updated`. `skipped` says
-    how many photos were not taken, by reason: `excluded` (not this person), `unserved` (not mirrored yet).
+    `unflagged` rows lost `is_seed` because the backend no longer lists them; they are included in `updated`. `skipped`
+    counts photos that were not imported, by reason: `excluded` (not this person), `unserved` (not mirrored yet).
     """
 
     person_id: UUID
@@ -43,23 +43,23 @@ class ImportResult:
     skipped: dict[str, int]
 
     def report(self) -> dict[str, Any]:
-        """The result in JSON's types."""
+        """The result in the types of JSON."""
         calls = [{"seed_only": call.seed_only, "page": call.page, "status": call.status} for call in self.calls]
         counts = {name: getattr(self, name) for name in ("inserted", "updated", "unchanged", "unflagged", "skipped")}
         return {"person_id": str(self.person_id), "outcome": str(self.outcome), "calls": calls, **counts}
 
 
 class SeedsNotServedError(BackendUnavailableError):
-    """All seeds of a person are still to be mirrored: there will be seeds, so nothing else may be taken."""
+    """All seeds of a person are still to be mirrored, so a fallback to all photos would be wrong."""
 
 
 class ReviewsTouchedError(TrrError):
-    """An import would have changed what reviewers said; it was undone."""
+    """An import would have changed reviews; it was rolled back."""
 
 
 @dataclass(frozen=True)
 class _Listed:
-    """How many photos the backend listed, and how many more it does not serve yet."""
+    """Number of photos that the backend listed, and of those it does not serve yet."""
 
     count: int
     unserved: int
@@ -68,15 +68,15 @@ class _Listed:
 def import_facebank_images(
     bank: FaceBank, backend: BackendClient, person_id: UUID, *, fall_back: bool = True
 ) -> ImportResult:
-    """Bring the face bank to what the backend lists for a person, in one transaction; idempotent.
+    """Synchronise the face bank with the backend's list for a person, in one transaction; idempotent.
 
-    The seeds come first. All photos are asked for only after a successful answer without any seed, and only with
-    `fall_back`; without it, an answer without seeds leaves what stands, and clears `is_seed`.
+    Seeds are requested first. All photos are requested only after a successful response without seeds, and only with
+    `fall_back`; without it, a response without seeds keeps all rows and clears `is_seed`.
 
-    New rows are not approved. What a reviewer approved, rejected or excluded stays so, and a photo that is no longer
-    flagged stays as well. Raises the client's errors, SeedsNotServedError, and the bank's; then nothing was written.
+    New rows are not approved. Reviews and exclusions never change, and photos that are no longer flagged are kept.
+    Raises the errors of the client and of the bank, and SeedsNotServedError; then nothing was written.
     """
-    already = len(backend.calls)
+    earlier_calls = len(backend.calls)
     with bank.connect() as conn:
         queries.lock_bank(conn, bank=BANK_LOCK)
         queries.lock_person(conn, bank=BANK_LOCK, person_id=person_id)
@@ -84,17 +84,19 @@ def import_facebank_images(
         listed = _receive(conn, backend.photos(person_id, seed_only=True))
         outcome = ImportOutcome.SEEDED if listed.count else ImportOutcome.EMPTY
         if not listed.count and listed.unserved:
-            raise SeedsNotServedError(f"none of the {listed.unserved} seeds of person {person_id} is served yet")
+            raise SeedsNotServedError(
+                f"none of the {listed.unserved} seeds of person {person_id} is served yet; try again later"
+            )
         if not listed.count and fall_back:
             listed = _receive(conn, backend.photos(person_id, seed_only=False))
             outcome = ImportOutcome.FALLBACK_UNSEEDED if listed.count else ImportOutcome.EMPTY
-        calls = tuple(backend.calls[already:])
+        calls = tuple(backend.calls[earlier_calls:])
         with conn.transaction():
             return _merge(conn, person_id, outcome, calls, listed)
 
 
 def _receive(conn: Connection, pages: Iterable[PhotosAnswer]) -> _Listed:
-    """Put pages aside as they come, so that never more than one is in memory."""
+    """Copy pages into a temporary table as they arrive, so that only one is in memory."""
     count = unserved = 0
     for page in pages:
         count, unserved = count + page.count, page.unserved
@@ -133,7 +135,9 @@ def _merge(
     unflagged: int = queries.unflag_others(conn, person_id=person_id)
     reviews_changed: int = queries.count_changed_reviews(conn)
     if reviews_changed:
-        raise ReviewsTouchedError(f"the import of person {person_id} touches {reviews_changed} reviews; undone")
+        raise ReviewsTouchedError(
+            f"the import of person {person_id} would change {reviews_changed} reviews; rolled back"
+        )
     queries.record_import(
         conn, person_id=person_id, outcome=str(outcome), calls=len(calls), reviews_changed=reviews_changed
     )

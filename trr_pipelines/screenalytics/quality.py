@@ -1,6 +1,6 @@
-"""Whether a photo in the face bank is fit to learn a face from: looked at once, recorded, and never enforced.
+"""Quality of the photos in the face bank: assessed once per photo, recorded, never enforced.
 
-What is measured is `imaging.portrait`'s; here it becomes a reason, which reviewers see beside the photo.
+Measurements are made in `imaging.face_quality`; here they become a reason, which reviewers see beside the photo.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trr_pipelines.imaging.recipes import Recipe, Target
 from trr_pipelines.imaging.render import RenderRequest
 from trr_pipelines.screenalytics.bank import Connection, FaceBank, queries
 
-# 200 photos take about half a minute; the next import goes on with the rest.
+# 200 photos take about half a minute; the next import assesses the rest.
 PHOTOS_PER_LOOK = 200
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 
@@ -39,7 +39,7 @@ _SMALL = RenderRequest(
 
 
 class QualityReason(StrEnum):
-    """What speaks against a photo; the first that holds, in this order. FINE: nothing does."""
+    """The main problem of a photo: the first that applies, in this order. FINE: none."""
 
     UNREADABLE = "unreadable"
     TOO_SMALL = "too_small"
@@ -51,31 +51,31 @@ class QualityReason(StrEnum):
 
 @dataclass(frozen=True)
 class QualityResult:
-    """How many photos were looked at, and how many could not be fetched this time."""
+    """Number of photos assessed, and of photos that could not be fetched."""
 
     photos: int
     unreachable: int
 
 
-def reason_for(portrait: FaceQuality, *, width: int, height: int) -> QualityReason:
-    """What speaks against a photo of this size in pixels."""
+def reason_for(measured: FaceQuality, *, width: int, height: int) -> QualityReason:
+    """The main problem of a photo of this size in pixels."""
     if min(width, height) < SMALLEST_SIDE:
         return QualityReason.TOO_SMALL
-    if not portrait.faces:
+    if not measured.faces:
         return QualityReason.NO_FACE
-    if portrait.faces > 1:
+    if measured.faces > 1:
         return QualityReason.SEVERAL_FACES
-    if portrait.face_share * max(width, height) < SMALLEST_FACE:
+    if measured.face_share * max(width, height) < SMALLEST_FACE:
         return QualityReason.TOO_SMALL
-    return QualityReason.BLURRED if portrait.sharpness < LEAST_SHARPNESS else QualityReason.FINE
+    return QualityReason.BLURRED if measured.sharpness < LEAST_SHARPNESS else QualityReason.FINE
 
 
 def look_at_new_photos(
     bank: FaceBank, person_id: UUID, *, limit: int = PHOTOS_PER_LOOK, pool: RenderPool | None = None
 ) -> QualityResult:
-    """Look at photos of a person whose bytes nobody has looked at, seeds first; idempotent.
+    """Assess photos of a person whose current bytes were not assessed yet, seeds first; idempotent.
 
-    A photo that cannot be fetched now is left for the next time. One at a time is in memory.
+    Photos that cannot be fetched are left for the next call. Only one photo is in memory at a time.
     """
     with bank.connect() as conn, ExitStack() as stack:
         waiting = list(queries.to_look_at(conn, person_id=person_id, limit=limit))
@@ -83,23 +83,23 @@ def look_at_new_photos(
             return QualityResult(0, 0)
         renderers = pool or stack.enter_context(RenderPool(1))
         http = stack.enter_context(httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=False))
-        seen = sum(_look(conn, http, renderers, row) for row in waiting)
-    return QualityResult(seen, len(waiting) - seen)
+        assessed = sum(_assess(conn, http, renderers, row) for row in waiting)
+    return QualityResult(assessed, len(waiting) - assessed)
 
 
-def _look(conn: Connection, http: httpx.Client, pool: RenderPool, row: Mapping[str, Any]) -> bool:
-    """Whether the photo could be fetched; then what was seen is recorded."""
+def _assess(conn: Connection, http: httpx.Client, pool: RenderPool, row: Mapping[str, Any]) -> bool:
+    """Fetch, measure and record one photo; False if it could not be fetched."""
     data = _fetch(http, row["served_url"], row["sha256"])
     if data is None:
         return False
-    portrait: FaceQuality | None = None
+    measured: FaceQuality | None = None
     reason = QualityReason.UNREADABLE
     try:
         (small,) = pool.render(data, _SMALL, name=f"photo {row['sha256']}").variants
-        portrait = examine(small.data)
-        reason = reason_for(portrait, width=row["width"], height=row["height"])
+        measured = examine(small.data)
+        reason = reason_for(measured, width=row["width"], height=row["height"])
     except PermanentError:
-        pass  # the reason says so
+        pass  # recorded as UNREADABLE
     except RetryableError:
         return False
     queries.record_quality(
@@ -107,15 +107,15 @@ def _look(conn: Connection, http: httpx.Client, pool: RenderPool, row: Mapping[s
         id=row["id"],
         sha256=row["sha256"],
         reason=str(reason),
-        sharpness=portrait and portrait.sharpness,
-        faces=portrait and portrait.faces,
-        preview=portrait and portrait.preview,
+        sharpness=measured and measured.sharpness,
+        faces=measured and measured.faces,
+        preview=measured and measured.preview,
     )
     return True
 
 
 def _fetch(http: httpx.Client, url: str, sha256: str) -> bytes | None:
-    """The bytes of that hash; None when the address does not give them now."""
+    """The bytes at `url` if they have this hash; None otherwise."""
     body = bytearray()
     try:
         with http.stream("GET", url) as response:

@@ -1,4 +1,4 @@
-"""The face bank in figures, faces as one picture, and what must hold of every person in it."""
+"""Reports on a person in the face bank: figures, a contact sheet of faces, and checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHEET_BYTES = 11_000  # 16 KB as a data URI
 
 @dataclass(frozen=True)
 class BankReport:
-    """What stands for a person; `sheet` is a data URI of at most 16 KB, or empty."""
+    """Figures of a person; `sheet` is a contact sheet as a data URI of at most 16 KB, or empty."""
 
     numbers: dict[str, int]
     quality: list[dict[str, Any]]
@@ -26,7 +26,7 @@ class BankReport:
 
 @dataclass(frozen=True)
 class FaceBankFinding:
-    """Whether something holds of a person's faces, how many were looked at, and where it does not."""
+    """Result of a check on a person's faces: how many were checked, and which violate it."""
 
     looked_at: int
     broken: list[dict[str, Any]]
@@ -34,7 +34,7 @@ class FaceBankFinding:
 
 
 def person_report(bank: FaceBank, person_id: UUID) -> BankReport:
-    """Figures and faces of one person."""
+    """Figures and contact sheet of one person."""
     with bank.connect() as conn:
         numbers = dict(queries.figures(conn, person_id=person_id))
         quality = [
@@ -50,14 +50,14 @@ def person_report(bank: FaceBank, person_id: UUID) -> BankReport:
 
 
 def no_duplicate_faces(bank: FaceBank, person_id: UUID) -> FaceBankFinding:
-    """No photo, and no sequence of bytes, stands twice for one person."""
+    """No photo id and no content hash occurs twice for one person."""
     with bank.connect() as conn:
         broken = [dict(row) for row in queries.duplicates(conn, person_id=person_id)]
         return FaceBankFinding(queries.figures(conn, person_id=person_id)["images"], broken, {})
 
 
 def approvals_untouched(bank: FaceBank, person_id: UUID) -> FaceBankFinding:
-    """The last import changed nothing that a reviewer had said."""
+    """The last import changed no review."""
     with bank.connect() as conn:
         person = queries.person(conn, person_id=person_id)
         figures = queries.figures(conn, person_id=person_id)
@@ -71,15 +71,15 @@ def approvals_untouched(bank: FaceBank, person_id: UUID) -> FaceBankFinding:
 
 
 def seeds_match_backend(bank: FaceBank, backend: BackendClient, person_id: UUID) -> FaceBankFinding:
-    """The seeds in the face bank are those that the backend lists now, without those that reviewers excluded."""
+    """The seeds in the face bank are those the backend lists now, except excluded ones."""
     listed = {photo.media_asset_id: photo.sha256 for page in backend.photos(person_id, seed_only=True)
               for photo in page.photos}  # fmt: skip
     with bank.connect() as conn:
-        here = {row["media_asset_id"] for row in queries.seeds(conn, person_id=person_id)}
+        stored = {row["media_asset_id"] for row in queries.seeds(conn, person_id=person_id)}
         excluded = list(queries.excluded(conn, person_id=person_id))
     hashes = {row["sha256"] for row in excluded}
     ids = {row["media_asset_id"] for row in excluded}
     expected = {photo for photo, sha256 in listed.items() if photo not in ids and sha256 not in hashes}
-    broken = [{"photo": str(photo), "problem": "flagged, and no seed here"} for photo in sorted(expected - here)]
-    broken += [{"photo": str(photo), "problem": "a seed here, and not flagged"} for photo in sorted(here - expected)]
-    return FaceBankFinding(len(expected | here), broken, {"backend_seeds": len(listed), "seeds": len(here)})
+    broken = [{"photo": str(photo), "problem": "flagged in the backend only"} for photo in sorted(expected - stored)]
+    broken += [{"photo": str(photo), "problem": "a seed in the face bank only"} for photo in sorted(stored - expected)]
+    return FaceBankFinding(len(expected | stored), broken, {"backend_seeds": len(listed), "seeds": len(stored)})

@@ -1,4 +1,4 @@
-"""What the backend says of a person's photos, and whether that can be true. No request is made here."""
+"""The backend's response with a person's photos, and its validation. No requests are made here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_TEXT = 10_000
 
 
 class BackendPhoto(BaseModel):
-    """A photo of a person as the backend lists it; sizes in pixels, as shown."""
+    """A photo of a person as listed by the backend; width and height in pixels as shown."""
 
     link_id: UUID
     media_asset_id: UUID
@@ -30,7 +30,7 @@ class BackendPhoto(BaseModel):
 
 
 class PhotosAnswer(BaseModel):
-    """The locked shape, which may gain fields. `unserved` counts photos that are linked but not served (yet)."""
+    """The agreed response, which may gain fields. `unserved` counts photos that are linked but not served yet."""
 
     person_id: UUID
     seed_only: bool
@@ -41,30 +41,30 @@ class PhotosAnswer(BaseModel):
 
 
 def parse_answer(body: bytes, *, person_id: UUID, seed_only: bool, after: UUID | None) -> PhotosAnswer:
-    """The answer to what was asked: a page of the photos of `person_id` after the link `after`.
+    """Parse and validate a page of the photos of `person_id` after the link `after`.
 
-    Raises BackendError for anything else: JSON that is cut off, another shape, another person, a photo that is no
-    seed among seeds, links out of order.
+    Raises BackendError for truncated JSON, another schema, another person, unflagged photos among seeds, and links out
+    of order.
     """
     try:
-        answer = PhotosAnswer.model_validate_json(body, strict=True)
+        response = PhotosAnswer.model_validate_json(body, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise BackendError(f"the backend's answer is not what was agreed: {where or 'body'}: {first['msg']}") from None
-    if answer.person_id != person_id:
-        raise BackendError(f"the backend answered for person {answer.person_id}, asked was {person_id}")
-    if answer.seed_only is not seed_only:
-        raise BackendError(f"the backend answered for seed_only={answer.seed_only}, asked was {seed_only}")
-    if answer.count != len(answer.photos):
-        raise BackendError(f"the backend says {answer.count} photos and lists {len(answer.photos)}")
-    if seed_only and not all(photo.facebank_seed for photo in answer.photos):
-        raise BackendError("the backend lists a photo among the seeds that is not flagged")
-    links = [*([] if after is None else [after]), *(photo.link_id for photo in answer.photos)]
+        raise BackendError(f"the backend's response violates its schema: {where or 'body'}: {first['msg']}") from None
+    if response.person_id != person_id:
+        raise BackendError(f"the backend returned person {response.person_id}, requested was {person_id}")
+    if response.seed_only is not seed_only:
+        raise BackendError(f"the backend returned seed_only={response.seed_only}, requested was {seed_only}")
+    if response.count != len(response.photos):
+        raise BackendError(f"the backend reports count {response.count} but lists {len(response.photos)} photos")
+    if seed_only and not all(photo.facebank_seed for photo in response.photos):
+        raise BackendError("the backend lists an unflagged photo among the seeds")
+    links = [*([] if after is None else [after]), *(photo.link_id for photo in response.photos)]
     if any(first >= second for first, second in pairwise(links)):
-        raise BackendError("the backend's photos are not in the order of their links")
-    if answer.next_cursor is not None and not answer.photos:
-        raise BackendError("the backend names a next page after an empty one")
-    for photo in answer.photos:
+        raise BackendError("the backend's photos are not ordered by link id")
+    if response.next_cursor is not None and not response.photos:
+        raise BackendError("the backend returned an empty page with a next cursor")
+    for photo in response.photos:
         photo.caption, photo.source = printable(photo.caption), printable(photo.source)
-    return answer
+    return response

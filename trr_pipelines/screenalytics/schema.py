@@ -1,4 +1,4 @@
-"""The face bank's schema: which database holds it, and that it is whole."""
+"""The face bank's schema: its database, migrations and required tables."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 -- name: lock_bank(bank)!
--- Held by every import; whoever removes photos for good takes it alone, and so waits for imports that began before.
+-- Shared lock of every import. Removals take it exclusively, so they wait for imports that started earlier.
 select pg_advisory_lock_shared(:bank);
 
 -- name: lock_person(bank, person_id)!
--- One import of a person at a time: the older of two answers must never be written last.
+-- One import per person at a time: an older response must not overwrite a newer one.
 select pg_advisory_lock(hashtextextended(:person_id::text, :bank));
 
 -- name: lock_bank_alone(bank)!
@@ -23,7 +23,8 @@ create temp table incoming (
 );
 
 -- name: index_incoming()!
--- Just after a large first import the planner takes the face bank for empty, and joins 10,000 rows row by row.
+-- Right after a large first import the planner's statistics say that the face bank is empty, and it would join 10,000
+-- rows by nested loop.
 create unique index on incoming (media_asset_id);
 
 -- name: index_incoming_bytes()!
@@ -33,7 +34,7 @@ create index on incoming (sha256);
 analyze incoming;
 
 -- name: merge_links()!
--- A photo may be linked to a person more than once (as photo and as news): it is one face, and a seed if any link is.
+-- A photo may be linked to a person more than once (as photo and as news): keep one row, a seed if any link is.
 with kept as (select distinct on (media_asset_id) ctid, media_asset_id from incoming order by media_asset_id, link_id),
      seeds as (select media_asset_id from incoming group by media_asset_id having bool_or(is_seed)),
      marked as (update incoming i set is_seed = true from seeds s
@@ -54,13 +55,13 @@ delete from incoming i using public.face_exclusions e
 where e.person_id = :person_id and (e.media_asset_id = i.media_asset_id or e.sha256 = i.sha256);
 
 -- name: snapshot_reviews(person_id)!
--- What reviewers said before this import, to compare with afterwards.
+-- Reviews before this import, for comparison afterwards.
 create temp table reviews on commit drop as
 select id, approved, rejected, reviewed_by, reviewed_at from public.face_bank_images where person_id = :person_id;
 
 -- name: rename_known(person_id)!
--- The same bytes under another id: two photos were found to be one. The row, and what reviewers said of it, stays.
-with moved as materialized ( -- mostly nothing, so what follows is looked at for nothing
+-- The same bytes under another id: two photos were merged into one. Keep the row with its review, change its id.
+with moved as materialized ( -- usually empty, which makes the rest cheap
     select distinct on (i.media_asset_id) b.id, i.media_asset_id
     from public.face_bank_images b
     join incoming i on i.sha256 = b.sha256 and i.media_asset_id <> b.media_asset_id
@@ -75,7 +76,7 @@ where b.id = m.id
   and not exists (select from incoming other where other.media_asset_id = b.media_asset_id);
 
 -- name: put_images(person_id)^
--- What changed counts, not what was seen: an address that differs only in its query (a signature) is the same.
+-- Counts changed rows only. URLs that differ only in the query (a signature) are equal.
 with put as (
     insert into public.face_bank_images as b
         (person_id, media_asset_id, link_id, served_url, sha256, width, height, source, caption, is_seed)
@@ -95,7 +96,7 @@ select (select count(*) from incoming) as listed, count(*) filter (where is_new)
 from put;
 
 -- name: unflag_others(person_id)!
--- No longer listed as a seed: it stays, and is no seed any more.
+-- Photos no longer listed as seeds: clear the flag, keep the row.
 update public.face_bank_images b set is_seed = false, updated_at = now()
 where b.person_id = :person_id and b.is_seed
   and not exists (select from incoming i where i.media_asset_id = b.media_asset_id);
@@ -114,7 +115,7 @@ where id = :person_id;
 select id, full_name, shows, synced_at, outcome, calls, reviews_changed from public.person where id = :person_id;
 
 -- name: put_cast(people)!
--- Names and shows as the backend's catalogue has them; a person who left a show leaves it here too.
+-- Copies names and shows from the backend's catalogue, including removals from a show.
 insert into public.person as p (id, full_name, shows)
 select id, full_name, shows from jsonb_to_recordset(:people::jsonb) as new (id uuid, full_name text, shows text[])
 order by id
@@ -128,7 +129,7 @@ select id from public.person where shows @> array[:show] order by full_name, id;
 delete from public.face_bank_images where media_asset_id = any(:photo_ids);
 
 -- name: forget_exclusions(photo_ids)!
--- What was excluded is gone; its hash, which says that it was here, goes too.
+-- Exclusions of removed photos must go too: they contain the hash.
 delete from public.face_exclusions where media_asset_id = any(:photo_ids);
 
 -- name: figures(person_id)^
@@ -150,7 +151,7 @@ order by is_seed desc, approved desc, media_asset_id
 limit :limit;
 
 -- name: duplicates(person_id)
--- Faces that stand more than once for one person, by the photo or by its bytes.
+-- Photos that occur more than once for one person, by id or by content hash.
 select media_asset_id::text as photo, sha256, count(*) over (partition by sha256) as times
 from public.face_bank_images b
 where person_id = :person_id
@@ -193,7 +194,7 @@ on conflict on constraint face_exclusions_pkey do nothing;
 select id, is_seed from public.face_bank_images where person_id = :person_id order by id;
 
 -- name: remove_other_images(person_id, ids)!
--- What a reviewer has looked at meanwhile stays.
+-- Keeps rows that were reviewed meanwhile.
 delete from public.face_bank_images
 where person_id = :person_id and id <> all(:ids) and not approved and not rejected;
 
