@@ -1,6 +1,6 @@
 """Alerts in Dagster: the sensor that looks for them and hands them over, and what of Dagster itself is silent.
 
-Which figures are an alert is `pipeline.alerts`' to say. A dead daemon takes this sensor with it: the API notices that
+The conditions are in `pipeline.alerting.alerts`. A dead daemon takes this sensor with it: the API notices that
 it no longer looks, and `trr alerts` looks from outside.
 """
 

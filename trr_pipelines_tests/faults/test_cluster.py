@@ -174,7 +174,9 @@ def test_a_scheduler_that_goes_away_fails_the_run(
 ) -> None:
     monkeypatch.setattr(derivatives, "ClusterRenderer", partial(ClusterRenderer, connect_seconds=1))
     with running_scheduler() as own, ThreadPoolExecutor(1) as thread:
-        running = thread.submit(refused, on(own.address, archive), scope, "lost the scheduler while photos were rendering")
+        running = thread.submit(
+            refused, on(own.address, archive), scope, "lost the scheduler while photos were rendering"
+        )
         wait_for(lambda: running.done() or value(archive.database, HELD))
         own.scheduler.kill()
         running.result()
