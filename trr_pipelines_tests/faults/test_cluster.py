@@ -75,8 +75,13 @@ def name_of(archive: Archive, file: str) -> str:
 
 
 def render_processes_of(worker: int) -> list[psutil.Process]:
-    """Not whatever a worker starts: Dask asks programs about the machine while it comes up."""
-    return [one for one in psutil.Process(worker).children() if "trr_pipelines.compute.child" in one.cmdline()]
+    """The worker's render processes, without the short-lived programs that Dask runs to inspect the machine."""
+    found = []
+    for child in psutil.Process(worker).children():
+        with suppress(psutil.NoSuchProcess):  # one of those programs ended just now
+            if "trr_pipelines.compute.child" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def test_a_photo_goes_on_elsewhere_when_its_worker_is_killed(cluster: Cluster, archive: Archive, scope: Scope) -> None:
