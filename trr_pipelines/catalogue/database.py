@@ -101,7 +101,10 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One transaction: committed at the end of the block, rolled back when the block raises."""
+        """One transaction: committed at the end of the block, rolled back when the block raises.
+
+        Not retried: for a block that must not run twice, or that fails at once. Everything else uses `run` or `read`.
+        """
         with self._pool.connection() as conn:
             yield conn
 

@@ -21,8 +21,8 @@ def status(as_json: Json = False) -> None:
     """Show photos by state, bytes before and after, and failures by reason."""
     from trr_pipelines.catalogue import status as archive_figures
 
-    with opened_archive() as archive, archive.database.transaction() as conn:
-        figures = archive_figures.archive_status(conn)
+    with opened_archive() as archive:
+        figures = archive.database.read(archive_figures.archive_status)
     if as_json:
         print_json(figures)
     else:

@@ -71,8 +71,9 @@ def demo(archive: Archive, photos: Path | None, say: Callable[[str], None], prog
     imported = import_rows(archive.database, read_rows(manifest, Defaults(source, show=show)))
     dagster_url(archive.settings)
     runs = [_run(archive, batch, imported.batches, say, progress) for batch in imported.batches]
-    with archive.database.transaction() as conn:
-        status, links = archive_figures.archive_status(conn), archive_figures.count_links(conn)
+    status, links = archive.database.read(
+        lambda conn: (archive_figures.archive_status(conn), archive_figures.count_links(conn))
+    )
     return DemoResult(imported, runs, status, links, round(time.monotonic() - started, 1))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trr_pipelines.catalogue import guardrails
+from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.guardrails import OversizedOriginal, SizeLimits, SourceFigures
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.checks.invariants import Finding, TableRow, finding
@@ -32,18 +33,24 @@ WORST = 10
 
 def originals_within_guardrails(archive: Archive, batch: str | None) -> Finding:
     """No original is above 20 MB, 40 megapixels or 15,000 pixels a side: such photos are slow, and near the limits."""
-    with archive.database.transaction() as conn:
+
+    def find(conn: Connection) -> Finding:
         by_source = guardrails.sources(conn, batch, GUARDRAILS)
         looked_at = sum(source.originals for source in by_source)
         oversized = guardrails.oversized(conn, batch, GUARDRAILS)
         return finding(looked_at, map(_oversized, oversized), {"by_source": [_sizes(source) for source in by_source]})
 
+    return archive.database.read(find)
+
 
 def failure_rate_by_source(archive: Archive, batch: str | None) -> Finding:
     """Of each source with at least 20 photos that were tried, no more than 10 % failed."""
-    with archive.database.transaction() as conn:
-        by_source = guardrails.sources(conn, batch, GUARDRAILS)
-        failing = guardrails.failing_batches(conn, WORST) if batch is None else []
+    by_source, failing = archive.database.read(
+        lambda conn: (
+            guardrails.sources(conn, batch, GUARDRAILS),
+            guardrails.failing_batches(conn, WORST) if batch is None else [],
+        )
+    )
     counted = [source for source in by_source if source.tried >= MIN_TRIED_PHOTOS]
     broken: list[TableRow] = [
         {
@@ -66,8 +73,7 @@ def failure_rate_by_source(archive: Archive, batch: str | None) -> Finding:
 
 def live_work_waits_less_than_an_hour(archive: Archive) -> Finding:
     """No photo of the live lane waits for its original, its variants or a retry for more than an hour."""
-    with archive.database.transaction() as conn:
-        waiting = guardrails.waiting(conn, MAX_WAIT_SECONDS)
+    waiting = archive.database.read(lambda conn: guardrails.waiting(conn, MAX_WAIT_SECONDS))
     numbers: dict[str, int | float] = {}
     for kind, asset in ASSETS.items():
         of_kind = [work for work in waiting if work.kind == kind]
@@ -91,8 +97,7 @@ def live_work_waits_less_than_an_hour(archive: Archive) -> Finding:
 
 def archive_figures(archive: Archive) -> tuple[dict[str, int], list[TableRow]]:
     """Totals of the whole archive, and a table of sources: originals, oversized ones, failures."""
-    with archive.database.transaction() as conn:
-        by_source = guardrails.sources(conn, None, GUARDRAILS)
+    by_source = archive.database.read(lambda conn: guardrails.sources(conn, None, GUARDRAILS))
     totals = {
         "photos": sum(source.photos for source in by_source),
         "originals": sum(source.originals for source in by_source),

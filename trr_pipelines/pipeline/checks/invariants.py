@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass, field
 from itertools import chain
 
 from trr_pipelines.catalogue import batches, checks
+from trr_pipelines.catalogue.batches import GridBytes, LeastSaved
 from trr_pipelines.catalogue.checks import CropNotRendered, IncompleteSet, UpscaledVariant
+from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Kind
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline.archive import Archive
@@ -70,11 +72,12 @@ def variant_objects_are_intact(archive: Archive, batch: str | None) -> Finding:
 
 
 def _objects_match(archive: Archive, batch: str | None, *kinds: Kind) -> Finding:
-    with archive.database.transaction() as conn:
-        recorded_by_kind = [
+    recorded_by_kind = archive.database.read(
+        lambda conn: [
             checks.sampled_objects(conn, SAMPLE, kind) if batch is None else checks.batch_objects(conn, batch, kind)
             for kind in kinds
         ]
+    )
     sample = [row for rows in recorded_by_kind for row in rows[:: max(1, -(-len(rows) // SAMPLE))]]
     with ThreadPoolExecutor(STORE_THREADS) as threads:
         objects = list(threads.map(lambda row: archive.store.head(row.hosted_key), sample))
@@ -94,35 +97,47 @@ def _objects_match(archive: Archive, batch: str | None, *kinds: Kind) -> Finding
 
 def variant_sets_are_complete(archive: Archive, batch: str | None) -> Finding:
     """Every photo called complete has each rendition key, of one recipe and one version of its original."""
-    with archive.database.transaction() as conn:
+
+    def find(conn: Connection) -> Finding:
         looked_at = batches.work_counts(conn, batch, "base").complete
         rows = checks.incomplete_sets(conn, batch, is_crop=False, keys=len(BASE.targets))
         return finding(looked_at, map(_table_row, rows))
 
+    return archive.database.read(find)
+
 
 def active_crops_are_rendered(archive: Archive, batch: str | None) -> Finding:
     """Every photo called complete serves the complete set of its active crop."""
-    with archive.database.transaction() as conn:
+
+    def find(conn: Connection) -> Finding:
         looked_at = batches.work_counts(conn, batch, "crop").complete
         sets = map(_table_row, checks.incomplete_sets(conn, batch, is_crop=True, keys=len(CROP.targets)))
         return finding(looked_at, chain(sets, map(_table_row, checks.crops_not_rendered(conn, batch))))
 
+    return archive.database.read(find)
+
 
 def nothing_was_upscaled(archive: Archive, batch: str | None) -> Finding:
     """No variant is larger than its source."""
-    with archive.database.transaction() as conn:
+
+    def find(conn: Connection) -> Finding:
         looked_at = batches.variant_totals(conn, batch, is_crop=None).rows
         return finding(looked_at, map(_table_row, checks.upscaled(conn, batch)))
+
+    return archive.database.read(find)
 
 
 def grid_bytes_fell(archive: Archive, batch: str | None) -> Finding:
     """In each batch, the median photo of a gallery grid costs at least 70 % fewer bytes than its original."""
     if batch is None:
         return _grids_fell(archive)
-    with archive.database.transaction() as conn:
+
+    def read(conn: Connection) -> tuple[GridBytes, list[LeastSaved]]:
         grid = batches.grid_bytes(conn, batch)
         fell = grid.photos == 0 or grid.median_reduction >= MIN_GRID_REDUCTION
-        worst = [] if fell else batches.least_saved(conn, batch, EXAMPLES)
+        return grid, [] if fell else batches.least_saved(conn, batch, EXAMPLES)
+
+    grid, worst = archive.database.read(read)
     broken: list[TableRow] = [
         {"photo": str(photo.id), "batch": batch, "before": photo.before, "after": photo.after} for photo in worst
     ]
@@ -131,8 +146,7 @@ def grid_bytes_fell(archive: Archive, batch: str | None) -> Finding:
 
 def _grids_fell(archive: Archive) -> Finding:
     """The batches whose grid did not fall; each by itself, so that a few bad ones do not vanish in one median."""
-    with archive.database.transaction() as conn:
-        grids = checks.grid_by_batch(conn)
+    grids = archive.database.read(checks.grid_by_batch)
     broken: list[TableRow] = [
         {
             "batch": grid.batch_key,

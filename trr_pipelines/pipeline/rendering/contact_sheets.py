@@ -50,8 +50,7 @@ def make_contact_sheet(archive: Archive, batch: str, variant_key: str) -> Contac
     """The contact sheet of one rendition key of a batch; None without images."""
 
     def read() -> list[str]:
-        with archive.database.transaction() as conn:
-            return batches.rendition_keys(conn, batch, variant_key, FULL_THUMBS)
+        return archive.database.read(lambda conn: batches.rendition_keys(conn, batch, variant_key, FULL_THUMBS))
 
     keys = read()
 
@@ -72,8 +71,7 @@ def make_least_saved_sheet(archive: Archive, batch: str, *, in_background: bool 
     """
 
     def read() -> list[LeastSaved]:
-        with archive.database.transaction() as conn:
-            return batches.least_saved(conn, batch, WORST)
+        return archive.database.read(lambda conn: batches.least_saved(conn, batch, WORST))
 
     rows = read()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trr_pipelines.catalogue import batches, dispatches, ledger
 from trr_pipelines.catalogue.database import Connection
-from trr_pipelines.catalogue.ledger import Claim, Scope
+from trr_pipelines.catalogue.ledger import Claim, Kind, Scope
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.imports.mirroring import mirror_originals
@@ -67,12 +67,14 @@ def _begin(conn: Connection, requested: Scope, run_id: str, dispatch: str | None
 
 def touched_sets(archive: Archive, scope: Scope) -> Iterator[TouchedSet]:
     """The partitions of base and crop variants that contain the photos of the scope."""
-    with archive.database.transaction() as conn:
-        open_sets = {
+
+    def read(conn: Connection) -> dict[tuple[str, Kind], int]:
+        return {
             (batch, recipe.kind): batches.count_not_current(conn, batch, recipe.kind, recipe.fingerprint)
             for batch in batches.batches_of_photos(conn, scope.photo_ids or ())
             for recipe in (BASE, CROP)
         }
-    for (batch, kind), count in open_sets.items():
+
+    for (batch, kind), count in archive.database.read(read).items():
         asset, recipe = ("base_variants", BASE) if kind == "base" else ("crop_variants", CROP)
         yield TouchedSet(asset, batch, recipe.fingerprint, count == 0)
