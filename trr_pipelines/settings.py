@@ -12,7 +12,7 @@ from datetime import datetime, time, timedelta
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import psycopg
@@ -252,10 +252,14 @@ def _postgres_url(value: SecretStr, url: str) -> SecretStr:
     raise ValueError("must be a PostgreSQL URL (postgresql://USER:PASSWORD@HOST:PORT/DATABASE)")
 
 
-def load_settings() -> Settings:
-    """Read the environment. Raises SetupError that names every invalid setting, without its value."""
+def load_settings(**overrides: str | None) -> Settings:
+    """Read the environment; an override that is not None takes precedence over it.
+
+    Raises SetupError that names every invalid setting, without its value.
+    """
+    given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings()
+        return Settings(**given)
     except ValidationError as error:
         problems = "; ".join(
             f"{_variable(problem['loc'])}: {problem['msg']}"

@@ -20,8 +20,6 @@ from dagster import (
     SensorResult,
     sensor,
 )
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import SensorInstigatorData
 
 from trr_pipelines.defs.assets import OWNERS
 from trr_pipelines.defs.metadata import Metadata, table
@@ -100,9 +98,9 @@ def silences(instance: DagsterInstance, sensors: Iterable[SensorDefinition], lim
         if status.required and (heard is None or heard > limit):
             yield Silence(f"daemon {name.lower()}", heard, limit)
     ticked: dict[str, float] = {}
-    for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR):
-        data = state.instigator_data
-        if state.is_running and isinstance(data, SensorInstigatorData) and data.last_tick_timestamp is not None:
+    for state in instance.all_instigator_state():
+        data = state.sensor_instigator_data
+        if state.is_running and data is not None and data.last_tick_timestamp is not None:
             ticked[state.instigator_name] = max(data.last_tick_timestamp, ticked.get(state.instigator_name, 0))
     for one in sensors:
         most = max(limit, INTERVALS * (one.minimum_interval_seconds or LOOK_SECONDS))

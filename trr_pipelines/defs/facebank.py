@@ -4,13 +4,14 @@ from collections.abc import Callable
 from uuid import UUID
 
 from dagster import (
+    AllPartitionMapping,
     AssetCheckExecutionContext,
     AssetCheckResult,
     AssetChecksDefinition,
     AssetCheckSeverity,
+    AssetDep,
     AssetExecutionContext,
     Config,
-    ConfigurableResource,
     DefaultSensorStatus,
     DynamicPartitionsDefinition,
     MaterializeResult,
@@ -28,45 +29,22 @@ from dagster import (
     sensor,
 )
 
-from trr_pipelines.credentials import with_credentials
 from trr_pipelines.defs.assets import OWNERS
 from trr_pipelines.defs.lanes import LANE_TAG, LIVE, SCOPE_TAG
 from trr_pipelines.defs.metadata import Metadata, table
-from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.defs.resources import ArchiveResource, ScreenalyticsResource
 from trr_pipelines.defs.sensors import TICK_SECONDS, has_run
 from trr_pipelines.pipeline import scheduling
-from trr_pipelines.pipeline.archive import screenalytics_url
 from trr_pipelines.pipeline.facebank import imports as facebank
 from trr_pipelines.screenalytics import reports
 from trr_pipelines.screenalytics.bank import FaceBank, put_cast, remove_photos
-from trr_pipelines.screenalytics.client import BackendClient
-from trr_pipelines.screenalytics.factory import open_bank, open_client
 from trr_pipelines.screenalytics.importing import import_facebank_images
-from trr_pipelines.screenalytics.quality import PHOTOS_PER_LOOK, look_at_new_photos
+from trr_pipelines.screenalytics.quality import look_at_new_photos
 from trr_pipelines.screenalytics.reports import FaceBankFinding
-from trr_pipelines.settings import load_settings
 
 NO_FACE_BANK = "SCREENALYTICS_DB_URL is not set"
 
 facebank_people = DynamicPartitionsDefinition(name="facebank_people")
-
-
-class ScreenalyticsResource(ConfigurableResource):  # type: ignore[type-arg]
-    """The face bank of `SCREENALYTICS_DB_URL`, and the backend at `TRR_API_URL` as Screenalytics may ask it.
-
-    `photos_per_look` limits the quality gate of one import; the next one goes on.
-    """
-
-    photos_per_look: int = PHOTOS_PER_LOOK
-
-    def bank(self) -> FaceBank:
-        """The face bank; the embedded one is brought to its newest schema."""
-        settings = load_settings()
-        return open_bank(screenalytics_url(settings), upgrade=settings.screenalytics_db_url is None)
-
-    def client(self) -> BackendClient:
-        """A client, for use in a `with` statement."""
-        return open_client(with_credentials(load_settings()))
 
 
 class ImportConfig(Config):
@@ -75,8 +53,13 @@ class ImportConfig(Config):
     fall_back: bool = True
 
 
+# A person's photos may be in any batch.
+ALL_BATCHES = AllPartitionMapping()
+
+
 @asset(
     partitions_def=facebank_people,
+    deps=[AssetDep(name, partition_mapping=ALL_BATCHES) for name in ("original_images", "base_variants")],
     group_name="face_bank",
     kinds={"python", "postgres"},
     owners=OWNERS,
@@ -179,7 +162,7 @@ def facebank_removal() -> None:
     " taking a last flag away must not bring in everything else.",
 )
 def facebank_seeds(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
-    if not load_settings().has_face_bank:
+    if not archive.settings().has_face_bank:
         return SensorResult(skip_reason=NO_FACE_BANK)
     requests = scheduling.request_people(archive.get().database, has_run(context.instance))
     if not requests:
@@ -210,7 +193,7 @@ def facebank_seeds(context: SensorEvaluationContext, archive: ArchiveResource) -
     description="Asks for one run while photos are gone from the catalogue that the face bank may still have.",
 )
 def facebank_removals(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
-    if not load_settings().has_face_bank:
+    if not archive.settings().has_face_bank:
         return SensorResult(skip_reason=NO_FACE_BANK)
     run_key = scheduling.request_removals(archive.get().database, has_run(context.instance))
     if run_key is None:

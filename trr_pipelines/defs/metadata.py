@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dagster import MetadataValue, TableRecord
-from dagster._core.definitions.metadata import RawMetadataValue
 
 from trr_pipelines.pipeline.checks.invariants import Finding
 from trr_pipelines.pipeline.rendering.contact_sheets import ContactSheet
@@ -14,7 +13,7 @@ from trr_pipelines.pipeline.reporting.batches import BatchReport, GalleryLink
 from trr_pipelines.pipeline.rework.reprocessing import ReprocessPlan, ReprocessReport
 from trr_pipelines.pipeline.worker import Tally
 
-Metadata = dict[str, RawMetadataValue]
+Metadata = dict[str, MetadataValue[Any] | str | int | float]
 
 TABLE_ROWS = 25
 
@@ -101,7 +100,7 @@ def _plain(text: str) -> str:
     return "".join(f"\\{char}" if char in "\\`*_[]<>()#!|&" else char for char in text)
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> RawMetadataValue:
+def table(rows: Sequence[Mapping[str, Any]]) -> MetadataValue[Any]:
     """At most 25 rows, in types that Dagster's tables take."""
     return MetadataValue.table([TableRecord({k: _cell(v) for k, v in row.items()}) for row in rows[:TABLE_ROWS]])
 

@@ -20,7 +20,12 @@ from trr_pipelines.pipeline.upkeep import retention
 GROUP = "retention"
 
 
-@asset(group_name=GROUP, kinds={"postgres", "s3"}, owners=OWNERS)
+@asset(
+    deps=["original_images", "base_variants", "crop_variants"],
+    group_name=GROUP,
+    kinds={"postgres", "s3"},
+    owners=OWNERS,
+)
 def superseded_variants(context: AssetExecutionContext, archive: ArchiveResource) -> MaterializeResult[None]:
     """What may be deleted: crop sets, older recipes and orphan objects that nothing has been served from for 30 days.
     A dry run by itself; what is listed can be taken off again with `trr gc --undo` for a day.

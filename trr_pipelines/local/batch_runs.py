@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from dagster import AssetMaterialization, DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, RunsFilter
-from dagster._core.instance import InstanceRef
 
 from trr_pipelines.catalogue import dispatches
 from trr_pipelines.defs.lanes import SCOPE_TAG
@@ -41,7 +40,7 @@ class BatchRun:
 @contextmanager
 def local_instance(home: Path) -> Iterator[DagsterInstance]:
     """Dagster's instance as `home/dagster.yaml` configures it, without an environment variable that names it."""
-    with DagsterInstance.from_ref(InstanceRef.from_dir(str(home))) as instance:
+    with DagsterInstance.from_config(str(home)) as instance:
         yield instance
 
 

@@ -9,6 +9,7 @@ Everything else, how runs are watched, ended and counted, stays Dagster's. `dags
 from __future__ import annotations
 
 import multiprocessing
+import runpy
 import sys
 from multiprocessing.context import BaseContext
 
@@ -26,10 +27,8 @@ def main() -> None:
     original = multiprocessing.get_context
     multiprocessing.get_context = get_context  # type: ignore[assignment]
 
-    from dagster._cli import cli
-
     sys.argv = ["dagster", "api", "grpc", *sys.argv[1:]]
-    cli(auto_envvar_prefix="DAGSTER_CLI")
+    runpy.run_module("dagster", run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -28,19 +28,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def defs(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> Iterator[Definitions]:
+def defs(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> Definitions:
     """The definitions as Dagster loads them; their resource opens the test's archive."""
     from trr_pipelines.definitions import defs as loaded
-    from trr_pipelines.defs import resources
 
     assert archive.settings.database_url is not None
     monkeypatch.setenv("TRR_HOME", str(archive.settings.home))
     monkeypatch.setenv("TRR_DATABASE_URL", archive.settings.database_url.get_secret_value())
     monkeypatch.setenv("TRR_MEDIA_STORE", archive.settings.media_store)
     monkeypatch.setenv("TRR_RENDER_PROCESSES", "1")
-    resources._opened_once.cache_clear()
-    yield loaded
-    resources._opened_once.cache_clear()
+    return loaded
 
 
 @pytest.fixture(scope="session")

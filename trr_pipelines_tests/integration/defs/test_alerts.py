@@ -110,9 +110,6 @@ def test_a_failed_run_that_nobody_recorded_is_told_all_the_same(
     run = create_run_for_test(instance, status=DagsterRunStatus.FAILURE, job_name="import_batch")
     with webhook() as hook:
         monkeypatch.setenv("TRR_ALERT_WEBHOOK", hook.url)
-        from trr_pipelines.defs import resources
-
-        resources._opened_once.cache_clear()
         for _ in range(2):
             tick(defs, instance)
     assert [message["run_id"] for message in hook.taken] == [run.run_id]
