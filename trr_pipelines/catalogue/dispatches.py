@@ -13,7 +13,7 @@ from trr_pipelines.catalogue.ledger import LEASE_SECONDS, MAX_RUN_FAILURES
 
 _queries = load_queries("dispatches.sql")
 
-# A request may wait this long in Dagster's queue before somebody looks whether it still exists.
+# A request that is older is checked: Dagster may have dropped its run.
 STALE_SECONDS = 120
 
 
@@ -36,7 +36,7 @@ def batch_scope(batch: str) -> str:
 
 
 def request(conn: Connection, scope: str) -> Dispatch:
-    """The request that stands for the scope's work now; asking again gives the same one until a run claims it."""
+    """The current request of a scope; the same one until a run claims it."""
     row = _queries.request(conn, scope=scope, stale_seconds=STALE_SECONDS)
     return Dispatch(scope, row["epoch"], row["is_stale"])
 

@@ -1,7 +1,7 @@
-"""Alerts in Dagster: the sensor that looks for them and hands them over, and what of Dagster itself is silent.
+"""Alerts in Dagster: the sensor that evaluates and delivers them, and which daemons and sensors stopped.
 
-The conditions are in `pipeline.alerting.alerts`. A dead daemon takes this sensor with it: the API notices that
-it no longer looks, and `trr alerts` looks from outside.
+The conditions are in `pipeline.alerting.alerts`. When the daemon is dead this sensor does not run either: the API
+detects that, and `trr alerts` evaluates from outside Dagster.
 """
 
 import time
@@ -30,18 +30,18 @@ from trr_pipelines.pipeline.alerting.alerts import Silence
 from trr_pipelines.pipeline.alerting.messages import deliver
 from trr_pipelines.pipeline.archive import Archive
 
-LOOK_SECONDS = 30
-# Sensors tick when the daemon gets round to them: 10 intervals are a long time for those of 2 s, and enough for others.
+EVALUATION_SECONDS = 30
+# The daemon may tick a sensor late: 10 intervals are long for one of 2 s, and enough for the others.
 INTERVALS = 10
-# `failed_runs` has a run within 5 s; what it could not record, because the catalogue was away, is found by this.
+# `failed_runs` records a run within 5 s; this finds those that it missed while the catalogue was unavailable.
 MISSED_AFTER = timedelta(minutes=1)
 MISSED_WITHIN = timedelta(days=1)
 MISSED_RUNS = 50
 
 alerts_asset = AssetSpec(
     use_cases.SENSOR,
-    description="Alerts as an external asset: an observation whenever one begins or ends, with all that is open."
-    " The sensor of the same name looks every 30 seconds; `docs/operations.md` has the thresholds.",
+    description="Alerts as an external asset: an observation when an alert opens or ends, with all open alerts."
+    " The sensor of the same name evaluates them every 30 seconds; `docs/operations.md` has the thresholds.",
     group_name="operations",
     kinds={"dagster", "postgres"},
     owners=OWNERS,
@@ -49,71 +49,71 @@ alerts_asset = AssetSpec(
 
 
 @sensor(
-    minimum_interval_seconds=LOOK_SECONDS,
+    minimum_interval_seconds=EVALUATION_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
     name=use_cases.SENSOR,
     description="Evaluates alerts (overdue live work, parked photos and batches, daemons and sensors without a"
     " heartbeat, a full disk). Notifies the webhook (TRR_ALERT_WEBHOOK) once when an alert opens and once when it"
     " ends, and of failed runs.",
 )
-def watch(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
+def evaluate_alerts(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
     opened, instance = archive.get(), context.instance
     before = use_cases.last_look(opened.database)
     if before is not None:
-        for run_id in _record_missed(opened, instance, first_look=before[1]):
-            context.log.warning("run %s failed and was not recorded yet", run_id)
-    # After a gap, others had no chance to tick yet.
-    is_steady = before is not None and before[0] < 3 * LOOK_SECONDS
+        for run_id in _record_missed(opened, instance, since=before[1]):
+            context.log.warning("failed run %s was not recorded yet", run_id)
+    # After a gap in this sensor's ticks, the other sensors may not have ticked yet either.
+    is_steady = before is not None and before[0] < 3 * EVALUATION_SECONDS
     assert context.repository_def is not None
     limit = opened.settings.alert_silence_seconds
     silent = list(silences(instance, context.repository_def.sensor_defs, limit)) if is_steady else None
-    seen = use_cases.look(opened, silences=silent, watcher=use_cases.SENSOR)
-    for kind in seen.raised:
+    changes = use_cases.look(opened, silences=silent, watcher=use_cases.SENSOR)
+    for kind in changes.raised:
         context.log.warning("alert %s", kind)
-    for kind in seen.resolved:
+    for kind in changes.resolved:
         context.log.info("resolved: %s", kind)
     delivered = deliver(opened)
     if delivered.messages:
         context.log.info("sent to the webhook: %s", ", ".join(delivered.kinds))
     if delivered.problem:
-        context.log.warning("the webhook took no more: %s; the rest is kept", delivered.problem)
-    told = "; ".join(one.text for one in seen.holding) or "nothing"
-    changed = seen.raised or seen.resolved
+        context.log.warning("the webhook refused a message: %s; the others are kept", delivered.problem)
+    texts = "; ".join(condition.text for condition in changes.holding) or "nothing"
     return SensorResult(
-        skip_reason=f"open: {told}",
-        asset_events=[_observation(seen)] if changed else [],
+        skip_reason=f"open: {texts}",
+        asset_events=[_observation(changes)] if changes.raised or changes.resolved else [],
     )
 
 
 def silences(instance: DagsterInstance, sensors: Iterable[SensorDefinition], limit: float) -> Iterator[Silence]:
-    """Daemons, and sensors that are on, that were not heard of for longer than `limit` seconds (0: none counts).
+    """Required daemons and running sensors without a heartbeat for more than `limit` seconds (0: never an alert).
 
-    A sensor that nobody ever evaluated counts only by its daemon; one that somebody switched off is silent on purpose.
+    A sensor without any tick is not reported, since its daemon is; a stopped sensor is not reported either.
     """
     if not limit:
         return
     now = time.time()
     for name, status in sorted(instance.get_daemon_statuses().items()):
-        heard = None if status.last_heartbeat is None else now - status.last_heartbeat.timestamp
-        if status.required and (heard is None or heard > limit):
-            yield Silence(f"daemon {name.lower()}", heard, limit)
-    ticked: dict[str, float] = {}
+        age = None if status.last_heartbeat is None else now - status.last_heartbeat.timestamp
+        if status.required and (age is None or age > limit):
+            yield Silence(f"daemon {name.lower()}", age, limit)
+    last_ticks: dict[str, float] = {}
     for state in instance.all_instigator_state():
         data = state.sensor_instigator_data
         if state.is_running and data is not None and data.last_tick_timestamp is not None:
-            ticked[state.instigator_name] = max(data.last_tick_timestamp, ticked.get(state.instigator_name, 0))
-    for one in sensors:
-        most = max(limit, INTERVALS * (one.minimum_interval_seconds or LOOK_SECONDS))
-        if one.name in ticked and now - ticked[one.name] > most:
-            yield Silence(f"sensor {one.name}", now - ticked[one.name], most)
+            last_ticks[state.instigator_name] = max(data.last_tick_timestamp, last_ticks.get(state.instigator_name, 0))
+    for running in sensors:
+        limit_of_sensor = max(limit, INTERVALS * (running.minimum_interval_seconds or EVALUATION_SECONDS))
+        age = now - last_ticks.get(running.name, now)
+        if age > limit_of_sensor:
+            yield Silence(f"sensor {running.name}", age, limit_of_sensor)
 
 
-def _record_missed(archive: Archive, instance: DagsterInstance, *, first_look: datetime) -> list[str]:
+def _record_missed(archive: Archive, instance: DagsterInstance, *, since: datetime) -> list[str]:
     now = datetime.now(UTC)
     records = instance.get_run_records(
         RunsFilter(
             statuses=[DagsterRunStatus.FAILURE],
-            updated_after=max(first_look, now - MISSED_WITHIN),
+            updated_after=max(since, now - MISSED_WITHIN),
             updated_before=now - MISSED_AFTER,
         ),
         limit=MISSED_RUNS,
@@ -125,9 +125,9 @@ def _record_missed(archive: Archive, instance: DagsterInstance, *, first_look: d
     return sorted(missed)
 
 
-def _observation(seen: use_cases.AlertChanges) -> AssetObservation:
-    rows = [{"kind": one.kind, "what": one.text} for one in seen.holding]
-    began, ended = ", ".join(seen.raised) or "nothing", ", ".join(seen.resolved) or "nothing"
+def _observation(changes: use_cases.AlertChanges) -> AssetObservation:
+    rows = [{"kind": condition.kind, "what": condition.text} for condition in changes.holding]
+    began, ended = ", ".join(changes.raised) or "nothing", ", ".join(changes.resolved) or "nothing"
     metadata: Metadata = {"open": len(rows), "began": began, "ended": ended}
     if rows:
         metadata["alerts"] = table(rows)

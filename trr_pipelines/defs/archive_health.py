@@ -1,4 +1,4 @@
-"""The whole archive at a glance: one asset without partitions, with every claim of `checks` over all batches."""
+"""One asset without partitions, with every check of `checks` evaluated over all batches."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -33,15 +33,15 @@ from trr_pipelines.pipeline.checks.invariants import Finding
     group_name="health",
     kinds={"postgres", "s3"},
     owners=OWNERS,
-    # This asset is one thing, not a thousand partitions: a window over it says truly whether somebody has looked.
+    # Without partitions, the freshness window shows whether the checks were evaluated.
     freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=3)),
 )
 def archive_health(archive: ArchiveResource) -> MaterializeResult[None]:
-    """Whether the claims hold over the whole archive now, without opening a thousand partitions.
+    """The checks of all batches, evaluated over the whole archive, so that no partition need be opened.
 
-    Looked at every hour: all rows, and the objects of 60 photos drawn at random, others every time. Each check names
-    the worst batches; open these in `original_images`, `base_variants` or `crop_variants`. A table has the sources:
-    what they deliver, how much of it is oversized, how much fails. What to do when a check fails: docs/checks.md.
+    Evaluated every hour: all rows, and the objects of 60 photos drawn at random each time. Each check names the worst
+    batches; open these in `original_images`, `base_variants` or `crop_variants`. A table lists the sources with their
+    originals, oversized originals and failures. What to do when a check fails: docs/checks.md.
     """
     opened = archive.get()
     numbers, sources = guardrails.archive_figures(opened)
@@ -50,19 +50,19 @@ def archive_health(archive: ArchiveResource) -> MaterializeResult[None]:
 
 
 def _check_of(
-    name: str, description: str, look: Callable[[Archive], Finding], severity: AssetCheckSeverity
+    name: str, description: str, evaluate: Callable[[Archive], Finding], severity: AssetCheckSeverity
 ) -> AssetChecksDefinition:
     @asset_check(asset=archive_health, name=name, description=description)
     def check(archive: ArchiveResource) -> AssetCheckResult:
         opened = archive.get()
-        return check_result(opened, look(opened), severity)
+        return check_result(opened, evaluate(opened), severity)
 
     return check
 
 
 def _over_all_batches(claim: BatchCheck) -> AssetChecksDefinition:
-    description = f"{claim.look.__doc__} Over all batches, the worst by name."
-    return _check_of(claim.name, description, lambda archive: claim.look(archive, None), claim.severity)
+    description = f"{claim.evaluate.__doc__} Over all batches; names the worst."
+    return _check_of(claim.name, description, lambda archive: claim.evaluate(archive, None), claim.severity)
 
 
 _waiting = guardrails.live_work_waits_less_than_an_hour
@@ -74,8 +74,8 @@ checks = [
 health_job = define_asset_job(
     "health",
     selection=AssetSelection.assets(archive_health),
-    description="Look at every claim over the whole archive, as the schedule hourly_health does.",
-    # Nobody waits for it, and over a million photos it takes minutes: it runs in the place that is left to backfills.
+    description="Evaluate every check over the whole archive, as the schedule hourly_health does.",
+    # Not urgent, and minutes long over a million photos: it runs in the lane of backfills.
     tags={LANE_TAG: BACKFILL},
 )
 
@@ -84,5 +84,5 @@ hourly_health = ScheduleDefinition(
     job=health_job,
     cron_schedule="17 * * * *",
     default_status=DefaultScheduleStatus.RUNNING,
-    description="Looks at every claim over the whole archive, and keeps archive_health fresh.",
+    description="Evaluates every check over the whole archive every hour.",
 )

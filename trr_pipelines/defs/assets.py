@@ -1,4 +1,4 @@
-"""The assets of a batch: originals, and the three that are made from one decode of each photo."""
+"""The assets of a batch: originals, and the three outputs of one decode of each photo."""
 
 from collections.abc import Iterator
 
@@ -30,9 +30,9 @@ PARENT_RUN_TAG = "dagster/parent_run_id"
     code_version="1",
 )
 def original_images(context: AssetExecutionContext, archive: ArchiveResource) -> MaterializeResult[None]:
-    """The photos of an import batch as their sources delivered them: fetched safely, stored untouched under their
-    hash, registered. Bytes that are known already become links on the photo that has them. Photos that failed stand in
-    the table `failures` of their batch; they fail no run. More: docs/architecture.md."""
+    """The photos of an import batch as their sources delivered them: fetched, stored unchanged under their hash, and
+    registered. A photo with the bytes of another becomes links of that one. Failed photos are listed in the table
+    `failures` of the batch; they do not fail the run. More: docs/architecture.md."""
     batch = context.partition_key
     begin_batch(archive.get(), batch, context.run.run_id, context.run.tags.get(PARENT_RUN_TAG))
     tally = mirror_originals(archive.get(), Scope(batch=batch), context.run.run_id)
@@ -65,14 +65,14 @@ def _spec(key: str, deps: list[AssetKey | str], code_version: str, description: 
             ["original_images"],
             BASE.fingerprint,
             "thumb, card and detail of each photo (320, 720, 1440 px wide) as WebP with a JPEG or PNG beside it. Each"
-            " partition has pictures: `contact_sheet`, and `least_saved` with the dozen photos that save the least,"
-            " each beside its original. More: docs/rendering.md.",
+            " partition has two pictures: `contact_sheet`, and `least_saved` with the twelve photos that save the"
+            " least, each beside its original. More: docs/rendering.md.",
         ),
         _spec(
             "auto_crops",
             ["original_images"],
             PROPOSAL_VERSION,
-            "A proposed 4:5 crop for each photo that has none. A manual crop always beats it. More: docs/crops.md.",
+            "A proposed 4:5 crop for each photo that has none. A manual crop takes precedence. More: docs/crops.md.",
         ),
         _spec(
             "crop_variants",

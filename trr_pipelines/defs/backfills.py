@@ -1,4 +1,4 @@
-"""Backfills in Dagster: the sensor that feeds its queue a few runs at a time, and a job that starts one from the UI."""
+"""Backfills in Dagster: the sensor that requests their runs, a few at a time, and a job that starts one from the UI."""
 
 from collections.abc import Iterator
 
@@ -36,8 +36,8 @@ PRIORITY_TAG = "dagster/priority"
     jobs=[import_batch, rerender],
     minimum_interval_seconds=FEED_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Asks for the next runs of backfills, a few at a time (TRR_BACKFILL_QUEUE), and takes back what waits"
-    " in the queue of one that is paused, cancelled or outside its hours (TRR_BACKFILL_HOURS).",
+    description="Requests the next runs of backfills, a few at a time (TRR_BACKFILL_QUEUE), and cancels queued runs of"
+    " backfills that are paused, cancelled or outside their hours (TRR_BACKFILL_HOURS).",
 )
 def backfill_feed(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
     opened, instance = archive.get(), context.instance
@@ -45,7 +45,7 @@ def backfill_feed(context: SensorEvaluationContext, archive: ArchiveResource) ->
     for run in _runs_to_end(opened, instance):
         assert instance.run_coordinator is not None
         instance.run_coordinator.cancel_run(run.run_id)
-        context.log.info("run %s of backfill %s taken back", run.run_id, run.tags[BACKFILL_TAG])
+        context.log.info("cancelled run %s of backfill %s", run.run_id, run.tags[BACKFILL_TAG])
     wanted = feed(opened.database, has_run(instance), queue=settings.backfill_queue, hours=settings.backfill_hours)
     name = str(import_batches.name)
     batches = [request.batch for requests in wanted.batches.values() for request in requests]
@@ -80,7 +80,7 @@ def _tags(backfill_id: int, scope: str) -> dict[str, str]:
 
 
 def _runs_to_end(archive: Archive, instance: DagsterInstance) -> list[DagsterRun]:
-    """Runs that wait for a backfill that is not fed now, and runs of one that was cancelled."""
+    """Queued runs of backfills that are not fed now, and all runs of cancelled ones."""
     runs = instance.get_runs(RunsFilter(tags={LANE_TAG: BACKFILL}, statuses=UNFINISHED))
     by_id = {run.run_id: int(run.tags[BACKFILL_TAG]) for run in runs if BACKFILL_TAG in run.tags}
     if not by_id:
@@ -96,14 +96,14 @@ def _runs_to_end(archive: Archive, instance: DagsterInstance) -> list[DagsterRun
 
 
 class BackfillOptions(Config):
-    """As the options of `trr backfill start`: an empty source means all."""
+    """The options of `trr backfill start`; an empty source means all sources."""
 
     order: str = "recency"
     source: str = ""
     galleries: int = TOP_GALLERIES
 
 
-@op(description="Record a backfill of everything that has open work; the sensor backfill_feed then runs it.")
+@op(description="Record a backfill of all open work; the sensor backfill_feed requests its runs.")
 def record_backfill(context: OpExecutionContext, config: BackfillOptions, archive: ArchiveResource) -> None:
     started = start_backfill(
         archive.get().database,
@@ -126,7 +126,7 @@ def record_backfill(context: OpExecutionContext, config: BackfillOptions, archiv
 
 @job(
     name="backfill",
-    description="Start a backfill, as `trr backfill start` does. It can be paused, which the UI's own cannot.",
+    description="Start a backfill, as `trr backfill start` does. Unlike a backfill of the UI it can be paused.",
 )
 def start_backfill_job() -> None:
     record_backfill()

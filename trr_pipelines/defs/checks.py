@@ -1,6 +1,7 @@
-"""Asset checks: claims that must hold of every batch. ERROR stops what is downstream, WARN never does.
+"""Asset checks of every batch. A failed check of severity ERROR stops downstream assets, WARN does not.
 
-What each means and what to do when it fails is in docs/checks.md.
+docs/checks.md explains each check and what to do when it fails. A new check is a function in `pipeline.checks` and a
+line in `CLAIMS`.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,14 +19,14 @@ from trr_pipelines.pipeline.checks.invariants import Finding
 
 @dataclass(frozen=True)
 class BatchCheck:
-    """A check to be: the asset it is about, the function that looks, and whether its failure stops a run.
+    """The asset of a check, the function that evaluates it, and whether a failure stops downstream assets.
 
-    `look` takes a batch, or None for the whole archive.
+    `evaluate` takes a batch, or None for the whole archive.
     """
 
     asset: str
     name: str
-    look: Callable[[Archive, str | None], Finding]
+    evaluate: Callable[[Archive, str | None], Finding]
     blocking: bool
 
     @property
@@ -34,8 +35,8 @@ class BatchCheck:
 
     @property
     def description(self) -> str:
-        consequence = "Where it fails, nothing downstream is made." if self.blocking else "A warning: it stops nothing."
-        return f"{self.look.__doc__} {consequence}"
+        consequence = "A failure stops downstream assets." if self.blocking else "A failure is a warning."
+        return f"{self.evaluate.__doc__} {consequence}"
 
 
 CLAIMS = (
@@ -51,7 +52,7 @@ CLAIMS = (
 
 
 def check_result(archive: Archive, finding: Finding, severity: AssetCheckSeverity) -> AssetCheckResult:
-    """A finding as Dagster takes it."""
+    """A finding as a check result of Dagster."""
     metadata = finding_metadata(finding, archive.settings.admin_app_url)
     return AssetCheckResult(passed=finding.passed, severity=severity, metadata=metadata)
 
@@ -66,7 +67,7 @@ def _check_of(claim: BatchCheck) -> AssetChecksDefinition:
     )
     def check(context: AssetCheckExecutionContext, archive: ArchiveResource) -> AssetCheckResult:
         opened = archive.get()
-        return check_result(opened, claim.look(opened, context.partition_key), claim.severity)
+        return check_result(opened, claim.evaluate(opened, context.partition_key), claim.severity)
 
     return check
 

@@ -1,4 +1,4 @@
-"""The face bank in Dagster: a person's faces as an asset, checks, and the sensors that follow seeds and takedowns."""
+"""The face bank in Dagster: a person's photos as an asset, checks, and sensors for seeds and takedowns."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -48,7 +48,7 @@ facebank_people = DynamicPartitionsDefinition(name="facebank_people")
 
 
 class ImportConfig(Config):
-    """`fall_back`: without seeds, take all photos; a sensor's run never does."""
+    """`fall_back`: import all photos of a person without seeds; runs of the sensor never do."""
 
     fall_back: bool = True
 
@@ -71,8 +71,8 @@ def facebank_images(
     archive: ArchiveResource,
     screenalytics: ScreenalyticsResource,
 ) -> MaterializeResult[None]:
-    """A person's photos in the face bank of Screenalytics: the seeds that admins flagged, or, where there surely are
-    none, all of them. What reviewers said is never changed. Partitions are people. More: docs/facebank.md."""
+    """A person's photos in the face bank of Screenalytics: the seeds that admins flagged, or all photos of a person
+    without seeds. Reviews are never changed. Partitions are people. More: docs/facebank.md."""
     person_id = UUID(context.partition_key)
     database, bank = archive.get().database, screenalytics.bank()
     version = facebank.begin_import(database, person_id, context.run.run_id)
@@ -106,16 +106,16 @@ def _result(claim: FaceBankFinding, severity: AssetCheckSeverity) -> AssetCheckR
     return AssetCheckResult(passed=not claim.broken, severity=severity, metadata=metadata)
 
 
-def _check_of(look: Callable[[FaceBank, UUID], FaceBankFinding]) -> AssetChecksDefinition:
+def _check_of(evaluate: Callable[[FaceBank, UUID], FaceBankFinding]) -> AssetChecksDefinition:
     @asset_check(
         asset=facebank_images,
-        name=look.__name__,
-        description=look.__doc__,
+        name=evaluate.__name__,
+        description=evaluate.__doc__,
         blocking=True,
         partitions_def=facebank_people,
     )
     def check(context: AssetCheckExecutionContext, screenalytics: ScreenalyticsResource) -> AssetCheckResult:
-        return _result(look(screenalytics.bank(), UUID(context.partition_key)), AssetCheckSeverity.ERROR)
+        return _result(evaluate(screenalytics.bank(), UUID(context.partition_key)), AssetCheckSeverity.ERROR)
 
     return check
 
@@ -124,7 +124,7 @@ def _check_of(look: Callable[[FaceBank, UUID], FaceBankFinding]) -> AssetChecksD
 def seeds_match_backend(context: AssetCheckExecutionContext, screenalytics: ScreenalyticsResource) -> AssetCheckResult:
     with screenalytics.client() as client:
         claim = reports.seeds_match_backend(screenalytics.bank(), client, UUID(context.partition_key))
-    # A toggle between the import and this look is no fault: its own import follows.
+    # Not an error: a toggle since the import has a run of its own.
     return _result(claim, AssetCheckSeverity.WARN)
 
 
@@ -138,7 +138,7 @@ facebank_import = define_asset_job(
 )
 
 
-@op(description="Remove from the face bank what is gone from the catalogue.")
+@op(description="Remove photos from the face bank that are no longer in the catalogue.")
 def remove_gone_faces(
     context: OpExecutionContext, archive: ArchiveResource, screenalytics: ScreenalyticsResource
 ) -> None:
@@ -149,7 +149,7 @@ def remove_gone_faces(
     context.add_output_metadata({"photos_gone": photos, "rows_removed": rows})
 
 
-@job(description="Photos that were taken down disappear from the face bank as well.", tags={LANE_TAG: LIVE})
+@job(description="Remove photos that were taken down from the face bank.", tags={LANE_TAG: LIVE})
 def facebank_removal() -> None:
     remove_gone_faces()
 
@@ -158,8 +158,8 @@ def facebank_removal() -> None:
     job=facebank_import,
     minimum_interval_seconds=TICK_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Requests a run for each person whose seeds changed since the last import. It never falls back:"
-    " taking a last flag away must not bring in everything else.",
+    description="Requests a run for each person whose seeds changed since the last import. It never falls back to all"
+    " photos: removing the last seed must not import everything else.",
 )
 def facebank_seeds(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
     if not archive.settings().has_face_bank:
@@ -190,7 +190,7 @@ def facebank_seeds(context: SensorEvaluationContext, archive: ArchiveResource) -
     job=facebank_removal,
     minimum_interval_seconds=TICK_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Asks for one run while photos are gone from the catalogue that the face bank may still have.",
+    description="Requests a run while the face bank may still have photos that were taken down.",
 )
 def facebank_removals(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
     if not archive.settings().has_face_bank:

@@ -1,4 +1,4 @@
-"""Jobs: one batch from source to variants, and any number of scattered photos as one bounded run."""
+"""Jobs: one batch from source to variants, and scattered photos of any batches as one run."""
 
 from uuid import UUID
 
@@ -34,13 +34,13 @@ import_batch = define_asset_job(
 
 
 class PhotoIds(Config):
-    """The photos to look after, by their ids in the catalogue."""
+    """The photos to process, by their ids in the catalogue."""
 
     photo_ids: list[str]
     scope: str = ""
 
 
-@op(description="Fetch, render and re-render whatever the given photos lack, wherever their batches are.")
+@op(description="Fetch and render what the given photos lack, whatever their batches.")
 def rerender_scattered_photos(context: OpExecutionContext, config: PhotoIds, archive: ArchiveResource) -> None:
     opened = archive.get()
     scope = Scope(photo_ids=tuple(UUID(photo_id) for photo_id in config.photo_ids))
@@ -55,7 +55,7 @@ def rerender_scattered_photos(context: OpExecutionContext, config: PhotoIds, arc
 def _report(context: OpExecutionContext, archive: Archive, touched: TouchedSet) -> None:
     """Log a materialisation if the whole partition is complete, else an observation.
 
-    One photo must not turn a stale or failed partition green.
+    One photo must not mark a stale or failed partition as materialised.
     """
     reports = report_batch(archive, touched.batch)
     report = reports.base if touched.asset == "base_variants" else reports.crops
@@ -66,7 +66,7 @@ def _report(context: OpExecutionContext, archive: Archive, touched: TouchedSet) 
     tags = {"dagster/code_version": touched.recipe}
     context.log_event(AssetMaterialization(touched.asset, partition=touched.batch, metadata=metadata, tags=tags))
     for claim in claims_by_asset[touched.asset]:
-        finding = claim.look(archive, touched.batch)
+        finding = claim.evaluate(archive, touched.batch)
         context.log_event(
             AssetCheckEvaluation(  # type: ignore[arg-type]  # recorded; only the annotation lacks it (1.13.27)
                 asset_key=AssetKey(touched.asset),

@@ -1,4 +1,4 @@
-"""How reports are shown in Dagster: numbers that plot, tables, contact sheets."""
+"""Reports as Dagster metadata: numbers that plot, tables, contact sheets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def report_metadata(
     sheets: Mapping[str, ContactSheet | None] | None = None,
     galleries: Sequence[GalleryLink] = (),
 ) -> Metadata:
-    """Everything of a report: pictures and links first, then figures of the partition, what this run did, tables."""
+    """A report as metadata: pictures and links, figures of the partition, figures of this run, tables."""
     metadata: Metadata = {
         **{key: value for name, sheet in (sheets or {}).items() for key, value in sheet_metadata(name, sheet).items()},
         **galleries_metadata(galleries),
@@ -42,7 +42,7 @@ def report_metadata(
 
 
 def tally_metadata(tally: Tally) -> Metadata:
-    """What this run itself did: 0 rendered means that everything stood already."""
+    """What this run did: 0 photos means that all variants existed already."""
     return {
         "run_photos": tally.complete,
         "run_failed": tally.failed,
@@ -57,18 +57,18 @@ def tally_metadata(tally: Tally) -> Metadata:
 
 
 def retries_metadata(reports: Sequence[ReprocessReport]) -> Metadata:
-    """What became of the requests to do photos again that a run worked for, fixed against still failing."""
+    """The reprocessing requests that this run worked on: fixed, still failing, still open."""
     return {f"retry_{report.id}": str(report) for report in reports}
 
 
-def price_metadata(price: ReprocessPlan) -> Metadata:
-    """What doing photos again costs; what is unknown is left out."""
-    figures: Mapping[str, Any] = price.report()
+def plan_metadata(plan: ReprocessPlan) -> Metadata:
+    """The estimated cost of a reprocessing request; unknown figures are left out."""
+    figures: Mapping[str, Any] = plan.report()
     return {name: value for name, value in figures.items() if value is not None}
 
 
 def finding_metadata(finding: Finding, admin_app_url: str) -> Metadata:
-    """What a check looked at, where its claim does not hold, and the first photo of those in the admin app."""
+    """What a check examined, where it failed, and a link to the first failing photo in the admin app."""
     metadata: Metadata = {"looked_at": finding.looked_at, "broken": finding.broken_count, **finding.numbers}
     tables = {"where": finding.broken, "worst_batches": finding.worst_batches, **finding.tables}
     metadata.update({name: table(rows) for name, rows in tables.items() if rows})
@@ -96,12 +96,12 @@ def galleries_metadata(galleries: Sequence[GalleryLink]) -> Metadata:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is, whatever a gallery is called."""
+    """Text with Markdown's special characters escaped."""
     return "".join(f"\\{char}" if char in "\\`*_[]<>()#!|&" else char for char in text)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> MetadataValue[Any]:
-    """At most 25 rows, in types that Dagster's tables take."""
+    """At most 25 rows, in the types of Dagster's tables."""
     return MetadataValue.table([TableRecord({k: _cell(v) for k, v in row.items()}) for row in rows[:TABLE_ROWS]])
 
 

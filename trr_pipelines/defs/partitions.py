@@ -1,4 +1,4 @@
-"""Partitions: buckets of photos. What a photo's state is stands in the ledger, never in a partition."""
+"""Partitions: batches of photos. The state of a photo is in the ledger, not in its partition."""
 
 from dagster import DynamicPartitionsDefinition
 

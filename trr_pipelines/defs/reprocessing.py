@@ -1,36 +1,36 @@
-"""Retrying failures by their reason from Dagster's launchpad, as `trr reprocess` does."""
+"""Reprocessing failed photos from Dagster's launchpad, as `trr reprocess` does."""
 
 from dagster import Config, Failure, OpExecutionContext, job, op
 from pydantic import Field
 
 from trr_pipelines.catalogue.audit import Author
-from trr_pipelines.defs.metadata import price_metadata
+from trr_pipelines.defs.metadata import plan_metadata
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.errors import InputError
 from trr_pipelines.pipeline.rework.reprocessing import ReprocessFilter, plan_reprocessing, reprocess
 
 
 class Failures(Config):
-    """Which failed photos: all that are given up for a reason, of a source, or both; empty means any."""
+    """Failed photos by reason, source, or both; empty means any."""
 
     reason: str = Field("", description="reason code, such as truncated")
     source: str = Field("", description="name of a source, such as deadline")
     dry_run: bool = Field(False, description="show the cost; change nothing")
 
 
-@op(description="Reopen failed work. The sensor retry_failed requests its runs, which report what was fixed.")
+@op(description="Reopen failed work. The sensor retry_failed requests its runs, which report the result.")
 def ask_for_failures(context: OpExecutionContext, config: Failures, archive: ArchiveResource) -> None:
     wanted, database = ReprocessFilter("failed", config.reason or None, config.source or None), archive.get().database
     try:
         if config.dry_run:
-            price = plan_reprocessing(database, wanted)
+            plan = plan_reprocessing(database, wanted)
         else:
-            price = reprocess(database, wanted, author=Author(context.run_id, "dagster"))
+            plan = reprocess(database, wanted, author=Author(context.run_id, "dagster"))
     except InputError as error:
         raise Failure(str(error), allow_retries=False) from None
-    context.add_output_metadata(price_metadata(price))
-    if price.id is not None:
-        context.log.info("request %s: trr reprocess --report %s --watch", price.id, price.id)
+    context.add_output_metadata(plan_metadata(plan))
+    if plan.id is not None:
+        context.log.info("request %s: trr reprocess --report %s --watch", plan.id, plan.id)
 
 
 @job(

@@ -1,4 +1,4 @@
-"""Retention in Dagster: the list of what nothing serves any more, a check that it is right, and the deletion."""
+"""Retention in Dagster: the list of objects that are no longer served, a check of the list, and the deletion."""
 
 from dagster import (
     AssetCheckResult,
@@ -27,9 +27,9 @@ GROUP = "retention"
     owners=OWNERS,
 )
 def superseded_variants(context: AssetExecutionContext, archive: ArchiveResource) -> MaterializeResult[None]:
-    """What may be deleted: crop sets, older recipes and orphan objects that nothing has been served from for 30 days.
-    A dry run by itself; what is listed can be taken off again with `trr gc --undo` for a day.
-    More: docs/architecture.md, Retention."""
+    """Objects that may be deleted: superseded crop sets and recipes, and orphan objects, not served for 30 days.
+    Nothing is deleted here; for a day, `trr gc --undo` takes objects off the list. More: docs/architecture.md,
+    Retention."""
     del context
     opened = archive.get()
     totals = retention.list_removable(opened)
@@ -50,7 +50,7 @@ def superseded_variants(context: AssetExecutionContext, archive: ArchiveResource
 
 @asset_check(asset=superseded_variants, blocking=True)
 def nothing_listed_is_referenced(archive: ArchiveResource) -> AssetCheckResult:
-    """No object on the removal list is served, or wanted back."""
+    """No object on the removal list is served, or part of a set that may be restored."""
     referenced = retention.referenced(archive.get())
     metadata: Metadata = {"referenced": len(referenced)}
     if referenced:
@@ -60,8 +60,8 @@ def nothing_listed_is_referenced(archive: ArchiveResource) -> AssetCheckResult:
 
 @asset(deps=[superseded_variants], group_name=GROUP, kinds={"postgres", "s3"}, owners=OWNERS)
 def removed_objects(archive: ArchiveResource) -> MaterializeResult[None]:
-    """Deletes what was listed a day ago or longer (orphans: 30 days), looking at each once more in the same
-    transaction. What something refers to by then is refused and stays."""
+    """Deletes objects that were listed at least a day ago (orphans: 30 days). Each is checked again in the transaction
+    that deletes it; one that is referenced by then is refused and kept."""
     removal = retention.remove_listed(archive.get())
     metadata: Metadata = {
         "removed_objects": removal.removed,

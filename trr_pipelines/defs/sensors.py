@@ -1,4 +1,4 @@
-"""Sensors: level-triggered, thin. What has work is `pipeline.scheduling`'s to say; here Dagster is asked for it."""
+"""Sensors: level-triggered. `pipeline.scheduling` decides which work is due; the sensors request its runs."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ UNFINISHED = [
 ]
 
 
-# Dagster shows the description of a sensor, and not its docstring.
+# Sensors have a description instead of a docstring: Dagster does not show the docstring.
 
 
 @sensor(
@@ -113,7 +113,7 @@ def _photos(request: PhotosRequest | None) -> SensorResult:
 
 
 def has_run(instance: DagsterInstance) -> Callable[[str], bool]:
-    """Whether a run of some run_key waits or is under way."""
+    """A function that returns whether a run of a run_key is queued or in progress."""
 
     def is_unfinished(run_key: str) -> bool:
         filters = RunsFilter(tags={"dagster/run_key": run_key}, statuses=UNFINISHED)

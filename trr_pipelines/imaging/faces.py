@@ -3,7 +3,7 @@
 Crops around them are made in `autocrop`. The result is the same in every process: one thread, no OpenCL, and pictures
 scaled by Pillow, whose integer arithmetic does not depend on the processor.
 
-The constants were measured (docs/crops.md) on 312 faces of 223 pictures and on 78 pictures without a face.
+The constants were measured (docs/measurements/crops.md) on 312 faces of 223 pictures and on 78 pictures without a face.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class QuantCurve:
 class EncoderOptions:
     """Encoder options; see Pillow's documentation of each format.
 
-    Chosen by measurement (docs/fidelity.md): fewest bytes at equal SSIM for their time.
+    Chosen by measurement (docs/measurements/fidelity.md): fewest bytes at equal SSIM for their time.
     """
 
     webp_method: int = 2
@@ -93,7 +93,7 @@ class Recipe:
 
 
 # Smaller pictures lose more by the same quantisation: at these qualities every size has the same mean SSIM, 0.971
-# (docs/fidelity.md).
+# (docs/measurements/fidelity.md).
 BASE = Recipe(
     kind="base",
     targets=(

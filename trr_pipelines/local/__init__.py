@@ -1,4 +1,4 @@
-"""The whole system on one machine: what `trr up` and `trr demo` start, in which order, and how it ends.
+"""All processes on one machine: what `trr up` and `trr demo` start and stop, and in which order.
 
-Production runs the same parts under a supervisor of its own; nothing else imports this package.
+In production a supervisor runs the same processes; only the CLI imports this package.
 """

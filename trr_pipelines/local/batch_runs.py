@@ -1,4 +1,4 @@
-"""Running a batch's job in this process, recorded in Dagster's storage like any other run. No daemon is needed."""
+"""Run the job of a batch in this process, recorded in Dagster's storage like any other run. No daemon is needed."""
 
 import os
 from collections.abc import Iterator
@@ -14,14 +14,13 @@ from trr_pipelines.defs.lanes import SCOPE_TAG
 from trr_pipelines.defs.partitions import import_batches
 from trr_pipelines.defs.run_failures import step_failure
 
-# Which process of this machine executes a run, so that a later one can tell that it was killed.
+# The process that executes a run, so that a later one can detect that it was killed.
 PROCESS_TAG = "trr/process"
 
 
 @dataclass(frozen=True)
 class BatchRun:
-    """How a run of one batch ended: `problem` is one line, empty when it succeeded. Counts are what this run did, not
-    what stands."""
+    """The result of a run of one batch: `problem` is one line, empty when it succeeded. Counts are of this run only."""
 
     batch: str
     run_id: str
@@ -39,15 +38,15 @@ class BatchRun:
 
 @contextmanager
 def local_instance(home: Path) -> Iterator[DagsterInstance]:
-    """Dagster's instance as `home/dagster.yaml` configures it, without an environment variable that names it."""
+    """Dagster's instance as `home/dagster.yaml` configures it; DAGSTER_HOME is not needed."""
     with DagsterInstance.from_config(str(home)) as instance:
         yield instance
 
 
 def run_batch(instance: DagsterInstance, batch: str, *, log_level: str = "CRITICAL") -> BatchRun:
-    """Run the job `import_batch` for one batch, here and now. A failed step ends as `succeeded=False`.
+    """Run the job `import_batch` for one batch. A failed step returns `succeeded=False`.
 
-    Dagster's storage gets every event; `log_level` says from which level on stderr gets them too.
+    Every event is recorded in Dagster's storage; events of `log_level` and above are printed to stderr too.
     """
     from trr_pipelines.definitions import defs  # 0.6 s, and preview warnings of Dagster that importers must filter
 
@@ -73,7 +72,7 @@ def run_batch(instance: DagsterInstance, batch: str, *, log_level: str = "CRITIC
 
 
 def _did(result: ExecuteInProcessResult, asset: str) -> dict[str, Any]:
-    """The numbers that an asset reported of this run."""
+    """The metadata of an asset about this run."""
     materializations = [
         event.event_specific_data.materialization  # type: ignore[union-attr]
         for event in result.get_asset_materialization_events()
@@ -85,7 +84,7 @@ def _did(result: ExecuteInProcessResult, asset: str) -> dict[str, Any]:
 def end_killed_runs(instance: DagsterInstance) -> list[str]:
     """Mark runs of this machine as failed whose process was killed; returns their ids.
 
-    Runs under the daemon are its own business: they carry no process of ours.
+    Runs that the daemon launched have no process tag; the daemon monitors them.
     """
     ended = []
     for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])):
@@ -111,9 +110,9 @@ def _is_alive(process: str) -> bool:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in ticks since this machine did: no step of the clock changes it (proc(5), field 22).
+    """Start time of a process in ticks since boot, which a change of the clock does not affect (proc(5), field 22).
 
-    Raises FileNotFoundError or ProcessLookupError when it is gone, also where nobody has collected it yet.
+    Raises FileNotFoundError or ProcessLookupError when it has ended, also when it is a zombie.
     """
     state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     if state == "Z":

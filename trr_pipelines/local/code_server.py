@@ -1,9 +1,9 @@
-"""`python -m trr_pipelines.local.code_server ARG…`: Dagster's code server, whose runs start in a moment.
+"""`python -m trr_pipelines.local.code_server ARG…`: Dagster's code server, with runs that start in 0.2 s.
 
-Dagster starts each run by spawning a new interpreter, which imports Dagster and this project for 3-5 s on two cores
-before it does anything. Here a run is forked off a process that has imported everything already: 0.4 s. Dagster has
-no setting for that, so the one word with which it asks for its way of starting processes is answered with another.
-Everything else, how runs are watched, ended and counted, stays Dagster's. `dagster dev` works without this.
+Dagster starts each run in a new interpreter, which imports Dagster and this project for 3-5 s on two cores. Here a run
+is forked from a process that has imported everything already. Dagster has no setting for that, so its request for a
+`spawn` context returns the `forkserver` context. Dagster still monitors, ends and counts the runs. `dagster dev` works
+without this module.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PRELOADED = ["trr_pipelines.definitions", "trr_pipelines.defs.storage", "dagster
 
 
 def main() -> None:
-    """Become `dagster api grpc` with the arguments given."""
+    """Run `dagster api grpc` with the given arguments."""
     forking = multiprocessing.get_context("forkserver")
     forking.set_forkserver_preload(PRELOADED)
 

@@ -1,4 +1,4 @@
-"""Dagster's home under ours: where its instance configuration, compute logs and workspace of the local stack lie."""
+"""DAGSTER_HOME of the local stack: instance configuration, compute logs and workspace file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def dagster_home(settings: Settings) -> Path:
 
 
 def write_workspace(settings: Settings, port: int) -> Path:
-    """A workspace file that names the stack's one code server instead of starting one for each reader."""
+    """A workspace file with the address of the stack's code server, so that Dagster does not start its own."""
     path = dagster_home(settings) / "workspace.yaml"
     path.write_text(
         "load_from:\n"

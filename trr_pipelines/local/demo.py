@@ -1,6 +1,6 @@
-"""`trr demo`: photos in, variants out, through real Dagster runs, with everything embedded; then what was saved.
+"""`trr demo`: import photos, process them in Dagster runs with the embedded database and store, report the savings.
 
-Uses the product's own use cases; nothing here does what a real import would not.
+The demo calls the same functions as a real import.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
 from trr_pipelines.samples import write_samples
 
 POLL_SECONDS = 0.3
-# A run that was killed is started again; one that fails by itself would fail again.
+# A killed run is started again; a failed run would fail again.
 MAX_KILLED = 5
 
 Progress = Callable[[int, int], None]
-"""Hears how many photos have ended, of how many."""
+"""Called with the number of finished photos, and of all."""
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo did, and the archive's figures after it."""
+    """The result of the demo, and the status of the archive after it."""
 
     imported: ImportSummary
     runs: list[dict[str, Any]]
@@ -80,7 +80,7 @@ def demo(archive: Archive, photos: Path | None, say: Callable[[str], None], prog
 def _run(
     archive: Archive, batch: str, batches: Sequence[str], say: Callable[[str], None], progress: Progress
 ) -> dict[str, Any]:
-    """One batch as a Dagster run in a process of its own, started again when it is killed."""
+    """Run one batch as a Dagster run in a child process; start it again when it is killed."""
     say(f"Dagster run of batch {batch}")
     logs = archive.settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def _run(
     environment = {
         "TRR_HOME": str(archive.settings.home),
         "DAGSTER_HOME": str(dagster_home(archive.settings)),
-        "TRR_DEBUG": "1",  # the log is where somebody looks for the traceback
+        "TRR_DEBUG": "1",  # tracebacks belong in the log
     }
     for _ in range(MAX_KILLED):
         result.unlink(missing_ok=True)

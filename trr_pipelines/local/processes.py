@@ -1,6 +1,6 @@
-"""Child processes of the local stack: started in a session of their own, attached to us, stopped in order.
+"""Child processes of the local stack: each in its own session, ended with this process, stopped in order.
 
-What the processes are is `stack`'s to say.
+`stack` defines the processes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RUN_STOP_SECONDS = 12
 
 @dataclass
 class Child:
-    """A part of the stack: a Python module with arguments, its log, and how we know that it is ready."""
+    """A process of the stack: a Python module with arguments, its log file, and its readiness check."""
 
     name: str
     module: str
@@ -40,15 +40,15 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it. It leaves our process group, so that Ctrl-C reaches us alone and we stop the parts in order."""
+        """Start the process in its own process group: Ctrl-C reaches only this one, which stops all in order."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            # libpq's own variable: the database says whose a session is, in pg_stat_activity and in its log.
+            # libpq's variable: names the session in pg_stat_activity and in the log of the database.
             environment = {"PGAPPNAME": self.name, **self.environment}
             self.process = start_attached(self.module, self.arguments, environment, log)
 
     def wait_until_ready(self) -> None:
-        """Raises SetupError, with the last line of its log, when it ends or is not ready in time."""
+        """Raise SetupError, with the last line of the log, when the process ends or is not ready in time."""
         deadline = time.monotonic() + READY_SECONDS
         while not self.is_ready():
             if self.has_ended():
@@ -67,7 +67,7 @@ class Child:
                 self.process.terminate()
 
     def interrupt_runs(self) -> None:
-        """Ask the runs of this code server to end, and wait for that: a run gives its photos back within seconds."""
+        """Terminate the runs of this code server and wait for them: a run releases its leases within seconds."""
         if self.process is None or self.has_ended():
             return
         with suppress(psutil.NoSuchProcess):
@@ -79,7 +79,7 @@ class Child:
             psutil.wait_procs(runs, RUN_STOP_SECONDS)
 
     def stop(self) -> None:
-        """Ask it to end, wait, and insist after a while; what it started and did not end goes with it."""
+        """Terminate the process, wait, then kill its process group."""
         if self.process is None:
             return
         self.ask_to_stop()
@@ -91,7 +91,7 @@ class Child:
         self.process.wait()
 
     def _wait_for_group(self, deadline: float) -> None:
-        """Until nobody of its process group is left: who still dies may still hold the embedded database."""
+        """Wait until its process group is empty: a process that is still ending may use the embedded database."""
         assert self.process is not None
         while time.monotonic() < deadline:
             self.process.poll()
@@ -100,7 +100,7 @@ class Child:
 
 
 def _forks_runs(process: psutil.Process) -> bool:
-    """Whether this is the process that a code server forks its runs from."""
+    """Whether this is the fork server of a code server."""
     try:
         return any("multiprocessing.forkserver" in part for part in process.cmdline())
     except psutil.Error:
@@ -110,7 +110,7 @@ def _forks_runs(process: psutil.Process) -> bool:
 def start_attached(
     module: str, arguments: Sequence[str], environment: Mapping[str, str], output: IO[bytes] | int | None
 ) -> subprocess.Popen[bytes]:
-    """Start a module that ends when we do; `output` takes both of its streams. Call it from the main thread."""
+    """Start a module that ends with this process; stdout and stderr go to `output`. Call it from the main thread."""
     return subprocess.Popen(
         [sys.executable, "-m", "trr_pipelines.local.die_with_parent", str(os.getpid()), module, *arguments],
         env={**os.environ, **environment},
@@ -122,7 +122,7 @@ def start_attached(
 
 
 def require_free_port(port: int, name: str, setting: str) -> None:
-    """Raise SetupError, naming port and setting, when somebody listens there already."""
+    """Raise SetupError, naming port and setting, when the port is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -134,7 +134,7 @@ def require_free_port(port: int, name: str, setting: str) -> None:
 
 
 def free_port() -> int:
-    """A loopback port that nobody uses just now."""
+    """A loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -142,7 +142,7 @@ def free_port() -> int:
 
 
 def answers(url: str) -> Callable[[], bool]:
-    """Whether a GET of `url` gives 200."""
+    """A check that a GET of `url` returns 200."""
 
     def is_ready() -> bool:
         try:
@@ -154,7 +154,7 @@ def answers(url: str) -> Callable[[], bool]:
 
 
 def accepts(port: int) -> Callable[[], bool]:
-    """Whether something accepts connections on a loopback port."""
+    """A check that a loopback port accepts connections."""
 
     def is_ready() -> bool:
         with socket.socket() as probe:
@@ -165,7 +165,7 @@ def accepts(port: int) -> Callable[[], bool]:
 
 
 def last_line(log: Path) -> str:
-    """The last line that says something; the log's path where there is none."""
+    """The last line that is not empty; the path of the log if there is none."""
     try:
         lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     except OSError:

@@ -1,4 +1,4 @@
-"""What `trr up` runs: database, API, admin app, Dagster's code server, daemon and UI, kept alive, stopped in order."""
+"""The processes of `trr up`: database, API, admin app, Dagster's code server, daemon and UI; stopped in order."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from trr_pipelines.settings import Settings
 WATCH_SECONDS = 0.5
 DAEMON = "Dagster daemon"
 CODE_SERVER = "Dagster code server"
-# A part that dies this often within a minute will not come up by trying again.
+# A process that ends this often within a minute is not restarted any more.
 MAX_RESTARTS_PER_MINUTE = 3
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack: its parts, and where they answer."""
+    """A running stack: its processes and their URLs."""
 
     children: list[Child]
     api: str
@@ -33,7 +33,7 @@ class Stack:
     dagster: str
 
     def keep_running(self, report: Callable[[str], None]) -> None:
-        """Start parts again that die, until interrupted. Raises SetupError when one does not stay up."""
+        """Restart processes that end, until interrupted. Raises SetupError when one does not stay up."""
         restarts: dict[str, list[float]] = {}
         while True:
             time.sleep(WATCH_SECONDS)
@@ -50,7 +50,7 @@ class Stack:
 
 @contextmanager
 def only_one(home: Path, name: str) -> Iterator[None]:
-    """Refuse a second stack of the same home, by the name and process id of the first."""
+    """Raise SetupError when another process has the lock `name` of this home; the message has its process id."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / f"{name}.lock").open("a+", encoding="utf-8") as lock:
         try:
@@ -66,7 +66,7 @@ def only_one(home: Path, name: str) -> Iterator[None]:
 
 @contextmanager
 def running_stack(settings: Settings, report: Callable[[str], None]) -> Iterator[Stack]:
-    """Everything up for the length of the block; `report` hears of each part. Raises SetupError when one fails."""
+    """Run all processes during the block; `report` gets a line for each. Raises SetupError when one fails."""
     with only_one(settings.home, "up"):
         require_free_port(settings.api_port, "API", "TRR_API_PORT")
         require_free_port(settings.admin_port, "admin app", "TRR_ADMIN_PORT")
@@ -92,7 +92,7 @@ def running_stack(settings: Settings, report: Callable[[str], None]) -> Iterator
 
 
 def _stop(children: list[Child]) -> None:
-    """The daemon first, so that nothing is launched any more; then runs; then all others at once."""
+    """Stop the daemon first, so that it launches no more runs; then the runs; then all others at once."""
     by_name = {child.name: child for child in children}
     if DAEMON in by_name:
         by_name[DAEMON].stop()

@@ -1,12 +1,12 @@
 -- name: request(scope, stale_seconds)^
--- The epoch to ask Dagster with. Asking again before the run has claimed its work gives the same epoch.
+-- The epoch of the run key. It stays the same until the run has claimed its work.
 insert into core.dispatches (scope, requested_at) values (:scope, now())
 on conflict on constraint dispatches_pkey
     do update set requested_at = coalesce(dispatches.requested_at, now())
 returning epoch, requested_at < now() - make_interval(secs => :stale_seconds) as is_stale;
 
 -- name: advance(scope, epoch)$
--- A request that never became a run is asked for anew, under a new key.
+-- A request that never became a run is requested again, under a new key.
 update core.dispatches set epoch = epoch + 1, requested_at = now() where scope = :scope and epoch = :epoch
 returning epoch;
 
@@ -34,8 +34,8 @@ update core.dispatches set lease_until = null, failures = 0, not_before = null
 where scope = :scope and run_id = :run_id;
 
 -- name: fail(scope, run_id)$
--- Backoff as for photos; a scope whose runs failed too often is parked until somebody runs it by hand. Returns how many
--- failed in a row.
+-- Backoff as for photos; a scope whose runs failed too often is parked until it is run by hand. Returns the number
+-- of failures in a row.
 update core.dispatches
 set epoch = epoch + 1, requested_at = null, lease_until = null, failures = failures + 1,
     not_before = now() + interval '10 seconds' * power(4, least(failures, 5)), run_id = null
