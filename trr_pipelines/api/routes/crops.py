@@ -22,6 +22,7 @@ from trr_pipelines.catalogue.photos import CropRow
 from trr_pipelines.imaging.geometry import MAX_ZOOM, Crop
 from trr_pipelines.pipeline.edits import crops
 from trr_pipelines.pipeline.edits.crops import CropChangedError, CropEdit
+from trr_pipelines.web.photo_payloads import ShownCrop
 
 router = APIRouter(route_class=GuardedRoute, tags=["crops"])
 
@@ -39,16 +40,6 @@ class WantedCrop(BaseModel):
     x: Percent
     y: Percent
     zoom: Zoom
-
-
-class ShownCrop(BaseModel):
-    """A crop of a photo and the signature that names it."""
-
-    mode: Literal["auto", "manual"]
-    x: float
-    y: float
-    zoom: float
-    signature: str
 
 
 class EditedCrop(BaseModel):

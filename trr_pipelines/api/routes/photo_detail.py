@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -12,166 +11,14 @@ from pydantic import BaseModel
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor, CurrentOriginals, CurrentPool
 from trr_pipelines.api.original_urls import OriginalUrls
-from trr_pipelines.api.routes.crops import ShownCrop
 from trr_pipelines.imaging.decode import MAX_BYTES
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.edits.replacement import replace_original
-from trr_pipelines.pipeline.galleries.photo_detail import explain_asset, read_asset
+from trr_pipelines.pipeline.galleries.photo_detail import explain_photo, read_photo
+from trr_pipelines.web.photo_payloads import Asset, Explanation
 
 router = APIRouter(route_class=GuardedRoute, tags=["photos"])
-
-
-class Link(BaseModel):
-    """A gallery of the photo: of a show, of a season (with its show), or of a person."""
-
-    link_id: UUID
-    kind: str
-    caption: str
-    tags: list[str]
-    position: int
-    facebank_seed: bool
-    show_id: UUID | None
-    title: str | None
-    season: int | None
-    person_id: UUID | None
-    full_name: str | None
-
-
-class LedgerEntry(BaseModel):
-    """The ledger entry of one kind of work: its state, its last failure, and the run that leased it last."""
-
-    kind: Literal["original", "base", "crop"]
-    state: Literal["pending", "complete", "failed"]
-    reason: str | None
-    detail: str | None
-    attempts: int
-    next_attempt_at: datetime | None
-    wanted: str
-    served: str
-    recipe: str
-    version: int
-    lease_until: datetime | None
-    run_id: str | None
-    updated_at: datetime
-
-
-class Version(BaseModel):
-    """A current or earlier original of the photo."""
-
-    sha256: str
-    bytes: int
-    width: int
-    height: int
-    format: str
-    author: str
-    created_at: datetime
-
-
-class Asset(BaseModel):
-    """A photo; sides in pixels, as shown. Fields that are unknown until it is mirrored are null."""
-
-    id: UUID
-    source: str
-    source_url: str
-    batch_key: str
-    state: Literal["pending", "mirrored", "failed"]
-    reason: str | None
-    sha256: str | None
-    bytes: int | None
-    width: int | None
-    height: int | None
-    format: str | None
-    frames: int | None
-    placeholder: str | None
-    dominant_color: str | None
-    warnings: list[str]
-    created_at: datetime
-    updated_at: datetime
-    original_url: str | None
-    display_url: str | None
-    detail_url: str | None
-    crop_display_url: str | None
-    crop_detail_url: str | None
-    crop: ShownCrop | None
-    links: list[Link]
-    generations: list[LedgerEntry]
-    versions: list[Version]
-
-
-class ExplainedOriginal(BaseModel):
-    """The original and, once it is decoded, the reasons not to serve it directly."""
-
-    source: str
-    source_url: str
-    sha256: str | None
-    bytes: int | None
-    width: int | None
-    height: int | None
-    format: str | None
-    url: str | None
-    unfit_to_be_shown: list[str] | None
-    warnings: list[str]
-
-
-class ServedUrl(BaseModel):
-    """A URL field of gallery items, and the reason for its value."""
-
-    url: str | None
-    why: str
-
-
-class VariantFile(BaseModel):
-    """One file of a set."""
-
-    variant_key: str
-    format: str
-    width: int
-    height: int
-    bytes: int
-    sha256: str
-    hosted_key: str
-    hosted_url: str
-    created_at: datetime
-
-
-class VariantSet(BaseModel):
-    """Files rendered together: of one original, one recipe and one crop."""
-
-    kind: Literal["base", "crop"]
-    signature: str | None
-    recipe: str
-    is_current_recipe: bool
-    source_version: str
-    is_current_original: bool
-    superseded_at: datetime | None
-    files: list[VariantFile]
-
-
-class LastError(BaseModel):
-    """The current failure of the work that failed last."""
-
-    kind: str
-    reason: str
-    detail: str | None
-    attempts: int
-    run_id: str | None
-    next_attempt_at: datetime | None
-
-
-class Explanation(BaseModel):
-    """The reason for each served URL of a photo."""
-
-    media_asset_id: UUID
-    state: str
-    reason: str | None
-    original: ExplainedOriginal
-    served: dict[str, ServedUrl]
-    crop: ShownCrop | None
-    sets: list[VariantSet]
-    generations: list[LedgerEntry]
-    last_error: LastError | None
-    current_recipes: dict[str, str]
-    versions: list[Version]
+Payload = TypeVar("Payload", Asset, Explanation)
 
 
 class ReplacedOriginal(BaseModel):
@@ -185,15 +32,15 @@ class ReplacedOriginal(BaseModel):
 @router.get("/api/v1/admin/media-assets/{id}", **open_to(ADMIN, ADMIN_APP, errors=(404,)))
 def get_asset(id: UUID, archive: CurrentArchive, originals: CurrentOriginals) -> Asset:
     """A photo with its links, its served URLs, and the state of its work."""
-    asset = read_asset(archive.database, id)
-    return Asset(**_with_readable_originals(asset, asset["original_url"], archive, originals))
+    asset = read_photo(archive.database, id)
+    return _with_readable_originals(asset, asset.original_url, archive, originals)
 
 
 @router.get("/api/v1/admin/media-assets/{id}/explain", **open_to(ADMIN, ADMIN_APP, errors=(404,)))
 def explain(id: UUID, archive: CurrentArchive, originals: CurrentOriginals) -> Explanation:
     """The reasons for its URLs: original, sets with recipe and signature, runs, attempts, the last error."""
-    explanation = explain_asset(archive.database, id)
-    return Explanation(**_with_readable_originals(explanation, explanation["original"]["url"], archive, originals))
+    explanation = explain_photo(archive.database, id)
+    return _with_readable_originals(explanation, explanation.original.url, archive, originals)
 
 
 async def _sent_bytes(request: Request) -> bytes:
@@ -216,7 +63,7 @@ def put_original(
     return ReplacedOriginal(media_asset_id=id, sha256=replaced.sha256, changed=replaced.changed)
 
 
-def _with_readable_originals(payload: Any, url: str | None, archive: Archive, originals: OriginalUrls) -> Any:
+def _with_readable_originals(payload: Payload, url: str | None, archive: Archive, originals: OriginalUrls) -> Payload:
     """`payload` with every occurrence of its original's URL replaced by one that can be read now."""
     if url is None or not originals.is_signed:
         return payload
@@ -227,4 +74,4 @@ def _with_readable_originals(payload: Any, url: str | None, archive: Archive, or
             return {name: replaced(inner) for name, inner in value.items()}
         return readable if value == url else value
 
-    return replaced(payload)
+    return type(payload).model_validate(replaced(payload.model_dump()))

@@ -16,8 +16,8 @@ from trr_pipelines.pipeline.checks.invariants import Finding, TableRow, finding
 
 # The limits above which an original is refused are in `imaging.decode`: 50 MB, 75 Mpx, 30,000 px. These are about half:
 # 20 MB is seven times the mean original (3 MB) and more than a camera's finest JPEG of 24 Mpx; above 40 Mpx a photo of
-# an expensive format takes seconds and hundreds of MB to render (docs/measurements/rendering.md); a longer side than 15,000 px is a
-# panorama, a scroll or an attack, and no photo for a gallery.
+# an expensive format takes seconds and hundreds of MB to render (docs/measurements/rendering.md); a longer side than
+# 15,000 px is a panorama, a scroll or an attack, and no photo for a gallery.
 GUARDRAILS = SizeLimits(max_bytes=20_000_000, max_pixels=40_000_000, max_side=15_000)
 
 # Of a source that works, about one photo in a hundred is a dead link or a broken file. One in ten is a source that has

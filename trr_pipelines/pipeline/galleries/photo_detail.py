@@ -5,197 +5,110 @@ Which files are served is decided in `pipeline.galleries.served_files`; this mod
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import datetime
-from typing import Literal, TypedDict
+from typing import Literal, TypeVar
 from uuid import UUID
+
+from pydantic import BaseModel
 
 from trr_pipelines.catalogue import photo_detail
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.photo_detail import PhotoDetail, PhotoRows, PhotoVariant
-from trr_pipelines.catalogue.photos import Version
 from trr_pipelines.errors import NotFoundError
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline.galleries.served_files import ServedFiles, choose_served_files
+from trr_pipelines.web.photo_payloads import (
+    Asset,
+    ExplainedOriginal,
+    Explanation,
+    LastError,
+    LedgerEntry,
+    Link,
+    ServedUrl,
+    ShownCrop,
+    VariantFile,
+    VariantSet,
+    Version,
+)
 
-JsonRow = dict[str, object]
-"""A row in the types of JSON, by column."""
+Model = TypeVar("Model", bound=BaseModel)
 
 SetKind = Literal["base", "crop"]
 
 _RECIPES: dict[str, str] = {"base": BASE.fingerprint, "crop": CROP.fingerprint}
 
 
-class ActiveCrop(TypedDict):
-    """The active crop: x and y in percent, zoom from 1 to 8."""
-
-    mode: str | None
-    x: float
-    y: float
-    zoom: float
-    signature: str
-
-
-class PhotoPayload(TypedDict):
-    """A photo with its links, served URLs and work; sides in pixels."""
-
-    id: UUID
-    source: str
-    source_url: str
-    batch_key: str
-    state: str
-    reason: str | None
-    sha256: str | None
-    bytes: int | None
-    width: int | None
-    height: int | None
-    format: str | None
-    frames: int | None
-    placeholder: str | None
-    dominant_color: str | None
-    warnings: list[str]
-    created_at: datetime
-    updated_at: datetime
-    original_url: str | None
-    display_url: str | None
-    detail_url: str | None
-    crop_display_url: str | None
-    crop_detail_url: str | None
-    crop: ActiveCrop | None
-    links: list[JsonRow]
-    generations: list[JsonRow]
-    versions: list[JsonRow]
-
-
-class OriginalPayload(TypedDict):
-    """The original, and the reasons not to serve it directly; sides in pixels."""
-
-    source: str
-    source_url: str
-    sha256: str | None
-    bytes: int | None
-    width: int | None
-    height: int | None
-    format: str | None
-    url: str | None
-    unfit_to_be_shown: list[str] | None
-    warnings: list[str]
-
-
-class ServedUrl(TypedDict):
-    """A served URL, and why it is this one."""
-
-    url: str | None
-    why: str
-
-
-class SetPayload(TypedDict):
-    """Files that were made together: of one original, recipe and crop."""
-
-    kind: SetKind
-    signature: str | None
-    recipe: str
-    is_current_recipe: bool
-    source_version: str
-    is_current_original: bool
-    superseded_at: datetime | None
-    files: list[JsonRow]
-
-
-class LastError(TypedDict):
-    """The newest failure."""
-
-    kind: str
-    reason: str | None
-    detail: str | None
-    attempts: int
-    run_id: str | None
-    next_attempt_at: datetime | None
-
-
-class ExplanationPayload(TypedDict):
-    """Why each URL of a photo is served: original, sets with recipe and signature, work, last error."""
-
-    media_asset_id: UUID
-    state: str
-    reason: str | None
-    original: OriginalPayload
-    served: dict[str, ServedUrl]
-    crop: ActiveCrop | None
-    sets: list[SetPayload]
-    generations: list[JsonRow]
-    last_error: LastError | None
-    current_recipes: dict[str, str]
-    versions: list[JsonRow]
-
-
-def read_asset(database: Database, photo_id: UUID) -> PhotoPayload:
+def read_photo(database: Database, photo_id: UUID) -> Asset:
     """A photo with its links, served URLs and work. Raises NotFoundError."""
     rows = _rows(database, photo_id)
     photo, served = rows.photo, _served(rows)
-    return {
-        "id": photo.id,
-        "source": photo.source,
-        "source_url": photo.source_url,
-        "batch_key": photo.batch_key,
-        "state": photo.state,
-        "reason": photo.reason,
-        "sha256": photo.sha256,
-        "bytes": photo.bytes,
-        "width": photo.width,
-        "height": photo.height,
-        "format": photo.format,
-        "frames": photo.frames,
-        "placeholder": photo.placeholder,
-        "dominant_color": photo.dominant_color,
-        "warnings": photo.warnings,
-        "created_at": photo.created_at,
-        "updated_at": photo.updated_at,
-        "original_url": photo.hosted_url,
-        "display_url": served["display_url"],
-        "detail_url": served["detail_url"],
-        "crop_display_url": served["crop_display_url"],
-        "crop_detail_url": served["crop_detail_url"],
-        "crop": _crop(photo),
-        "links": [asdict(link) for link in rows.links],
-        "generations": [asdict(work) for work in rows.generations],
-        "versions": [_version(version) for version in rows.versions],
-    }
+    return Asset(
+        id=photo.id,
+        source=photo.source,
+        source_url=photo.source_url,
+        batch_key=photo.batch_key,
+        state=photo.state,
+        reason=photo.reason,
+        sha256=photo.sha256,
+        bytes=photo.bytes,
+        width=photo.width,
+        height=photo.height,
+        format=photo.format,
+        frames=photo.frames,
+        placeholder=photo.placeholder,
+        dominant_color=photo.dominant_color,
+        warnings=photo.warnings,
+        created_at=photo.created_at,
+        updated_at=photo.updated_at,
+        original_url=photo.hosted_url,
+        display_url=served["display_url"],
+        detail_url=served["detail_url"],
+        crop_display_url=served["crop_display_url"],
+        crop_detail_url=served["crop_detail_url"],
+        crop=_crop(photo),
+        links=[_as(Link, link) for link in rows.links],
+        generations=[_as(LedgerEntry, work) for work in rows.generations],
+        versions=[_as(Version, version) for version in rows.versions],
+    )
 
 
-def explain_asset(database: Database, photo_id: UUID) -> ExplanationPayload:
+def explain_photo(database: Database, photo_id: UUID) -> Explanation:
     """Why each URL of a photo is served. Raises NotFoundError."""
     rows = _rows(database, photo_id)
     photo, served = rows.photo, _served(rows)
-    return {
-        "media_asset_id": photo.id,
-        "state": photo.state,
-        "reason": photo.reason,
-        "original": {
-            "source": photo.source,
-            "source_url": photo.source_url,
-            "sha256": photo.sha256,
-            "bytes": photo.bytes,
-            "width": photo.width,
-            "height": photo.height,
-            "format": photo.format,
-            "url": photo.hosted_url,
-            "unfit_to_be_shown": photo.original_unfit,
-            "warnings": photo.warnings,
-        },
-        "served": {
+    return Explanation(
+        media_asset_id=photo.id,
+        state=photo.state,
+        reason=photo.reason,
+        original=ExplainedOriginal(
+            source=photo.source,
+            source_url=photo.source_url,
+            sha256=photo.sha256,
+            bytes=photo.bytes,
+            width=photo.width,
+            height=photo.height,
+            format=photo.format,
+            url=photo.hosted_url,
+            unfit_to_be_shown=photo.original_unfit,
+            warnings=photo.warnings,
+        ),
+        served={
             "display_url": _base_url(rows, served["display_url"], "card"),
             "detail_url": _base_url(rows, served["detail_url"], "detail"),
             "crop_display_url": _crop_url(rows, served["crop_display_url"], "crop_card"),
             "crop_detail_url": _crop_url(rows, served["crop_detail_url"], "crop_detail"),
         },
-        "crop": _crop(photo),
-        "sets": _sets(rows),
-        "generations": [asdict(work) for work in rows.generations],
-        "last_error": _last_error(rows),
-        "current_recipes": _RECIPES,
-        "versions": [_version(version) for version in rows.versions],
-    }
+        crop=_crop(photo),
+        sets=_sets(rows),
+        generations=[_as(LedgerEntry, work) for work in rows.generations],
+        last_error=_last_error(rows),
+        current_recipes=_RECIPES,
+        versions=[_as(Version, version) for version in rows.versions],
+    )
+
+
+def _as(model: type[Model], row: object) -> Model:
+    """A catalogue row as the payload that has the same names."""
+    return model.model_validate(row, from_attributes=True)
 
 
 def _rows(database: Database, photo_id: UUID) -> PhotoRows:
@@ -212,28 +125,24 @@ def _served(rows: PhotoRows) -> ServedFiles:
     return choose_served_files(rows.photo, files, original_url=rows.photo.hosted_url)
 
 
-def _crop(photo: PhotoDetail) -> ActiveCrop | None:
+def _crop(photo: PhotoDetail) -> ShownCrop | None:
     if photo.crop_signature is None or photo.crop_x is None or photo.crop_y is None or photo.crop_zoom is None:
         return None
-    return {
-        "mode": photo.crop_mode,
-        "x": float(photo.crop_x),
-        "y": float(photo.crop_y),
-        "zoom": float(photo.crop_zoom),
-        "signature": photo.crop_signature,
-    }
-
-
-def _version(version: Version) -> JsonRow:
-    return {name: value for name, value in asdict(version).items() if name != "hosted_key"}
+    return ShownCrop(
+        mode=photo.crop_mode,
+        x=float(photo.crop_x),
+        y=float(photo.crop_y),
+        zoom=float(photo.crop_zoom),
+        signature=photo.crop_signature,
+    )
 
 
 def _base_url(rows: PhotoRows, url: str | None, key: str) -> ServedUrl:
-    return {"url": url, "why": _why_base(rows, url, key)}
+    return ServedUrl(url=url, why=_why_base(rows, url, key))
 
 
 def _crop_url(rows: PhotoRows, url: str | None, key: str) -> ServedUrl:
-    return {"url": url, "why": _why_crop(rows, url, key)}
+    return ServedUrl(url=url, why=_why_crop(rows, url, key))
 
 
 def _why_base(rows: PhotoRows, url: str | None, key: str) -> str:
@@ -284,30 +193,27 @@ def _describe_work(rows: PhotoRows, kind: str) -> str:
     return f"{kind} failed ({work.reason}) after {work.attempts} attempts and {retry}"
 
 
-def _sets(rows: PhotoRows) -> list[SetPayload]:
+def _sets(rows: PhotoRows) -> list[VariantSet]:
     """The files of the photo by set, served ones first."""
-    sets: dict[tuple[bool, str, str, str], SetPayload] = {}
+    sets: dict[tuple[bool, str, str, str], VariantSet] = {}
     for row in rows.variants:
         kind: SetKind = "crop" if row.crop_signature else "base"
         identity = (row.superseded_at is not None, row.crop_signature, row.recipe, row.source_version)
         payload = sets.setdefault(
             identity,
-            {
-                "kind": kind,
-                "signature": row.crop_signature or None,
-                "recipe": row.recipe,
-                "is_current_recipe": row.recipe == _RECIPES[kind],
-                "source_version": row.source_version,
-                "is_current_original": row.source_version == rows.photo.sha256,
-                "superseded_at": row.superseded_at,
-                "files": [],
-            },
+            VariantSet(
+                kind=kind,
+                signature=row.crop_signature or None,
+                recipe=row.recipe,
+                is_current_recipe=row.recipe == _RECIPES[kind],
+                source_version=row.source_version,
+                is_current_original=row.source_version == rows.photo.sha256,
+                superseded_at=row.superseded_at,
+                files=[],
+            ),
         )
-        payload["files"].append({name: getattr(row, name) for name in _FILE_FIELDS})
+        payload.files.append(_as(VariantFile, row))
     return list(sets.values())
-
-
-_FILE_FIELDS = ("variant_key", "format", "width", "height", "bytes", "sha256", "hosted_key", "hosted_url", "created_at")
 
 
 def _last_error(rows: PhotoRows) -> LastError | None:
@@ -315,11 +221,4 @@ def _last_error(rows: PhotoRows) -> LastError | None:
     if not failed:
         return None
     last = max(failed, key=lambda row: row.updated_at)
-    return {
-        "kind": last.kind,
-        "reason": last.reason,
-        "detail": last.detail,
-        "attempts": last.attempts,
-        "run_id": last.run_id,
-        "next_attempt_at": last.next_attempt_at,
-    }
+    return _as(LastError, last)
