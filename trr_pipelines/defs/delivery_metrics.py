@@ -1,4 +1,4 @@
-"""Delivery in Dagster: the figures of a day as an asset, and the schedule that takes them."""
+"""Delivery metrics in Dagster: the figures of a day as an asset, and its schedule."""
 
 from dagster import (
     AssetSelection,
@@ -25,12 +25,11 @@ GROUP = "operations"
     code_version="1",
 )
 def delivery_metrics(archive: ArchiveResource) -> MaterializeResult[None]:
-    """How the archive delivers: what failed and what waits, bytes saved per delivered picture, payload by rendition
-    key, time from import to served, crop edits, storage. Kept by day (UTC) in `core.delivery_metrics`; of a day, the
-    figures that were taken last. What each means: docs/metrics.md."""
-    from trr_pipelines.pipeline.reporting.delivery_report import (
-        report_delivery,  # pandas: 1 s that no other run has to wait for
-    )
+    """Delivery metrics: failed and waiting photos, bytes saved per delivered picture, payload by rendition key, time
+    from import to served, crop edits, storage. Kept by day (UTC) in `core.delivery_metrics`, the last figures of each
+    day. Definitions: docs/metrics.md."""
+    # Imports pandas, which takes 1 s: no other run waits for it.
+    from trr_pipelines.pipeline.reporting.delivery_report import report_delivery
 
     report = report_delivery(archive.get().database)
     metadata: Metadata = {
@@ -43,8 +42,8 @@ def delivery_metrics(archive: ArchiveResource) -> MaterializeResult[None]:
 delivery_metrics_job = define_asset_job(
     "measure_delivery",
     selection=AssetSelection.assets(delivery_metrics),
-    description="Take the figures of today; done again on the same day, they take the place of the earlier ones.",
-    # Nobody waits for it: the place that is always free stays with imports and edits.
+    description="Compute today's delivery metrics; a second run on the same day replaces the first.",
+    # Not urgent: it runs in the lane of backfills.
     tags={LANE_TAG: BACKFILL},
 )
 
@@ -55,5 +54,5 @@ delivery_schedule = ScheduleDefinition(
     cron_schedule="50 5,11,17,23 * * *",
     execution_timezone="UTC",
     default_status=DefaultScheduleStatus.RUNNING,
-    description="Takes the figures of delivery four times a day (UTC).",
+    description="Computes the delivery metrics four times a day (UTC).",
 )
