@@ -98,7 +98,7 @@ where media_asset_id = :photo_id and kind = :kind and version = :version and run
 returning true;
 
 -- name: fail(reason, detail, retryable, max_attempts, retry_after, photo_id, kind, version, run_id)$
--- Backoff doubles twice with each attempt (30 s, 2, 8, 32 min); after :max_attempts the photo is parked.
+-- The backoff is four times longer after each attempt (30 s, 2, 8, 32 min); after :max_attempts the photo is parked.
 update core.variant_generations
 set state = 'failed', reason = :reason, detail = :detail, attempts = attempts + 1, lease_until = null,
     asked_at = null,
