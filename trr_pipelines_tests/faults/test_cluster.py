@@ -85,7 +85,9 @@ def render_processes_of(worker: int) -> list[psutil.Process]:
     return found
 
 
-def test_a_photo_goes_on_elsewhere_when_its_worker_is_killed(cluster: Cluster, archive: Archive, scope: Scope) -> None:
+def test_a_photo_moves_to_another_worker_when_its_own_is_killed(
+    cluster: Cluster, archive: Archive, scope: Scope
+) -> None:
     everywhere = "\n".join(f"sleep:{name_of(archive, file)}" for file in FILES)
     first = cluster.start_worker(worker_settings(archive, everywhere))
     with ThreadPoolExecutor(1) as thread:
@@ -126,14 +128,16 @@ def refused(archive: Archive, scope: Scope, message: str) -> None:
     assert value(archive.database, PENDING) == 2 * len(FILES)
 
 
-def test_a_worker_with_another_store_refuses(cluster: Cluster, archive: Archive, scope: Scope, tmp_path: Path) -> None:
+def test_a_worker_with_another_store_is_refused(
+    cluster: Cluster, archive: Archive, scope: Scope, tmp_path: Path
+) -> None:
     cluster.start_worker(worker_settings(archive) | {"TRR_MEDIA_STORE": f"file:{tmp_path / 'other'}"})
     refused(
         on(cluster.address, archive), scope, f"a Dask worker has TRR_MEDIA_STORE file:{tmp_path / 'other'}, the run"
     )
 
 
-def test_a_worker_with_other_recipes_refuses(
+def test_a_worker_with_other_recipes_is_refused(
     cluster: Cluster, archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.start_worker(worker_settings(archive))
@@ -141,7 +145,7 @@ def test_a_worker_with_other_recipes_refuses(
     refused(on(cluster.address, archive), scope, f"a Dask worker has the base recipe {BASE.fingerprint}, the run has")
 
 
-def test_workers_of_a_bucket_read_and_write_it_themselves(cluster: Cluster, archive: Archive, tmp_path: Path) -> None:
+def test_workers_read_and_write_a_bucket_directly(cluster: Cluster, archive: Archive, tmp_path: Path) -> None:
     with moto_server() as server, bucket_on(server, server.client()) as store:
         url = f"s3://{store.bucket}/{store.prefix}"
         settings = Settings(database_url=archive.settings.database_url, media_store=url, dask_address=cluster.address)
@@ -154,7 +158,7 @@ def test_workers_of_a_bucket_read_and_write_it_themselves(cluster: Cluster, arch
         assert reconcile(in_bucket).is_clean
 
 
-def test_scheduler_workers_and_run_talk_over_tls(archive: Archive, scope: Scope, tmp_path: Path) -> None:
+def test_scheduler_workers_and_run_communicate_over_tls(archive: Archive, scope: Scope, tmp_path: Path) -> None:
     certificate = str(certificate_for("cluster.internal", tmp_path))
     names = ("ca-file", "scheduler.cert", "worker.cert", "client.cert")
     tls = {f"distributed.comm.tls.{name}": certificate for name in names}
@@ -166,7 +170,7 @@ def test_scheduler_workers_and_run_talk_over_tls(archive: Archive, scope: Scope,
             ClusterRenderer(own.address.replace("tls:", "tcp:"), "file:somewhere", connect_seconds=2)
 
 
-def test_a_cluster_without_workers_is_waited_for_and_then_refused(
+def test_a_cluster_without_workers_is_refused_after_a_wait(
     cluster: Cluster, archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(derivatives, "ClusterRenderer", partial(ClusterRenderer, workerless_seconds=1))
@@ -175,9 +179,7 @@ def test_a_cluster_without_workers_is_waited_for_and_then_refused(
         DEPLOYMENTS["backend"]["TRR_DASK_ADDRESS"](on(cluster.address, archive).settings)
 
 
-def test_a_scheduler_that_goes_away_fails_the_run(
-    archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_scheduler_fails_the_run(archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derivatives, "ClusterRenderer", partial(ClusterRenderer, connect_seconds=1))
     with running_scheduler() as own, ThreadPoolExecutor(1) as thread:
         running = thread.submit(
@@ -188,7 +190,7 @@ def test_a_scheduler_that_goes_away_fails_the_run(
         running.result()
 
 
-def test_a_scheduler_that_freezes_is_given_up(archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_scheduler_times_out(archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derivatives, "ClusterRenderer", partial(ClusterRenderer, workerless_seconds=3))
     with running_scheduler() as own, ThreadPoolExecutor(1) as thread:
         own.start_worker(worker_settings(archive, f"sleep:{name_of(archive, '0.jpg')}"))
@@ -220,7 +222,7 @@ def _another_protocol(listener: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("behaviour", [_nothing, _silence, _another_protocol])
-def test_an_address_that_does_not_answer_is_refused_by_name(behaviour: Callable[[socket.socket], None]) -> None:
+def test_an_address_without_a_scheduler_is_named_in_the_error(behaviour: Callable[[socket.socket], None]) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         behaviour(listener)

@@ -34,7 +34,7 @@ READS: tuple[Callable[[Archive], object], ...] = (
 )
 
 
-def test_reads_of_a_run_outlast_one_connection_timeout(archive: Archive, database_url: str) -> None:
+def test_reads_of_a_run_survive_one_connection_timeout(archive: Archive, database_url: str) -> None:
     """The only connection of the pool is held, as all are lost while a server restarts."""
     database = Database(database_url, max_size=1).open()
     held, done = Event(), Event()

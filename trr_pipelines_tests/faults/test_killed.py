@@ -189,7 +189,7 @@ def test_an_import_killed_at_a_random_moment_is_completed_by_the_next(
         assert final_state(database) == undisturbed["state"]
 
 
-def test_a_run_that_is_told_to_stop_ends_within_ten_seconds_and_holds_nothing(
+def test_sigterm_ends_a_run_within_ten_seconds_and_releases_its_leases(
     home: Home, photos: Path, undisturbed: dict[str, Any], database_url: str
 ) -> None:
     home.json("import", photos, "--source", "deadline", "--show", "The Valley")
@@ -206,7 +206,7 @@ def test_a_run_that_is_told_to_stop_ends_within_ten_seconds_and_holds_nothing(
         assert final_state(database) == undisturbed["state"]
 
 
-def test_a_batch_ends_complete_although_its_database_is_killed_meanwhile(
+def test_a_batch_completes_although_its_database_is_killed(
     server_home: Path, tmp_path: Path, photos: Path, undisturbed: dict[str, Any]
 ) -> None:
     home = Home(server_home, tmp_path / "media")

@@ -50,7 +50,7 @@ def sometimes(share: float, *faults: Fault) -> Callable[[Request], Fault | None]
         pytest.param(sometimes(0.3, CutRequest(100), CutRequest(3000)), id="30 % of uploads cut"),
     ],
 )
-def test_a_batch_converges_over_a_store_that_fails(
+def test_a_batch_converges_with_a_failing_store(
     archive: Archive,
     server: S3Server,
     tmp_path: Path,
@@ -87,7 +87,7 @@ def test_a_batch_converges_over_a_store_that_fails(
     assert final_state(archive.database) == disturbed
 
 
-def test_a_store_that_answers_nothing_but_503_fails_photos_and_never_the_run(
+def test_a_store_that_only_answers_503_fails_photos_but_not_the_run(
     archive: Archive, server: S3Server, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     batch = import_files(archive, tmp_path / "in", dict(list(PHOTOS.items())[:2]))

@@ -32,7 +32,7 @@ def states(folder: Path) -> list[str]:
     return [stage.state for stage in rollout_status(folder).stages]
 
 
-def test_without_evidence_everything_stands_open(tmp_path: Path) -> None:
+def test_without_evidence_every_gate_is_open(tmp_path: Path) -> None:
     rollout = rollout_status(tmp_path)
     assert [stage.state for stage in rollout.stages] == ["open"] * 6
     assert (rollout.next, rollout.is_closed) == ("backend of staging: no smoke run yet", False)
@@ -51,13 +51,13 @@ def test_everything_passed_closes_the_rollout(tmp_path: Path) -> None:
     assert rollout_status(tmp_path).is_closed
 
 
-def test_a_failure_is_told_with_its_step(tmp_path: Path) -> None:
+def test_a_failure_is_reported_with_its_step(tmp_path: Path) -> None:
     smoke(tmp_path, "staging", Part.BACKEND, state=State.FAILED)
     stage = rollout_status(tmp_path).stages[0]
     assert (stage.state, stage.why) == ("failed", "a_step: why <b>")
 
 
-def test_a_step_that_was_left_out_closes_nothing(tmp_path: Path) -> None:
+def test_a_skipped_step_closes_nothing(tmp_path: Path) -> None:
     smoke(tmp_path, "staging", Part.BACKEND, state=State.SKIPPED)
     assert states(tmp_path)[0] == "failed"
 
@@ -92,6 +92,6 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "x" * 41])
-def test_an_environment_cannot_lead_elsewhere(tmp_path: Path, name: str) -> None:
+def test_an_environment_name_cannot_contain_a_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="an environment name has"):
         read_evidence(tmp_path, name)

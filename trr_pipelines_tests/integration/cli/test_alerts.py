@@ -8,7 +8,7 @@ from trr_pipelines_tests.support.commands import Trr
 from trr_pipelines_tests.support.webhooks import webhook
 
 
-def test_a_daemon_that_never_ran_is_an_alert_and_the_webhook_hears_of_it_once(
+def test_a_daemon_that_never_ran_raises_an_alert_and_one_webhook_message(
     tmp_path: Path, database_url: str, empty_database_url: str
 ) -> None:
     environment = {"TRR_DATABASE_URL": database_url, "TRR_DAGSTER_PG_URL": empty_database_url}

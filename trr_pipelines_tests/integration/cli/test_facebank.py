@@ -58,7 +58,7 @@ def answer(ended: Result, code: int = 0) -> Any:
     return ended.json
 
 
-def test_a_person_is_synced_with_three_settings_and_again_without_a_change(
+def test_a_person_is_synced_with_three_settings_and_a_second_sync_changes_nothing(
     facebank: Run, bank: FaceBank, database: Database
 ) -> None:
     person = add_person(database)
@@ -71,7 +71,9 @@ def test_a_person_is_synced_with_three_settings_and_again_without_a_change(
     assert (again["inserted"], again["updated"], again["unchanged"]) == (0, 0, 1)
 
 
-def test_a_show_is_its_cast_and_one_who_fails_stops_nobody(facebank: Run, bank: FaceBank, database: Database) -> None:
+def test_a_show_syncs_its_cast_and_a_failed_person_does_not_stop_the_others(
+    facebank: Run, bank: FaceBank, database: Database
+) -> None:
     people = [add_person(database, f"Person {name}") for name in ("A", "B")]
     add_photos(database, people[0], 2, seeds=1)
     add_photos(database, people[1], 2, start=10)
@@ -100,7 +102,9 @@ def test_a_show_is_its_cast_and_one_who_fails_stops_nobody(facebank: Run, bank: 
         ({"TRR_API_URL": "ftp://x"}, "TRR_API_URL: "),
     ],
 )
-def test_what_is_missing_or_wrong_is_one_line(facebank: Run, environment: dict[str, str], part: str) -> None:
+def test_missing_or_invalid_settings_are_a_one_line_error(
+    facebank: Run, environment: dict[str, str], part: str
+) -> None:
     ended = facebank("sync", "--person", str(uuid4()), here=True, **environment)
     assert ended.code == 1
     assert part in ended.err
@@ -108,26 +112,26 @@ def test_what_is_missing_or_wrong_is_one_line(facebank: Run, environment: dict[s
     assert "hunter2" not in ended.err
 
 
-def test_a_missing_relation_is_one_line_with_the_command_that_mends_it(facebank: Run, bank: FaceBank) -> None:
+def test_a_missing_relation_is_a_one_line_error_with_the_command_that_fixes_it(facebank: Run, bank: FaceBank) -> None:
     bank_query(bank, "drop table person cascade")
     ended = facebank("sync", "--show", "the-valley")
     assert (ended.code, ended.err.count("\n")) == (1, 1)
     assert 'has no relation "person"; run: trr db upgrade' in ended.err
 
 
-def test_a_show_that_nobody_told_of_is_refused_by_name(facebank: Run) -> None:
+def test_an_unknown_show_is_named_in_the_error(facebank: Run) -> None:
     ended = facebank("sync", "--show", "no-such-show", here=True)
     assert ended.code == 1
     assert "no cast of the show 'no-such-show'" in ended.err
 
 
 @pytest.mark.parametrize("arguments", [(), ("--show", "a", "--person", str(uuid4())), ("--person", "somebody")])
-def test_wrong_usage_is_one_line(facebank: Run, arguments: tuple[str, ...]) -> None:
+def test_invalid_usage_is_a_one_line_error(facebank: Run, arguments: tuple[str, ...]) -> None:
     ended = facebank("sync", *arguments, here=True)
     assert (ended.code, ended.err.count("\n")) == (1, 1)
 
 
-def test_the_general_name_of_the_database_works_as_well(facebank: Run, bank: FaceBank, database: Database) -> None:
+def test_the_database_url_can_be_set_as_db_url(facebank: Run, bank: FaceBank, database: Database) -> None:
     person = add_person(database)
     url = bank.url.get_secret_value()
     assert answer(facebank("sync", "--person", str(person), "--json", SCREENALYTICS_DB_URL="", DB_URL=url))["people"]
@@ -144,7 +148,7 @@ def test_reviews_are_kept_and_an_exclusion_is_durable(facebank: Run, bank: FaceB
     assert {link: row["approved"] for link, row in bank_rows(bank).items()} == {kept.link_id: True}
 
 
-def test_where_the_catalogue_is_casts_are_told_and_takedowns_followed(
+def test_with_the_catalogue_casts_are_sent_and_takedowns_applied(
     facebank: Run, bank: FaceBank, database: Database, archive: Archive
 ) -> None:
     person = add_person(database)

@@ -17,7 +17,7 @@ def trr(tmp_path: Path, database_url: str, empty_database_url: str) -> Trr:
     return Trr(tmp_path, TRR_DATABASE_URL=database_url, TRR_DAGSTER_PG_URL=empty_database_url, TRR_RENDER_PROCESSES="1")
 
 
-def test_what_is_asked_for_is_priced_and_then_done_by_the_next_run(trr: Trr, tmp_path: Path) -> None:
+def test_reprocessing_is_estimated_and_then_done_by_the_next_run(trr: Trr, tmp_path: Path) -> None:
     folder = write_files(tmp_path / "photos", {"a.jpg": pictures.jpeg(), "cut.jpg": pictures.jpeg(seed=1)[:4000]})
     (batch,) = trr.here("import", folder, "--source", "deadline", "--json").json["batches"]
     trr("run", "--batch", batch)
@@ -35,7 +35,7 @@ def test_what_is_asked_for_is_priced_and_then_done_by_the_next_run(trr: Trr, tmp
     assert ": 0 of 1 fixed, 1 still truncated, " in report
 
 
-def test_what_makes_no_sense_is_one_line(trr: Trr) -> None:
+def test_invalid_filters_are_a_one_line_error(trr: Trr) -> None:
     one_line(trr.here("reprocess"), "at least one of state, reason, source and show")
     one_line(trr.here("reprocess", "--reason", "bad_luck"), "unknown reason 'bad_luck'", "truncated")
     one_line(trr.here("reprocess", "nothing"), "'nothing'")

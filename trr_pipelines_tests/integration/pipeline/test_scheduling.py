@@ -56,30 +56,30 @@ def end_backoff(archive: Archive) -> None:
 # Batches -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_batch_is_asked_for_under_one_key_until_its_run_begins(archive: Archive, batch: str) -> None:
+def test_a_batch_is_requested_under_one_key_until_its_run_starts(archive: Archive, batch: str) -> None:
     assert [batch_keys(archive) for _ in range(3)] == [[f"batch:{batch}:1"]] * 3
     begin_batch(archive, batch, "run-1")
     assert batch_keys(archive) == []
 
 
-def test_photos_that_come_in_while_a_run_is_at_work_are_asked_for_when_it_ends(archive: Archive, batch: str) -> None:
+def test_photos_added_during_a_run_are_requested_when_it_ends(archive: Archive, batch: str) -> None:
     batch_keys(archive)
     begin_batch(archive, batch, "run-1")
     end_batch(archive, batch, "run-1", Tally())
     assert batch_keys(archive) == [f"batch:{batch}:2"]
 
 
-def test_a_finished_batch_is_not_asked_for(archive: Archive, rendered: dict[str, UUID]) -> None:
+def test_a_finished_batch_is_not_requested(archive: Archive, rendered: dict[str, UUID]) -> None:
     assert batch_keys(archive) == []
 
 
-def test_a_killed_runs_batch_is_asked_for_again_when_its_lease_runs_out(archive: Archive, batch: str) -> None:
+def test_the_batch_of_a_killed_run_is_requested_again_when_its_lease_expires(archive: Archive, batch: str) -> None:
     begin_batch(archive, batch, "run-1")
     query(archive.database, "update core.dispatches set lease_until = now() - interval '1 second'")
     assert batch_keys(archive) == [f"batch:{batch}:2"]
 
 
-def test_a_failed_run_gives_everything_back_and_is_asked_for_under_a_new_key(archive: Archive, batch: str) -> None:
+def test_a_failed_run_releases_its_leases_and_is_requested_under_a_new_key(archive: Archive, batch: str) -> None:
     begin_batch(archive, batch, "run-1")
     archive.database.run(lambda conn: ledger.claim(conn, Scope(batch=batch), ("original",), "run-1", limit=10))
     scheduling.run_failed(archive.database, "run-1", dispatches.batch_scope(batch))
@@ -89,13 +89,13 @@ def test_a_failed_run_gives_everything_back_and_is_asked_for_under_a_new_key(arc
     assert batch_keys(archive) == [f"batch:{batch}:3"]
 
 
-def test_a_failed_run_without_a_scope_gives_its_leases_back(archive: Archive, batch: str) -> None:
+def test_a_failed_run_without_a_scope_releases_its_leases(archive: Archive, batch: str) -> None:
     archive.database.run(lambda conn: ledger.claim(conn, Scope(batch=batch), ("original",), "run-1", limit=10))
     scheduling.run_failed(archive.database, "run-1", None)
     assert batch_keys(archive) == [f"batch:{batch}:1"]
 
 
-def test_a_retried_run_takes_over_from_the_one_before_it(archive: Archive, batch: str) -> None:
+def test_a_retried_run_takes_over_the_leases_of_its_predecessor(archive: Archive, batch: str) -> None:
     begin_batch(archive, batch, "run-1")
     archive.database.run(lambda conn: ledger.claim(conn, Scope(batch=batch), ("original",), "run-1", limit=10))
     begin_batch(archive, batch, "run-2", parent_run_id="run-1")
@@ -103,7 +103,7 @@ def test_a_retried_run_takes_over_from_the_one_before_it(archive: Archive, batch
     assert len(claims) == 2
 
 
-def test_a_request_that_dagster_lost_is_asked_for_under_a_new_key(archive: Archive, batch: str) -> None:
+def test_a_request_lost_by_dagster_is_repeated_under_a_new_key(archive: Archive, batch: str) -> None:
     batch_keys(archive)
     make_stale(archive)
     assert [one.run_key for one in scheduling.request_batches(archive.database, everywhere)] == [f"batch:{batch}:1"]
@@ -122,14 +122,14 @@ def test_a_batch_whose_runs_keep_failing_is_parked(archive: Archive, batch: str)
     assert len(batch_keys(archive)) == 1
 
 
-def test_a_tick_asks_for_a_bounded_number_of_batches(archive: Archive, tmp_path: Path) -> None:
+def test_a_tick_requests_a_bounded_number_of_batches(archive: Archive, tmp_path: Path) -> None:
     for number in range(scheduling.BATCHES_PER_TICK + 3):
         import_files(archive, tmp_path / f"in{number}", {"a.jpg": b"x"}, source=f"source{number:02}")
     assert len(batch_keys(archive)) == scheduling.BATCHES_PER_TICK
     assert len(scheduling.batches_with_work(archive.database)) == scheduling.BATCHES_PER_TICK + 3
 
 
-def test_a_batch_that_nobody_knows_cannot_be_begun(archive: Archive) -> None:
+def test_an_unknown_batch_cannot_be_begun(archive: Archive) -> None:
     with pytest.raises(InputError, match="no import batch '20260212-nobody-00001' in the catalogue"):
         begin_batch(archive, "20260212-nobody-00001", "run-1")
     with pytest.raises(InputError, match="no import batch 'x' in the catalogue"):
@@ -148,7 +148,7 @@ def test_keys_are_announced_until_dagster_knows_them(archive: Archive, batch: st
 # Scattered photos --------------------------------------------------------------------------------------------------
 
 
-def test_an_edited_crop_is_asked_for_until_its_run_begins_and_not_afterwards(
+def test_an_edited_crop_is_requested_until_its_run_starts_and_not_afterwards(
     archive: Archive, rendered: dict[str, UUID]
 ) -> None:
     assert scheduling.request_crops(archive.database, nowhere) is None
@@ -161,7 +161,7 @@ def test_an_edited_crop_is_asked_for_until_its_run_begins_and_not_afterwards(
     assert scheduling.request_crops(archive.database, nowhere) is None
 
 
-def test_edits_are_asked_for_oldest_first_all_as_one_run(archive: Archive, rendered: dict[str, UUID]) -> None:
+def test_edits_are_requested_oldest_first_as_one_run(archive: Archive, rendered: dict[str, UUID]) -> None:
     for name in ("b.jpg", "a.jpg"):
         set_crop(archive.database, rendered[name], Crop("manual", 10, 10, 2), author=EDITOR)
     request = scheduling.request_crops(archive.database, nowhere)
@@ -169,7 +169,7 @@ def test_edits_are_asked_for_oldest_first_all_as_one_run(archive: Archive, rende
     assert request.photo_ids == (rendered["b.jpg"], rendered["a.jpg"])
 
 
-def test_a_failed_rerender_is_asked_for_again_after_a_backoff(archive: Archive, rendered: dict[str, UUID]) -> None:
+def test_a_failed_rerender_is_requested_again_after_a_backoff(archive: Archive, rendered: dict[str, UUID]) -> None:
     set_crop(archive.database, rendered["a.jpg"], Crop("manual", 10, 10, 2), author=EDITOR)
     scheduling.request_crops(archive.database, nowhere)
     archive.database.run(lambda conn: dispatches.claim(conn, "crops", "run-1"))
@@ -181,7 +181,7 @@ def test_a_failed_rerender_is_asked_for_again_after_a_backoff(archive: Archive, 
     assert again.run_key == "crops:3"
 
 
-def test_retries_are_asked_for_when_they_are_due(archive: Archive, batch: str, tmp_path: Path) -> None:
+def test_retries_are_requested_when_they_are_due(archive: Archive, batch: str, tmp_path: Path) -> None:
     (tmp_path / "in" / "a.jpg").unlink()
     run(archive, batch)
     assert scheduling.request_retries(archive.database, nowhere) is None

@@ -61,7 +61,7 @@ def honest() -> Iterator[ScriptedServer]:
         yield one
 
 
-def test_it_asks_once_with_its_token_and_for_pages(honest: ScriptedServer) -> None:
+def test_it_sends_one_request_with_its_token_and_a_page_size(honest: ScriptedServer) -> None:
     (page,) = ask(honest.url)
     assert [one.link_id for one in page.photos] == [UUID(int=1)]
     (request,) = honest.received
@@ -69,7 +69,7 @@ def test_it_asks_once_with_its_token_and_for_pages(honest: ScriptedServer) -> No
     assert request.path == f"/api/v1/screenalytics/people/{PERSON}/photos?seed_only=true&limit=500"
 
 
-def test_it_follows_pages_until_there_is_none() -> None:
+def test_it_follows_pages_to_the_last() -> None:
     first = listing(PERSON, [photo(1), photo(2)], seed_only=True, next_cursor="after two")
     second = listing(PERSON, [photo(3)], seed_only=True)
     with server(in_turn(json_answer(first), json_answer(second))) as one:
@@ -78,7 +78,7 @@ def test_it_follows_pages_until_there_is_none() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
-def test_what_may_pass_is_tried_again(status: int) -> None:
+def test_transient_statuses_are_retried(status: int) -> None:
     good = json_answer(listing(PERSON, [photo()], seed_only=True))
     with server(in_turn(answer(status), answer(status), good)) as one:
         assert len(ask(one.url)) == 1
@@ -86,7 +86,7 @@ def test_what_may_pass_is_tried_again(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 403, 404, 409, 422, 500, 501])
-def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
+def test_permanent_statuses_are_not_retried(status: int) -> None:
     expected = {401: SetupError, 403: SetupError, 404: NotFoundError}.get(status, BackendError)
     with server(answer(status, b"" if status == 204 else b"no", "Location: /elsewhere")) as one:
         with pytest.raises(expected) as caught:
@@ -111,7 +111,7 @@ def drip(_: Received, connection: socket.socket) -> None:
     [hang_up, drip, lambda *_: time.sleep(1), answer(200, b'{"person_id"', length=5_000), answer(503)],
     ids=["hangs up", "drips", "is silent", "breaks off", "is not ready"],
 )
-def test_an_outage_ends_after_three_attempts_as_one_that_may_pass(script: Script) -> None:
+def test_an_outage_is_a_retryable_error_after_three_attempts(script: Script) -> None:
     began = time.monotonic()
     with server(script) as one, pytest.raises(BackendUnavailableError, match="backend unavailable"):
         ask(one.url)
@@ -119,12 +119,12 @@ def test_an_outage_ends_after_three_attempts_as_one_that_may_pass(script: Script
     assert time.monotonic() - began < 8
 
 
-def test_nobody_listening_is_an_outage() -> None:
+def test_a_refused_connection_is_an_outage() -> None:
     with refusing_port() as port, pytest.raises(BackendUnavailableError):
         ask(f"http://127.0.0.1:{port}")
 
 
-def test_it_waits_as_long_as_it_is_asked_to() -> None:
+def test_it_honours_retry_after() -> None:
     good = json_answer(listing(PERSON, [photo()], seed_only=True))
     with server(in_turn(answer(503, b"", "Retry-After: 1"), good)) as one:
         began = time.monotonic()
@@ -154,7 +154,7 @@ WRONG: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_an_answer_that_cannot_be_true_is_refused_by_name(name: str) -> None:
+def test_an_inconsistent_response_is_refused_naming_the_field(name: str) -> None:
     change, message = WRONG[name]
     body = listing(PERSON, [photo(1), photo(2)], seed_only=True)
     change(body)
@@ -168,14 +168,14 @@ def test_an_answer_that_cannot_be_true_is_refused_by_name(name: str) -> None:
     [b"", b"null", b"[]", b'{"person_id": "', b"<html>login</html>", b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}'],
     ids=["nothing", "null", "a list", "cut off", "HTML", "no text", "too deep", "NaN"],
 )
-def test_a_body_that_is_no_listing_is_refused(body: bytes) -> None:
+def test_a_body_that_is_not_a_listing_is_refused(body: bytes) -> None:
     with server(answer(200, body, "Content-Type: application/json")) as one:
         with pytest.raises(BackendError, match="violates its schema") as caught:
             ask(one.url)
         assert "\n" not in str(caught.value)
 
 
-def test_html_with_200_is_refused_by_its_type() -> None:
+def test_html_with_200_is_refused_by_its_content_type() -> None:
     page = answer(200, b"<html>", "Content-Type: text/html; charset=utf-8")
     with server(page) as one, pytest.raises(BackendError, match="returned text/html"):
         ask(one.url)
@@ -189,7 +189,7 @@ def test_pages_that_never_advance_are_refused() -> None:
     assert len(one.received) == 2
 
 
-def test_an_endless_body_is_given_up() -> None:
+def test_an_endless_body_is_aborted() -> None:
     def endless(_: Received, connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")
         while True:
@@ -199,7 +199,7 @@ def test_an_endless_body_is_given_up() -> None:
         ask(one.url)
 
 
-def test_new_fields_are_no_reason_to_refuse() -> None:
+def test_unknown_fields_are_ignored() -> None:
     body = listing(PERSON, [photo(1, mood="new")], seed_only=True, generated_by="a later backend")
     with server(json_answer(body)) as one:
         assert len(ask(one.url)) == 1

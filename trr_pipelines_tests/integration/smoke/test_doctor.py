@@ -23,7 +23,7 @@ def complete(environment: Environment) -> Settings:
     return settings.model_copy(update={"dagster_pg_url": settings.database_url, "admin_url": environment.admin})
 
 
-def test_an_environment_that_has_everything_lacks_nothing(environment: Environment) -> None:
+def test_a_complete_environment_has_no_problems(environment: Environment) -> None:
     assert {name: problems(name, complete(environment)) for name in DEPLOYMENTS} == {
         "backend": {},
         "admin": {},
@@ -42,14 +42,14 @@ def test_an_environment_that_has_everything_lacks_nothing(environment: Environme
          "SCREENALYTICS_SERVICE_TOKEN differs from the backend's"),
     ],
 )  # fmt: skip
-def test_a_secret_that_is_not_the_backends_is_told_live(
+def test_a_secret_that_differs_from_the_backends_is_detected_by_a_request(
     environment: Environment, deployment: str, setting: str, need: str, told: str
 ) -> None:
     settings = changed(complete(environment), setting, "another-secret-of-the-tests")
     assert problems(deployment, settings) == {need: told}
 
 
-def test_every_setting_that_is_missing_is_named(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_missing_setting_is_named(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(("TRR_", "SCREENALYTICS_")):
             monkeypatch.delenv(name)
@@ -71,7 +71,7 @@ def test_every_setting_that_is_missing_is_named(environment: Environment, monkey
     }
 
 
-def test_parts_that_cannot_be_reached_are_told_without_secrets(environment: Environment) -> None:
+def test_unreachable_components_are_reported_without_secrets(environment: Environment) -> None:
     with refusing_port() as port:
         nowhere = changed(
             changed(complete(environment), "database_url", f"postgresql://u:hunter2@127.0.0.1:{port}/x"),
@@ -85,12 +85,12 @@ def test_parts_that_cannot_be_reached_are_told_without_secrets(environment: Envi
     assert "hunter2" not in str(backend) + str(screenalytics)
 
 
-def test_a_relation_that_is_missing_is_told_with_the_command_that_mends_it(environment: Environment) -> None:
+def test_a_missing_relation_is_reported_with_the_command_that_fixes_it(environment: Environment) -> None:
     bank_query(environment.bank, "drop table face_exclusions")
     told = problems("screenalytics", complete(environment))["SCREENALYTICS_DB_URL"]
     assert told.endswith('has no relation "face_exclusions"; run: trr db upgrade')
 
 
-def test_an_allowlist_of_nobody_is_told(environment: Environment) -> None:
+def test_an_empty_allowlist_is_reported(environment: Environment) -> None:
     settings = complete(environment).model_copy(update={"admin_allowlist": " , # nobody"})
     assert problems("admin", settings) == {"TRR_ADMIN_ALLOWLIST": "TRR_ADMIN_ALLOWLIST is empty"}

@@ -180,7 +180,7 @@ def test_open_and_failed_work_violates_no_claim(archive: Archive, batch: str) ->
     assert broken_claims(archive, batch) == set()
 
 
-def test_over_the_archive_the_worst_batches_are_named(
+def test_checks_of_the_archive_name_the_worst_batches(
     archive: Archive, batch: str, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     other = import_files(archive, tmp_path / "other", {"a.jpg": pictures.jpeg(200, 200, seed=5)}, source="bravo")
@@ -195,7 +195,7 @@ def test_over_the_archive_the_worst_batches_are_named(
     assert finding.broken[0]["median reduction percent"] < 70
 
 
-def test_of_a_large_archive_photos_are_drawn_at_random(archive: Archive, batch: str) -> None:
+def test_photos_of_a_large_archive_are_sampled_at_random(archive: Archive, batch: str) -> None:
     query(
         archive.database,
         "insert into core.media_assets (source, source_url, batch_key, state, sha256, bytes, width, height, format,"

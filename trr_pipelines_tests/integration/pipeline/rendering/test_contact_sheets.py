@@ -55,7 +55,7 @@ def test_the_photo_that_saves_least_comes_first_beside_its_original(
         assert not (red > 200 and max(green, blue) < 60)
 
 
-def test_a_sheet_is_made_once_and_then_nothing_that_is_on_it_is_read(archive: Archive, batch: str) -> None:
+def test_a_sheet_is_made_once_and_its_files_are_not_read_again(archive: Archive, batch: str) -> None:
     first = [make_contact_sheet(archive, batch, "thumb"), make_least_saved_sheet(archive, batch)]
     shown = [item.key for prefix in ("originals/", "variants/") for item in archive.store.list(prefix)]
     archive.store.delete(shown)
@@ -79,7 +79,7 @@ class TakesDown:
         return self._archive.store.put_if_absent(*arguments, **options)
 
 
-def test_a_photo_that_is_taken_down_meanwhile_is_on_no_sheet(archive: Archive, batch: str) -> None:
+def test_a_photo_taken_down_meanwhile_is_on_no_sheet(archive: Archive, batch: str) -> None:
     assert make_contact_sheet(replace(archive, store=TakesDown(archive)), batch, "thumb") is None
     assert list(archive.store.list("contact_sheets/")) == []
 

@@ -144,7 +144,7 @@ def one(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> UUID:
     return photo_ids(archive)["a.jpg"]
 
 
-def test_its_address_is_rejected_by_later_imports_and_so_are_its_bytes_from_elsewhere(
+def test_later_imports_of_its_url_and_of_its_bytes_from_other_urls_are_rejected(
     archive: Archive, tmp_path: Path, one: UUID, render_pool: RenderPool
 ) -> None:
     take_down_photo(archive, one, author=EDITOR)
@@ -166,7 +166,7 @@ def test_its_address_is_rejected_by_later_imports_and_so_are_its_bytes_from_else
     assert_nothing_is_left(archive)
 
 
-def test_a_render_that_was_overtaken_leaves_no_object(
+def test_a_render_overtaken_by_a_takedown_leaves_no_object(
     archive: Archive, tmp_path: Path, one: UUID, render_pool: RenderPool
 ) -> None:
     set_crop(archive.database, one, Crop("manual", 10, 10, 2), author=EDITOR)
@@ -202,7 +202,7 @@ class OvertakenStore:
         return self._archive.store.put_if_absent(key, data, **options)
 
 
-def test_an_original_that_arrives_late_leaves_no_object_and_its_bytes_are_forbidden(
+def test_an_original_that_arrives_late_leaves_no_object_and_its_bytes_are_blocked(
     archive: Archive, tmp_path: Path
 ) -> None:
     batch = import_files(archive, tmp_path / "photos", {"a.jpg": small(1)}, person=PERSON)
@@ -266,7 +266,9 @@ class StuckStore:
 
 
 @pytest.mark.parametrize("mend", ["retention", "again"])
-def test_when_the_store_fails_the_rows_are_gone_and_the_objects_follow(archive: Archive, one: UUID, mend: str) -> None:
+def test_when_the_store_fails_the_rows_are_deleted_and_the_objects_later(
+    archive: Archive, one: UUID, mend: str
+) -> None:
     with pytest.raises(RetryableError, match="not now"):
         take_down_photo(replace(archive, store=StuckStore(archive)), one, author=EDITOR)
     assert value(archive.database, "select count(*) from core.media_assets") == 0

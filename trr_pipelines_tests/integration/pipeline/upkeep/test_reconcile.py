@@ -76,12 +76,12 @@ def test_superseded_rows_need_their_objects_and_retired_ones_do_not(archive: Arc
     assert reconcile(archive).is_clean
 
 
-def test_contact_sheets_are_nobodys_orphans(archive: Archive, batch: str) -> None:
+def test_contact_sheets_are_not_orphans(archive: Archive, batch: str) -> None:
     assert make_contact_sheet(archive, batch, "thumb") is not None
     assert reconcile(archive).is_clean
 
 
-def test_a_few_examples_are_enough(archive: Archive) -> None:
+def test_the_number_of_examples_is_limited(archive: Archive) -> None:
     for number in range(EXAMPLES + 5):
         archive.store.put_if_absent(f"crops/{number:03}.webp", b"x", content_type="image/webp")
     found = reconcile(archive)

@@ -97,7 +97,7 @@ def redirect(location: str, status: int = 302) -> Script:
 # What is fetched
 
 
-def test_a_photo_comes_with_what_the_ledger_and_the_next_fetch_need() -> None:
+def test_a_fetch_returns_the_photo_with_its_type_and_validators() -> None:
     headers = ('ETag: "v1"', "Last-Modified: Mon, 05 Jan 2026 10:00:00 GMT", "Content-Type: image/jpeg")
     with serving(photo=answer(200, PHOTO, *headers)) as server, fetcher() as fetch:
         got = fetch.fetch(f"{server.url}/photo?size=full#top")
@@ -107,7 +107,7 @@ def test_a_photo_comes_with_what_the_ledger_and_the_next_fetch_need() -> None:
     assert got.content_type == "image/jpeg"
 
 
-def test_the_request_says_who_asks_and_carries_nothing_else_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_request_has_our_user_agent_and_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     with refusing_port() as proxy, serving(photo=answer(200, PHOTO)) as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy}")
@@ -128,12 +128,12 @@ def test_the_request_says_who_asks_and_carries_nothing_else_of_ours(monkeypatch:
     ],
     ids=["plain", "compressed although not requested"],
 )
-def test_the_body_is_what_the_file_was(body: bytes, headers: tuple[str, ...]) -> None:
+def test_the_body_equals_the_file(body: bytes, headers: tuple[str, ...]) -> None:
     with serving(photo=answer(200, body, *headers)) as server, fetcher() as fetch:
         assert fetch.fetch(f"{server.url}/photo").data == PHOTO
 
 
-def test_a_chunked_body_and_one_that_ends_with_the_connection_are_whole() -> None:
+def test_a_chunked_body_and_one_ended_by_the_connection_are_complete() -> None:
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
     until_close = b"HTTP/1.0 200 OK\r\n\r\nhello world"
     with serving(a=then_hang_up(chunked), b=then_hang_up(until_close)) as server, fetcher() as fetch:
@@ -153,7 +153,7 @@ def test_a_connection_serves_many_fetches_and_many_threads_share_a_fetcher() -> 
         assert server.connections < 30, "a hundred fetches, and far fewer connections"
 
 
-def test_a_kept_connection_that_the_server_closes_without_a_word_costs_no_photo() -> None:
+def test_a_kept_connection_closed_by_the_server_fails_no_photo() -> None:
     with (
         serving(photo=then_hang_up(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")) as server,
         fetcher() as fetch,
@@ -162,13 +162,13 @@ def test_a_kept_connection_that_the_server_closes_without_a_word_costs_no_photo(
             assert fetch.fetch(f"{server.url}/photo").data == b"hello"
 
 
-def test_a_server_that_always_hangs_up_is_asked_twice() -> None:
+def test_a_server_that_always_hangs_up_is_tried_twice() -> None:
     with serving(photo=then_hang_up(b"")) as server, fetcher() as fetch:
         assert fails(fetch, f"{server.url}/photo").reason is Reason.FETCH_FAILED
         assert len(server.received) == 2
 
 
-def test_a_photo_that_has_not_changed_is_not_sent_again() -> None:
+def test_an_unchanged_photo_is_not_sent_again() -> None:
     with serving(photo=answer(304)) as server, fetcher() as fetch:
         assert fetch.fetch(f"{server.url}/photo", conditional=('"v1"', "Mon, 05 Jan 2026 10:00:00 GMT")) is None
         headers = server.received[0].headers
@@ -177,7 +177,7 @@ def test_a_photo_that_has_not_changed_is_not_sent_again() -> None:
         assert fails(fetch, f"{server.url}/photo").reason is Reason.FETCH_FAILED, "304 to a plain request is no photo"
 
 
-def test_a_photo_that_has_changed_is_fetched_whatever_was_asked() -> None:
+def test_a_changed_photo_is_fetched_despite_the_validators() -> None:
     with serving(photo=answer(200, PHOTO)) as server, fetcher() as fetch:
         got = fetch.fetch(f"{server.url}/photo", conditional=('"v1"', None))
     assert got is not None
@@ -213,7 +213,7 @@ def test_the_sixth_redirect_is_not_followed() -> None:
     assert "more than 5" in failure.detail
 
 
-def test_a_redirect_that_says_no_place_is_a_failure() -> None:
+def test_a_redirect_without_a_location_is_a_failure() -> None:
     with serving(a=answer(302)) as server, fetcher() as fetch:
         assert fails(fetch, f"{server.url}/a").reason is Reason.FETCH_FAILED
 
@@ -245,7 +245,7 @@ FORBIDDEN_PLACES = [
 
 
 @pytest.mark.parametrize("place", FORBIDDEN_PLACES)
-def test_a_forbidden_place_is_refused_before_a_packet_leaves_also_when_redirected_to(place: str) -> None:
+def test_a_forbidden_address_is_refused_before_a_packet_is_sent_also_after_a_redirect(place: str) -> None:
     dialler = RecordingDialler()
     quoted = "".join(sign if sign.isascii() else "".join(f"%{byte:02x}" for byte in sign.encode()) for sign in place)
     with serving(a=redirect(quoted)) as server, fetcher(dialler=dialler) as fetch:
@@ -266,7 +266,7 @@ def test_loopback_is_refused_where_it_is_not_allowed() -> None:
     assert server.received == []
 
 
-def test_check_url_refuses_at_once_what_would_never_be_fetched() -> None:
+def test_check_url_refuses_urls_that_are_never_fetched() -> None:
     check_url("https://example.com/photo.jpg?size=full")
     for place in (
         "http://",
@@ -294,7 +294,7 @@ def test_check_url_refuses_at_once_what_would_never_be_fetched() -> None:
         ("fe80::1%lo",),
     ],
 )
-def test_a_name_with_one_forbidden_address_among_others_is_refused_whole(addresses: tuple[str, ...]) -> None:
+def test_a_name_with_one_forbidden_address_is_refused(addresses: tuple[str, ...]) -> None:
     dialler = RecordingDialler()
     with fetcher(resolver=always(*addresses), dialler=dialler) as fetch:
         failure = fails(fetch, "http://photos.example/a.jpg")
@@ -303,7 +303,7 @@ def test_a_name_with_one_forbidden_address_among_others_is_refused_whole(address
     assert dialler.dialled == []
 
 
-def test_the_address_that_was_checked_is_the_one_that_is_dialled() -> None:
+def test_the_checked_address_is_the_one_that_is_dialled() -> None:
     dialler = RecordingDialler()
     with serving(photo=answer(200, PHOTO)) as server:
         with fetcher(resolver=always("127.0.0.1"), dialler=dialler) as fetch:
@@ -312,7 +312,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_dialled() -> None:
     assert dialler.dialled == ["127.0.0.1"], "never the name, which could resolve to something else by now"
 
 
-def test_a_name_that_is_rebound_between_two_hops_is_refused_at_the_second() -> None:
+def test_a_name_rebound_between_two_redirects_is_refused() -> None:
     answers = iter([["127.0.0.1"], ["169.254.169.254"]])
     dialler = RecordingDialler()
     with (
@@ -324,14 +324,14 @@ def test_a_name_that_is_rebound_between_two_hops_is_refused_at_the_second() -> N
     assert [request.path for request in server.received] == ["/a"]
 
 
-def test_a_dead_address_leaves_the_next_one_its_turn() -> None:
+def test_after_a_dead_address_the_next_one_is_tried() -> None:
     with serving(photo=answer(200, PHOTO)) as server:
         listening_nowhere = "127.0.0.2"
         with fetcher(resolver=always(listening_nowhere, "127.0.0.1")) as fetch:
             assert fetch.fetch(f"http://photos.example:{server.port}/photo").data == PHOTO
 
 
-def test_a_name_that_does_not_resolve_may_resolve_later() -> None:
+def test_an_unresolved_name_is_a_retryable_failure() -> None:
     def unknown(host: str, port: int) -> list[str]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -362,7 +362,7 @@ SLOW: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("script", SLOW.values(), ids=SLOW.keys())
-def test_however_a_server_dawdles_the_whole_fetch_has_one_deadline(script: Script) -> None:
+def test_a_slow_server_cannot_exceed_the_deadline_of_the_whole_fetch(script: Script) -> None:
     with serving(photo=script) as server, fetcher(seconds=0.5) as fetch:
         began = time.monotonic()
         failure = fails(fetch, f"{server.url}/photo")
@@ -382,7 +382,7 @@ def test_redirects_share_the_deadline() -> None:
         assert time.monotonic() - began < 4
 
 
-def test_a_resolver_that_does_not_answer_is_left_behind() -> None:
+def test_a_resolver_that_does_not_answer_times_out() -> None:
     def stuck(host: str, port: int) -> list[str]:
         time.sleep(3)
         return ["127.0.0.1"]
@@ -395,7 +395,7 @@ def test_a_resolver_that_does_not_answer_is_left_behind() -> None:
     assert "DNS" in failure.detail
 
 
-def test_a_server_that_never_shakes_hands_is_left_behind() -> None:
+def test_a_server_that_never_finishes_the_tls_handshake_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, fetcher(seconds=0.4) as fetch:
         began = time.monotonic()
         failure = fails(fetch, f"https://127.0.0.1:{listener.getsockname()[1]}/a.jpg")
@@ -423,7 +423,7 @@ def endless_headers(_: Received, connection: socket.socket) -> None:
     ],
     ids=["one byte over", "announced", "endless", "endless in chunks", "gzip bomb"],
 )
-def test_a_body_above_the_limit_is_given_up_and_the_limit_is_named(script: Script) -> None:
+def test_a_body_above_the_limit_is_aborted_and_the_limit_is_named(script: Script) -> None:
     with serving(photo=script, small=answer(200, b"x" * 1000)) as server, fetcher(max_bytes=1000) as fetch:
         failure = fails(fetch, f"{server.url}/photo")
         assert len(fetch.fetch(f"{server.url}/small").data) == 1000
@@ -432,7 +432,7 @@ def test_a_body_above_the_limit_is_given_up_and_the_limit_is_named(script: Scrip
     assert "limit is 1000" in failure.detail
 
 
-def test_headers_without_end_are_given_up() -> None:
+def test_endless_headers_are_aborted() -> None:
     with serving(photo=endless_headers) as server, fetcher() as fetch:
         assert fails(fetch, f"{server.url}/photo").reason is Reason.FETCH_FAILED
 
@@ -459,7 +459,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     ],
     ids=["early close", "no byte of the body", "inside a chunk", "between chunks", "inside gzip"],
 )
-def test_a_body_cut_short_is_truncated_and_worth_another_try(script: Script) -> None:
+def test_a_truncated_body_is_a_retryable_failure(script: Script) -> None:
     with serving(photo=script) as server, fetcher() as fetch:
         failure = fails(fetch, f"{server.url}/photo?signature=secret")
     assert isinstance(failure, RetryableError)
@@ -482,7 +482,7 @@ def test_a_body_cut_short_is_truncated_and_worth_another_try(script: Script) -> 
     ],
     ids=["nothing", "not HTTP", "no length", "two lengths", "no chunk", "unknown encoding", "a part", "no content"],
 )
-def test_an_answer_that_makes_no_sense_is_a_failure_and_worth_another_try(script: Script) -> None:
+def test_an_invalid_response_is_a_retryable_failure(script: Script) -> None:
     with serving(photo=script) as server, fetcher() as fetch:
         failure = fails(fetch, f"{server.url}/photo")
     assert isinstance(failure, RetryableError)
@@ -537,12 +537,12 @@ SERVERS_NOW = datetime(2030, 1, 1, tzinfo=UTC)  # a clock that is far from ours 
     ],
 )
 @pytest.mark.parametrize("status", [403, 429, 503])
-def test_a_source_says_when_to_come_back(status: int, headers: Iterable[str], seconds: float | None) -> None:
+def test_retry_after_of_the_source_is_read(status: int, headers: Iterable[str], seconds: float | None) -> None:
     with serving(photo=answer(status, b"", *headers)) as server, fetcher() as fetch:
         assert fails(fetch, f"{server.url}/photo").retry_after == seconds
 
 
-def test_nobody_listening_is_a_failure_and_worth_another_try() -> None:
+def test_a_refused_connection_is_a_retryable_failure() -> None:
     with refusing_port() as port, fetcher() as fetch:
         failure = fails(fetch, f"http://127.0.0.1:{port}/photo.jpg")
     assert isinstance(failure, RetryableError)
@@ -552,7 +552,7 @@ def test_nobody_listening_is_a_failure_and_worth_another_try() -> None:
 # TLS
 
 
-def test_https_verifies_the_name_although_an_address_was_dialled(tmp_path: Path) -> None:
+def test_https_verifies_the_host_name_although_an_address_is_dialled(tmp_path: Path) -> None:
     certificate = certificate_for("photos.example", tmp_path)
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(certificate)
@@ -574,6 +574,6 @@ def test_https_verifies_the_name_although_an_address_was_dialled(tmp_path: Path)
         assert "certificate" in failure.detail
 
 
-def test_https_spoken_to_a_plain_server_is_a_failure() -> None:
+def test_https_to_a_plain_http_server_is_a_failure() -> None:
     with serving(photo=answer(200, PHOTO)) as server, fetcher() as fetch:
         assert fails(fetch, f"https://127.0.0.1:{server.port}/photo").reason is Reason.FETCH_FAILED

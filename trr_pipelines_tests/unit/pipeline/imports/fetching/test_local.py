@@ -19,7 +19,7 @@ def fails(path: Path, limit: int = 1000) -> MediaError:
     return caught.value
 
 
-def test_a_file_is_read_whole_also_through_a_link(tmp_path: Path) -> None:
+def test_a_file_is_read_completely_even_through_a_symlink(tmp_path: Path) -> None:
     photo, link = tmp_path / "ünïcode photo.jpg", tmp_path / "link.jpg"
     photo.write_bytes(b"x" * 1000)
     link.symlink_to(photo)
@@ -36,7 +36,7 @@ def test_a_file_above_the_limit_is_not_read_and_limit_and_size_are_named(tmp_pat
     assert failure.detail == f"{photo} has 1000000000000 bytes, the limit is 1000"
 
 
-def test_a_file_whose_size_is_not_the_truth_is_bounded_all_the_same() -> None:
+def test_a_file_with_a_wrong_size_is_still_limited() -> None:
     endless = Path("/proc/self/maps")  # says 0 bytes, holds thousands
     failure = fails(endless, limit=100)
     assert failure.reason is Reason.TOO_MANY_BYTES
