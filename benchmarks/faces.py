@@ -1,10 +1,10 @@
-"""How many faces do proposed crops keep, beside crops that do not look?
+"""How many faces do proposed crops keep, compared with crops without face detection?
 
     .venv/bin/python benchmarks/faces.py FOLDER [--misses] [--sheet OUT.png]
 
 FOLDER holds pictures and `faces.csv` with the columns file, left, top, width, height: one row for each face, in pixels
-of the picture as shown. Pictures without a row have no face, and whatever is found in them is counted as false; without
-a `faces.csv` that is all of them.
+of the picture as shown. Pictures without a row have no face, and detections in them are counted as false; without a
+`faces.csv`, this applies to all pictures.
 """
 
 from __future__ import annotations

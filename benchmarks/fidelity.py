@@ -1,10 +1,10 @@
-"""Bytes against likeness: what we deliver beside sharp at its defaults, and every encoder setting beside its others.
+"""Bytes and similarity: our files compared with sharp at its defaults, and every encoder setting with the others.
 
     python benchmarks/fidelity.py [--photos FOLDER] [--width 720] [--skip-settings]
 
-Prints the tables of docs/measurements/fidelity.md. Only photos without alpha count. The first table compares the files
-that both sides make of the same photos; the second one encodes the same scaled pictures with each setting at several
-qualities and prints bytes and CPU at the SSIM of our recipe, and bytes at its MS-SSIM.
+Prints the tables of docs/measurements/fidelity.md. Only photos without alpha are used. The first table compares the
+files that both sides make of the same photos; the second one encodes the same scaled pictures with each setting at
+several qualities and prints bytes and CPU at the SSIM of our recipe, and bytes at its MS-SSIM.
 """
 
 from __future__ import annotations

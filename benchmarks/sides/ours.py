@@ -1,7 +1,7 @@
 """Our side of the benchmark: the product's render processes, as the pipeline uses them.
 
 Reads commands from stdin and answers each with one line of JSON; see `compare.py`. With `--profile`, one process does
-the same work under a profiler of CPU time, to tell decoding, resizing and encoding apart.
+the same work under a profiler of CPU time, to separate decoding, resizing and encoding.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
                 (Path(folder) / f"{photo.name}.{variant.variant_key}.{variant.format}").write_bytes(variant.data)
             return sum(len(variant.data) for variant in rendered.variants)
 
-        list(threads.map(one, photos[: 2 * PROCESSES]))  # processes start at their first photo
+        list(threads.map(one, photos[: 2 * PROCESSES]))  # starts the processes, which start at their first photo
         for line in sys.stdin:
             folder = line.strip()
             began, cpu = time.perf_counter(), cpu_seconds(pool)
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def cpu_seconds(pool: RenderPool) -> float:
-    """CPU time so far of this process and of its render processes, those that were replaced too."""
+    """CPU time so far of this process and its render processes, including replaced ones."""
     total = 0.0
     for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
         used = resource.getrusage(whose)

@@ -1,7 +1,7 @@
 """pyvips' side of the benchmark: shrink-on-load thumbnails, one decode for each photo, two photos at a time.
 
-Reads commands from stdin and answers each with one line of JSON; see `compare.py`. Runs in an environment of its own
-and imports nothing of the product.
+Reads commands from stdin and answers each with one line of JSON; see `compare.py`. Runs in a separate environment
+and imports nothing from the product.
 """
 
 from __future__ import annotations

@@ -100,10 +100,10 @@ def _processes_of(home: Path) -> list[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's headless Chromium, one for all tests of this worker: Playwright cannot start twice in one process."""
-    executable = chromium.found()
+    executable = chromium.browser_path()
     if executable is None:
         assert not os.environ.get("CI"), "CI must have a browser"
-        pytest.skip(f"no chromium here; as root: {chromium.HOW}")
+        pytest.skip(f"Chromium not found; install it as root: {chromium.INSTALL_COMMAND}")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=executable, args=QUIET)
         yield opened

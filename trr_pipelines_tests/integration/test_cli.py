@@ -1,4 +1,4 @@
-"""`trr` as a user runs it: a process of its own, real files, one clear line for whatever is wrong."""
+"""`trr` as a user runs it: in a separate process, on real files, with a one-line message for each error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trr_pipelines_tests.support.commands import Trr, one_line
 
 @pytest.fixture
 def trr(tmp_path: Path, database_url: str, empty_database_url: str) -> Trr:
-    """`trr` on databases of the test's own, given by URL: nothing has to be started."""
+    """`trr` on separate databases given by URL, so that no server has to be started."""
     return Trr(
         tmp_path,
         TRR_DATABASE_URL=database_url,
@@ -75,7 +75,7 @@ def test_a_second_import_reports_that_everything_is_known(trr: Trr, photos: Path
 
 
 def test_files_are_rendered_without_any_database(tmp_path: Path, photos: Path) -> None:
-    trr = Trr(tmp_path, TRR_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", TRR_RENDER_PROCESSES="1")
+    trr = Trr(tmp_path, TRR_DATABASE_URL="postgresql://user@127.0.0.1:1/none", TRR_RENDER_PROCESSES="1")
     (photos / "text.jpg").write_bytes(b"<html>")
     result = trr(
         "render",
@@ -94,7 +94,7 @@ def test_files_are_rendered_without_any_database(tmp_path: Path, photos: Path) -
     assert (bad["state"], bad["reason"], bad["variants"]) == ("failed", "not_an_image", [])
 
 
-# Bad input: everything else is done --------------------------------------------------------------------------------
+# Invalid input: everything else is done----------------------------------------------------------------------------
 
 
 def test_invalid_rows_are_reported_by_line_and_all_others_are_processed(trr: Trr, photos: Path) -> None:
@@ -107,10 +107,10 @@ def test_invalid_rows_are_reported_by_line_and_all_others_are_processed(trr: Trr
     result = trr("import", manifest, "--source", "deadline")
     assert result.code == 1
     assert result.out.startswith("6 rows: 2 new photos, 0 known, 4 rejected; ")
-    told = result.err.splitlines()
-    assert [line.partition(":")[0] for line in told] == [f"  line {line}" for line in (3, 4, 5, 6)]
-    assert f"{photos}/missing.jpg: No such file or directory" in told[0]
-    assert "unknown kind 'painting'" in told[3]
+    errors = result.err.splitlines()
+    assert [line.partition(":")[0] for line in errors] == [f"  line {line}" for line in (3, 4, 5, 6)]
+    assert f"{photos}/missing.jpg: No such file or directory" in errors[0]
+    assert "unknown kind 'painting'" in errors[3]
 
 
 def test_a_photo_above_a_limit_fails_alone_with_limit_and_value(trr: Trr, photos: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_photo_above_a_limit_fails_alone_with_limit_and_value(trr: Trr, photos
     assert (status["assets"]["mirrored"], status["failed_by_reason"]) == (2, {"side_too_long": 1})
 
 
-# Bad input: refused in one line ------------------------------------------------------------------------------------
+# Invalid input: a one-line error -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_an_unusable_manifest_is_a_one_line_error(trr: Trr, name: str, text: str
         (("import", ".", "--source", "!"), ("source '!' has no letter or digit",)),
         (("import", ".", "--source", "s", "--season", "2"), ("season 2 is set without a show",)),
         (("import", ".", "--source", "s", "--kind", "painting"), ("unknown kind 'painting'",)),
-        (("run", "--batch", "20260212-nobody-00001"), ("no import batch '20260212-nobody-00001'",)),
+        (("run", "--batch", "20260212-unknown-00001"), ("no import batch '20260212-unknown-00001'",)),
         (("render", "a.jpg", "--out", "out", "--crop", "manual,1,2"), ("a crop must be manual,X,Y,ZOOM",)),
         (("render", "a.jpg", "--out", "out", "--crop", "square,1,2,3"), ("must be manual or auto, not 'square'",)),
         (("render", "a.jpg", "--out", "out", "--crop", "manual,101,2,3"), ("101",)),
@@ -214,8 +214,8 @@ def test_a_database_of_other_software_is_refused(trr: Trr, empty_database_url: s
     ("setting", "part"), [("TRR_API_PORT", "for the API"), ("TRR_DAGSTER_PORT", "for the Dagster UI")]
 )
 def test_a_port_in_use_is_a_one_line_error_naming_its_setting(trr: Trr, setting: str, part: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
         trr.environment |= {"TRR_API_PORT": free_port(), "TRR_DAGSTER_PORT": free_port(), setting: port}
         one_line(trr("up"), f"port {port} {part} is in use", f"give another in {setting}")
 
@@ -231,7 +231,7 @@ def test_a_home_that_is_a_file_is_a_one_line_error(tmp_path: Path) -> None:
 
 
 def test_a_missing_dagster_yaml_is_named_in_the_error(trr: Trr, photos: Path) -> None:
-    installed = trr.folder / "installed"  # the package alone, as a wheel has it
+    installed = trr.folder / "installed"  # only the package, as in a wheel
     package = Path(schema.__file__).parents[1]
     shutil.copytree(package, installed / "trr_pipelines", ignore=shutil.ignore_patterns("__pycache__"))
     trr.here("import", photos, "--source", "deadline")
@@ -246,7 +246,7 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="mounts a small file sy
 
 @needs_root
 def test_a_full_disk_fails_the_photos_that_do_not_fit_and_loses_none(trr: Trr, photos: Path) -> None:
-    """2 MB hold some of the photos; with room again, a second run completes the rest."""
+    """2 MB hold some of the photos; with more space, a second run completes the rest."""
     for number in range(12):
         (photos / f"{number}.jpg").write_bytes(pictures.jpeg(1200, 900, seed=10 + number))
     media = trr.folder / "media"

@@ -1,4 +1,4 @@
-"""The error tree: its codes are a contract, and errors must come whole through a pipe or a pickle."""
+"""The error tree: its codes are a contract, and errors must survive pickling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: defaults, names, and that whatever is wrong is said at once, by name, without the value."""
+"""Settings: defaults, names, and errors that list all invalid variables by name without their values."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_
         ("TRR_DASK_ADDRESS", "10.1.0.5:8786"),
         ("TRR_DASK_ADDRESS", "http://10.1.0.5:8786"),
         ("TRR_DASK_ADDRESS", "tcp://10.1.0.5"),
-        ("TRR_HOME", "~no-such-user-here/state"),
+        ("TRR_HOME", "~no-such-user/state"),
         ("TRR_DATABASE_URL", "mysql://u:hunter2@db/trr"),
         ("TRR_DATABASE_URL", "postgresql+psycopg2://u:hunter2@db/trr"),
         ("TRR_DATABASE_URL", "postgresql://u:hunter2@[db/trr"),
@@ -129,7 +129,7 @@ NIGHT, NOON = Hours(time(22), time(6, 30)), Hours(time(11), time(13))
 
 
 def at(day: int, hour: int, minute: int = 0) -> datetime:
-    """A moment of February 2026 in the time zone of the machine."""
+    """A time in February 2026 in the machine's time zone."""
     return datetime(2026, 2, day, hour, minute).astimezone()
 
 

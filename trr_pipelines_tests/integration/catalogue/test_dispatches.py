@@ -1,4 +1,4 @@
-"""Dispatches: one run_key until a run has it, another one afterwards, whatever became of the run."""
+"""Dispatches: one run_key until a run starts with it and a new one afterwards, whatever the result of the run."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_request_is_stale_by_the_databases_clock(database: Database, seconds: 
 def test_a_stale_request_is_replaced_once_even_concurrently(database: Database) -> None:
     stale = request(database)
     replaced = [database.run(lambda conn: dispatches.advance(conn, stale)) for _ in range(2)]
-    assert [one.epoch for one in replaced] == [2, 1]
+    assert [dispatch.epoch for dispatch in replaced] == [2, 1]
     assert request(database).run_key == f"{SCOPE}:2"
 
 

@@ -31,7 +31,7 @@ def add(
 
 
 def batches(database: Database) -> dict[str, int]:
-    """Photos by batch, as the batch counts them, which must be what there is."""
+    """Photos by batch, as counted in the batch, which must equal the number of rows."""
     rows = query(
         database,
         "select b.key, b.photos, count(a.id) as found from core.import_batches b"
@@ -209,4 +209,4 @@ def test_batches_are_announced_once(database: Database) -> None:
     database.run(lambda conn: imports.announce_batches(conn, keys[:1]))
     assert database.run(lambda conn: imports.unannounced_batches(conn, 10)) == keys[1:]
     assert database.run(lambda conn: imports.batch_exists(conn, keys[0])) is True
-    assert database.run(lambda conn: imports.batch_exists(conn, "20260212-nobody-00001")) is False
+    assert database.run(lambda conn: imports.batch_exists(conn, "20260212-unknown-00001")) is False

@@ -14,13 +14,13 @@ from trr_pipelines_tests.support.commands import Trr, one_line
 
 @pytest.fixture
 def trr(tmp_path: Path, database_url: str, empty_database_url: str) -> Trr:
-    """`trr` on databases of the test's own, given by URL: nothing has to be started."""
+    """`trr` on separate databases given by URL, so that no server has to be started."""
     return Trr(tmp_path, TRR_DATABASE_URL=database_url, TRR_DAGSTER_PG_URL=empty_database_url, TRR_RENDER_PROCESSES="1")
 
 
 @pytest.fixture
 def batch(trr: Trr, tmp_path: Path) -> str:
-    """Two photos of an archive that wait for a backfill."""
+    """A batch of two photos imported for a backfill."""
     folder = write_files(tmp_path / "photos", {f"{n}.jpg": pictures.jpeg(300, 200, seed=n) for n in range(2)})
     (key,) = trr.here("import", folder, "--source", "deadline", "--backfill", "--json").json["batches"]
     return str(key)
@@ -52,7 +52,7 @@ def test_a_recipe_without_a_predecessor_has_no_difference(trr: Trr, batch: str) 
     trr("run", "--batch", batch)
     diff = trr("recipe", "diff", "--json").json
     assert diff["current"] == {"base": BASE.fingerprint, "crop": CROP.fingerprint}
-    assert [(one["kind"], one["photos"], one["is_current"]) for one in diff["sets"]] == [
+    assert [(set_["kind"], set_["photos"], set_["is_current"]) for set_ in diff["sets"]] == [
         ("base", 2, True),
         ("crop", 2, True),
     ]

@@ -13,7 +13,7 @@ from trr_pipelines_tests.support.commands import Trr, one_line
 
 @pytest.fixture
 def trr(tmp_path: Path, database_url: str, empty_database_url: str) -> Trr:
-    """`trr` on databases of the test's own, given by URL: nothing has to be started."""
+    """`trr` on separate databases given by URL, so that no server has to be started."""
     return Trr(tmp_path, TRR_DATABASE_URL=database_url, TRR_DAGSTER_PG_URL=empty_database_url, TRR_RENDER_PROCESSES="1")
 
 
@@ -21,12 +21,16 @@ def test_reprocessing_is_estimated_and_then_done_by_the_next_run(trr: Trr, tmp_p
     folder = write_files(tmp_path / "photos", {"a.jpg": pictures.jpeg(), "cut.jpg": pictures.jpeg(seed=1)[:4000]})
     (batch,) = trr.here("import", folder, "--source", "deadline", "--json").json["batches"]
     trr("run", "--batch", batch)
-    price = trr("reprocess", "--source", "deadline", "--dry-run", "--json").json
-    assert (price["dry_run"], price["photos"], price["bytes_to_read"]) == (True, 2, len(pictures.jpeg()) + 4000)
+    estimate = trr("reprocess", "--source", "deadline", "--dry-run", "--json").json
+    assert (estimate["dry_run"], estimate["photos"], estimate["bytes_to_read"]) == (
+        True,
+        2,
+        len(pictures.jpeg()) + 4000,
+    )
     assert trr("run", "--json").json == []
-    asked = trr("reprocess", "--reason", "truncated").out
-    assert "1 photos queued for reprocessing" in asked
-    assert "trr reprocess --report 1 --watch" in asked
+    output = trr("reprocess", "--reason", "truncated").out
+    assert "1 photos queued for reprocessing" in output
+    assert "trr reprocess --report 1 --watch" in output
     (ran,) = trr("run", "--json").json
     assert (ran["batch"], ran["succeeded"]) == (batch, True)
     assert trr("status", "--json").json["failed_by_reason"] == {"truncated": 1}

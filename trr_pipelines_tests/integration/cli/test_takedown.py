@@ -13,7 +13,7 @@ from trr_pipelines_tests.support.commands import Trr, one_line
 
 @pytest.fixture
 def trr(tmp_path: Path, database_url: str, empty_database_url: str) -> Trr:
-    """`trr` on databases of the test's own, given by URL: nothing has to be started."""
+    """`trr` on separate databases given by URL, so that no server has to be started."""
     return Trr(tmp_path, TRR_DATABASE_URL=database_url, TRR_DAGSTER_PG_URL=empty_database_url, TRR_RENDER_PROCESSES="1")
 
 
@@ -33,5 +33,5 @@ def test_photos_of_a_person_are_removed_permanently(trr: Trr, tmp_path: Path) ->
 
 
 def test_an_unknown_person_or_photo_is_a_one_line_error(trr: Trr) -> None:
-    one_line(trr.here("takedown", "nobody"), "no person nobody")
+    one_line(trr.here("takedown", "no-such-person"), "no person no-such-person")
     one_line(trr.here("takedown", "7c9e6679-7425-40de-944b-e07fc1f90ae7"), "no photo 7c9e6679")

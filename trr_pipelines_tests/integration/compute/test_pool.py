@@ -32,7 +32,7 @@ _of_others: set[psutil.Process] = set()
 
 @pytest.fixture(autouse=True)
 def others_first() -> None:
-    """Processes of pools that other modules opened in this worker."""
+    """Record the processes of pools that other modules opened in this worker."""
     _of_others.clear()
     _of_others.update(psutil.Process().children())
 

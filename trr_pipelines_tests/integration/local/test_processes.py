@@ -1,4 +1,4 @@
-"""Processes of the local stack: attached to us, one of a kind, told apart when they fail."""
+"""Processes of the local stack: they end with their parent, run once per home, and are named when they fail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trr_pipelines.settings import Settings
 
 PARENT = """
 import signal, sys, time
-signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a runner that ignores it hands that down
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # otherwise inherited from a test runner that ignores it
 from trr_pipelines.local.processes import start_attached
 child = start_attached("http.server", ["--bind", "127.0.0.1", sys.argv[1]], {}, None)
 print(child.pid, flush=True)
@@ -31,7 +31,7 @@ time.sleep(600)
 
 def wait_for_end(process: psutil.Process, seconds: float = 10) -> None:
     _, alive = psutil.wait_procs([process], timeout=seconds)
-    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
@@ -79,16 +79,16 @@ def test_a_process_that_ends_while_starting_is_reported_with_the_last_line_of_it
 def test_a_process_that_keeps_ending_stops_the_stack_and_is_named(tmp_path: Path) -> None:
     part = child(tmp_path, "no_such_module_here")
     part.start()
-    told: list[str] = []
+    messages: list[str] = []
     with pytest.raises(SetupError, match=r"part does not stay up: .*no_such_module_here"):
-        Stack([part], "", "", "").keep_running(told.append)
-    assert told == ["part ended; starting it again"] * 3
+        Stack([part], "", "", "").keep_running(messages.append)
+    assert messages == ["part ended; starting it again"] * 3
     part.stop()
 
 
 def test_a_port_in_use_is_an_error_naming_its_setting() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         with pytest.raises(SetupError, match=rf"port {port} for the API is in use .*; give another in TRR_API_PORT"):
             require_free_port(port, "API", "TRR_API_PORT")
     require_free_port(port, "API", "TRR_API_PORT")

@@ -1,4 +1,4 @@
-"""What the sensors ask for: level-triggered, one key until a run has it, nothing lost when keys, runs or ticks are."""
+"""Run requests of the sensors: level-triggered, one key until a run starts, and robust to lost keys, runs and ticks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import EDITOR, import_files, photo_ids, query, run, value
 
 
-def nowhere(_: str) -> bool:
+def no_run(_: str) -> bool:
     return False
 
 
-def everywhere(_: str) -> bool:
+def any_run(_: str) -> bool:
     return True
 
 
@@ -42,7 +42,7 @@ def rendered(archive: Archive, batch: str, render_pool: RenderPool) -> dict[str,
 
 
 def batch_keys(archive: Archive) -> list[str]:
-    return [request.run_key for request in scheduling.request_batches(archive.database, nowhere)]
+    return [request.run_key for request in scheduling.request_batches(archive.database, no_run)]
 
 
 def make_stale(archive: Archive) -> None:
@@ -106,7 +106,9 @@ def test_a_retried_run_takes_over_the_leases_of_its_predecessor(archive: Archive
 def test_a_request_lost_by_dagster_is_repeated_under_a_new_key(archive: Archive, batch: str) -> None:
     batch_keys(archive)
     make_stale(archive)
-    assert [one.run_key for one in scheduling.request_batches(archive.database, everywhere)] == [f"batch:{batch}:1"]
+    assert [request.run_key for request in scheduling.request_batches(archive.database, any_run)] == [
+        f"batch:{batch}:1"
+    ]
     assert batch_keys(archive) == [f"batch:{batch}:2"]
     assert batch_keys(archive) == [f"batch:{batch}:2"]
 
@@ -130,17 +132,17 @@ def test_a_tick_requests_a_bounded_number_of_batches(archive: Archive, tmp_path:
 
 
 def test_an_unknown_batch_cannot_be_begun(archive: Archive) -> None:
-    with pytest.raises(InputError, match="no import batch '20260212-nobody-00001' in the catalogue"):
-        begin_batch(archive, "20260212-nobody-00001", "run-1")
+    with pytest.raises(InputError, match="no import batch '20260212-unknown-00001' in the catalogue"):
+        begin_batch(archive, "20260212-unknown-00001", "run-1")
     with pytest.raises(InputError, match="no import batch 'x' in the catalogue"):
         scheduling.require_batches(archive.database, ["x"])
 
 
 def test_keys_are_announced_until_dagster_knows_them(archive: Archive, batch: str) -> None:
-    assert scheduling.batches_to_announce(archive.database, nowhere) == [batch]
-    assert scheduling.batches_to_announce(archive.database, nowhere) == [batch]
-    assert scheduling.batches_to_announce(archive.database, everywhere) == []
-    assert scheduling.batches_to_announce(archive.database, nowhere) == []
+    assert scheduling.batches_to_announce(archive.database, no_run) == [batch]
+    assert scheduling.batches_to_announce(archive.database, no_run) == [batch]
+    assert scheduling.batches_to_announce(archive.database, any_run) == []
+    assert scheduling.batches_to_announce(archive.database, no_run) == []
     assert scheduling.batches_missing_from(archive.database, ["another"]) == [batch]
     assert scheduling.batches_missing_from(archive.database, [batch]) == []
 
@@ -151,32 +153,32 @@ def test_keys_are_announced_until_dagster_knows_them(archive: Archive, batch: st
 def test_an_edited_crop_is_requested_until_its_run_starts_and_not_afterwards(
     archive: Archive, rendered: dict[str, UUID]
 ) -> None:
-    assert scheduling.request_crops(archive.database, nowhere) is None
+    assert scheduling.request_crops(archive.database, no_run) is None
     set_crop(archive.database, rendered["a.jpg"], Crop("manual", 10, 10, 2), author=EDITOR)
-    first = scheduling.request_crops(archive.database, nowhere)
+    first = scheduling.request_crops(archive.database, no_run)
     assert first is not None
     assert (first.photo_ids, first.run_key) == ((rendered["a.jpg"],), "crops:1")
-    assert scheduling.request_crops(archive.database, nowhere) == first
+    assert scheduling.request_crops(archive.database, no_run) == first
     rerender_photos(archive, Scope(photo_ids=first.photo_ids), "run-1", first.scope)
-    assert scheduling.request_crops(archive.database, nowhere) is None
+    assert scheduling.request_crops(archive.database, no_run) is None
 
 
 def test_edits_are_requested_oldest_first_as_one_run(archive: Archive, rendered: dict[str, UUID]) -> None:
     for name in ("b.jpg", "a.jpg"):
         set_crop(archive.database, rendered[name], Crop("manual", 10, 10, 2), author=EDITOR)
-    request = scheduling.request_crops(archive.database, nowhere)
+    request = scheduling.request_crops(archive.database, no_run)
     assert request is not None
     assert request.photo_ids == (rendered["b.jpg"], rendered["a.jpg"])
 
 
 def test_a_failed_rerender_is_requested_again_after_a_backoff(archive: Archive, rendered: dict[str, UUID]) -> None:
     set_crop(archive.database, rendered["a.jpg"], Crop("manual", 10, 10, 2), author=EDITOR)
-    scheduling.request_crops(archive.database, nowhere)
+    scheduling.request_crops(archive.database, no_run)
     archive.database.run(lambda conn: dispatches.claim(conn, "crops", "run-1"))
     scheduling.run_failed(archive.database, "run-1", "crops")
-    assert scheduling.request_crops(archive.database, nowhere) is None
+    assert scheduling.request_crops(archive.database, no_run) is None
     end_backoff(archive)
-    again = scheduling.request_crops(archive.database, nowhere)
+    again = scheduling.request_crops(archive.database, no_run)
     assert again is not None
     assert again.run_key == "crops:3"
 
@@ -184,20 +186,20 @@ def test_a_failed_rerender_is_requested_again_after_a_backoff(archive: Archive, 
 def test_retries_are_requested_when_they_are_due(archive: Archive, batch: str, tmp_path: Path) -> None:
     (tmp_path / "in" / "a.jpg").unlink()
     run(archive, batch)
-    assert scheduling.request_retries(archive.database, nowhere) is None
+    assert scheduling.request_retries(archive.database, no_run) is None
     query(archive.database, "update core.variant_generations set next_attempt_at = now() where state = 'failed'")
-    request = scheduling.request_retries(archive.database, nowhere)
+    request = scheduling.request_retries(archive.database, no_run)
     assert request is not None
     assert (request.photo_ids, request.run_key) == ((photo_ids(archive)["a.jpg"],), "retries:1")
     (tmp_path / "in" / "a.jpg").write_bytes(pictures.jpeg())
     tally = rerender_photos(archive, Scope(photo_ids=request.photo_ids), "run-2", request.scope).tally
     assert tally.complete == 1
-    assert scheduling.request_retries(archive.database, nowhere) is None
+    assert scheduling.request_retries(archive.database, no_run) is None
 
 
 def test_a_partition_is_complete_only_when_all_of_its_photos_are(archive: Archive, rendered: dict[str, UUID]) -> None:
     scope = Scope(photo_ids=(rendered["a.jpg"],))
-    assert {one.asset: one.is_complete for one in touched_sets(archive, scope)} == {
+    assert {partition.asset: partition.is_complete for partition in touched_sets(archive, scope)} == {
         "base_variants": True,
         "crop_variants": True,
     }
@@ -206,7 +208,7 @@ def test_a_partition_is_complete_only_when_all_of_its_photos_are(archive: Archiv
         "update core.variant_generations set recipe = 'old' where kind = 'base' and media_asset_id = %s",
         rendered["b.jpg"],
     )
-    assert {one.asset: one.is_complete for one in touched_sets(archive, scope)} == {
+    assert {partition.asset: partition.is_complete for partition in touched_sets(archive, scope)} == {
         "base_variants": False,
         "crop_variants": True,
     }

@@ -1,4 +1,4 @@
-"""The loop over the ledger: all of a scope ends, bad photos alone, leases held no longer than needed."""
+"""The worker's loop: all work of a scope ends, failures are isolated, and leases are released early."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_two_runs_share_a_scope_without_duplicate_work(archive: Archive, batch: 
     seen: Counter[str] = Counter()
     together = threading.Barrier(2)
 
-    def one(run_id: str) -> Tally:
+    def run_worker(run_id: str) -> Tally:
         def handle(photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
             seen[photo.source_url] += 1
             time.sleep(0.01)
@@ -125,7 +125,7 @@ def test_two_runs_share_a_scope_without_duplicate_work(archive: Archive, batch: 
         return work(archive, batch, handle, run_id=run_id)
 
     with ThreadPoolExecutor(2) as threads:
-        tallies = list(threads.map(one, ["run-1", "run-2"]))
+        tallies = list(threads.map(run_worker, ["run-1", "run-2"]))
     assert set(seen.values()) == {1}
     assert sum(tally.complete for tally in tallies) == len(seen) == PHOTOS
 
@@ -166,7 +166,7 @@ def test_leases_are_renewed_while_slow_photos_are_processed(
 def test_scattered_photos_are_leased_at_once_and_those_of_a_batch_a_few_at_a_time(
     archive: Archive, batch: str, scattered: bool, leased: set[int]
 ) -> None:
-    """Leased photos are left out of the next request, so an edit made meanwhile gets a run of its own."""
+    """Leased photos are excluded from the next request, so an edit made meanwhile gets its own run."""
     photo_ids = [
         row["media_asset_id"] for row in query(archive.database, "select media_asset_id from core.variant_generations")
     ]

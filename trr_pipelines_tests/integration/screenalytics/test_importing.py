@@ -1,4 +1,4 @@
-"""Importing into the face bank from a real backend: what is written, what never is, and what was asked for."""
+"""Importing into the face bank from a real backend: the rows written, and the requests sent."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def sync(bank: FaceBank, url: str, person: UUID, *, fall_back: bool = True, pati
         return import_facebank_images(bank, client, person, fall_back=fall_back)
 
 
-def asked(proxy: FaultyProxy) -> list[str]:
-    """The requests that left Screenalytics, by their query."""
+def queries(proxy: FaultyProxy) -> list[str]:
+    """The queries of the requests that Screenalytics sent."""
     return [request.target.partition("?")[2].partition("&")[0] for request in proxy.requests]
 
 
@@ -59,7 +59,7 @@ def test_seeds_are_imported_with_one_call_and_wait_for_approval(
     photos = add_photos(database, person, 5, seeds=2)
     result = sync(bank, proxy.url, person)
     assert (result.outcome, counts(result), result.skipped) == (ImportOutcome.SEEDED, (2, 0, 0), {})
-    assert asked(proxy) == ["seed_only=true"]
+    assert queries(proxy) == ["seed_only=true"]
     rows = bank_rows(bank)
     assert set(rows) == {photo.link_id for photo in photos[:2]}
     assert all((row["is_seed"], row["approved"], row["rejected"]) == (True, False, False) for row in rows.values())
@@ -72,14 +72,14 @@ def test_without_seeds_all_photos_are_imported_by_a_second_call(
     add_photos(database, person, 3)
     result = sync(bank, proxy.url, person)
     assert (result.outcome, counts(result)) == (ImportOutcome.FALLBACK_UNSEEDED, (3, 0, 0))
-    assert asked(proxy) == ["seed_only=true", "seed_only=false"]
+    assert queries(proxy) == ["seed_only=true", "seed_only=false"]
     assert [row["is_seed"] for row in bank_rows(bank).values()] == [False] * 3
 
 
 def test_a_person_without_photos_is_empty(bank: FaceBank, proxy: FaultyProxy, person: UUID) -> None:
     result = sync(bank, proxy.url, person)
     assert (result.outcome, counts(result)) == (ImportOutcome.EMPTY, (0, 0, 0))
-    assert asked(proxy) == ["seed_only=true", "seed_only=false"]
+    assert queries(proxy) == ["seed_only=true", "seed_only=false"]
 
 
 @pytest.mark.parametrize("seeds", [0, 4])
@@ -116,7 +116,7 @@ def test_without_fallback_nothing_is_imported_once_there_are_no_seeds(
     proxy.requests.clear()
     result = sync(bank, proxy.url, person, fall_back=False)
     assert (result.outcome, counts(result)) == (ImportOutcome.EMPTY, (0, 1, 0))
-    assert asked(proxy) == ["seed_only=true"]
+    assert queries(proxy) == ["seed_only=true"]
     assert {link: row["is_seed"] for link, row in bank_rows(bank).items()} == {seed.link_id: False}
 
 
@@ -127,7 +127,7 @@ def test_unserved_seeds_do_not_trigger_the_fallback(
     add_photos(database, person, 3, start=10)
     with pytest.raises(SeedsNotServedError, match="none of the 2 seeds"):
         sync(bank, proxy.url, person)
-    assert asked(proxy) == ["seed_only=true"]
+    assert queries(proxy) == ["seed_only=true"]
     assert bank_rows(bank) == {}
 
 
@@ -143,12 +143,12 @@ def test_reviews_are_never_changed(bank: FaceBank, proxy: FaultyProxy, database:
     sync(bank, proxy.url, person)
     review(bank, person, approved.media_asset_id, approved=True, rejected=False, author="a reviewer")
     review(bank, person, rejected.media_asset_id, approved=False, rejected=True, author="a reviewer")
-    said = "select id, approved, rejected, reviewed_by, reviewed_at from face_bank_images order by id"
-    before = bank_query(bank, said)
+    reviews = "select id, approved, rejected, reviewed_by, reviewed_at from face_bank_images order by id"
+    before = bank_query(bank, reviews)
     query(database, "update core.media_links set caption = 'another', facebank_seed = not facebank_seed")
     flag(database, approved)
     sync(bank, proxy.url, person)
-    assert bank_query(bank, said) == before
+    assert bank_query(bank, reviews) == before
     assert bank_rows(bank)[rejected.link_id]["is_seed"] is False
 
 
@@ -162,7 +162,7 @@ def test_an_excluded_photo_never_comes_back_even_under_another_id(
         result = sync(bank, proxy.url, person)
         assert (counts(result), result.skipped) == ((0, 0, 1), {"excluded": 1})
     query(database, "delete from core.media_assets where id = %s", first.media_asset_id)
-    add_photos(database, person, 1, seeds=1)  # the same bytes, imported anew
+    add_photos(database, person, 1, seeds=1)  # the same bytes, imported again
     assert sync(bank, proxy.url, person).skipped == {"excluded": 1}
     assert set(bank_rows(bank)) == {second.link_id}
 
@@ -242,7 +242,7 @@ def test_a_failed_first_call_writes_nothing_and_is_not_followed_by_the_second(
     proxy.plan = lambda _: FAULTS[fault]
     with pytest.raises(TrrError):
         sync(bank, proxy.url, person, patience=HASTY)
-    assert set(asked(proxy)) == {"seed_only=true"}
+    assert set(queries(proxy)) == {"seed_only=true"}
     assert bank_query(bank, "select id from person") == []
     assert bank_rows(bank) == {}
 
@@ -274,7 +274,7 @@ def test_a_short_outage_is_retried(bank: FaceBank, proxy: FaultyProxy, database:
     add_photos(database, person, 1, seeds=1)
     proxy.plan = lambda request: Answer(503) if request.number < 2 else None
     assert sync(bank, proxy.url, person).inserted == 1
-    assert asked(proxy) == ["seed_only=true"] * 3
+    assert queries(proxy) == ["seed_only=true"] * 3
 
 
 def test_an_unknown_person_is_refused_and_not_created(bank: FaceBank, proxy: FaultyProxy) -> None:
@@ -289,20 +289,20 @@ def test_a_wrong_token_is_named_in_the_error(bank: FaceBank, proxy: FaultyProxy,
         pytest.raises(SetupError, match="SCREENALYTICS_SERVICE_TOKEN"),
     ):
         import_facebank_images(bank, client, person)
-    assert asked(proxy) == ["seed_only=true"]
+    assert queries(proxy) == ["seed_only=true"]
 
 
 def test_imports_of_one_person_wait_for_each_other(
     bank: FaceBank, backend: httpx.Client, database: Database, person: UUID
 ) -> None:
-    """The older of two answers must never be written last: so the second asks only when the first has written."""
+    """The older of two responses must not be written last, so the second import waits until the first has written."""
     seed = add_photos(database, person, 2, seeds=1)[0]
     assert backend.base_url.port is not None
-    arrived, go_on = threading.Event(), threading.Event()
+    arrived, proceed = threading.Event(), threading.Event()
 
     def hold(_: Request) -> None:
         arrived.set()
-        go_on.wait(10)
+        proceed.wait(10)
 
     with FaultyProxy(backend.base_url.port) as slow, FaultyProxy(backend.base_url.port) as fast:
         first = threading.Thread(target=lambda: sync(bank, slow.url, person))
@@ -314,7 +314,7 @@ def test_imports_of_one_person_wait_for_each_other(
         flag(database, seed, False)
         second.join(0.3)
         assert fast.requests == []
-        go_on.set()
+        proceed.set()
         first.join()
         second.join()
     assert [row["is_seed"] for row in bank_rows(bank).values()] == [False] * 2

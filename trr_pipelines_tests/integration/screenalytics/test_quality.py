@@ -1,4 +1,4 @@
-"""The quality gate over real photos behind real HTTP: what is recorded, and that nothing is refused for it."""
+"""The quality gate on photos over real HTTP: reasons are recorded, and no photo is refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def server() -> ScriptedServer:
 
 @pytest.fixture
 def put(bank: FaceBank, server: ScriptedServer) -> Put:
-    """Puts a photo into the face bank that `server` serves."""
+    """Adds a photo to the face bank and to `server`."""
     bank_query(bank, "insert into person (id) values (%s)", PERSON)
 
     def put_photo(name: str, data: bytes, width: int = 640, height: int = 480) -> None:

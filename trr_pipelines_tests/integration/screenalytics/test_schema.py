@@ -1,4 +1,4 @@
-"""The face bank's schema: made once, mended where a table was lost, refused in one line where it is missing."""
+"""The face bank's schema: created once, restored by an upgrade, and a one-line error if tables are missing."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def refusal(bank: FaceBank) -> str:
 
 
 def test_an_empty_database_is_refused_naming_the_missing_relations(empty_database_url: str) -> None:
-    told = refusal(FaceBank(SecretStr(empty_database_url)))
-    assert 'has no relation "person", "face_bank_images", "face_exclusions"; run: trr db upgrade' in told
-    assert "(SCREENALYTICS_DB_URL)" in told
+    message = refusal(FaceBank(SecretStr(empty_database_url)))
+    assert 'has no relation "person", "face_bank_images", "face_exclusions"; run: trr db upgrade' in message
+    assert "(SCREENALYTICS_DB_URL)" in message
 
 
 def test_an_upgrade_creates_the_schema_and_a_second_changes_nothing(empty_database_url: str) -> None:
@@ -45,13 +45,13 @@ def test_a_missing_table_is_named_and_restored_by_an_upgrade(bank: FaceBank, tab
 
 
 def test_a_table_dropped_while_connected_is_a_one_line_error(bank: FaceBank) -> None:
-    def lose_a_table() -> None:
+    def drop_a_table() -> None:
         with bank.connect() as conn:
             conn.execute("drop table person cascade")
             conn.execute("select id from person")
 
     with pytest.raises(SetupError, match=r'relation "person" does not exist.*run: trr db upgrade'):
-        lose_a_table()
+        drop_a_table()
 
 
 def test_a_person_table_of_other_software_is_not_changed(empty_database_url: str) -> None:
@@ -67,9 +67,9 @@ def test_it_can_share_a_database_with_the_catalogue(database_url: str) -> None:
 
 
 def test_an_unreachable_database_is_a_one_line_error_without_its_password() -> None:
-    told = refusal(FaceBank(SecretStr("postgresql://u:hunter2@127.0.0.1:1/x")))
-    assert told.startswith("cannot reach the Screenalytics database: ")
-    assert "hunter2" not in told
+    message = refusal(FaceBank(SecretStr("postgresql://u:hunter2@127.0.0.1:1/x")))
+    assert message.startswith("cannot reach the Screenalytics database: ")
+    assert "hunter2" not in message
 
 
 PERSON = "insert into person (id) values ('00000000-0000-0000-0000-000000000001')"

@@ -1,4 +1,4 @@
-"""The smoke against real parts: everything passes, each part can be made to fail, and everything is put back."""
+"""The smoke on real components: it passes, detects a failure of each part, and restores everything."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def failed(smoke: Smoke) -> dict[str, str]:
 
 
 def state_of(environment: Environment) -> tuple[list[bool], list[object], list[object]]:
-    """All that a smoke could leave behind."""
+    """All state that a smoke changes."""
     return (
         environment.flags(),
         list(
@@ -51,10 +51,10 @@ def test_the_evidence_lists_the_calls_in_order_without_secrets(environment: Envi
     smoke = environment.smoke()
     as_json, as_markdown = (path.read_text(encoding="utf-8") for path in smoke.files)
     steps = {step["name"]: step for step in json.loads(as_json)["parts"]["screenalytics"]["steps"]}
-    asked = {
+    queried = {
         name: [call["seed_only"] for call in steps[name]["seen"]["calls"]] for name in ("unseeded_person_falls_back",)
     }
-    assert asked == {"unseeded_person_falls_back": [True, False]}
+    assert queried == {"unseeded_person_falls_back": [True, False]}
     assert [call["seed_only"] for call in steps["seeded_person_needs_one_call"]["seen"]["first"]["calls"]] == [True]
     for name in ("service_role_key", "internal_admin_shared_secret", "screenalytics_service_token", "smoke_token"):
         assert getattr(environment.settings, name).get_secret_value() not in as_json + as_markdown
@@ -113,7 +113,7 @@ def test_an_admin_app_that_is_down_fails_only_its_own_part(environment: Environm
     with refusing_port() as port:
         smoke = environment.smoke(environment.plan(admin=f"http://127.0.0.1:{port}"))
     assert set(failed(smoke)) == {"admin_is_ready"}
-    assert {part: one.passed for part, one in smoke.evidence.items()} == {
+    assert {part: evidence.passed for part, evidence in smoke.evidence.items()} == {
         Part.BACKEND: True, Part.ADMIN: False, Part.SCREENALYTICS: True,
     }  # fmt: skip
 
@@ -159,7 +159,7 @@ def test_a_missing_media_file_is_named(environment: Environment) -> None:
 
 
 class Interrupted(BaseException):
-    """Ctrl-C at a moment of the test's choice."""
+    """Stands in for Ctrl-C during a step."""
 
 
 @pytest.mark.parametrize("step", [step.name for step in STEPS if step.changes])
@@ -169,15 +169,15 @@ def test_an_interrupted_smoke_restores_everything(
 
     before = state_of(environment)
 
-    def interrupted(one: object) -> object:
+    def interrupted(step: object) -> object:
         def run(world: object) -> object:
-            one.run(world)  # type: ignore[attr-defined]
+            step.run(world)  # type: ignore[attr-defined]
             raise Interrupted
 
         return run
 
     monkeypatch.setattr(
-        runner, "STEPS", [replace(one, run=interrupted(one)) if one.name == step else one for one in STEPS]
+        runner, "STEPS", [replace(each, run=interrupted(each)) if each.name == step else each for each in STEPS]
     )
     with pytest.raises(Interrupted):
         environment.smoke()
@@ -219,14 +219,14 @@ def test_a_smoke_closes_its_part_of_the_rollout(environment: Environment) -> Non
 
 
 def test_each_step_is_reported_when_it_ends(environment: Environment) -> None:
-    told: list[StepResult] = []
-    run_smoke(environment.settings, environment.plan(only_backend=True, minimal=True), told.append)
-    assert [one.part for one in told] == [Part.BACKEND] * len(told)
-    assert told
+    results: list[StepResult] = []
+    run_smoke(environment.settings, environment.plan(only_backend=True, minimal=True), results.append)
+    assert [result.part for result in results] == [Part.BACKEND] * len(results)
+    assert results
 
 
 def test_an_unreachable_face_bank_is_one_failed_step(environment: Environment) -> None:
-    nowhere = FaceBank(SecretStr("postgresql://u:hunter2@127.0.0.1:1/x"))
-    smoke = environment.smoke(environment.plan(bank=nowhere))
+    unreachable = FaceBank(SecretStr("postgresql://u:hunter2@127.0.0.1:1/x"))
+    smoke = environment.smoke(environment.plan(bank=unreachable))
     assert set(failed(smoke)) == {"face_bank_is_whole"}
     assert "hunter2" not in smoke.files[0].read_text(encoding="utf-8")

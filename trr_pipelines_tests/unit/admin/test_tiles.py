@@ -1,4 +1,4 @@
-"""Tiles of gallery items, as the backend sends them and as a newer one may."""
+"""Tiles of gallery items, also with reason codes of a newer backend."""
 
 from __future__ import annotations
 

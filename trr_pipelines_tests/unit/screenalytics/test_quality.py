@@ -1,4 +1,4 @@
-"""From what was measured to a reason."""
+"""The quality reason for given measurements."""
 
 from __future__ import annotations
 

@@ -68,8 +68,8 @@ def test_each_exceeded_limit_is_reported_with_its_value(archive: Archive, change
     [
         (20, 2, 0, True),  # 10 % is allowed
         (20, 3, 0, False),
-        (19, 19, 0, True),  # too few to say
-        (40, 3, 20, False),  # an original not read yet counts for nothing
+        (19, 19, 0, True),  # too few photos
+        (40, 3, 20, False),  # an original that was not read yet is not counted
         (40, 3, 21, True),
     ],
 )

@@ -30,7 +30,7 @@ OBJECTS = {invariants.originals_are_intact, invariants.variant_objects_are_intac
 
 @pytest.fixture
 def batch(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> str:
-    """Two rendered photos, one of which is larger than any variant, and a file that is no photo."""
+    """Two rendered photos, one of which is larger than any variant, and a file that is not a photo."""
     files = {"big.png": pictures.saved(pictures.photo(1500, 1000), "PNG"), "small.jpg": pictures.jpeg(90, 120)}
     name = import_files(archive, tmp_path / "in", {**files, "text.jpg": b"<html>"})
     run(archive, name, pool=render_pool)

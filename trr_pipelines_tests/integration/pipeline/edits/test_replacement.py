@@ -1,4 +1,4 @@
-"""A better file in place of an original: a new version, new sets at once, nothing old removed or silently reused."""
+"""Replacing an original: a new version with new sets; old files are neither removed nor reused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def pool() -> Any:
 
 @pytest.fixture
 def ids(archive: Archive, tmp_path: Path, pool: RenderPool) -> dict[str, UUID]:
-    """Three photos that went through the pipeline; one of them failed."""
+    """Three processed photos, one of which failed."""
     files = {"a.jpg": FIRST, "b.jpg": OTHER, "cut.jpg": saved(photo(300, 300, seed=9), "JPEG")[:4000]}
     run(archive, import_files(archive, tmp_path / "photos", files), pool=pool)
     return photo_ids(archive)
@@ -58,8 +58,8 @@ def test_old_sets_are_served_until_the_new_ones_are_rendered_and_then_both_chang
     assert sets(archive, ids["a.jpg"]) == before
     rerender_photos(archive, Scope(photo_ids=(ids["a.jpg"],)), "rerender", None)
     assert sets(archive, ids["a.jpg"]) == {(replaced.sha256, False), (replaced.sha256, True)}
-    found = reconcile(archive)
-    assert (found.orphan_objects, found.rows_without_objects) == (0, 0)
+    report = reconcile(archive)
+    assert (report.orphan_objects, report.rows_without_objects) == (0, 0)
 
 
 def test_every_version_is_kept(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:
@@ -106,7 +106,7 @@ def test_a_valid_picture_is_never_replaced_by_an_invalid_one(
     archive: Archive, ids: dict[str, UUID], pool: RenderPool
 ) -> None:
     before = sets(archive, ids["a.jpg"])
-    for bad in (BETTER[: len(BETTER) // 2], b"<html>not found</html>", b""):
+    for bad in (BETTER[: len(BETTER) // 2], b"<html>not report</html>", b""):
         with pytest.raises(MediaError):
             replace_original(archive, ids["a.jpg"], bad, author=EDITOR, pool=pool)
     assert sets(archive, ids["a.jpg"]) == before

@@ -1,4 +1,4 @@
-"""Importing into a real catalogue: again changes nothing, and whatever is wrong with a row stays with that row."""
+"""Importing into a real catalogue: repetitions change nothing, and an invalid row does not affect others."""
 
 from __future__ import annotations
 
@@ -119,12 +119,12 @@ def test_a_failed_import_keeps_its_earlier_chunks_and_can_be_repeated(
     monkeypatch.setattr(importing, "CHUNK", 5)
     rows = [replace(ROW, line=line, location=f"https://photos.example/{line}.jpg") for line in range(1, 13)]
 
-    def dying() -> object:
+    def failing() -> object:
         yield from rows[:8]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        import_rows(archive.database, dying(), day=DAY)  # type: ignore[arg-type]
+        import_rows(archive.database, failing(), day=DAY)  # type: ignore[arg-type]
     assert value(archive.database, "select count(*) from core.media_assets") == 5
     assert counts(import_rows(archive.database, rows, day=DAY)) == (7, 5, 0, 0)
 
@@ -136,12 +136,12 @@ def test_concurrent_imports_of_the_same_rows_create_each_photo_once(archive: Arc
     ]
     together = threading.Barrier(3)
 
-    def one(reverse: bool) -> ImportSummary:
+    def run_import(reverse: bool) -> ImportSummary:
         together.wait(10)
         return import_rows(archive.database, rows[::-1] if reverse else rows, day=DAY)
 
     with ThreadPoolExecutor(3) as threads:
-        summaries = list(threads.map(one, [False, True, False]))
+        summaries = list(threads.map(run_import, [False, True, False]))
     assert sum(summary.created for summary in summaries) == 300
     assert sum(summary.links for summary in summaries) == 300
     assert all(summary.created + summary.known == 300 for summary in summaries)

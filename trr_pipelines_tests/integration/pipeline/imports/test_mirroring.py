@@ -1,4 +1,4 @@
-"""Mirroring originals out of files and from a real HTTP server: what is stored, what fails, and with which reason."""
+"""Mirroring originals from files and a real HTTP server: stored bytes, and failures with their reasons."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PHOTO, OTHER = pictures.jpeg(), pictures.jpeg(seed=1)
 
 
 class Source(BaseHTTPRequestHandler):
-    """`/a.jpg` and `/again.jpg` are one photo; other paths are what their names say."""
+    """Serves one photo at `/a.jpg` and `/again.jpg`, and a failure at each other path, as its name says."""
 
     answers: ClassVar[dict[str, tuple[int, dict[str, str], bytes]]] = {
         "/a.jpg": (200, {}, PHOTO),
@@ -84,14 +84,14 @@ def import_urls(archive: Archive, folder: Path, *urls: str) -> Scope:
 
 
 def failure(archive: Archive, name: str) -> tuple[str, str, bool]:
-    """Reason, detail, and whether it is tried again."""
+    """Reason, detail, and whether the work will be retried."""
     (row,) = query(
         archive.database,
-        "select g.reason, g.detail, g.next_attempt_at is not null as again from core.variant_generations g"
+        "select g.reason, g.detail, g.next_attempt_at is not null as is_retried from core.variant_generations g"
         " join core.media_assets a on a.id = g.media_asset_id where a.source_url like %s and g.state = 'failed'",
         f"%/{name}",
     )
-    return row["reason"], row["detail"], row["again"]
+    return row["reason"], row["detail"], row["is_retried"]
 
 
 def test_an_original_is_stored_unchanged_under_its_hash(archive: Archive, tmp_path: Path) -> None:
@@ -147,10 +147,10 @@ def test_photos_of_a_web_server_are_mirrored_or_fail_with_a_reason(
         "blocked_address": 1,
         "side_too_long": 1,
     }
-    tried_again = {
+    is_retried = {
         name: failure(lan_archive, name)[2] for name in (*names, "missing.jpg") if name not in ("a.jpg", "again.jpg")
     }
-    assert {name for name, again in tried_again.items() if again} == {
+    assert {name for name, retried in is_retried.items() if retried} == {
         "gone.jpg",
         "missing.jpg",
         "forbidden.jpg",
@@ -219,8 +219,8 @@ def test_an_unusable_file_fails_alone_and_permanently(
     batch = import_files(archive, tmp_path / "in", {name: data, "good.jpg": PHOTO})
     tally = mirror_originals(archive, Scope(batch=batch), "run-1")
     assert dict(tally.ended) == {"complete": 1, reason: 1}
-    found, detail, again = failure(archive, name)
-    assert (found, again) == (reason, False)
+    actual, detail, is_retried = failure(archive, name)
+    assert (actual, is_retried) == (reason, False)
     assert detail
     assert value(archive.database, "select reason from core.media_assets where state = 'failed'") == reason
 
@@ -243,11 +243,11 @@ def test_a_damaged_stored_original_is_never_used_as_the_photo(archive: Archive, 
     sha256 = hashlib.sha256(PHOTO).hexdigest()
     key = f"originals/{sha256[:2]}/{sha256}.jpg"
     archive.store.put_if_absent(key, PHOTO, content_type="image/jpeg")
-    (tmp_path / "media" / key).write_bytes(b"rotten")
+    (tmp_path / "media" / key).write_bytes(b"damaged")
     batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO})
     mirror_originals(archive, Scope(batch=batch), "run-1")
-    reason, detail, again = failure(archive, "a.jpg")
-    assert (reason, again) == ("storage_unavailable", True)
+    reason, detail, is_retried = failure(archive, "a.jpg")
+    assert (reason, is_retried) == ("storage_unavailable", True)
     assert f"{key} holds other bytes" in detail
     archive.store.delete([key])
     query(archive.database, "update core.variant_generations set next_attempt_at = now() where state = 'failed'")

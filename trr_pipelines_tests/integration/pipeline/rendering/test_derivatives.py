@@ -1,4 +1,4 @@
-"""Rendering into a real store and catalogue: all sets, once, whole, whatever happens meanwhile."""
+"""Rendering into a real store and catalogue: complete sets, each rendered once, also with concurrent changes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ COMPLETE = {"original": "complete", "base": "complete", "crop": "complete"}
 
 
 class WatchedPool(RenderPool):
-    """A real pool that counts what it renders, and lets something happen between the pixels and their rows."""
+    """A real pool that counts renders and calls `meanwhile` after each, before its rows are written."""
 
     def __init__(self, workers: int = 1, meanwhile: Callable[[], object] = lambda: None) -> None:
         super().__init__(workers)
@@ -193,8 +193,8 @@ def test_a_crop_changed_while_rendering_is_rendered_in_its_newest_form(archive: 
     began = time.monotonic()
     with WatchedPool(meanwhile=edit) as pool:
         tally = render_photos(archive, Scope(batch=batch), "run-1", pool=pool)
-    assert time.monotonic() - began < 15, "what was dropped must not wait for its lease to run out"
-    assert tally.ended["stale"] >= 2  # the base set may come free and be claimed beside the crop: timing decides
+    assert time.monotonic() - began < 15, "dropped work must not wait for its lease to expire"
+    assert tally.ended["stale"] >= 2  # depending on timing, the base set may be claimed together with the crop
     assert (tally.complete >= 1, tally.failed) == (True, 0)
     crops = {row["crop_signature"] for row in variants(archive) if row["crop_signature"]}
     assert crops == {wanted}
@@ -209,12 +209,12 @@ def test_concurrent_runs_of_a_batch_render_no_photo_twice(archive: Archive, tmp_
     batch = import_files(archive, tmp_path / "in", files)
     together = threading.Barrier(2)
 
-    def one(run_id: str) -> object:
+    def run_batch(run_id: str) -> object:
         together.wait(10)
         return run(archive, batch, run_id, pool=pool)
 
     with WatchedPool(2) as pool, ThreadPoolExecutor(2) as threads:
-        list(threads.map(one, ["run-1", "run-2"]))
+        list(threads.map(run_batch, ["run-1", "run-2"]))
         assert (len(pool.rendered), set(pool.rendered.values())) == (8, {1})
     assert len(variants(archive)) == 80
     assert value(archive.database, "select count(distinct hosted_key) from core.media_asset_variants") == 80
@@ -264,7 +264,7 @@ def test_leases_of_a_killed_run_are_taken_over_when_they_expire(archive: Archive
     assert reconcile(archive).is_clean
 
 
-@pytest.mark.parametrize("damage", [b"", b"rotten", PHOTO[:-1] + b"\0"])
+@pytest.mark.parametrize("damage", [b"", b"damaged", PHOTO[:-1] + b"\0"])
 def test_an_original_damaged_in_the_store_is_not_rendered(
     archive: Archive, tmp_path: Path, render_pool: RenderPool, damage: bytes
 ) -> None:

@@ -1,4 +1,4 @@
-"""Files to a folder of derivatives, with real render processes: reports, names, and nothing left half-made."""
+"""Rendering files to a folder with real render processes: reports, names, and no partial output."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_rendering_again_replaces_the_files(tmp_path: Path, pool: RenderPool) ->
 
 
 def test_a_failed_write_leaves_no_files(tmp_path: Path, pool: RenderPool) -> None:
-    """A folder stands where the last file belongs: those before it must go."""
+    """A folder with the name of the last file makes its write fail; the files before it must be removed."""
     photo = written(tmp_path, "photo.jpg", pictures.jpeg())
     (tmp_path / "out" / "photo" / "crop_detail.jpg").mkdir(parents=True)
     report = report_of(photo, tmp_path / "out", pool)
@@ -167,18 +167,18 @@ FULL_DISK = textwrap.dedent("""
 
 @pytest.mark.skipif(
     subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0,
-    reason="needs the right to mount a small disk of its own",
+    reason="needs permission to mount a small file system",
 )
 def test_a_full_disk_fails_with_a_reason_and_leaves_no_files(tmp_path: Path) -> None:
     photo = written(tmp_path, "photo.jpg", pictures.jpeg(2000, 2000))
     (tmp_path / "out").mkdir()
-    done = subprocess.run(
+    process = subprocess.run(
         ["unshare", "-m", sys.executable, "-c", FULL_DISK, str(photo), str(tmp_path / "out")],
         capture_output=True,
         text=True,
         check=True,
     )
-    report = json.loads(done.stdout)
+    report = json.loads(process.stdout)
     assert (report["state"], report["reason"]) == ("failed", "disk_full")
     assert report["detail"] == f"no space left in {tmp_path}/out"
     assert report["left"] == []

@@ -1,4 +1,4 @@
-"""Retention: what nothing serves is listed and then deleted; what anything refers to never is."""
+"""Retention: unused objects are listed and then deleted; referenced objects never are."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_nothing_is_listed_within_the_grace_period(archive: Archive, photo_id: U
 def test_exactly_the_listed_objects_are_deleted(archive: Archive, photo_id: UUID) -> None:
     before = keys(archive)
     totals = list_removable(archive, grace_days=0)
-    listed = {one.hosted_key: one.bytes for one in removal_list(archive)}
+    listed = {entry.hosted_key: entry.bytes for entry in removal_list(archive)}
     assert totals["superseded"].objects == len(listed) == 8  # two sets of two keys in two formats
     assert totals["superseded"].bytes == sum(listed.values())
     assert remove_listed(archive).removed == 0, "the undo window has not passed"
@@ -102,7 +102,7 @@ def test_a_deletion_that_crashed_between_rows_and_objects_is_completed_by_the_ne
 
 
 def test_a_render_waits_for_a_deletion_and_then_stores_its_object_again(archive: Archive, photo_id: UUID) -> None:
-    """The dangerous moment: a crop is wanted back exactly while its objects are being deleted."""
+    """A crop is restored while its objects are being deleted."""
     list_removable(archive, grace_days=0)
     first = value(archive.database, "select crop_signature from core.media_asset_crops where crop_x = 20")
     archive.database.run(
@@ -120,8 +120,8 @@ def test_a_render_waits_for_a_deletion_and_then_stores_its_object_again(archive:
         archive.store.delete(chunk.removable)
         listing.unlist(conn, archive.store.bucket, list(chunk.removable))
     render.join()
-    found = reconcile(archive)
-    assert (found.orphan_objects, found.rows_without_objects) == (0, 0)
+    report = reconcile(archive)
+    assert (report.orphan_objects, report.rows_without_objects) == (0, 0)
     assert value(archive.database, "select served from core.variant_generations where kind = 'crop'") == first
 
 

@@ -1,4 +1,4 @@
-"""Manifests and folders: what becomes a row, what is refused, and in which words."""
+"""Manifests and folders: rows, refusals and their messages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def only_problem(path: Path, defaults: Defaults = DEFAULTS) -> str:
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """Root may read everything; as somebody else, rights count."""
+    """Run as an unprivileged user, because root ignores file permissions."""
     user = os.getuid()
     if user == 0:
         os.setresuid(65534, 65534, 0)
@@ -59,7 +59,7 @@ def unprivileged() -> Iterator[None]:
         os.setresuid(user, user, user)
 
 
-# Good rows ---------------------------------------------------------------------------------------------------------
+# Valid rows --------------------------------------------------------------------------------------------------------
 
 
 def test_a_csv_row_is_read_with_all_its_fields(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_only_a_newline_ends_a_json_line(tmp_path: Path, separator: str) -> None
     assert [(row.line, row.caption) for row in rows] == [(1, f"one{separator}two"), (2, f"one{separator}two")]
 
 
-# Bad rows ----------------------------------------------------------------------------------------------------------
+# Invalid rows------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_line_that_is_not_json_is_reported_and_does_not_stop_others(tmp_path: 
     assert good.line == 3
 
 
-# Nothing to read at all --------------------------------------------------------------------------------------------
+# Unusable manifests ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_a_folder_without_files_is_refused(tmp_path: Path, hidden: bool) -> None
 def test_an_unreadable_folder_is_named_in_the_error(tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir(mode=0)
-    open_up(tmp_path)
+    make_accessible(tmp_path)
     with unprivileged(), pytest.raises(InputError, match=r"locked: .*cannot be read"):
         rows_of(folder)
 
@@ -323,7 +323,7 @@ def test_an_unreadable_folder_is_named_in_the_error(tmp_path: Path) -> None:
 def test_a_path_below_an_unreadable_folder_is_named_in_the_error(tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir(mode=0)
-    open_up(tmp_path)
+    make_accessible(tmp_path)
     with unprivileged(), pytest.raises(InputError, match=r"photos: cannot be read"):
         rows_of(folder / "photos")
 
@@ -331,7 +331,7 @@ def test_a_path_below_an_unreadable_folder_is_named_in_the_error(tmp_path: Path)
 def test_an_unreadable_folder_affects_only_its_own_files(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     (tmp_path / "locked").mkdir(mode=0)
-    open_up(tmp_path)
+    make_accessible(tmp_path)
     with unprivileged():
         good, bad = rows_of(tmp_path)
     assert isinstance(good, ImportRow)
@@ -339,11 +339,11 @@ def test_an_unreadable_folder_affects_only_its_own_files(tmp_path: Path) -> None
     assert bad.problem == f"{tmp_path / 'locked'}: folder cannot be read (Permission denied)"
 
 
-def open_up(folder: Path) -> None:
-    """pytest's folders are their owner's alone."""
-    for one in (folder, *folder.parents):
-        if one.owner() == Path.home().owner() and one.name.startswith(("pytest-", "popen-", "test_")):
-            one.chmod(0o755)
+def make_accessible(folder: Path) -> None:
+    """Make pytest's folders, which only their owner may enter, accessible to other users."""
+    for path in (folder, *folder.parents):
+        if path.owner() == Path.home().owner() and path.name.startswith(("pytest-", "popen-", "test_")):
+            path.chmod(0o755)
 
 
 @pytest.mark.parametrize(

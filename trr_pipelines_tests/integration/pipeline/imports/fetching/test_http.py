@@ -1,4 +1,4 @@
-"""Fetching from real servers on loopback, friendly, slow, broken and hostile."""
+"""Fetching from real servers on loopback: correct, slow, broken and hostile ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PHOTO = bytes(range(256)) * 400
 
 
 class RecordingDialler(httpcore.SyncBackend):
-    """Dials for real, and remembers every address."""
+    """Connects normally and records every address."""
 
     def __init__(self) -> None:
         self.dialled: list[str] = []
@@ -49,13 +49,13 @@ def serving(tls: ssl.SSLContext | None = None, **scripts: Script) -> Iterator[Sc
 
 @contextmanager
 def fetcher(**settings: Any) -> Iterator[Fetcher]:
-    with Fetcher(**{"allow": LOOPBACK, "seconds": 5.0, "ssl_context": usual_trust(), **settings}) as found:
-        yield found
+    with Fetcher(**{"allow": LOOPBACK, "seconds": 5.0, "ssl_context": default_trust(), **settings}) as opened:
+        yield opened
 
 
 @cache
-def usual_trust() -> ssl.SSLContext:
-    """What a `Fetcher` trusts by default, made once: reading the certificates takes 50 ms."""
+def default_trust() -> ssl.SSLContext:
+    """The default TLS context of a `Fetcher`, created once: reading the certificates takes 50 ms."""
     return httpx.create_ssl_context()
 
 
@@ -71,7 +71,7 @@ def always(*addresses: str) -> Callable[[str, int], list[str]]:
 
 
 def drip(start: bytes, endless: bytes = b"x", pause: float = 0.02) -> Script:
-    """Sends `start`, and then a little at a time for as long as anybody listens."""
+    """Sends `start`, then `endless` in small pieces until the client disconnects."""
 
     def send(_: Received, connection: socket.socket) -> None:
         connection.sendall(start)
@@ -94,17 +94,17 @@ def redirect(location: str, status: int = 302) -> Script:
     return answer(status, b"", f"Location: {location}")
 
 
-# What is fetched
+# Successful fetches
 
 
 def test_a_fetch_returns_the_photo_with_its_type_and_validators() -> None:
     headers = ('ETag: "v1"', "Last-Modified: Mon, 05 Jan 2026 10:00:00 GMT", "Content-Type: image/jpeg")
     with serving(photo=answer(200, PHOTO, *headers)) as server, fetcher() as fetch:
-        got = fetch.fetch(f"{server.url}/photo?size=full#top")
-    assert got.data == PHOTO
-    assert got.final_url == f"{server.url}/photo?size=full"
-    assert (got.etag, got.last_modified) == ('"v1"', "Mon, 05 Jan 2026 10:00:00 GMT")
-    assert got.content_type == "image/jpeg"
+        fetched = fetch.fetch(f"{server.url}/photo?size=full#top")
+    assert fetched.data == PHOTO
+    assert fetched.final_url == f"{server.url}/photo?size=full"
+    assert (fetched.etag, fetched.last_modified) == ('"v1"', "Mon, 05 Jan 2026 10:00:00 GMT")
+    assert fetched.content_type == "image/jpeg"
 
 
 def test_the_request_has_our_user_agent_and_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,10 +147,10 @@ def test_a_connection_serves_many_fetches_and_many_threads_share_a_fetcher() -> 
             fetch.fetch(f"{server.url}/photo")
         assert server.connections == 1
         with ThreadPoolExecutor(8) as threads:
-            got = list(threads.map(lambda number: fetch.fetch(f"{server.url}/photo?{number}"), range(100)))
-        assert [photo.final_url for photo in got] == [f"{server.url}/photo?{number}" for number in range(100)]
-        assert all(photo.data == PHOTO for photo in got)
-        assert server.connections < 30, "a hundred fetches, and far fewer connections"
+            fetched = list(threads.map(lambda number: fetch.fetch(f"{server.url}/photo?{number}"), range(100)))
+        assert [photo.final_url for photo in fetched] == [f"{server.url}/photo?{number}" for number in range(100)]
+        assert all(photo.data == PHOTO for photo in fetched)
+        assert server.connections < 30, "100 fetches should reuse connections"
 
 
 def test_a_kept_connection_closed_by_the_server_fails_no_photo() -> None:
@@ -174,14 +174,16 @@ def test_an_unchanged_photo_is_not_sent_again() -> None:
         headers = server.received[0].headers
         assert headers["if-none-match"] == '"v1"'
         assert headers["if-modified-since"] == "Mon, 05 Jan 2026 10:00:00 GMT"
-        assert fails(fetch, f"{server.url}/photo").reason is Reason.FETCH_FAILED, "304 to a plain request is no photo"
+        assert fails(fetch, f"{server.url}/photo").reason is Reason.FETCH_FAILED, (
+            "304 to an unconditional request is a failure"
+        )
 
 
 def test_a_changed_photo_is_fetched_despite_the_validators() -> None:
     with serving(photo=answer(200, PHOTO)) as server, fetcher() as fetch:
-        got = fetch.fetch(f"{server.url}/photo", conditional=('"v1"', None))
-    assert got is not None
-    assert got.data == PHOTO
+        fetched = fetch.fetch(f"{server.url}/photo", conditional=('"v1"', None))
+    assert fetched is not None
+    assert fetched.data == PHOTO
     assert "if-modified-since" not in server.received[0].headers
 
 
@@ -200,8 +202,8 @@ def test_five_redirects_are_followed_absolute_relative_and_with_a_path_alone() -
         server.scripts["/d"] = redirect(f"//127.0.0.1:{server.port}/e", 307)
         server.scripts["/e"] = redirect(f"{server.url}/photo", 308)
         with fetcher() as fetch:
-            got = fetch.fetch(f"{server.url}/a")
-    assert (got.data, got.final_url) == (PHOTO, f"{server.url}/photo")
+            fetched = fetch.fetch(f"{server.url}/a")
+    assert (fetched.data, fetched.final_url) == (PHOTO, f"{server.url}/photo")
     assert [request.path for request in server.received] == ["/a", "/b", "/c?x=1", "/d", "/e", "/photo"]
 
 
@@ -218,7 +220,7 @@ def test_a_redirect_without_a_location_is_a_failure() -> None:
         assert fails(fetch, f"{server.url}/a").reason is Reason.FETCH_FAILED
 
 
-FORBIDDEN_PLACES = [
+FORBIDDEN_URLS = [
     "http://169.254.169.254/latest/meta-data/",
     "http://[::ffff:169.254.169.254]/",
     "http://[64:ff9b::a9fe:a9fe]/",
@@ -244,17 +246,17 @@ FORBIDDEN_PLACES = [
 ]
 
 
-@pytest.mark.parametrize("place", FORBIDDEN_PLACES)
-def test_a_forbidden_address_is_refused_before_a_packet_is_sent_also_after_a_redirect(place: str) -> None:
+@pytest.mark.parametrize("url", FORBIDDEN_URLS)
+def test_a_forbidden_address_is_refused_before_a_packet_is_sent_also_after_a_redirect(url: str) -> None:
     dialler = RecordingDialler()
-    quoted = "".join(sign if sign.isascii() else "".join(f"%{byte:02x}" for byte in sign.encode()) for sign in place)
+    quoted = "".join(sign if sign.isascii() else "".join(f"%{byte:02x}" for byte in sign.encode()) for sign in url)
     with serving(a=redirect(quoted)) as server, fetcher(dialler=dialler) as fetch:
-        for url in (place, f"{server.url}/a"):
-            failure = fails(fetch, url)
+        for target in (url, f"{server.url}/a"):
+            failure = fails(fetch, target)
             assert isinstance(failure, PermanentError)
             assert failure.reason is Reason.BLOCKED_ADDRESS
             assert "password@" not in failure.detail
-    assert dialler.dialled == ["127.0.0.1"], "the redirecting server, and nobody else"
+    assert dialler.dialled == ["127.0.0.1"], "only the redirecting server may be contacted"
 
 
 def test_loopback_is_refused_where_it_is_not_allowed() -> None:
@@ -268,7 +270,7 @@ def test_loopback_is_refused_where_it_is_not_allowed() -> None:
 
 def test_check_url_refuses_urls_that_are_never_fetched() -> None:
     check_url("https://example.com/photo.jpg?size=full")
-    for place in (
+    for url in (
         "http://",
         "http:///photo.jpg",
         "ftp://example.com/a",
@@ -278,10 +280,10 @@ def test_check_url_refuses_urls_that_are_never_fetched() -> None:
         "",
     ):
         with pytest.raises(InputError):
-            check_url(place)
+            check_url(url)
 
 
-# Names that resolve to something else
+# DNS
 
 
 @pytest.mark.parametrize(
@@ -309,7 +311,7 @@ def test_the_checked_address_is_the_one_that_is_dialled() -> None:
         with fetcher(resolver=always("127.0.0.1"), dialler=dialler) as fetch:
             assert fetch.fetch(f"http://photos.example:{server.port}/photo").data == PHOTO
         assert server.received[0].headers["host"] == f"photos.example:{server.port}"
-    assert dialler.dialled == ["127.0.0.1"], "never the name, which could resolve to something else by now"
+    assert dialler.dialled == ["127.0.0.1"], "never the name, which may resolve to another address by now"
 
 
 def test_a_name_rebound_between_two_redirects_is_refused() -> None:
@@ -326,8 +328,8 @@ def test_a_name_rebound_between_two_redirects_is_refused() -> None:
 
 def test_after_a_dead_address_the_next_one_is_tried() -> None:
     with serving(photo=answer(200, PHOTO)) as server:
-        listening_nowhere = "127.0.0.2"
-        with fetcher(resolver=always(listening_nowhere, "127.0.0.1")) as fetch:
+        dead_address = "127.0.0.2"
+        with fetcher(resolver=always(dead_address, "127.0.0.1")) as fetch:
             assert fetch.fetch(f"http://photos.example:{server.port}/photo").data == PHOTO
 
 
@@ -342,7 +344,7 @@ def test_an_unresolved_name_is_a_retryable_failure() -> None:
         assert failure.reason is Reason.FETCH_FAILED
 
 
-# Time
+# Timeouts
 
 
 def silent(_: Received, connection: socket.socket) -> None:
@@ -403,7 +405,7 @@ def test_a_server_that_never_finishes_the_tls_handshake_times_out() -> None:
     assert failure.reason is Reason.FETCH_TIMEOUT
 
 
-# Size
+# Size limits
 
 
 def endless_headers(_: Received, connection: socket.socket) -> None:
@@ -442,7 +444,7 @@ def test_an_empty_body_is_an_empty_file() -> None:
         assert fails(fetch, f"{server.url}/photo").reason is Reason.EMPTY_FILE
 
 
-# What is cut, broken or refused
+# Truncated, invalid and refused responses
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -480,7 +482,7 @@ def test_a_truncated_body_is_a_retryable_failure(script: Script) -> None:
         answer(206, PHOTO),
         answer(204),
     ],
-    ids=["nothing", "not HTTP", "no length", "two lengths", "no chunk", "unknown encoding", "a part", "no content"],
+    ids=["empty", "not HTTP", "bad length", "two lengths", "bad chunk", "unknown encoding", "partial", "no content"],
 )
 def test_an_invalid_response_is_a_retryable_failure(script: Script) -> None:
     with serving(photo=script) as server, fetcher() as fetch:
@@ -512,7 +514,7 @@ def test_a_status_has_its_reason_and_names_url_and_status(status: int, reason: R
     assert failure.detail == f"{server.url}/photo answered {status}"
 
 
-SERVERS_NOW = datetime(2030, 1, 1, tzinfo=UTC)  # a clock that is far from ours must not matter
+SERVERS_NOW = datetime(2030, 1, 1, tzinfo=UTC)  # the server's clock may differ from ours
 
 
 @pytest.mark.parametrize(
@@ -556,14 +558,14 @@ def test_https_verifies_the_host_name_although_an_address_is_dialled(tmp_path: P
     certificate = certificate_for("photos.example", tmp_path)
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(certificate)
-    asked: list[str] = []
-    server_side.sni_callback = lambda _socket, name, _context: asked.append(name)
+    requested: list[str] = []
+    server_side.sni_callback = lambda _socket, name, _context: requested.append(name)
     trusting = ssl.create_default_context(cafile=str(certificate))
 
     with serving(server_side, photo=answer(200, PHOTO)) as server:
         with fetcher(resolver=always("127.0.0.1"), ssl_context=trusting) as fetch:
             assert fetch.fetch(f"https://photos.example:{server.port}/photo").data == PHOTO
-            assert asked == ["photos.example"]
+            assert requested == ["photos.example"]
             wrong_name = fails(fetch, f"https://other.example:{server.port}/photo")
         with fetcher(resolver=always("127.0.0.1")) as fetch:
             unknown_issuer = fails(fetch, f"https://photos.example:{server.port}/photo")

@@ -1,4 +1,4 @@
-"""Which addresses are public, and which spellings of a host are believed."""
+"""Public addresses, and accepted spellings of a host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trr_pipelines.errors import InputError
 from trr_pipelines.pipeline.imports.fetching.addresses import check_host, may_contact, parse_networks
 
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+NO_DEADLINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is not a failure
 
 PUBLIC = [
     "1.1.1.1",
@@ -89,7 +89,7 @@ def test_a_private_or_special_address_may_not_be_contacted(address: str) -> None
     assert not may_contact(ip_address(address))
 
 
-@UNHURRIED
+@NO_DEADLINE
 @given(st.integers(0, 2**32 - 1).map(IPv4Address) | st.integers(0, 2**128 - 1).map(IPv6Address))
 def test_no_address_that_ipaddress_calls_not_global_may_be_contacted(
     address: IPv4Address | IPv6Address,
@@ -98,7 +98,7 @@ def test_no_address_that_ipaddress_calls_not_global_may_be_contacted(
         assert address.is_global or not may_contact(address)
 
 
-@UNHURRIED
+@NO_DEADLINE
 @given(st.integers(0, 2**32 - 1).map(IPv4Address))
 def test_an_address_reached_through_nat64_counts_as_itself(address: IPv4Address) -> None:
     assert may_contact(IPv6Address(int(IPv6Address("64:ff9b::")) + int(address))) == may_contact(address)

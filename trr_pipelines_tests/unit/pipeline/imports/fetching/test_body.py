@@ -1,4 +1,4 @@
-"""Bodies: decoded in small steps, counted after decoding, never half taken for whole."""
+"""Bodies: decoded in small steps, limited after decoding, and refused if truncated."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_decompression_bomb_is_aborted_at_the_limit() -> None:
         ("br", PHOTO, "'br', which was not requested"),
         ("gzip, gzip", zipped(zipped(PHOTO)), "not requested"),
     ],
-    ids=["without its checksum", "cut early", "never was gzip", "empty", "unknown", "two layers"],
+    ids=["without its checksum", "truncated", "not gzip", "empty", "unknown", "two layers"],
 )
 def test_an_undecodable_body_is_a_retryable_failure(encoding: str, body: bytes, message: str) -> None:
     with pytest.raises(RetryableError, match=message) as caught:
