@@ -188,9 +188,9 @@ def _kill(stack: Stack, name: str) -> None:
     def find() -> bool:
         parts = psutil.Process(stack.process.pid).children()
         if name == "daemon":
-            found[:] = [one for one in parts if "dagster._daemon" in one.cmdline()]
+            found[:] = [process for process in parts if "dagster._daemon" in process.cmdline()]
         else:
-            servers = [one for one in parts if "trr_pipelines.local.code_server" in one.cmdline()]
+            servers = [process for process in parts if "trr_pipelines.local.code_server" in process.cmdline()]
             forks = [child for server in servers for child in server.children() if "forkserver" in str(child.cmdline())]
             found[:] = [run for fork in forks for run in fork.children()]
         return bool(found)
@@ -199,11 +199,11 @@ def _kill(stack: Stack, name: str) -> None:
     found[0].kill()
 
 
-# An import beside a backfill ------------------------------------------------------------------------------------------
+# An import during a backfill ------------------------------------------------------------------------------------------
 
 
 def beside(home: Path, count: int, rounds: int = 3) -> None:
-    """Seconds from an import of 20 photos to the last of them complete, without a backfill and beside one."""
+    """Seconds from an import of 20 photos to the last of them complete, without a backfill and during one."""
     archived = draw(home / "in", count, seed=1)
     with running_stack(home) as stack:
         stack.trr("import", archived, "--source", "archive", "--backfill")
@@ -284,7 +284,7 @@ def _watch(archive: Archive, stop: threading.Event, polls: int) -> tuple[int, in
             ).fetchall()
         sets = [{row["recipe"] for row in rows if bool(row["crop_signature"]) is is_crop} for is_crop in (False, True)]
         missing = [row["hosted_key"] for row in rows if archive.store.head(row["hosted_key"]) is None]
-        if len(rows) != 10 or {len(one) for one in sets} != {1} or missing:
+        if len(rows) != 10 or {len(recipes) for recipes in sets} != {1} or missing:
             wrong.append(f"{photo}: {len(rows)} rows, recipes {sets}, missing {missing}")
         seen |= sets[0]
         polled += 1

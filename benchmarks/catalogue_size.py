@@ -167,15 +167,15 @@ def main() -> None:
 
 def _report(case: Case, small: Catalogue, large: Catalogue, rounds: int) -> None:
     seconds: dict[int, list[float]] = {small.assets: [], large.assets: []}
-    buffers = {size.assets: _buffers(case, size) for size in (small, large)}  # also warms the caches
+    buffers = {catalogue.assets: _buffers(case, catalogue) for catalogue in (small, large)}  # also warms the caches
     began = time.monotonic()
     while len(seconds[large.assets]) < rounds and (not seconds[large.assets] or time.monotonic() - began < 20):
-        for one in (small, large):
+        for catalogue in (small, large):
             start = time.perf_counter()
-            case.work(one.database)
-            seconds[one.assets].append(time.perf_counter() - start)
-    least, most = (statistics.median(seconds[one.assets]) for one in (small, large))
-    counted = [buffers[one.assets] for one in (small, large)]
+            case.work(catalogue.database)
+            seconds[catalogue.assets].append(time.perf_counter() - start)
+    least, most = (statistics.median(seconds[catalogue.assets]) for catalogue in (small, large))
+    counted = [buffers[catalogue.assets] for catalogue in (small, large)]
     grew = counted[1] / max(1, counted[0]), most / least
     verdict = ""
     if case.is_bounded:

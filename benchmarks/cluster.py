@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def _round(folder: Path, workers: int, threads: int, *, kill_every: float = 0.0) -> Result:
-    """Everything from an empty archive to the last photo; only rendering is timed."""
+    """Process all photos from an empty archive to the last one; only rendering is timed."""
     name = f"{workers} workers, killed every {kill_every:g} s" if kill_every else f"{workers} worker(s)"
     with tempfile.TemporaryDirectory(prefix="trr-bench-", ignore_cleanup_errors=True) as home:
         Path(home).chmod(0o755)  # PostgreSQL runs as another user
@@ -116,7 +116,7 @@ def _measured(
         for batch in batches:
             render_photos(archive, Scope(batch=batch), "bench")
         seconds = time.monotonic() - began
-        while _number(archive, TRIED_AGAIN):  # what the sensor `retry_failed` does
+        while _number(archive, TRIED_AGAIN):  # as the sensor `retry_failed` does
             again = max(again, _number(archive, TRIED_AGAIN))
             time.sleep(1)
             for batch in batches:

@@ -182,7 +182,7 @@ def seed_files() -> Iterator[bytes]:
 
 
 def _more(image: Image.Image) -> dict[str, Any]:
-    """Two more frames; new ones, because Pillow leaves an encoder's settings on pictures, and the next one stumbles."""
+    """Two more frames; new ones, because Pillow keeps encoder settings on pictures, which breaks the next encoder."""
     return {"save_all": True, "append_images": [image.rotate(90), image.rotate(180)]}
 
 

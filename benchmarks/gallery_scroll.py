@@ -141,7 +141,7 @@ def _scroll(settings: Settings, photos: int) -> int:
         pages: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("response", lambda answer: answer.status >= 400 and errors.append(f"{answer.status} {answer.url}"))
-        page.on("request", lambda asked: "cursor=" in asked.url and pages.append(asked.url))
+        page.on("request", lambda request: "cursor=" in request.url and pages.append(request.url))
         session = context.new_cdp_session(page)
         session.send("Performance.enable")
         began = time.monotonic()

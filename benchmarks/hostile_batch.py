@@ -62,7 +62,7 @@ class Peaks:
     run: int = 0
     workers: dict[int, int] = field(default_factory=dict)
 
-    def look(self, run: psutil.Process) -> None:
+    def measure(self, run: psutil.Process) -> None:
         self.run = max(self.run, most_resident(run.pid))
         for child in run.children(recursive=True):
             if _is_render_process(child):
@@ -132,7 +132,7 @@ def _measure(folder: Path, home: Path, expected: dict[str, str]) -> bool:
     with subprocess.Popen([*trr, "run"], env=environment | {"TRR_RENDER_FAILPOINT": "\n".join(points)}) as run:
         while run.poll() is None:
             try:
-                peaks.look(psutil.Process(run.pid))
+                peaks.measure(psutil.Process(run.pid))
             except psutil.NoSuchProcess:
                 continue
             time.sleep(SAMPLE_SECONDS)

@@ -96,29 +96,29 @@ def _looked_at(url: str, folder: Path) -> int:
             render_photos(archive, Scope(batch=batch), "run")
             print(f"rendered {batch}", flush=True)
     environment = {"TRR_MEDIA_STORE": settings.media_store, **SECRETS}
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     with serving(url, folder, environment) as client:
         cursor: dict[str, str] = {}
         while True:
             page = client.get("/api/v1/admin/shows/the-valley/gallery", params={"limit": 200, **cursor}).json()
             for item in page["items"]:
-                _look(client, item, found)
+                _check_item(client, item, counts)
             if page["next_cursor"] is None:
                 break
             cursor = {"cursor": page["next_cursor"]}
-    print(", ".join(f"{count:,} {what}" for what, count in found.items()))
-    return int(any(what.startswith("WRONG") for what in found))
+    print(", ".join(f"{count:,} {what}" for what, count in counts.items()))
+    return int(any(what.startswith("WRONG") for what in counts))
 
 
-def _look(client: httpx.Client, item: dict[str, Any], found: Counter[str]) -> None:
+def _check_item(client: httpx.Client, item: dict[str, Any], counts: Counter[str]) -> None:
     """Request every URL of an item and count correct and wrong responses."""
     declared = {file["url"]: (file["width"], file["height"], file["bytes"]) for file in item["srcset"]}
     declared[item["original_url"]] = (item["width"], item["height"], item["bytes"])
     types = {url: source["type"] for source in item["sources"] for url in source["srcset"].split() if "/" in url}
     urls = set(declared) | set(types) | {item[name] for name in item if name.endswith("_url") and item[name]}
-    found["photos"] += 1
-    found[f"photos with base {item['generation']['base']} and crop {item['generation']['crop']}"] += 1
-    found["photos shown by their originals"] += item["detail_url"] == item["original_url"]
+    counts["photos"] += 1
+    counts[f"photos with base {item['generation']['base']} and crop {item['generation']['crop']}"] += 1
+    counts["photos shown by their originals"] += item["detail_url"] == item["original_url"]
     for url in urls:
         path = url.removeprefix("http://127.0.0.1:8000")
         answer = client.get(path)
@@ -132,7 +132,7 @@ def _look(client: httpx.Client, item: dict[str, Any], found: Counter[str]) -> No
             and types.get(url, content_type) == content_type == type_
             and len(answer.content) <= item["bytes"]
         )
-        found["URLs as declared" if is_right else f"WRONG: {path} {actual} {content_type}"] += 1
+        counts["URLs as declared" if is_right else f"WRONG: {path} {actual} {content_type}"] += 1
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Reference:
         self._scaled: dict[tuple[int, int], _Measured] = {}
 
     def scaled(self, width: int) -> Image.Image:
-        """The photo at `width` pixels, or as it is where it is narrower."""
+        """The photo at `width` pixels, or unscaled if it is narrower."""
         width = min(width, self._image.width)
         size = (width, max(1, round(self._image.height * width / self._image.width)))
         return self._image.resize(size, Image.Resampling.LANCZOS)

@@ -76,7 +76,7 @@ def _dealt(files: list[Path], lanes: int) -> list[list[Path]]:
 
 
 def _render_lane(files: list[Path]) -> list[Outcome]:
-    """Renders `files` one after another in one pool of one process, so that its memory is one photo's."""
+    """Renders `files` one after another in a pool of one process, so that its memory is that of a single photo."""
     with RenderPool(1) as pool:
         return [_render(file, pool) for file in files]
 

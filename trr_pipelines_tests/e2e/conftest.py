@@ -85,7 +85,7 @@ def stack(server_home: Path) -> Iterator[RunningStack]:
 
 def _processes_of(home: Path) -> list[str]:
     """Command lines of processes that mention the stack's home or run with it."""
-    found = []
+    commands = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             environment = (folder / "environ").read_bytes()
@@ -93,8 +93,8 @@ def _processes_of(home: Path) -> list[str]:
         except OSError:  # ended meanwhile, or not readable
             continue
         if str(home).encode() in command or f"TRR_HOME={home}".encode() in environment:
-            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
-    return found
+            commands.append(command.replace(b"\0", b" ").decode(errors="replace"))
+    return commands
 
 
 @pytest.fixture(scope="session")

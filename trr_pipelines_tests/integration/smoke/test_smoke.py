@@ -159,7 +159,7 @@ def test_a_missing_media_file_is_named(environment: Environment) -> None:
 
 
 class Interrupted(BaseException):
-    """Stands in for Ctrl-C during a step."""
+    """Simulates Ctrl-C during a step."""
 
 
 @pytest.mark.parametrize("step", [step.name for step in STEPS if step.changes])

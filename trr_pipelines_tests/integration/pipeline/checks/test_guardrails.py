@@ -121,7 +121,7 @@ LEDGER = "update core.variant_generations set "
             ],
             {},
         ),
-        # An earlier set is served meanwhile: the age of the photo says nothing.
+        # An earlier set is served meanwhile, so the age of the photo is irrelevant.
         ([OLD, LEDGER + "recipe = 'older', updated_at = now()"], {}),
         ([LEDGER + f"recipe = 'older', updated_at = now() - {LATE} where kind = 'base'"], {"base_variants": 1}),
         ([LEDGER + f"asked_at = now() - {LATE} where kind = 'base'"], {"base_variants": 1}),

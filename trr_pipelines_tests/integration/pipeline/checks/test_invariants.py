@@ -51,9 +51,9 @@ def broken_claims(archive: Archive, batch: str) -> set[str]:
 
 
 def test_all_claims_hold_after_a_run_and_count_what_they_checked(archive: Archive, batch: str) -> None:
-    found = {claim.__name__: claim(archive, batch) for claim in CLAIMS}
-    assert [name for name, finding in found.items() if not finding.passed] == []
-    assert {name: finding.looked_at for name, finding in found.items()} == {
+    findings = {claim.__name__: claim(archive, batch) for claim in CLAIMS}
+    assert [name for name, finding in findings.items() if not finding.passed] == []
+    assert {name: finding.looked_at for name, finding in findings.items()} == {
         "originals_are_intact": 2,
         "variant_objects_are_intact": 20,
         "variant_sets_are_complete": 2,
@@ -146,7 +146,7 @@ def test_a_damaged_object_violates_its_claim(
     else:
         file.write_bytes(data[:-1] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
     assert broken_claims(archive, batch) == {claim}
-    finding = next(one for one in CLAIMS if one.__name__ == claim)(archive, batch)
+    finding = next(candidate for candidate in CLAIMS if candidate.__name__ == claim)(archive, batch)
     assert (finding.broken_count, finding.broken[0]["key"]) == (1, key)
 
 

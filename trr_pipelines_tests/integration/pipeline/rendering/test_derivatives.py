@@ -182,13 +182,13 @@ def test_a_crop_changed_while_rendering_is_rendered_in_its_newest_form(archive: 
     mirror_originals(archive, Scope(batch=batch), "run-1")
     photo = photo_ids(archive)["a.jpg"]
     edits = iter([Crop("manual", 10, 20, 2), Crop("manual", 90, 80, 1.5)])
-    wanted = ""
+    latest = ""
 
     def edit() -> None:
-        nonlocal wanted
+        nonlocal latest
         crop = next(edits, None)
         if crop is not None:
-            wanted = set_crop(archive.database, photo, crop, author=EDITOR).signature
+            latest = set_crop(archive.database, photo, crop, author=EDITOR).signature
 
     began = time.monotonic()
     with WatchedPool(meanwhile=edit) as pool:
@@ -197,11 +197,11 @@ def test_a_crop_changed_while_rendering_is_rendered_in_its_newest_form(archive: 
     assert tally.ended["stale"] >= 2  # depending on timing, the base set may be claimed together with the crop
     assert (tally.complete >= 1, tally.failed) == (True, 0)
     crops = {row["crop_signature"] for row in variants(archive) if row["crop_signature"]}
-    assert crops == {wanted}
+    assert crops == {latest}
     assert ledger_of(archive, "a.jpg") == COMPLETE
     assert invariants.active_crops_are_rendered(archive, batch).passed
     active = query(archive.database, "select crop_signature from core.media_asset_crops where is_active")
-    assert active == [{"crop_signature": wanted}]
+    assert active == [{"crop_signature": latest}]
 
 
 def test_concurrent_runs_of_a_batch_render_no_photo_twice(archive: Archive, tmp_path: Path) -> None:
