@@ -1,4 +1,4 @@
-"""The quality gate over real photos behind real HTTP: what is recorded, and that nothing is refused for it."""
+"""The quality gate on photos over real HTTP: reasons are recorded, and no photo is refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def server() -> ScriptedServer:
 
 @pytest.fixture
 def put(bank: FaceBank, server: ScriptedServer) -> Put:
-    """Puts a photo into the face bank that `server` serves."""
+    """Adds a photo to the face bank and to `server`."""
     bank_query(bank, "insert into person (id) values (%s)", PERSON)
 
     def put_photo(name: str, data: bytes, width: int = 640, height: int = 480) -> None:
@@ -55,7 +55,7 @@ def reasons(bank: FaceBank) -> dict[str, str | None]:
     }
 
 
-def test_what_speaks_against_a_photo_is_recorded_and_the_photo_stays(
+def test_quality_problems_are_recorded_and_the_photo_is_kept(
     bank: FaceBank, server: ScriptedServer, put: Put, render_pool: RenderPool
 ) -> None:
     with server:
@@ -69,7 +69,7 @@ def test_what_speaks_against_a_photo_is_recorded_and_the_photo_stays(
     assert report.sheet.startswith("data:image/webp;base64,")
 
 
-def test_a_photo_is_looked_at_once_until_its_bytes_change(
+def test_a_photo_is_checked_once_until_its_bytes_change(
     bank: FaceBank, server: ScriptedServer, put: Put, render_pool: RenderPool
 ) -> None:
     with server:
@@ -83,7 +83,7 @@ def test_a_photo_is_looked_at_once_until_its_bytes_change(
 
 
 @pytest.mark.parametrize("status", [404, 500, 302])
-def test_a_photo_that_cannot_be_fetched_is_left_for_the_next_time(
+def test_a_photo_that_cannot_be_fetched_is_checked_next_time(
     bank: FaceBank, server: ScriptedServer, put: Put, render_pool: RenderPool, status: int
 ) -> None:
     with server:
@@ -93,7 +93,7 @@ def test_a_photo_that_cannot_be_fetched_is_left_for_the_next_time(
     assert reasons(bank) == {"plain": None}
 
 
-def test_other_bytes_than_those_that_were_listed_are_not_judged(
+def test_bytes_with_another_hash_than_listed_are_not_checked(
     bank: FaceBank, server: ScriptedServer, put: Put, render_pool: RenderPool
 ) -> None:
     with server:
@@ -102,7 +102,7 @@ def test_other_bytes_than_those_that_were_listed_are_not_judged(
         assert look_at_new_photos(bank, PERSON, pool=render_pool) == QualityResult(0, 1)
 
 
-def test_only_so_many_are_looked_at_in_one_go(
+def test_the_number_of_photos_checked_per_call_is_limited(
     bank: FaceBank, server: ScriptedServer, put: Put, render_pool: RenderPool
 ) -> None:
     with server:
