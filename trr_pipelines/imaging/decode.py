@@ -31,6 +31,7 @@ from trr_pipelines.imaging.formats import sniff
 from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers import HeaderError, is_truncated, read_header
 from trr_pipelines.imaging.headers.header import UPRIGHT
+from trr_pipelines.imaging.jpeg_pixels import load_pixels
 from trr_pipelines.imaging.orientation import oriented_size
 from trr_pipelines.imaging.pillow_fixes import corrected, refuse_misread, release_decoder, without_metadata
 
@@ -107,17 +108,28 @@ def decode(data: bytes, reduction: int = 1) -> Picture:
         _check_size(Size(*file.size))
         reduction = _reduce(file, reduction) if info.format == "jpeg" else 1
         refuse_misread(file)
-        file.load()
+        loaded, damage = _load(info.format, file, data, bare.data)
         release_decoder(file)
     profile = bare.profile or file.info.get("icc_profile")
-    image, warnings, is_as_stored = to_srgb(corrected(info.format, data, file), profile)
+    image, warnings, is_as_stored = to_srgb(loaded, profile)
     shown = oriented_size(Size(*image.size), orientation)
     if reduction == 1 and shown != info.size:
         info = replace(info, width=shown.width, height=shown.height)
     image.info = {}  # encoders would copy comments and profiles from it
-    warnings = bare.warnings + warnings
+    warnings = bare.warnings + damage + warnings
     unfit = reasons_not_to_serve(info.format, data, orientation=orientation, is_srgb=is_as_stored and not warnings)
     return Picture(image, info, orientation, reduction, warnings, unfit)
+
+
+def _load(
+    image_format: str, file: ImageFile.ImageFile, data: bytes, bare: bytes
+) -> tuple[Image.Image, tuple[str, ...]]:
+    """The pixels of an opened file, and warnings about damage that its decoder tolerates."""
+    if image_format == "jpeg":
+        pixels = load_pixels(file, bare)
+        return pixels.image, pixels.warnings
+    file.load()
+    return corrected(image_format, data, file), ()
 
 
 def _inspect(data: bytes) -> tuple[SourceInfo, int]:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PIL import AvifImagePlugin, Image, ImageChops, ImageFile, TiffImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, Image, ImageFile, TiffImagePlugin, WebPImagePlugin
 
 from trr_pipelines.errors import PermanentError, Reason
 from trr_pipelines.imaging.headers import base_media, gif, jpeg, png
+
+NO_END_MARKER = "the end marker is missing; all pixels are present"
 
 _BITS_PER_SAMPLE, _COMPRESSION, _SAMPLES_PER_PIXEL, _PLANAR_CONFIGURATION, _COLOUR_MAP = 258, 259, 277, 284, 320
 
@@ -29,8 +31,10 @@ def without_metadata(image_format: str, data: bytes) -> BareFile:
     if image_format == "jpeg":
         return BareFile(*jpeg.bare(data))
     if image_format == "png":
-        stripped, profile, problem = png.bare(data)
-        return BareFile(stripped, profile, (f"colour profile ignored: {problem}",) if problem else ())
+        whole = png.with_end(data)
+        stripped, profile, problem = png.bare(whole)
+        warnings = (NO_END_MARKER,) if whole is not data else ()
+        return BareFile(stripped, profile, (*warnings, *((f"colour profile ignored: {problem}",) if problem else ())))
     return BareFile(data, None)
 
 
@@ -58,9 +62,6 @@ def release_decoder(file: ImageFile.ImageFile) -> None:
 
 def corrected(image_format: str, data: bytes, file: ImageFile.ImageFile) -> Image.Image:
     """The loaded picture, corrected where Pillow misreads the file."""
-    if image_format == "jpeg" and file.mode == "CMYK" and "adobe" not in file.info:
-        # Pillow inverts every CMYK JPEG, as Adobe stores them; without Adobe's marker it must not.
-        return ImageChops.invert(file)
     if image_format == "png" and "transparency" in file.info:
         file.info["transparency"] = _eight_bit_key(file.info["transparency"], png.bit_depth(data))
     if isinstance(file, TiffImagePlugin.TiffImageFile) and file.mode == "P":

@@ -20,6 +20,8 @@ _APPEARANCE = {
     *(b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"bKGD", b"pHYs"),
 }
 
+_END = bytes(4) + b"IEND" + zlib.crc32(b"IEND").to_bytes(4, "big")
+
 MAX_PROFILE_BYTES = 8_000_000
 
 
@@ -95,6 +97,18 @@ def bare(data: bytes) -> tuple[bytes, bytes | None, str]:
             if chunk.name == _PROFILE:
                 profile, problem = _unpacked_profile(chunk.data(data))
     return (b"".join([*kept, data[begin:]]) if kept else data), profile, problem
+
+
+def with_end(data: bytes) -> bytes:
+    """The file with the IEND chunk that it lacks, if all its pixel chunks are complete; otherwise unchanged."""
+    chunks = list(_chunks(data))
+    complete = [chunk for chunk in chunks if chunk.end <= len(data)]
+    has_all_pixels = any(chunk.name == b"IDAT" for chunk in complete) and b"IDAT" not in {
+        chunk.name for chunk in chunks[len(complete) :]
+    }
+    if not has_all_pixels or complete[-1].name == b"IEND":
+        return data
+    return data[: complete[-1].end] + _END
 
 
 def bit_depth(data: bytes) -> int:
