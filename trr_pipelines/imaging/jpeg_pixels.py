@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import simplejpeg
+import simplejpeg  # type: ignore[import-untyped]  # ships no types
 from PIL import Image, ImageFile
 
 from trr_pipelines.errors import PermanentError, Reason

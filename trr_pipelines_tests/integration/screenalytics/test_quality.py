@@ -10,7 +10,7 @@ import pytest
 
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.screenalytics.bank import FaceBank
-from trr_pipelines.screenalytics.quality import QualityResult, look_at_new_photos
+from trr_pipelines.screenalytics.quality import QualityResult, check_new_photos
 from trr_pipelines.screenalytics.reports import person_report
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.face_banks import bank_query
@@ -62,7 +62,7 @@ def test_quality_problems_are_recorded_and_the_photo_is_kept(
         put("plain", pictures.jpeg(640, 480))
         put("small", pictures.jpeg(150, 300, seed=1), 150, 300)
         put("broken", pictures.jpeg(640, 480, seed=2)[:2_000])
-        assert look_at_new_photos(bank, PERSON, pool=render_pool) == QualityResult(3, 0)
+        assert check_new_photos(bank, PERSON, pool=render_pool) == QualityResult(3, 0)
     assert reasons(bank) == {"plain": "no_face", "small": "too_small", "broken": "unreadable"}
     report = person_report(bank, PERSON)
     assert (report.numbers["images"], report.numbers["not_looked_at"]) == (3, 0)
@@ -74,12 +74,12 @@ def test_a_photo_is_checked_once_until_its_bytes_change(
 ) -> None:
     with server:
         put("plain", pictures.jpeg(640, 480))
-        assert look_at_new_photos(bank, PERSON, pool=render_pool) == QualityResult(1, 0)
-        assert look_at_new_photos(bank, PERSON, pool=render_pool) == QualityResult(0, 0)
+        assert check_new_photos(bank, PERSON, pool=render_pool) == QualityResult(1, 0)
+        assert check_new_photos(bank, PERSON, pool=render_pool) == QualityResult(0, 0)
         data = pictures.jpeg(640, 480, seed=3)
         server.scripts["/plain"] = answer(200, data)
         bank_query(bank, "update face_bank_images set sha256 = %s", hashlib.sha256(data).hexdigest())
-        assert look_at_new_photos(bank, PERSON, pool=render_pool) == QualityResult(1, 0)
+        assert check_new_photos(bank, PERSON, pool=render_pool) == QualityResult(1, 0)
 
 
 @pytest.mark.parametrize("status", [404, 500, 302])
@@ -89,7 +89,7 @@ def test_a_photo_that_cannot_be_fetched_is_checked_next_time(
     with server:
         put("plain", pictures.jpeg(640, 480))
         server.scripts["/plain"] = answer(status)
-        assert look_at_new_photos(bank, PERSON, pool=render_pool) == QualityResult(0, 1)
+        assert check_new_photos(bank, PERSON, pool=render_pool) == QualityResult(0, 1)
     assert reasons(bank) == {"plain": None}
 
 
@@ -99,7 +99,7 @@ def test_bytes_with_another_hash_than_listed_are_not_checked(
     with server:
         put("plain", pictures.jpeg(640, 480))
         server.scripts["/plain"] = answer(200, pictures.jpeg(640, 480, seed=9))
-        assert look_at_new_photos(bank, PERSON, pool=render_pool) == QualityResult(0, 1)
+        assert check_new_photos(bank, PERSON, pool=render_pool) == QualityResult(0, 1)
 
 
 def test_the_number_of_photos_checked_per_call_is_limited(
@@ -108,5 +108,5 @@ def test_the_number_of_photos_checked_per_call_is_limited(
     with server:
         for number in range(3):
             put(f"{number}", pictures.jpeg(200, 200, seed=number), 200, 200)
-        assert look_at_new_photos(bank, PERSON, limit=2, pool=render_pool) == QualityResult(2, 0)
-        assert look_at_new_photos(bank, PERSON, limit=2, pool=render_pool) == QualityResult(1, 0)
+        assert check_new_photos(bank, PERSON, limit=2, pool=render_pool) == QualityResult(2, 0)
+        assert check_new_photos(bank, PERSON, limit=2, pool=render_pool) == QualityResult(1, 0)

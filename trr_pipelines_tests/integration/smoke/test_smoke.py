@@ -94,7 +94,7 @@ def test_existing_rows_of_the_face_bank_are_unchanged_afterwards(environment: En
 
 def test_a_wrong_secret_fails_the_step_that_uses_it(environment: Environment) -> None:
     wrong = changed(environment.settings, "internal_admin_shared_secret", "another-secret-of-the-tests")
-    assert "status 403, expected 200" in failed(environment.smoke(settings=wrong))["gallery_urls_are_alive"]
+    assert "status 403, expected 200" in failed(environment.smoke(settings=wrong))["gallery_urls_return_images"]
     wrong = changed(environment.settings, "screenalytics_service_token", "another-token-of-the-tests")
     assert "status 401" in failed(environment.smoke(settings=wrong))["token_reads_photos_and_nothing_else"]
     wrong = changed(environment.settings, "smoke_token", "no-token")
@@ -121,8 +121,8 @@ def test_an_admin_app_that_is_down_fails_only_its_own_part(environment: Environm
 def test_a_dropped_table_is_named(environment: Environment) -> None:
     bank_query(environment.bank, "drop table person cascade")
     smoke = environment.smoke()
-    assert 'has no relation "person"; run: trr db upgrade' in failed(smoke)["face_bank_is_whole"]
-    assert set(failed(smoke)) == {"face_bank_is_whole"}
+    assert 'has no relation "person"; run: trr db upgrade' in failed(smoke)["face_bank_is_complete"]
+    assert set(failed(smoke)) == {"face_bank_is_complete"}
 
 
 def test_a_duplicate_photo_is_detected(environment: Environment) -> None:
@@ -154,7 +154,7 @@ def test_a_missing_media_file_is_named(environment: Environment) -> None:
     )
     assert (
         ": status 404, expected 206"
-        in failed(environment.smoke(environment.plan(only_backend=True)))["gallery_urls_are_alive"]
+        in failed(environment.smoke(environment.plan(only_backend=True)))["gallery_urls_return_images"]
     )
 
 
@@ -228,5 +228,5 @@ def test_each_step_is_reported_when_it_ends(environment: Environment) -> None:
 def test_an_unreachable_face_bank_is_one_failed_step(environment: Environment) -> None:
     unreachable = FaceBank(SecretStr("postgresql://u:hunter2@127.0.0.1:1/x"))
     smoke = environment.smoke(environment.plan(bank=unreachable))
-    assert set(failed(smoke)) == {"face_bank_is_whole"}
+    assert set(failed(smoke)) == {"face_bank_is_complete"}
     assert "hunter2" not in smoke.files[0].read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from trr_pipelines.pipeline.alerting import alerts
 from trr_pipelines.pipeline.alerting.alerts import (
     FailedRun,
     Silence,
-    look,
-    look_for_silence,
+    detect_silence,
+    evaluate,
     open_alerts,
     record_failed_run,
 )
@@ -32,13 +32,13 @@ def watched(archive: Archive, tmp_path: Path) -> Archive:
     import_files(archive, tmp_path / "in", {"a.jpg": b"a", "b.jpg": b"b"})
     query(archive.database, "update core.media_assets set created_at = now() - interval '1 hour'")
     query(archive.database, "delete from core.variant_generations")
-    look(archive, silences=(), watcher=alerts.SENSOR)
+    evaluate(archive, silences=(), watcher=alerts.SENSOR)
     return archive
 
 
 def kinds(archive: Archive, **settings: object) -> list[str]:
     changed = dataclasses.replace(archive, settings=archive.settings.model_copy(update=settings))
-    return [alert.kind for alert in look(changed, silences=()).holding]
+    return [alert.kind for alert in evaluate(changed, silences=()).holding]
 
 
 def add(archive: Archive, kind: str, **columns: str) -> None:
@@ -101,7 +101,7 @@ def test_parked_scopes_a_full_disk_and_a_silent_sensor_are_named(watched: Archiv
     silences = (Silence("daemon scheduler", None, 300), Silence("sensor new_imports", 412.3, 300))
     texts = {
         alert.kind: alert.text
-        for alert in look(dataclasses.replace(watched, settings=settings), silences=silences).holding
+        for alert in evaluate(dataclasses.replace(watched, settings=settings), silences=silences).holding
     }
     assert set(texts) == {"parked_runs", "disk_nearly_full", "silent_dagster"}
     assert texts["parked_runs"].endswith(": batch:x")
@@ -113,39 +113,39 @@ def test_parked_scopes_a_full_disk_and_a_silent_sensor_are_named(watched: Archiv
 
 def test_an_alert_is_raised_once_and_closed_after_its_condition_has_been_clear_for_a_while(watched: Archive) -> None:
     add(watched, "original")
-    ticks = [look(watched, silences=()) for _ in range(2)]
+    ticks = [evaluate(watched, silences=()) for _ in range(2)]
     assert [tick.raised for tick in ticks] == [("lag",), ()]
     query(watched.database, "delete from core.variant_generations")
-    clear = look(watched, silences=())
+    clear = evaluate(watched, silences=())
     assert (clear.holding, clear.resolved) == ((), ())
     assert [alert["kind"] for alert in watched.database.read(open_alerts)["alerts"]] == ["lag"]
     query(watched.database, "update core.alerts set seen_at = now() - interval '3 minutes'")
-    assert look(watched, silences=()).resolved == ("lag",)
+    assert evaluate(watched, silences=()).resolved == ("lag",)
     assert watched.database.read(open_alerts)["alerts"] == []
     add(watched, "original")
-    assert look(watched, silences=()).raised == ("lag",)
+    assert evaluate(watched, silences=()).raised == ("lag",)
     assert value(watched.database, "select count(*) from core.alerts") == 2
 
 
 def test_without_access_to_dagster_its_alert_stays_open(watched: Archive) -> None:
-    look(watched, silences=(Silence("daemon scheduler", None, 300),))
+    evaluate(watched, silences=(Silence("daemon scheduler", None, 300),))
     query(watched.database, "update core.alerts set seen_at = now() - interval '3 minutes'")
-    assert look(watched, silences=None).resolved == ()
-    assert look(watched, silences=()).resolved == ("silent_dagster",)
+    assert evaluate(watched, silences=None).resolved == ()
+    assert evaluate(watched, silences=()).resolved == ("silent_dagster",)
 
 
 def test_a_silent_sensor_is_detected_by_another_process_and_its_alert_ends_with_the_next_tick(watched: Archive) -> None:
-    assert look_for_silence(watched, up_seconds=1e6).holding == ()
+    assert detect_silence(watched, up_seconds=1e6).holding == ()
     query(watched.database, "update core.watches set looked_at = now() - interval '301 seconds'")
-    assert look_for_silence(watched, up_seconds=299).holding == ()  # a process that started later cannot know
-    assert look_for_silence(watched, up_seconds=301).raised == ("silent_watch",)
+    assert detect_silence(watched, up_seconds=299).holding == ()  # a process that started later cannot know
+    assert detect_silence(watched, up_seconds=301).raised == ("silent_watch",)
     assert "last ran 301 s ago" in watched.database.read(open_alerts)["alerts"][0]["text"]
     query(watched.database, "update core.alerts set seen_at = now() - interval '3 minutes'")
-    assert look(watched, silences=(), watcher=alerts.SENSOR).resolved == ("silent_watch",)
+    assert evaluate(watched, silences=(), watcher=alerts.SENSOR).resolved == ("silent_watch",)
 
 
 def test_a_sensor_that_never_ran_is_silent(archive: Archive) -> None:
-    (alert,) = look_for_silence(archive, up_seconds=301).holding
+    (alert,) = detect_silence(archive, up_seconds=301).holding
     assert "has not run yet" in alert.text
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from trr_pipelines.pipeline.alerting.alerts import SENSOR, FailedRun, look, record_failed_run
+from trr_pipelines.pipeline.alerting.alerts import SENSOR, FailedRun, evaluate, record_failed_run
 from trr_pipelines.pipeline.alerting.messages import deliver
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines_tests.support.archives import query, value
@@ -37,7 +37,7 @@ def end_backoff(archive: Archive) -> None:
 
 def park_runs(archive: Archive) -> None:
     query(archive.database, "insert into core.dispatches (scope, failures) values ('batch:x', 5)")
-    look(archive, silences=(), watcher=SENSOR)
+    evaluate(archive, silences=(), watcher=SENSOR)
 
 
 def test_a_failed_run_is_reported_once_with_its_details(archive: Archive, hook: Webhook) -> None:
@@ -66,7 +66,7 @@ def test_a_condition_is_reported_when_it_begins_and_when_it_ends(archive: Archiv
         archive.database,
         "update core.alerts set seen_at = now() - interval '3 minutes', opened_at = now() - interval '8 minutes'",
     )
-    look(archive, silences=(), watcher=SENSOR)
+    evaluate(archive, silences=(), watcher=SENSOR)
     assert [deliver(notifying).messages for _ in range(2)] == [1, 0]
     assert [message["state"] for message in hook.taken] == ["open", "resolved"]
     assert hook.texts[1].startswith("Resolved after 300 s: parked after too many failed runs")
@@ -98,7 +98,9 @@ def test_messages_refused_by_a_dead_webhook_are_kept_and_sent_later_in_order(
         for _ in range(4):
             assert deliver(with_webhook(archive, dead)).problem == "no answer (ConnectError)"
             end_backoff(archive)
-        assert [alert.kind for alert in look(archive, silences=(), watcher=SENSOR).holding] == ["alerts_undelivered"]
+        assert [alert.kind for alert in evaluate(archive, silences=(), watcher=SENSOR).holding] == [
+            "alerts_undelivered"
+        ]
         assert deliver(with_webhook(archive, hook.url)).messages == 3
     assert [message["run_id"] for message in hook.taken] == ["run-0", "run-1", "run-2"]
     assert "T0KEN" not in caplog.text
@@ -126,7 +128,7 @@ def test_concurrent_deliveries_send_each_message_once(archive: Archive, hook: We
 def test_without_a_webhook_nothing_is_sent_and_no_problem_is_reported(archive: Archive) -> None:
     record_failed_run(archive.database, RUN)
     assert deliver(archive).messages == 0
-    assert look(archive, silences=(), watcher=SENSOR).holding == ()
+    assert evaluate(archive, silences=(), watcher=SENSOR).holding == ()
 
 
 def test_alerts_that_ended_a_week_ago_are_not_sent(archive: Archive, hook: Webhook) -> None:
