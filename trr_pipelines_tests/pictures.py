@@ -224,6 +224,7 @@ def grey_icc_profile(gamma: float) -> bytes:
     return _profile(b"GRAY", {**tags, b"kTRC": _gamma_tag(gamma)})
 
 
+SRGB = {"red": (0.640, 0.330), "green": (0.300, 0.600), "blue": (0.150, 0.060)}
 DISPLAY_P3 = {"red": (0.680, 0.320), "green": (0.265, 0.690), "blue": (0.150, 0.060)}
 ADOBE_RGB = {"red": (0.640, 0.330), "green": (0.210, 0.710), "blue": (0.150, 0.060)}
 PROPHOTO = {"red": (0.7347, 0.2653), "green": (0.1596, 0.8404), "blue": (0.0366, 0.0001)}

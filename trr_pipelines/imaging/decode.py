@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 
 from PIL import (
@@ -26,6 +27,8 @@ from PIL import (
 
 from trr_pipelines.errors import MediaError, PermanentError, Reason
 from trr_pipelines.imaging.colour import to_srgb
+from trr_pipelines.imaging.colour_signals import SignalledColour, read_signal
+from trr_pipelines.imaging.deep import deep_picture
 from trr_pipelines.imaging.direct_serving import reasons_not_to_serve
 from trr_pipelines.imaging.formats import sniff
 from trr_pipelines.imaging.geometry import Size
@@ -111,12 +114,20 @@ def decode(data: bytes, reduction: int = 1) -> Picture:
         loaded, damage = _load(info.format, file, data, bare.data)
         release_decoder(file)
     profile = bare.profile or file.info.get("icc_profile")
-    image, warnings, is_as_stored = to_srgb(loaded, profile)
+    described = read_signal(info.format, data)
+    if profile and not described.overrides_profile:
+        described = SignalledColour()
+    image, warnings, is_as_stored = to_srgb(
+        loaded,
+        None if described.overrides_profile else profile,
+        described.signal,
+        partial(deep_picture, info.format, bare.data, file),
+    )
     shown = oriented_size(Size(*image.size), orientation)
     if reduction == 1 and shown != info.size:
         info = replace(info, width=shown.width, height=shown.height)
     image.info = {}  # encoders would copy comments and profiles from it
-    warnings = bare.warnings + damage + warnings
+    warnings = bare.warnings + damage + described.warnings + warnings
     unfit = reasons_not_to_serve(info.format, data, orientation=orientation, is_srgb=is_as_stored and not warnings)
     return Picture(image, info, orientation, reduction, warnings, unfit)
 

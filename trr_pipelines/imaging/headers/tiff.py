@@ -14,6 +14,7 @@ from trr_pipelines.imaging.headers.header import UPRIGHT, Header, HeaderError, u
 
 ORIENTATION_TAG = 0x0112
 _WIDTH_TAG, _HEIGHT_TAG = 0x0100, 0x0101
+_EXIF_TAG, _INTEROPERABILITY_TAG = 0x8769, 0xA005
 _STRIP_TAGS = ((0x0111, 0x0117), (0x0144, 0x0145))
 
 _BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -58,6 +59,15 @@ class Directory:
             if unpack_at(self.order + "H", self.data, entry)[0] == tag:
                 return self._values_at(entry)
         return ()
+
+    def short_text(self, tag: int) -> bytes:
+        """The text of `tag` if it has at most 4 bytes, without its final zero; else empty."""
+        for entry in self._entries():
+            found, kind, count = unpack_at(self.order + ("HHQ" if self.is_big else "HHI"), self.data, entry)
+            if found == tag and kind == 2 and count <= 4:
+                at = entry + self._value_offset
+                return self.data[at : at + count].rstrip(b"\0")
+        return b""
 
     def end(self) -> int:
         """The end offset of the last value that its tags point at."""
@@ -127,6 +137,19 @@ def exif_orientation(exif: bytes) -> int:
         return _orientation(first_directory(exif.removeprefix(b"Exif\0\0")))
     except HeaderError:
         return UPRIGHT
+
+
+def exif_is_adobe_rgb(exif: bytes) -> bool:
+    """Whether EXIF data say that the samples are Adobe RGB. Source: DCF 2.0, interoperability index R03."""
+    try:
+        first = first_directory(exif.removeprefix(b"Exif\0\0"))
+        for pointer in first.values(_EXIF_TAG)[:1]:
+            detail = Directory(first.data, first.order, first.is_big, pointer)
+            for inner in detail.values(_INTEROPERABILITY_TAG)[:1]:
+                return Directory(first.data, first.order, first.is_big, inner).short_text(1) == b"R03"
+    except HeaderError:
+        pass
+    return False
 
 
 def _orientation(directory: Directory) -> int:
