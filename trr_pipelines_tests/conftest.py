@@ -26,12 +26,11 @@ from trr_pipelines.storage.factory import open_store
 from trr_pipelines_tests.support.databases import new_database
 
 
-@pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own TRR_…, SCREENALYTICS_…, DB_URL and DAGSTER_HOME must not reach the tests."""
-    for name in os.environ:
+def pytest_configure() -> None:
+    """A developer's own TRR_…, SCREENALYTICS_…, DB_URL and DAGSTER_HOME must not reach the tests, nor any fixture."""
+    for name in list(os.environ):
         if name.startswith(("TRR_", "SCREENALYTICS_")) or name in ("DAGSTER_HOME", "DB_URL"):
-            monkeypatch.delenv(name)
+            del os.environ[name]
 
 
 @pytest.fixture(scope="session")
