@@ -70,6 +70,16 @@ def content_type_of(key: str) -> str:
     return CONTENT_TYPES[_known(key.rpartition(".")[2])]
 
 
+def checked_type(key: str, content_type: str, sha256: str | None) -> str:
+    """The media type of an object about to be stored. Raises `InputError` for an invalid key, type or hash."""
+    expected = content_type_of(key)
+    if content_type != expected:
+        raise InputError(f"{key} holds {expected}, not {content_type}")
+    if sha256 is not None:
+        check_sha256(sha256)
+    return expected
+
+
 def check_key(key: str) -> None:
     """Raise `InputError` unless `key` is valid in every store and cannot lead outside it."""
     if len(key) > MAX_KEY_BYTES:

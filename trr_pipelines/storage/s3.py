@@ -30,8 +30,8 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
 )
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from trr_pipelines.errors import InputError, PermanentError, Reason, RetryableError, SetupError
-from trr_pipelines.storage.keys import check_key, check_prefix, check_sha256, content_type_of
+from trr_pipelines.errors import PermanentError, Reason, RetryableError, SetupError
+from trr_pipelines.storage.keys import check_key, check_prefix, checked_type, content_type_of
 from trr_pipelines.storage.store import (
     IMMUTABLE,
     ListedObject,
@@ -112,13 +112,13 @@ class S3Store:
     page_size: int = 1000  # keys in one listing or deletion; S3 takes no more
 
     def put_if_absent(self, key: str, data: bytes, *, content_type: str, sha256: str | None = None) -> PutObject:
-        expected = content_type_of(key)
-        if content_type != expected:
-            raise InputError(f"{key} holds {expected}, not {content_type}")
-        if sha256 is not None:
-            check_sha256(sha256)
+        checked_type(key, content_type, sha256)
         if existing := self.head(key):
             return PutObject(key, existing.bytes, existing.sha256, existing.content_type, created=False)
+        return self.replace(key, data, content_type=content_type, sha256=sha256)
+
+    def replace(self, key: str, data: bytes, *, content_type: str, sha256: str | None = None) -> PutObject:
+        expected = checked_type(key, content_type, sha256)
         digest = sha256 or hashlib.sha256(data).hexdigest()
         self._call(
             self.client.put_object,
