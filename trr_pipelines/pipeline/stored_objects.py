@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from trr_pipelines.errors import MediaError
+from trr_pipelines.errors import TrrError
 from trr_pipelines.imaging.decode import MAX_BYTES
 from trr_pipelines.storage.store import MissingObjectError, ObjectStore
 
@@ -36,8 +36,8 @@ def damage_of(store: ObjectStore, key: str, size: int, sha256: str, *, by_conten
     return Damage(key, _shown(size, sha256), NO_OBJECT if found is None else _shown(*found))
 
 
-def unreadable(key: str, size: int, sha256: str, error: MediaError) -> Damage:
-    """The damage of an object that the store failed to read."""
+def unreadable(key: str, size: int, sha256: str, error: TrrError) -> Damage:
+    """The damage of an object that cannot be read: the store refuses, or the row has no valid key."""
     return Damage(key, _shown(size, sha256), str(error))
 
 

@@ -88,6 +88,11 @@ def check_key(key: str) -> None:
         raise InputError(f"not an object key (a-z, 0-9, '.', '_', '-' in segments that do not start with '.'): {key!r}")
 
 
+def is_key(text: str) -> bool:
+    """Whether `text` is valid as a key in every store."""
+    return len(text) <= MAX_KEY_BYTES and bool(_KEY.fullmatch(text))
+
+
 def is_segment(name: str) -> bool:
     """Whether `name` is a valid segment between the slashes of a key."""
     return bool(_NAME.fullmatch(name))

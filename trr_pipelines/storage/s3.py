@@ -22,16 +22,18 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
     ClientError,
     ConnectTimeoutError,
     CredentialRetrievalError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
     ReadTimeoutError,
     TokenRetrievalError,
 )
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from trr_pipelines.errors import PermanentError, Reason, RetryableError, SetupError
-from trr_pipelines.storage.keys import check_key, check_prefix, checked_type, content_type_of
+from trr_pipelines.storage.keys import check_key, check_prefix, checked_type, content_type_of, is_key
 from trr_pipelines.storage.store import (
     IMMUTABLE,
     ListedObject,
@@ -57,6 +59,7 @@ _DENIED_CODES: Final = frozenset(
     # sent with another status than 403, or inside a 200 for many keys
     {"AccessDenied", "ExpiredToken", "InvalidBucketName", "InvalidToken", "NoSuchBucket"}
 )
+_MISSING_CODES: Final = frozenset({"NoSuchKey", "NotFound"})  # some servers say so of a key to delete
 _TRANSIENT_CODES: Final = frozenset(
     # sent with a 4xx status or inside a 200, but meant to be retried
     {"BadDigest", "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling"}
@@ -89,9 +92,20 @@ def s3_client(
         response_checksum_validation="when_required",
     )
     try:
-        return boto3.client("s3", endpoint_url=endpoint_url, region_name=region, config=config, **credentials)
+        client = boto3.client("s3", endpoint_url=endpoint_url, region_name=region, config=config, **credentials)
     except (BotoCoreError, ValueError) as error:
         raise SetupError(f"cannot create an S3 client: {error}") from error
+    client.meta.events.register("before-call.s3.DeleteObjects", _add_content_md5)
+    return client
+
+
+def _add_content_md5(params: dict[str, Any], **_: Any) -> None:
+    """DeleteObjects must have a checksum. boto3 sends a CRC, which servers from before 2025 do not know."""
+    params["headers"]["Content-MD5"] = _content_md5(params["body"])
+
+
+def _content_md5(data: bytes) -> str:
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
 @dataclass(frozen=True)
@@ -125,7 +139,7 @@ class S3Store:
             Key=self._full(key),
             Body=data,
             ContentType=expected,
-            ContentMD5=base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode(),
+            ContentMD5=_content_md5(data),
             CacheControl=IMMUTABLE,
             Metadata={"sha256": digest},
         )
@@ -141,10 +155,11 @@ class S3Store:
             response = self._call(self.client.head_object, Key=self._full(key))
         except MissingObjectError:
             return None
-        # Metadata names are HTTP header names: rclone returns `Sha256`.
-        metadata = {name.lower(): value for name, value in response["Metadata"].items()}
-        digest = metadata.get("sha256") or hashlib.sha256(self.get(key)).hexdigest()  # another program wrote it
-        return StoredObject(key, response["ContentLength"], digest, content_type)
+        size, digest = response.get("ContentLength"), _recorded_hash(response)
+        if size is None or digest is None:  # a server without lengths, or another program wrote the object
+            data = self.get(key)
+            size, digest = len(data), hashlib.sha256(data).hexdigest()
+        return StoredObject(key, size, digest, content_type)
 
     def list(self, prefix: str = "") -> Iterator[ListedObject]:
         check_prefix(prefix)
@@ -153,7 +168,8 @@ class S3Store:
             page = self._call(self.client.list_objects_v2, Prefix=self._full(prefix), MaxKeys=self.page_size, **more)
             for entry in page.get("Contents", ()):
                 key = entry["Key"][len(self._full("")) :]
-                yield ListedObject(key, entry["Size"], entry["LastModified"].astimezone(UTC))
+                if is_key(key):  # other programs store markers of folders, and files of their own
+                    yield ListedObject(key, entry["Size"], entry["LastModified"].astimezone(UTC))
             if not page.get("IsTruncated"):
                 return
             token = page.get("NextContinuationToken")
@@ -187,16 +203,24 @@ class S3Store:
 
     def _read(self, *, max_bytes: int | None, **where: str) -> bytes:
         response = self.client.get_object(**where)
+        size = response.get("ContentLength")  # None from a server that sends in chunks
         with closing(response["Body"]) as body:  # its own `with` returns the wrapped stream, whose errors differ
-            if max_bytes is not None and response["ContentLength"] > max_bytes:
-                size = response["ContentLength"]
-                raise PermanentError(
-                    Reason.TOO_MANY_BYTES, f"{where['Key']} has {size} bytes, the limit is {max_bytes}"
-                )
-            return bytes(body.read())
+            if max_bytes is None or (size is not None and size <= max_bytes):
+                data = bytes(body.read())
+            elif size is None:
+                data = bytes(body.read(max_bytes + 1))
+                size = len(data) if len(data) > max_bytes else None
+        if max_bytes is not None and size is not None and size > max_bytes:
+            raise PermanentError(Reason.TOO_MANY_BYTES, f"{where['Key']} has {size} bytes, the limit is {max_bytes}")
+        if size is None and _recorded_hash(response) not in (None, hashlib.sha256(data).hexdigest()):
+            # Without a length, a broken connection looks like the end.
+            raise IncompleteReadError(actual_bytes=len(data), expected_bytes="another number")
+        return data
 
     def _delete_page(self, **arguments: Any) -> None:
         for failure in self.client.delete_objects(**arguments).get("Errors", ()):
+            if failure.get("Code") in _MISSING_CODES:
+                continue
             # The failure of one key arrives inside a 200: raise it like the failure of a call.
             raise ClientError({"Error": failure, "ResponseMetadata": {}}, "DeleteObjects")
 
@@ -210,7 +234,7 @@ class S3Store:
         )
         try:
             return retrying(operation, Bucket=self.bucket, **arguments)
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
             where = f"s3://{self.bucket}/{arguments.get('Key', arguments.get('Prefix', ''))}"
             raise _translated(error, where) from error
 
@@ -218,10 +242,18 @@ class S3Store:
 def _is_transient(error: BaseException) -> bool:
     if isinstance(error, ClientError):
         return _status(error) >= 500 or _status(error) == 429 or _code(error) in _TRANSIENT_CODES
+    if isinstance(error, ResponseParserError):  # the page of a proxy in place of XML
+        return True
     return isinstance(error, BotoCoreError) and not isinstance(error, (*_TIMEOUTS, *_NO_CREDENTIALS))
 
 
-def _translated(error: BotoCoreError | ClientError, where: str) -> RetryableError:
+def _recorded_hash(response: Any) -> str | None:
+    """The hash that a put recorded with the object. Metadata names are HTTP header names: rclone returns `Sha256`."""
+    metadata = {name.lower(): value for name, value in response.get("Metadata", {}).items()}
+    return metadata.get("sha256")
+
+
+def _translated(error: BotoCoreError | ClientError | ResponseParserError, where: str) -> RetryableError:
     if isinstance(error, ClientError):
         return _refusal(error, where)
     detail = f"{where}: {' '.join(str(error).split())}"

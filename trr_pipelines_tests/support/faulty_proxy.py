@@ -16,11 +16,13 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came in; `number` counts from 0."""
+    """A request as it came in; `number` counts from 0, names of headers are in lower case."""
 
     number: int
     method: str
     target: str
+    headers: dict[str, str]
+    body: bytes
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,18 @@ class SlowAnswer:
     bytes_per_second: int
 
 
-Fault = Answer | Silence | CutRequest | LoseAnswer | CutAnswer | SlowAnswer
+@dataclass(frozen=True)
+class NoLength:
+    """Relay the response without its Content-Length: in chunks, or up to the end of the connection.
+
+    With `after`, the connection ends after this many bytes of the body.
+    """
+
+    chunked: bool
+    after: int | None = None
+
+
+Fault = NoLength | Answer | Silence | CutRequest | LoseAnswer | CutAnswer | SlowAnswer
 
 
 def no_fault(_: Request) -> Fault | None:
@@ -126,7 +139,7 @@ class FaultyProxy:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         sent_head, body = await _read_request(reader, writer)
         method, target, _ = sent_head.partition(b"\r\n")[0].decode().split(" ", 2)
-        request = Request(len(self.requests), method, target)
+        request = Request(len(self.requests), method, target, _headers(sent_head), body)
         self.requests.append(request)
         fault = self.plan(request)
         if isinstance(fault, Answer):
@@ -170,5 +183,23 @@ async def _write(writer: asyncio.StreamWriter, answer: bytes, fault: Fault | Non
             await writer.drain()
             await asyncio.sleep(0.05)
     else:
+        if isinstance(fault, NoLength):
+            answer = _without_length(answer, fault)
         writer.write(answer[: fault.after] if isinstance(fault, CutAnswer) else answer)
         await writer.drain()
+
+
+def _headers(head: bytes) -> dict[str, str]:
+    pairs = (line.decode("latin-1").partition(":") for line in head.split(b"\r\n")[1:] if line)
+    return {name.lower(): value.strip() for name, _, value in pairs}
+
+
+def _without_length(answer: bytes, fault: NoLength) -> bytes:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length:")]
+    sent = body[: fault.after]
+    if not fault.chunked:
+        return b"\r\n".join([*lines, b"", sent])
+    end = b"0\r\n\r\n" if fault.after is None and body else b""
+    chunk = b"%x\r\n%s\r\n" % (len(sent), sent) if sent else b""
+    return b"\r\n".join([*lines, b"Transfer-Encoding: chunked", b"", chunk + end])

@@ -17,7 +17,7 @@ from trr_pipelines.catalogue.batches import GridBytes, LeastSaved
 from trr_pipelines.catalogue.checks import CropNotRendered, IncompleteSet, RecordedObject, UpscaledVariant
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Kind
-from trr_pipelines.errors import MediaError
+from trr_pipelines.errors import InputError, MediaError
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.stored_objects import Damage, damage_of, unreadable
@@ -95,7 +95,7 @@ def _damage(archive: Archive, row: RecordedObject) -> Damage | None:
     """How the object differs from its row; an object that cannot be read is a violation, and ends no run."""
     try:
         return damage_of(archive.store, row.hosted_key, row.bytes, row.sha256)
-    except MediaError as error:
+    except (MediaError, InputError) as error:
         return unreadable(row.hosted_key, row.bytes, row.sha256, error)
 
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 from typing import Any, Generic, Self, TypeVar
 
 from trr_pipelines.catalogue.reconcile import HostedObject, rows_of_objects, spool_hosted_objects, spooled_objects
-from trr_pipelines.errors import MediaError, Reason, RetryableError
+from trr_pipelines.errors import InputError, PermanentError, Reason, RetryableError
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.stored_objects import NO_OBJECT, Damage, damage_of, unreadable
 from trr_pipelines.storage.store import ListedObject, ObjectStore
@@ -166,7 +166,9 @@ def _damage(store: ObjectStore, row: HostedObject) -> Damage | None:
     assert row.sha256 is not None
     try:
         return damage_of(store, row.hosted_key, row.bytes, row.sha256, by_content=True)
-    except MediaError as error:
-        if isinstance(error, RetryableError) and error.reason is not Reason.STORAGE_DENIED:
+    except RetryableError as error:
+        if error.reason is not Reason.STORAGE_DENIED:
             raise
+        return unreadable(row.hosted_key, row.bytes, row.sha256, error)
+    except (PermanentError, InputError) as error:
         return unreadable(row.hosted_key, row.bytes, row.sha256, error)
