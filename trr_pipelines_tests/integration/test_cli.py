@@ -118,11 +118,31 @@ def test_a_photo_over_a_limit_fails_alone_with_limit_and_value(trr: Trr, photos:
     trr.here("import", photos, "--source", "deadline")
     result = trr("run")
     assert result.code == 0
+    assert ": complete, 2 photos rendered, 1 failed (side_too_long 1), run " in result.out
     assert result.err.count("\n") == 1
     assert "wide.png): side_too_long" in result.err
     assert "31000 × 10 pixels, the limit is 30,000" in result.err
     status = trr.here("status", "--json").json
     assert (status["assets"]["mirrored"], status["failed_by_reason"]) == (2, {"side_too_long": 1})
+
+
+def test_a_run_in_which_every_photo_fails_says_why_and_ends_with_1(trr: Trr, photos: Path) -> None:
+    for photo in photos.iterdir():
+        photo.write_bytes(photo.read_bytes()[:4000])
+    (photos / "text.jpg").write_bytes(b"<html>")
+    (batch,) = trr.here("import", photos, "--source", "deadline", "--json").json["batches"]
+    result = trr("run")
+    assert result.code == 1
+    assert f"{batch}: every photo failed, 0 photos rendered, 3 failed (not_an_image 1, truncated 2), run " in result.out
+    again = trr("run", "--batch", batch, "--json")  # nothing is due, and nothing is better
+    assert (again.code, again.json[0]["failed_by_reason"]) == (1, {"not_an_image": 1, "truncated": 2})
+
+
+def test_a_run_that_finds_its_photos_complete_ends_with_0(trr: Trr, photos: Path) -> None:
+    (photos / "text.jpg").write_bytes(b"<html>")
+    (batch,) = trr.here("import", photos, "--source", "deadline", "--json").json["batches"]
+    assert trr("run").code == 0
+    assert trr("run", "--batch", batch).code == 0
 
 
 # Bad input: refused in one line ------------------------------------------------------------------------------------
@@ -256,7 +276,8 @@ def test_a_full_disk_fails_the_photos_that_no_longer_fit_and_loses_none(trr: Trr
     kept = trr.folder / "kept"
     script = f'mount -t tmpfs -o size=2m none {media} && "$@"; code=$?; cp -a {media} {kept}; exit $code'
     result = trr("run", "--json", wrapper=("unshare", "-m", "sh", "-c", script, "sh"))
-    assert result.code == 0, result
+    assert result.code == (0 if result.json[0]["photos"] else 1), result
+    assert set(result.json[0]["failed_by_reason"]) == {"disk_full"}
     reasons = trr.here("status", "--json").json["failed_by_reason"]
     assert set(reasons) == {"disk_full"}
     assert not list(kept.glob(".incoming/*"))

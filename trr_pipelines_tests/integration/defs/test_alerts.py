@@ -57,7 +57,7 @@ def test_a_tick_says_what_is_open_and_observes_what_began(
 ) -> None:
     query(archive.database, "insert into core.dispatches (scope, failures) values ('batch:x', 5)")
     first, second = tick(defs, instance), tick(defs, instance)
-    assert told(first).endswith("too many failed runs in a row: batch:x")
+    assert told(first).endswith("too many failed runs in a row (`trr unpark` requests them again): batch:x")
     (event,) = first.asset_events
     assert {name: one.value for name, one in event.metadata.items() if name != "alerts"} == {
         "open": 1, "began": "parked_runs", "ended": "nothing",

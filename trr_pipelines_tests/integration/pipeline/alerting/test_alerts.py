@@ -104,6 +104,7 @@ def test_what_is_parked_full_or_silent_is_named(watched: Archive) -> None:
     }
     assert set(found) == {"parked_runs", "disk_nearly_full", "silent_dagster"}
     assert found["parked_runs"].endswith(": batch:x")
+    assert "`trr unpark`" in found["parked_runs"]
     assert "% of the media store's disk" in found["disk_nearly_full"]
     assert found["silent_dagster"].endswith(
         "scheduler (no heartbeat yet), sensor new_imports (last heartbeat 412 s ago)"
