@@ -16,6 +16,7 @@ from trr_pipelines.catalogue.embedded import EmbeddedPostgres
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import write_files
 from trr_pipelines_tests.support.commands import Trr, one_line
+from trr_pipelines_tests.support.file_systems import has_compiler, without_hard_links
 
 
 @pytest.fixture
@@ -289,6 +290,37 @@ def test_a_full_disk_fails_the_photos_that_no_longer_fit_and_loses_none(trr: Trr
     assert batch[0]["succeeded"]
     assert trr.here("status", "--json").json["assets"] == {"pending": 0, "mirrored": 14, "failed": 0}
     assert trr.here("reconcile").code == 0
+
+
+needs_compiler = pytest.mark.skipif(not has_compiler, reason="a C compiler makes the library that refuses hard links")
+
+
+@needs_compiler
+def test_photos_are_stored_on_a_file_system_without_hard_links(trr: Trr, photos: Path) -> None:
+    trr.environment |= without_hard_links(trr.folder / "library", exclusive_rename=True)
+    trr.environment["TRR_MEDIA_STORE"] = f"file:{trr.folder / 'media'}"
+    trr("import", photos, "--source", "deadline")
+    (ran,) = trr("run", "--json").json
+    assert (ran["photos"], ran["failed_by_reason"]) == (2, {})
+    assert trr("reconcile", "--hashes").code == 0
+    assert "TRR_MEDIA_STORE" not in lacking(trr)
+
+
+@needs_compiler
+def test_a_file_system_that_cannot_store_atomically_is_refused_by_every_command_and_the_doctor(
+    trr: Trr, photos: Path
+) -> None:
+    trr.here("import", photos, "--source", "deadline")
+    trr.environment |= without_hard_links(trr.folder / "library", exclusive_rename=False)
+    trr.environment["TRR_MEDIA_STORE"] = f"file:{trr.folder / 'media'}"
+    why = "the file system has neither hard links nor a rename that keeps an existing file"
+    one_line(trr("run"), f"no object store can be in {trr.folder / 'media'}: {why}")
+    assert why in lacking(trr)["TRR_MEDIA_STORE"]
+
+
+def lacking(trr: Trr) -> dict[str, str]:
+    findings = trr("doctor", "--json").json
+    return {one["name"]: one["problem"] for one in findings["deployments"]["backend"] if not one["ok"]}
 
 
 def batches(trr: Trr) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 
@@ -94,3 +95,17 @@ def test_a_relation_that_is_missing_is_told_with_the_command_that_mends_it(envir
 def test_an_allowlist_of_nobody_is_told(environment: Environment) -> None:
     settings = complete(environment).model_copy(update={"admin_allowlist": " , # nobody"})
     assert problems("admin", settings) == {"TRR_ADMIN_ALLOWLIST": "TRR_ADMIN_ALLOWLIST is empty"}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounts a read-only directory")
+def test_a_store_that_cannot_be_written_is_reported(environment: Environment) -> None:
+    settings = complete(environment)
+    folder = settings.store_url.removeprefix("file:")
+    if subprocess.run(["mount", "--bind", "-o", "ro", folder, folder], check=False).returncode:
+        pytest.skip("this machine does not let root mount")
+    try:
+        found = problems("backend", settings)
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    assert set(found) == {"TRR_MEDIA_STORE"}
+    assert "Read-only file system" in found["TRR_MEDIA_STORE"]
