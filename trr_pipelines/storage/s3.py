@@ -29,7 +29,6 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
     ReadTimeoutError,
     TokenRetrievalError,
 )
-from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from trr_pipelines.errors import PermanentError, Reason, RetryableError, SetupError
@@ -234,7 +233,7 @@ class S3Store:
         )
         try:
             return retrying(operation, Bucket=self.bucket, **arguments)
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
+        except (BotoCoreError, ClientError) as error:
             where = f"s3://{self.bucket}/{arguments.get('Key', arguments.get('Prefix', ''))}"
             raise _translated(error, where) from error
 
@@ -242,8 +241,6 @@ class S3Store:
 def _is_transient(error: BaseException) -> bool:
     if isinstance(error, ClientError):
         return _status(error) >= 500 or _status(error) == 429 or _code(error) in _TRANSIENT_CODES
-    if isinstance(error, ResponseParserError):  # the page of a proxy in place of XML
-        return True
     return isinstance(error, BotoCoreError) and not isinstance(error, (*_TIMEOUTS, *_NO_CREDENTIALS))
 
 
@@ -253,7 +250,7 @@ def _recorded_hash(response: Any) -> str | None:
     return metadata.get("sha256")
 
 
-def _translated(error: BotoCoreError | ClientError | ResponseParserError, where: str) -> RetryableError:
+def _translated(error: BotoCoreError | ClientError, where: str) -> RetryableError:
     if isinstance(error, ClientError):
         return _refusal(error, where)
     detail = f"{where}: {' '.join(str(error).split())}"

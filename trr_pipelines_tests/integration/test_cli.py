@@ -139,6 +139,18 @@ def test_a_run_in_which_every_photo_fails_says_why_and_ends_with_1(trr: Trr, pho
     assert (again.code, again.json[0]["failed_by_reason"]) == (1, {"not_an_image": 1, "truncated": 2})
 
 
+def test_a_photo_with_an_odd_address_ends_no_run(trr: Trr, photos: Path) -> None:
+    (photos / "text.jpg").write_bytes(b"<html>")
+    (batch,) = trr.here("import", photos, "--source", "deadline", "--json").json["batches"]
+    trr("run")
+    with psycopg.connect(trr.environment["TRR_DATABASE_URL"]) as conn:
+        conn.execute(
+            "update core.media_assets set source_url = 'https://photos.example/%00%FF%0A%1B%F0%9F%98%80' || id"
+        )
+    (ran,) = trr("run", "--batch", batch, "--json").json
+    assert (ran["succeeded"], ran["problem"], ran["failed_by_reason"]) == (True, "", {"not_an_image": 1})
+
+
 def test_a_run_that_finds_its_photos_complete_ends_with_0(trr: Trr, photos: Path) -> None:
     (photos / "text.jpg").write_bytes(b"<html>")
     (batch,) = trr.here("import", photos, "--source", "deadline", "--json").json["batches"]
