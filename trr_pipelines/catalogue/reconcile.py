@@ -34,7 +34,7 @@ def spool_hosted_objects(conn: Connection, bucket: str, file: IO[bytes]) -> None
     file.seek(0)
     file.truncate()
     statement = f"copy ({_queries.hosted_objects.sql.rstrip().rstrip(';')}) to stdout"
-    with conn.cursor().copy(statement, {"bucket": bucket}) as copy:  # type: ignore[arg-type]
+    with conn.cursor().copy(statement, {"bucket": bucket}) as copy:
         for block in copy:
             file.write(block)
 

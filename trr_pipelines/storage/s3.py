@@ -126,7 +126,8 @@ class S3Store:
 
     def put_if_absent(self, key: str, data: bytes, *, content_type: str, sha256: str | None = None) -> PutObject:
         checked_type(key, content_type, sha256)
-        if existing := self.head(key):
+        # The recorded hash may be that of earlier bytes. Where the ETag is no MD5 (SSE-KMS), the object is read.
+        if existing := self._head(key, etag=hashlib.md5(data, usedforsecurity=False).hexdigest()):
             return PutObject(key, existing.bytes, existing.sha256, existing.content_type, created=False)
         return self.replace(key, data, content_type=content_type, sha256=sha256)
 
@@ -149,13 +150,18 @@ class S3Store:
         return bytes(self._call(self._read, Key=self._full(key), max_bytes=max_bytes))
 
     def head(self, key: str) -> StoredObject | None:
+        return self._head(key)
+
+    def _head(self, key: str, *, etag: str | None = None) -> StoredObject | None:
+        """The object at `key` with its recorded hash; its content is hashed if that is missing, or `etag` differs."""
         content_type = content_type_of(key)
         try:
             response = self._call(self.client.head_object, Key=self._full(key))
         except MissingObjectError:
             return None
         size, digest = response.get("ContentLength"), _recorded_hash(response)
-        if size is None or digest is None:  # a server without lengths, or another program wrote the object
+        is_other = etag is not None and response.get("ETag", "").strip('"') != etag
+        if size is None or digest is None or is_other:  # no length, no hash of ours, or perhaps other bytes
             data = self.get(key)
             size, digest = len(data), hashlib.sha256(data).hexdigest()
         return StoredObject(key, size, digest, content_type)

@@ -14,7 +14,7 @@ import pytest
 
 from trr_pipelines.errors import PermanentError, Reason, RetryableError
 from trr_pipelines.storage.s3 import ATTEMPTS, S3Store, s3_client
-from trr_pipelines.storage.store import IMMUTABLE, MissingObjectError
+from trr_pipelines.storage.store import IMMUTABLE, MissingObjectError, put_exactly
 from trr_pipelines_tests.support.faulty_proxy import (
     Answer,
     CutAnswer,
@@ -91,6 +91,20 @@ def test_an_object_of_another_writer_without_a_hash_is_hashed_on_head(server: S3
         standing = store.put_if_absent(KEY, b"ours", content_type=JPEG)
     assert (standing.created, standing.bytes) == (False, len(PHOTO))
     assert standing.sha256 == hashlib.sha256(PHOTO).hexdigest()
+
+
+def test_other_bytes_of_the_same_size_are_rewritten_whatever_hash_was_recorded_with_them(server: S3Server) -> None:
+    with bucket_on(server, server.client()) as store:
+        put(store)
+        store.client.put_object(
+            Bucket=store.bucket,
+            Key=f"{store.prefix}/{KEY}",
+            Body=bytes(len(PHOTO)),
+            Metadata={"sha256": hashlib.sha256(PHOTO).hexdigest()},
+        )
+        assert put_exactly(store, KEY, PHOTO, content_type=JPEG).created
+        assert store.get(KEY) == PHOTO
+        assert not put_exactly(store, KEY, PHOTO, content_type=JPEG).created
 
 
 def test_every_object_is_stored_and_read_with_503_for_three_calls_in_ten(server: S3Server) -> None:
