@@ -99,7 +99,7 @@ def s3_client(
 
 
 def _add_content_md5(params: dict[str, Any], **_: Any) -> None:
-    """DeleteObjects must have a checksum. boto3 sends a CRC, which servers from before 2025 do not know."""
+    """DeleteObjects must have a checksum. boto3 sends a CRC, and some servers accept no other than Content-MD5."""
     params["headers"]["Content-MD5"] = _content_md5(params["body"])
 
 
