@@ -1,6 +1,6 @@
 """Checks of the settings of the three deployments: every secret and URL, tested where possible.
 
-The checks change nothing: credentials are tested on unknown ids, where valid ones get a 404.
+The checks leave nothing behind: credentials are tested on unknown ids, where valid ones get a 404.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from trr_pipelines.errors import SetupError, TrrError
 from trr_pipelines.pipeline.archive import dagster_url, database_url, screenalytics_url
 from trr_pipelines.screenalytics.factory import open_bank
 from trr_pipelines.settings import Settings
+from trr_pipelines.storage.directory import DirectoryStore
 from trr_pipelines.storage.factory import open_store
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
@@ -106,8 +107,11 @@ def _connection(url: str) -> psycopg.Connection[Any]:
 def _store(settings: Settings) -> None:
     if not settings.media_store and not settings.is_embedded:
         raise SetupError("TRR_MEDIA_STORE is not set")
+    store = open_store(settings.store_url, base_url=settings.base_url)
     # No object has this key: with read access the store reports it as missing, without access it refuses.
-    open_store(settings.store_url, base_url=settings.base_url).head(f"originals/00/{'0' * 64}.jpg")
+    store.head(f"originals/00/{'0' * 64}.jpg")
+    if isinstance(store, DirectoryStore):
+        store.probe()
 
 
 def _media_url(settings: Settings) -> None:

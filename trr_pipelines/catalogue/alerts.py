@@ -12,7 +12,6 @@ from datetime import datetime
 from psycopg.types.json import Jsonb
 
 from trr_pipelines.catalogue.database import Connection, load_queries, row_as, rows_as
-from trr_pipelines.catalogue.ledger import MAX_RUN_FAILURES
 
 _queries = load_queries("alerts.sql")
 
@@ -53,11 +52,6 @@ class Notification:
 def parked_lately(conn: Connection, hours: int) -> dict[str, int]:
     """Photos that ended as failed within the last hours, by reason, the most frequent first."""
     return {row["reason"]: row["photos"] for row in _queries.parked_lately(conn, hours=hours)}
-
-
-def parked_scopes(conn: Connection) -> list[str]:
-    """Scopes for which no more runs are requested, because too many failed in a row."""
-    return [row["scope"] for row in _queries.parked_scopes(conn, max_failures=MAX_RUN_FAILURES)]
 
 
 def undelivered(conn: Connection) -> tuple[int, str]:

@@ -6,6 +6,7 @@ these figures are in `pipeline.reporting.batches`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -31,6 +32,18 @@ class FailedPhoto:
     detail: str | None
     attempts: int
     next_attempt_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Photos of a batch with a complete base set, and failed ones by reason."""
+
+    complete: int
+    failed_by_reason: dict[str, int]
+
+    @property
+    def everything_failed(self) -> bool:
+        return self.complete == 0 and bool(self.failed_by_reason)
 
 
 @dataclass(frozen=True)
@@ -137,6 +150,12 @@ class BatchGallery:
 def failed_photos(conn: Connection, batch: str | None = None) -> list[FailedPhoto]:
     """Failed photos, each once."""
     return rows_as(FailedPhoto, _queries.failed_photos(conn, batch=batch))
+
+
+def outcome(conn: Connection, batch: str) -> Outcome:
+    """How the photos of a batch have ended until now."""
+    failed = Counter(photo.reason for photo in failed_photos(conn, batch))
+    return Outcome(work_counts(conn, batch, "base").complete, dict(sorted(failed.items())))
 
 
 def grid_bytes(conn: Connection, batch: str | None = None) -> GridBytes:

@@ -24,6 +24,10 @@ Connection = psycopg.Connection[DictRow]
 # Errors that make a transaction worth retrying: the server went away or was restarted (57P01 and broken sockets are
 # OperationalError too), a deadlock (40P01), a serialisation failure (40001), no free connection.
 RETRYABLE = (psycopg.OperationalError, PoolTimeout)
+# Classes of SQLSTATE: a value too long for an index, which psycopg reports as operational; and a transaction that is
+# read-only or was terminated, a missing schema, table or right, which affect every statement.
+_TOO_LARGE = "54"
+_UNUSABLE = ("25", "3F", "42")
 # The embedded server restarts 0.1-0.4 s after a kill; a failover of a managed one takes up to half a minute.
 RETRY_SECONDS = 40
 LOCK_TIMEOUT_MS = 2_000
@@ -140,9 +144,24 @@ def _limits(statement_seconds: float) -> str:
     return f"-c statement_timeout={round(statement_seconds * 1000)} -c lock_timeout={LOCK_TIMEOUT_MS}"
 
 
+def is_outage(error: BaseException) -> bool:
+    """Whether the database failed, rather than the values of one statement.
+
+    True when it cannot be reached, was restarted, is full or read-only, or has another schema or other rights. False
+    for every other error of a statement (a constraint, a number out of range, a text with NUL).
+    """
+    code = _sqlstate(error)
+    if isinstance(error, (*RETRYABLE, psycopg.InterfaceError)):
+        return not code.startswith(_TOO_LARGE)
+    return isinstance(error, psycopg.Error) and code.startswith(_UNUSABLE)
+
+
 def _may_succeed_later(error: BaseException) -> bool:
-    """False also for SQLSTATE class 54 (e.g. a value too long for an index), which psycopg reports as operational."""
-    return isinstance(error, RETRYABLE) and not (getattr(error, "sqlstate", None) or "").startswith("54")
+    return isinstance(error, RETRYABLE) and not _sqlstate(error).startswith(_TOO_LARGE)
+
+
+def _sqlstate(error: BaseException) -> str:
+    return getattr(error, "sqlstate", None) or ""
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,6 +6,7 @@ when a run claims the scope, when its run fails, and when a request never became
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trr_pipelines.catalogue.database import Connection, load_queries
@@ -79,3 +80,14 @@ def fail(conn: Connection, scope: str, run_id: str) -> int | None:
     """
     failures: int | None = _queries.fail(conn, scope=scope, run_id=run_id)
     return failures
+
+
+def parked(conn: Connection) -> list[str]:
+    """Scopes for which no more runs are requested, because too many failed in a row."""
+    return [row["scope"] for row in _queries.parked(conn, max_failures=MAX_RUN_FAILURES)]
+
+
+def unpark(conn: Connection, scopes: Sequence[str]) -> None:
+    """Request runs of these scopes again: their failures are forgotten, and they wait for no backoff."""
+    _queries.unpark(conn, scopes=list(scopes))
+    _queries.return_parked_batches(conn, scopes=list(scopes))

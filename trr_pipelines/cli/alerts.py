@@ -1,8 +1,9 @@
-"""`trr alerts`: open alerts, including a dead daemon, evaluated outside Dagster's daemon."""
+"""`trr alerts` and `trr unpark`: open alerts, evaluated outside Dagster's daemon, and requesting parked runs again."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -43,6 +44,19 @@ def alerts(as_json: Json = False) -> None:
         print("no open alerts")
     if changes.holding:
         raise typer.Exit(1)
+
+
+@commands.command(epilog="Example: trr unpark batch:20260212-deadline-00001")
+def unpark(
+    scope: Annotated[list[str] | None, typer.Argument(metavar="[SCOPE]...", help="As `trr alerts` names it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Request runs again of work that was parked after five failed runs in a row: of the given scopes, or of all."""
+    from trr_pipelines.pipeline import scheduling
+
+    with opened_archive() as archive:
+        lifted = scheduling.unpark(archive.database, scope or ())
+    print_json({"unparked": lifted}) if as_json else print(f"unparked: {', '.join(lifted) or 'nothing was parked'}")
 
 
 def _age(moment: datetime | None) -> str:

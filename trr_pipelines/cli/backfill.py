@@ -205,7 +205,8 @@ def _progress_table(progress: BackfillProgress) -> Table:
     }
     if progress.parked_photos:
         rows["parked"] = (
-            f"{progress.parked_photos} photos in repeatedly failed batches; retry with `trr run --batch KEY`"
+            f"{progress.parked_photos} photos in repeatedly failed batches; "
+            "retry with `trr unpark`, or `trr run --batch KEY`"
         )
     if progress.seconds_left is not None:
         rows["left"] = f"{_duration(progress.seconds_left)}{_until(progress.ends_at)}"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trr_pipelines.cli.arguments import parse_crop
 from trr_pipelines.cli.console import Json, is_debug, opened_archive, print_json, stop_on_signals
 from trr_pipelines.settings import load_settings
+
+if TYPE_CHECKING:
+    from trr_pipelines.catalogue.batches import Outcome
+    from trr_pipelines.local.batch_runs import BatchRun
 
 commands = typer.Typer()
 
@@ -46,7 +51,11 @@ def run(
     result: Annotated[Path | None, typer.Option(help="File to write the result of a single batch to, as JSON.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Run batches as Dagster runs in this process, without a daemon: the given ones, or all with open work."""
+    """Run batches as Dagster runs in this process, without a daemon: the given ones, or all with open work.
+
+    Exit code 1 if a run failed, or if every photo of a batch did.
+    """
+    from trr_pipelines.catalogue import batches as figures
     from trr_pipelines.local.batch_runs import end_killed_runs, local_instance, run_batch
     from trr_pipelines.local.dagster_home import dagster_home
     from trr_pipelines.pipeline.scheduling import batches_with_work, require_batches
@@ -59,15 +68,32 @@ def run(
         with archive.database_kept_alive(), local_instance(home) as instance:
             end_killed_runs(instance)
             runs = [run_batch(instance, key, log_level="DEBUG" if is_debug() else "CRITICAL") for key in batches]
-    if result is not None and runs:
+            outcomes = [archive.database.read(partial(figures.outcome, batch=key)) for key in batches]
+    reports = [
+        run.report() | {"failed_by_reason": outcome.failed_by_reason}
+        for run, outcome in zip(runs, outcomes, strict=True)
+    ]
+    if result is not None and reports:
         temporary = result.with_suffix(".part")
-        temporary.write_text(json.dumps(runs[0].report()), encoding="utf-8")
+        temporary.write_text(json.dumps(reports[0]), encoding="utf-8")
         temporary.rename(result)
     if as_json:
-        print_json([run.report() for run in runs])
+        print_json(reports)
     else:
-        for run in runs:
-            outcome = "complete" if run.succeeded else f"failed ({run.problem})"
-            print(f"{run.batch}: {outcome}, {run.photos} photos rendered, run {run.run_id}")
-    if not all(run.succeeded for run in runs):
+        for run, outcome in zip(runs, outcomes, strict=True):
+            print(_summary(run, outcome))
+    if not all(run.succeeded for run in runs) or any(outcome.everything_failed for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _summary(run: BatchRun, outcome: Outcome) -> str:
+    """The result of a run in one line; failed photos are those of the batch, of this run and earlier ones."""
+    if not run.succeeded:
+        result = f"failed ({run.problem})"
+    else:
+        result = "every photo failed" if outcome.everything_failed else "complete"
+    failed = ", ".join(f"{reason} {count}" for reason, count in outcome.failed_by_reason.items())
+    photos = f"{run.photos} photos rendered" + (
+        f", {sum(outcome.failed_by_reason.values())} failed ({failed})" if failed else ""
+    )
+    return f"{run.batch}: {result}, {photos}, run {run.run_id}"

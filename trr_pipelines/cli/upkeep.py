@@ -11,24 +11,32 @@ from trr_pipelines.cli.console import Json, human_bytes, opened_archive, print_j
 commands = typer.Typer()
 
 
-@commands.command(epilog="Example: trr reconcile --json")
-def reconcile(as_json: Json = False) -> None:
-    """Compare every object in the store with every row; exit code 1 if they differ."""
+@commands.command(epilog="Example: trr reconcile --hashes --json")
+def reconcile(
+    hashes: Annotated[
+        bool, typer.Option("--hashes", help="Read every object and compare its hash as well; takes as long as a copy.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare every object in the store with every row: that both exist, and the size; exit code 1 if they differ."""
     from trr_pipelines.pipeline.upkeep.reconcile import reconcile as compare
 
     with opened_archive() as archive:
-        result = compare(archive)
+        result = compare(archive, hashes=hashes)
     if as_json:
         print_json(result.report())
     else:
         print(
-            f"{result.orphan_objects} orphan objects, {result.rows_without_objects} rows without objects "
-            f"({result.objects_checked} objects, {result.rows_checked} rows)"
+            f"{result.orphan_objects} orphan objects, {result.rows_without_objects} rows without objects, "
+            f"{result.damaged_objects} damaged objects "
+            f"({result.objects_checked} objects, {result.objects_read} of them read, {result.rows_checked} rows)"
         )
         for key in result.orphan_examples:
             print(f"  no row: {key}")
         for key in result.missing_examples:
             print(f"  no object: {key}")
+        for damage in result.damaged_examples:
+            print(f"  damaged: {damage.key}: {damage.found} instead of {damage.expected}")
     if not result.is_clean:
         raise typer.Exit(1)
 

@@ -16,7 +16,7 @@ from trr_pipelines.errors import Reason, RetryableError
 from trr_pipelines.imaging.decode import MAX_BYTES
 from trr_pipelines.imaging.formats import FILE_TYPES
 from trr_pipelines.imaging.render import Rendered, RenderedVariant, RenderRequest
-from trr_pipelines.storage.store import ObjectStore, PutObject
+from trr_pipelines.storage.store import ObjectStore, PutObject, put_exactly
 
 # Photos read from or written to the store while others are rendered.
 IO_THREADS = 2
@@ -86,10 +86,10 @@ def render_source(store: ObjectStore, pool: RenderPool, source: OriginalRef, req
 
 
 def store_variants(store: ObjectStore, variants: Sequence[RenderedVariant], keys: Sequence[str]) -> list[PutObject]:
-    """Store each variant at its key; for an existing object, return its size and hash."""
+    """Store each variant at its key; an object there that is not what was rendered is damaged, and is rewritten."""
     return [
-        store.put_if_absent(
-            key, variant.data, content_type=FILE_TYPES[variant.format].content_type, sha256=variant.sha256
+        put_exactly(
+            store, key, variant.data, content_type=FILE_TYPES[variant.format].content_type, sha256=variant.sha256
         )
         for variant, key in zip(variants, keys, strict=True)
     ]

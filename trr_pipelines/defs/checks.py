@@ -1,4 +1,6 @@
-"""Asset checks of every batch. A failed check of severity ERROR stops downstream assets, WARN does not.
+"""Asset checks of every batch, of severity ERROR or WARN. None is blocking: one bad photo must not end a run.
+
+A render compares each original with its hash, so a damaged one fails its own photo and stops no other.
 
 docs/checks.md explains each check and what to do when it fails. A new check is a function in `pipeline.checks` and a
 line in `CLAIMS`.
@@ -16,10 +18,12 @@ from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.checks import guardrails, invariants
 from trr_pipelines.pipeline.checks.invariants import Finding
 
+ERROR, WARN = AssetCheckSeverity.ERROR, AssetCheckSeverity.WARN
+
 
 @dataclass(frozen=True)
 class BatchCheck:
-    """The asset of a check, the function that evaluates it, and whether a failure stops downstream assets.
+    """The asset of a check, the function that evaluates it, and the severity of a failure.
 
     `evaluate` takes a batch, or None for the whole archive.
     """
@@ -27,27 +31,23 @@ class BatchCheck:
     asset: str
     name: str
     evaluate: Callable[[Archive, str | None], Finding]
-    blocking: bool
-
-    @property
-    def severity(self) -> AssetCheckSeverity:
-        return AssetCheckSeverity.ERROR if self.blocking else AssetCheckSeverity.WARN
+    severity: AssetCheckSeverity
 
     @property
     def description(self) -> str:
-        consequence = "A failure stops downstream assets." if self.blocking else "A failure is a warning."
-        return f"{self.evaluate.__doc__} {consequence}"
+        consequence = "an error" if self.severity is ERROR else "a warning"
+        return f"{self.evaluate.__doc__} A failure is {consequence}."
 
 
 CLAIMS = (
-    BatchCheck("original_images", "originals_are_intact", invariants.originals_are_intact, True),
-    BatchCheck("original_images", "originals_within_guardrails", guardrails.originals_within_guardrails, False),
-    BatchCheck("original_images", "failure_rate_by_source", guardrails.failure_rate_by_source, False),
-    BatchCheck("base_variants", "variant_sets_are_complete", invariants.variant_sets_are_complete, True),
-    BatchCheck("base_variants", "no_row_without_object", invariants.variant_objects_are_intact, True),
-    BatchCheck("base_variants", "nothing_was_upscaled", invariants.nothing_was_upscaled, False),
-    BatchCheck("base_variants", "grid_bytes_fell_by_70_percent", invariants.grid_bytes_fell, False),
-    BatchCheck("crop_variants", "active_crops_are_rendered", invariants.active_crops_are_rendered, True),
+    BatchCheck("original_images", "originals_are_intact", invariants.originals_are_intact, ERROR),
+    BatchCheck("original_images", "originals_within_guardrails", guardrails.originals_within_guardrails, WARN),
+    BatchCheck("original_images", "failure_rate_by_source", guardrails.failure_rate_by_source, WARN),
+    BatchCheck("base_variants", "variant_sets_are_complete", invariants.variant_sets_are_complete, ERROR),
+    BatchCheck("base_variants", "no_row_without_object", invariants.variant_objects_are_intact, ERROR),
+    BatchCheck("base_variants", "nothing_was_upscaled", invariants.nothing_was_upscaled, WARN),
+    BatchCheck("base_variants", "grid_bytes_fell_by_70_percent", invariants.grid_bytes_fell, WARN),
+    BatchCheck("crop_variants", "active_crops_are_rendered", invariants.active_crops_are_rendered, ERROR),
 )
 
 
@@ -62,7 +62,6 @@ def _check_of(claim: BatchCheck) -> AssetChecksDefinition:
         asset=claim.asset,
         name=claim.name,
         description=claim.description,
-        blocking=claim.blocking,
         partitions_def=import_batches,
     )
     def check(context: AssetCheckExecutionContext, archive: ArchiveResource) -> AssetCheckResult:

@@ -75,7 +75,6 @@ def _report(context: OpExecutionContext, archive: Archive, touched: TouchedSet) 
                 severity=claim.severity,
                 metadata=finding_metadata(finding, archive.settings.admin_app_url),
                 partition=touched.batch,
-                blocking=claim.blocking,
             )
         )
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from trr_pipelines.catalogue import dispatches, facebank, imports, ledger
 from trr_pipelines.catalogue.database import Connection, Database
-from trr_pipelines.errors import InputError
+from trr_pipelines.errors import InputError, NotFoundError
 
 BATCHES_PER_TICK = 10
 KEYS_PER_TICK = 1_000
@@ -145,6 +145,21 @@ def run_failed(database: Database, run_id: str, scope: str | None) -> int | None
         return None if scope is None else dispatches.fail(conn, scope, run_id)
 
     return database.run(record)
+
+
+def unpark(database: Database, scopes: Sequence[str] = ()) -> list[str]:
+    """Request runs of these parked scopes again, or of all; returns them. Raises NotFoundError for one not parked."""
+
+    def lift(conn: Connection) -> list[str]:
+        parked = dispatches.parked(conn)
+        for scope in scopes:
+            if scope not in parked:
+                raise NotFoundError(f"no parked scope {scope!r}; parked are: {', '.join(parked) or 'none'}")
+        lifted = list(dict.fromkeys(scopes)) or parked
+        dispatches.unpark(conn, lifted)
+        return lifted
+
+    return database.run(lift)
 
 
 def batches_with_work(database: Database) -> list[str]:

@@ -20,7 +20,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from trr_pipelines.catalogue import dispatches, ledger, photos
-from trr_pipelines.catalogue.database import Connection, Database
+from trr_pipelines.catalogue.database import Connection, Database, is_outage
 from trr_pipelines.catalogue.ledger import Claim, Kind, Scope, StaleResultError
 from trr_pipelines.catalogue.photos import Photo
 from trr_pipelines.compute.pool import PoolClosedError
@@ -126,9 +126,10 @@ def work_through(work: Work, handle: Handle, *, claimed: Sequence[Claim] = ()) -
 
     `claimed` is work that the run has leased already; it is processed first.
 
-    A MediaError, and any error that is not an infrastructure error, becomes a failed row of that photo. Raised are
-    database errors that outlast their retries, since nothing more can be recorded, and SetupError, which would affect
-    every photo. All leases are released on the way out.
+    A MediaError, and any error that is not an infrastructure error, becomes a failed row of that photo; so does a
+    database error about its values, such as a violated constraint. Raised are an outage of the database that outlasts
+    its retries, since nothing more can be recorded, and SetupError, which would affect every photo. All leases are
+    released on the way out.
     """
     return _Loop(work, handle).run(claimed)
 
@@ -206,13 +207,16 @@ class _Loop:
             # Release the photo's other claims at once instead of when the lease expires.
             self._database.run(lambda conn: ledger.release_photo(conn, photo.id, self._work.run_id))
             return PhotoOutcome("stale")
-        except (*DATABASE_ERRORS, PoolClosedError, SetupError):
+        except (PoolClosedError, SetupError):
             raise
         except MediaError as error:
             return self._failed(photo, claims, error)
         except Exception as error:
+            if is_outage(error):
+                raise
             logger.exception("photo %s (%s): unexpected error", photo.id, photo.source_url)
-            return self._failed(photo, claims, RetryableError(Reason.INTERNAL, f"{type(error).__name__}: {error}"))
+            detail = " ".join(f"{type(error).__name__}: {error}".split())
+            return self._failed(photo, claims, RetryableError(Reason.INTERNAL, detail))
 
     def _failed(self, photo: Photo, claims: Sequence[Claim], error: MediaError) -> PhotoOutcome:
         def record(conn: Connection) -> bool:

@@ -2,8 +2,8 @@
 
 How an object is written atomically and durably belongs here; serving it over HTTP does not.
 
-A put writes a temporary file in `.incoming`, syncs it, and links it to its final name. A link fails if the name exists,
-which makes this put-if-absent and atomic at once. Then the directory is synced, so a row committed later never points
+A put writes a temporary file in `.incoming`, syncs it, and gives it its final name if that is free, in one atomic step
+(`storage.naming`). Then the directory is synced, so a row committed later never points
 at a name that a power cut loses. There is no sidecar file: the type follows from the key, the size from the file
 system, the hash from the content, so there is no second file to sync, and none that could disagree.
 """
@@ -16,7 +16,7 @@ import os
 import stat
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,9 +25,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from trr_pipelines.errors import InputError, MediaError, PermanentError, Reason, RetryableError
+from trr_pipelines.errors import MediaError, PermanentError, Reason, RetryableError
 from trr_pipelines.storage import safe_paths
-from trr_pipelines.storage.keys import check_key, check_prefix, check_sha256, content_type_of, is_segment
+from trr_pipelines.storage.keys import check_key, check_prefix, checked_type, content_type_of, is_segment
+from trr_pipelines.storage.naming import take_free_name, take_name
 from trr_pipelines.storage.store import ListedObject, MissingObjectError, PutObject, StoredObject, public_url
 
 _INCOMING: Final = ".incoming"  # no key has a segment that starts with a dot, so no key can name it
@@ -64,18 +65,20 @@ class DirectoryStore:
     bucket: str = "local"
 
     def put_if_absent(self, key: str, data: bytes, *, content_type: str, sha256: str | None = None) -> PutObject:
-        expected = content_type_of(key)
-        if content_type != expected:
-            raise InputError(f"{key} holds {expected}, not {content_type}")
-        if sha256 is not None:
-            check_sha256(sha256)
+        expected = checked_type(key, content_type, sha256)
         with _storage_errors("storing", key):
-            created = not self._exists(key) and self._create(key, data)
+            created = not self._exists(key) and self._write(key, data, take_free_name)
             if created:
                 return PutObject(key, len(data), sha256 or hashlib.sha256(data).hexdigest(), expected, created=True)
             if existing := self.head(key):
                 return PutObject(key, existing.bytes, existing.sha256, expected, created=False)
         raise RetryableError(Reason.STORAGE_UNAVAILABLE, f"{key} was deleted during the put")
+
+    def replace(self, key: str, data: bytes, *, content_type: str, sha256: str | None = None) -> PutObject:
+        expected = checked_type(key, content_type, sha256)
+        with _storage_errors("storing", key):
+            self._write(key, data, take_name)
+        return PutObject(key, len(data), sha256 or hashlib.sha256(data).hexdigest(), expected, created=True)
 
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         opened = self.open_object(key)
@@ -142,6 +145,23 @@ class DirectoryStore:
                 raise RetryableError(Reason.STORAGE_DENIED, f"{key} is not a regular file in {self.root}")
             return OpenObject(os.fdopen(descriptor, "rb"), status.st_size, content_type, _modified(status))
 
+    def probe(self) -> None:
+        """Name and remove an empty file, as a put does.
+
+        Raises UnsuitableFileSystemError, or another OSError if nothing can be written.
+        """
+        safe_paths.make(self.root, [_INCOMING])
+        with safe_paths.directory(self.root, [_INCOMING]) as incoming:
+            temporary = uuid.uuid4().hex
+            names = (temporary, f"{temporary}-probe")
+            os.close(os.open(temporary, _CREATE, 0o644, dir_fd=incoming))
+            try:
+                take_free_name(temporary, incoming, names[1], incoming)
+            finally:
+                for name in names:
+                    with suppress(FileNotFoundError):
+                        os.unlink(name, dir_fd=incoming)
+
     def remove_leftovers(self) -> int:
         """Remove temporary files of dead processes (older than an hour), and return their number."""
         removed = 0
@@ -167,8 +187,11 @@ class DirectoryStore:
             return True
         return False
 
-    def _create(self, key: str, data: bytes) -> bool:
-        """Write and link; False if the name exists by now. Either way it is durable when this returns."""
+    def _write(self, key: str, data: bytes, give_name: Callable[[str, int, str, int], bool]) -> bool:
+        """Write a temporary file and give it its final name; False if it did not get it, because the name exists.
+
+        Either way the name is durable when this returns.
+        """
         *names, name = key.split("/")
         safe_paths.make(self.root, [_INCOMING])
         with safe_paths.directory(self.root, [_INCOMING]) as incoming, _written(incoming, data) as temporary:
@@ -176,7 +199,7 @@ class DirectoryStore:
                 with suppress(FileNotFoundError):  # a delete removed the empty directory: create it again
                     safe_paths.make(self.root, names)
                     with safe_paths.directory(self.root, names) as target:
-                        created = _linked(temporary, incoming, name, target)
+                        created = give_name(temporary, incoming, name, target)
                         os.fsync(target)  # journals keep order: new parent directories are durable with it
                         return created
         raise RetryableError(Reason.STORAGE_UNAVAILABLE, f"the directory of {key} was removed {_LINK_ATTEMPTS} times")
@@ -195,14 +218,6 @@ def _written(incoming: int, data: bytes) -> Iterator[str]:
     finally:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=incoming)
-
-
-def _linked(temporary: str, incoming: int, name: str, target: int) -> bool:
-    try:
-        os.link(temporary, name, src_dir_fd=incoming, dst_dir_fd=target, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    return True
 
 
 def _walk(directory: int, path: str, start: str) -> Iterator[ListedObject]:

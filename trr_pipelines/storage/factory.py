@@ -6,7 +6,6 @@ The only module that knows all stores. The URL is read from the environment in `
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from trr_pipelines.errors import InputError, MediaError, SetupError
 from trr_pipelines.storage.directory import DirectoryStore
 from trr_pipelines.storage.keys import check_key
+from trr_pipelines.storage.naming import UnsuitableFileSystemError
 from trr_pipelines.storage.s3 import S3Store, s3_client
 from trr_pipelines.storage.store import ObjectStore
 
@@ -25,8 +25,8 @@ def open_store(url: str, *, base_url: str, client: Any = None) -> ObjectStore:
 
     After `file:` comes a literal path, absolute or relative to the working directory; the directory is created, and
     temporary files of dead writers in it are removed. For `s3:` the client is `client`, or one made by `s3_client`; no
-    request is sent. Raises `InputError` for an invalid URL, `SetupError` if the directory cannot be created or boto3
-    cannot be set up.
+    request is sent. Raises `InputError` for an invalid URL, `SetupError` if the directory cannot be created, its file
+    system cannot store objects atomically, or boto3 cannot be set up.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "file":
@@ -50,8 +50,13 @@ def _directory_store(url: str, base_url: str) -> DirectoryStore:
     except OSError as error:
         raise SetupError(f"the object store's directory {root} cannot be made: {error.strerror}") from error
     store = DirectoryStore(root, base_url)
-    with suppress(MediaError):  # a read-only user cannot remove leftovers
+    try:
+        store.probe()
         store.remove_leftovers()
+    except UnsuitableFileSystemError as error:
+        raise SetupError(f"no object store can be in {root}: {error.strerror}") from error
+    except (MediaError, OSError):  # a user who may only read, or a full disk: puts report that
+        pass
     return store
 
 

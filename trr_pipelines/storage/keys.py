@@ -70,12 +70,27 @@ def content_type_of(key: str) -> str:
     return CONTENT_TYPES[_known(key.rpartition(".")[2])]
 
 
+def checked_type(key: str, content_type: str, sha256: str | None) -> str:
+    """The media type of an object about to be stored. Raises `InputError` for an invalid key, type or hash."""
+    expected = content_type_of(key)
+    if content_type != expected:
+        raise InputError(f"{key} holds {expected}, not {content_type}")
+    if sha256 is not None:
+        check_sha256(sha256)
+    return expected
+
+
 def check_key(key: str) -> None:
     """Raise `InputError` unless `key` is valid in every store and cannot lead outside it."""
     if len(key) > MAX_KEY_BYTES:
         raise InputError(f"an object key has at most {MAX_KEY_BYTES} bytes, this one has {len(key)}: {key[:40]!r}…")
     if not _KEY.fullmatch(key):
         raise InputError(f"not an object key (a-z, 0-9, '.', '_', '-' in segments that do not start with '.'): {key!r}")
+
+
+def is_key(text: str) -> bool:
+    """Whether `text` is valid as a key in every store."""
+    return len(text) <= MAX_KEY_BYTES and bool(_KEY.fullmatch(text))
 
 
 def is_segment(name: str) -> bool:

@@ -22,6 +22,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
     ClientError,
     ConnectTimeoutError,
     CredentialRetrievalError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
@@ -30,8 +31,8 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
 )
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from trr_pipelines.errors import InputError, PermanentError, Reason, RetryableError, SetupError
-from trr_pipelines.storage.keys import check_key, check_prefix, check_sha256, content_type_of
+from trr_pipelines.errors import PermanentError, Reason, RetryableError, SetupError
+from trr_pipelines.storage.keys import check_key, check_prefix, checked_type, content_type_of, is_key
 from trr_pipelines.storage.store import (
     IMMUTABLE,
     ListedObject,
@@ -57,6 +58,7 @@ _DENIED_CODES: Final = frozenset(
     # sent with another status than 403, or inside a 200 for many keys
     {"AccessDenied", "ExpiredToken", "InvalidBucketName", "InvalidToken", "NoSuchBucket"}
 )
+_MISSING_CODES: Final = frozenset({"NoSuchKey", "NotFound"})  # some servers say so of a key to delete
 _TRANSIENT_CODES: Final = frozenset(
     # sent with a 4xx status or inside a 200, but meant to be retried
     {"BadDigest", "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling"}
@@ -89,9 +91,20 @@ def s3_client(
         response_checksum_validation="when_required",
     )
     try:
-        return boto3.client("s3", endpoint_url=endpoint_url, region_name=region, config=config, **credentials)
+        client = boto3.client("s3", endpoint_url=endpoint_url, region_name=region, config=config, **credentials)
     except (BotoCoreError, ValueError) as error:
         raise SetupError(f"cannot create an S3 client: {error}") from error
+    client.meta.events.register("before-call.s3.DeleteObjects", _add_content_md5)
+    return client
+
+
+def _add_content_md5(params: dict[str, Any], **_: Any) -> None:
+    """DeleteObjects must have a checksum. boto3 sends a CRC, and some servers accept no other than Content-MD5."""
+    params["headers"]["Content-MD5"] = _content_md5(params["body"])
+
+
+def _content_md5(data: bytes) -> str:
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
 @dataclass(frozen=True)
@@ -112,20 +125,21 @@ class S3Store:
     page_size: int = 1000  # keys in one listing or deletion; S3 takes no more
 
     def put_if_absent(self, key: str, data: bytes, *, content_type: str, sha256: str | None = None) -> PutObject:
-        expected = content_type_of(key)
-        if content_type != expected:
-            raise InputError(f"{key} holds {expected}, not {content_type}")
-        if sha256 is not None:
-            check_sha256(sha256)
-        if existing := self.head(key):
+        checked_type(key, content_type, sha256)
+        # The recorded hash may be that of earlier bytes. Where the ETag is no MD5 (SSE-KMS), the object is read.
+        if existing := self._head(key, etag=hashlib.md5(data, usedforsecurity=False).hexdigest()):
             return PutObject(key, existing.bytes, existing.sha256, existing.content_type, created=False)
+        return self.replace(key, data, content_type=content_type, sha256=sha256)
+
+    def replace(self, key: str, data: bytes, *, content_type: str, sha256: str | None = None) -> PutObject:
+        expected = checked_type(key, content_type, sha256)
         digest = sha256 or hashlib.sha256(data).hexdigest()
         self._call(
             self.client.put_object,
             Key=self._full(key),
             Body=data,
             ContentType=expected,
-            ContentMD5=base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode(),
+            ContentMD5=_content_md5(data),
             CacheControl=IMMUTABLE,
             Metadata={"sha256": digest},
         )
@@ -136,15 +150,21 @@ class S3Store:
         return bytes(self._call(self._read, Key=self._full(key), max_bytes=max_bytes))
 
     def head(self, key: str) -> StoredObject | None:
+        return self._head(key)
+
+    def _head(self, key: str, *, etag: str | None = None) -> StoredObject | None:
+        """The object at `key` with its recorded hash; its content is hashed if that is missing, or `etag` differs."""
         content_type = content_type_of(key)
         try:
             response = self._call(self.client.head_object, Key=self._full(key))
         except MissingObjectError:
             return None
-        # Metadata names are HTTP header names: rclone returns `Sha256`.
-        metadata = {name.lower(): value for name, value in response["Metadata"].items()}
-        digest = metadata.get("sha256") or hashlib.sha256(self.get(key)).hexdigest()  # another program wrote it
-        return StoredObject(key, response["ContentLength"], digest, content_type)
+        size, digest = response.get("ContentLength"), _recorded_hash(response)
+        is_other = etag is not None and response.get("ETag", "").strip('"') != etag
+        if size is None or digest is None or is_other:  # no length, no hash of ours, or perhaps other bytes
+            data = self.get(key)
+            size, digest = len(data), hashlib.sha256(data).hexdigest()
+        return StoredObject(key, size, digest, content_type)
 
     def list(self, prefix: str = "") -> Iterator[ListedObject]:
         check_prefix(prefix)
@@ -153,7 +173,8 @@ class S3Store:
             page = self._call(self.client.list_objects_v2, Prefix=self._full(prefix), MaxKeys=self.page_size, **more)
             for entry in page.get("Contents", ()):
                 key = entry["Key"][len(self._full("")) :]
-                yield ListedObject(key, entry["Size"], entry["LastModified"].astimezone(UTC))
+                if is_key(key):  # other programs store markers of folders, and files of their own
+                    yield ListedObject(key, entry["Size"], entry["LastModified"].astimezone(UTC))
             if not page.get("IsTruncated"):
                 return
             token = page.get("NextContinuationToken")
@@ -187,16 +208,24 @@ class S3Store:
 
     def _read(self, *, max_bytes: int | None, **where: str) -> bytes:
         response = self.client.get_object(**where)
+        size = response.get("ContentLength")  # None from a server that sends in chunks
         with closing(response["Body"]) as body:  # its own `with` returns the wrapped stream, whose errors differ
-            if max_bytes is not None and response["ContentLength"] > max_bytes:
-                size = response["ContentLength"]
-                raise PermanentError(
-                    Reason.TOO_MANY_BYTES, f"{where['Key']} has {size} bytes, the limit is {max_bytes}"
-                )
-            return bytes(body.read())
+            if max_bytes is None or (size is not None and size <= max_bytes):
+                data = bytes(body.read())
+            elif size is None:
+                data = bytes(body.read(max_bytes + 1))
+                size = len(data) if len(data) > max_bytes else None
+        if max_bytes is not None and size is not None and size > max_bytes:
+            raise PermanentError(Reason.TOO_MANY_BYTES, f"{where['Key']} has {size} bytes, the limit is {max_bytes}")
+        if size is None and _recorded_hash(response) not in (None, hashlib.sha256(data).hexdigest()):
+            # Without a length, a broken connection looks like the end.
+            raise IncompleteReadError(actual_bytes=len(data), expected_bytes="another number")
+        return data
 
     def _delete_page(self, **arguments: Any) -> None:
         for failure in self.client.delete_objects(**arguments).get("Errors", ()):
+            if failure.get("Code") in _MISSING_CODES:
+                continue
             # The failure of one key arrives inside a 200: raise it like the failure of a call.
             raise ClientError({"Error": failure, "ResponseMetadata": {}}, "DeleteObjects")
 
@@ -219,6 +248,12 @@ def _is_transient(error: BaseException) -> bool:
     if isinstance(error, ClientError):
         return _status(error) >= 500 or _status(error) == 429 or _code(error) in _TRANSIENT_CODES
     return isinstance(error, BotoCoreError) and not isinstance(error, (*_TIMEOUTS, *_NO_CREDENTIALS))
+
+
+def _recorded_hash(response: Any) -> str | None:
+    """The hash that a put recorded with the object. Metadata names are HTTP header names: rclone returns `Sha256`."""
+    metadata = {name.lower(): value for name, value in response.get("Metadata", {}).items()}
+    return metadata.get("sha256")
 
 
 def _translated(error: BotoCoreError | ClientError, where: str) -> RetryableError:

@@ -5,6 +5,8 @@ Names that callers and all stores share belong here; writing bytes to a disk or 
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +14,8 @@ from typing import Final, Protocol
 from urllib.parse import quote
 
 from trr_pipelines.errors import RetryableError
+
+logger = logging.getLogger(__name__)
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 """`Cache-Control` of every object: the content of a key never changes, so a year is safe."""
@@ -29,6 +33,10 @@ class StoredObject:
     bytes: int
     sha256: str
     content_type: str
+
+    def holds(self, size: int, sha256: str) -> bool:
+        """Whether the object has this size in bytes and this hash."""
+        return (self.bytes, self.sha256) == (size, sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,13 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def replace(self, key: str, data: bytes, *, content_type: str, sha256: str | None = None) -> PutObject:
+        """Store `data` at `key` in place of a damaged object; otherwise as `put_if_absent`.
+
+        Keys are immutable: only `put_exactly` calls this, for an object that does not hold the bytes of its key.
+        """
+        ...
+
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         """The object's content.
 
@@ -89,6 +104,24 @@ class ObjectStore(Protocol):
     def public_url(self, key: str) -> str:
         """The URL of the object for browsers."""
         ...
+
+
+def put_exactly(
+    store: ObjectStore, key: str, data: bytes, *, content_type: str, sha256: str | None = None
+) -> PutObject:
+    """Make the object at `key` hold `data`; `created` is False if it did before.
+
+    An object of another size or hash (truncated, or written by another program) is damaged, and is rewritten.
+    """
+    digest = sha256 or hashlib.sha256(data).hexdigest()
+    found = store.put_if_absent(key, data, content_type=content_type, sha256=digest)
+    if found.holds(len(data), digest):
+        return found
+    logger.warning(
+        "%s is damaged: %s instead of %s bytes, sha256 %s instead of %s; rewriting it",
+        *(key, found.bytes, len(data), found.sha256, digest),
+    )
+    return store.replace(key, data, content_type=content_type, sha256=digest)
 
 
 def public_url(base_url: str, key: str) -> str:

@@ -16,6 +16,7 @@ from trr_pipelines.catalogue.embedded import EmbeddedPostgres
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import write_files
 from trr_pipelines_tests.support.commands import Trr, one_line
+from trr_pipelines_tests.support.file_systems import has_compiler, without_hard_links
 
 
 @pytest.fixture
@@ -118,6 +119,7 @@ def test_a_photo_above_a_limit_fails_alone_with_limit_and_value(trr: Trr, photos
     trr.here("import", photos, "--source", "deadline")
     result = trr("run")
     assert result.code == 0
+    assert ": complete, 2 photos rendered, 1 failed (side_too_long 1), run " in result.out
     assert result.err.count("\n") == 1
     assert "wide.png): side_too_long" in result.err
     assert "31000 × 10 pixels, the limit is 30,000" in result.err
@@ -125,7 +127,38 @@ def test_a_photo_above_a_limit_fails_alone_with_limit_and_value(trr: Trr, photos
     assert (status["assets"]["mirrored"], status["failed_by_reason"]) == (2, {"side_too_long": 1})
 
 
-# Invalid input: a one-line error -------------------------------------------------------------------------------------
+def test_a_run_in_which_every_photo_fails_says_why_and_ends_with_1(trr: Trr, photos: Path) -> None:
+    for photo in photos.iterdir():
+        photo.write_bytes(photo.read_bytes()[:4000])
+    (photos / "text.jpg").write_bytes(b"<html>")
+    (batch,) = trr.here("import", photos, "--source", "deadline", "--json").json["batches"]
+    result = trr("run")
+    assert result.code == 1
+    assert f"{batch}: every photo failed, 0 photos rendered, 3 failed (not_an_image 1, truncated 2), run " in result.out
+    again = trr("run", "--batch", batch, "--json")  # nothing is due, and nothing is better
+    assert (again.code, again.json[0]["failed_by_reason"]) == (1, {"not_an_image": 1, "truncated": 2})
+
+
+def test_a_photo_with_an_odd_address_ends_no_run(trr: Trr, photos: Path) -> None:
+    (photos / "text.jpg").write_bytes(b"<html>")
+    (batch,) = trr.here("import", photos, "--source", "deadline", "--json").json["batches"]
+    trr("run")
+    with psycopg.connect(trr.environment["TRR_DATABASE_URL"]) as conn:
+        conn.execute(
+            "update core.media_assets set source_url = 'https://photos.example/%00%FF%0A%1B%F0%9F%98%80' || id"
+        )
+    (ran,) = trr("run", "--batch", batch, "--json").json
+    assert (ran["succeeded"], ran["problem"], ran["failed_by_reason"]) == (True, "", {"not_an_image": 1})
+
+
+def test_a_run_that_finds_its_photos_complete_ends_with_0(trr: Trr, photos: Path) -> None:
+    (photos / "text.jpg").write_bytes(b"<html>")
+    (batch,) = trr.here("import", photos, "--source", "deadline", "--json").json["batches"]
+    assert trr("run").code == 0
+    assert trr("run", "--batch", batch).code == 0
+
+
+# Bad input: refused in one line ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -256,7 +289,8 @@ def test_a_full_disk_fails_the_photos_that_do_not_fit_and_loses_none(trr: Trr, p
     kept = trr.folder / "kept"
     script = f'mount -t tmpfs -o size=2m none {media} && "$@"; code=$?; cp -a {media} {kept}; exit $code'
     result = trr("run", "--json", wrapper=("unshare", "-m", "sh", "-c", script, "sh"))
-    assert result.code == 0, result
+    assert result.code == (0 if result.json[0]["photos"] else 1), result
+    assert set(result.json[0]["failed_by_reason"]) == {"disk_full"}
     reasons = trr.here("status", "--json").json["failed_by_reason"]
     assert set(reasons) == {"disk_full"}
     assert not list(kept.glob(".incoming/*"))
@@ -268,6 +302,37 @@ def test_a_full_disk_fails_the_photos_that_do_not_fit_and_loses_none(trr: Trr, p
     assert batch[0]["succeeded"]
     assert trr.here("status", "--json").json["assets"] == {"pending": 0, "mirrored": 14, "failed": 0}
     assert trr.here("reconcile").code == 0
+
+
+needs_compiler = pytest.mark.skipif(not has_compiler, reason="a C compiler makes the library that refuses hard links")
+
+
+@needs_compiler
+def test_photos_are_stored_on_a_file_system_without_hard_links(trr: Trr, photos: Path) -> None:
+    trr.environment |= without_hard_links(trr.folder / "library", exclusive_rename=True)
+    trr.environment["TRR_MEDIA_STORE"] = f"file:{trr.folder / 'media'}"
+    trr("import", photos, "--source", "deadline")
+    (ran,) = trr("run", "--json").json
+    assert (ran["photos"], ran["failed_by_reason"]) == (2, {})
+    assert trr("reconcile", "--hashes").code == 0
+    assert "TRR_MEDIA_STORE" not in lacking(trr)
+
+
+@needs_compiler
+def test_a_file_system_that_cannot_store_atomically_is_refused_by_every_command_and_the_doctor(
+    trr: Trr, photos: Path
+) -> None:
+    trr.here("import", photos, "--source", "deadline")
+    trr.environment |= without_hard_links(trr.folder / "library", exclusive_rename=False)
+    trr.environment["TRR_MEDIA_STORE"] = f"file:{trr.folder / 'media'}"
+    why = "the file system has neither hard links nor a rename that keeps an existing file"
+    one_line(trr("run"), f"no object store can be in {trr.folder / 'media'}: {why}")
+    assert why in lacking(trr)["TRR_MEDIA_STORE"]
+
+
+def lacking(trr: Trr) -> dict[str, str]:
+    findings = trr("doctor", "--json").json
+    return {one["name"]: one["problem"] for one in findings["deployments"]["backend"] if not one["ok"]}
 
 
 def batches(trr: Trr) -> list[str]:

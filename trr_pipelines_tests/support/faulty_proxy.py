@@ -16,11 +16,13 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Request:
-    """A received request; `number` counts from 0."""
+    """A request as it came in; `number` counts from 0, names of headers are in lower case."""
 
     number: int
     method: str
     target: str
+    headers: dict[str, str]
+    body: bytes
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,18 @@ class SlowAnswer:
     bytes_per_second: int
 
 
-Fault = Answer | Silence | CutRequest | LoseAnswer | CutAnswer | SlowAnswer
+@dataclass(frozen=True)
+class NoLength:
+    """Relay the response without its Content-Length: in chunks, or up to the end of the connection.
+
+    With `after`, the connection ends after this many bytes of the body.
+    """
+
+    chunked: bool
+    after: int | None = None
+
+
+Fault = NoLength | Answer | Silence | CutRequest | LoseAnswer | CutAnswer | SlowAnswer
 
 
 def no_fault(_: Request) -> Fault | None:
@@ -124,9 +137,9 @@ class FaultyProxy:
             writer.close()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head, body = await _read_request(reader, writer)
-        method, target, _ = head.partition(b"\r\n")[0].decode().split(" ", 2)
-        request = Request(len(self.requests), method, target)
+        sent_head, body = await _read_request(reader, writer)
+        method, target, _ = sent_head.partition(b"\r\n")[0].decode().split(" ", 2)
+        request = Request(len(self.requests), method, target, _headers(sent_head), body)
         self.requests.append(request)
         fault = self.plan(request)
         if isinstance(fault, Answer):
@@ -139,7 +152,7 @@ class FaultyProxy:
         if isinstance(fault, Silence):
             await reader.read()  # ends when the client closes the connection
             return
-        response = await self._forward(head, body[: fault.after] if isinstance(fault, CutRequest) else body, fault)
+        response = await self._forward(sent_head, body[: fault.after] if isinstance(fault, CutRequest) else body, fault)
         if not isinstance(fault, CutRequest | LoseAnswer):
             await _write(writer, response, fault)
 
@@ -172,5 +185,23 @@ async def _write(writer: asyncio.StreamWriter, response: bytes, fault: Fault | N
             await writer.drain()
             await asyncio.sleep(0.05)
     else:
+        if isinstance(fault, NoLength):
+            response = _without_length(response, fault)
         writer.write(response[: fault.after] if isinstance(fault, CutAnswer) else response)
         await writer.drain()
+
+
+def _headers(head: bytes) -> dict[str, str]:
+    pairs = (line.decode("latin-1").partition(":") for line in head.split(b"\r\n")[1:] if line)
+    return {name.lower(): value.strip() for name, _, value in pairs}
+
+
+def _without_length(answer: bytes, fault: NoLength) -> bytes:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length:")]
+    sent = body[: fault.after]
+    if not fault.chunked:
+        return b"\r\n".join([*lines, b"", sent])
+    end = b"0\r\n\r\n" if fault.after is None and body else b""
+    chunk = b"%x\r\n%s\r\n" % (len(sent), sent) if sent else b""
+    return b"\r\n".join([*lines, b"Transfer-Encoding: chunked", b"", chunk + end])

@@ -12,10 +12,6 @@ from (
 group by reason
 order by photos desc, reason;
 
--- name: parked_scopes(max_failures)
--- Scopes for which no more runs are requested, because too many failed in a row.
-select scope from core.dispatches where failures >= :max_failures order by scope;
-
 -- name: undelivered(attempts, days)^
 -- Messages that the webhook refused :attempts times in a row or more, and the error of the last.
 select count(*) as messages, (array_agg(problem order by tried_at desc))[1] as problem

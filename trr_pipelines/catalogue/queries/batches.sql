@@ -20,7 +20,7 @@ from (
     from core.media_assets a
     join core.media_asset_variants v
         on v.media_asset_id = a.id and v.variant_key = 'card' and v.superseded_at is null
-    where (:batch::text is null or a.batch_key = :batch::text)
+    where (:batch::text is null or a.batch_key = :batch::text) and a.bytes > 0
     group by a.id, a.bytes
 ) as card;
 
@@ -82,7 +82,7 @@ select a.id, a.source_url, a.hosted_url, a.hosted_key, a.bytes as before, min(v.
        (array_agg(v.hosted_key order by v.bytes, v.format))[1] as card_key
 from core.media_assets a
 join core.media_asset_variants v on v.media_asset_id = a.id and v.variant_key = 'card' and v.superseded_at is null
-where a.batch_key = :batch
+where a.batch_key = :batch and a.bytes > 0
 group by a.id
 order by reduction, a.id
 limit :limit;

@@ -86,6 +86,7 @@ from (
     from core.media_assets a
     join core.media_asset_variants v
         on v.media_asset_id = a.id and v.variant_key = 'card' and v.superseded_at is null
+    where a.bytes > 0
     group by a.id
 ) as card
 group by batch_key

@@ -34,10 +34,28 @@ update core.dispatches set lease_until = null, failures = 0, not_before = null
 where scope = :scope and run_id = :run_id;
 
 -- name: fail(scope, run_id)$
--- Backoff as for photos; a scope whose runs failed too often is parked until it is run by hand. Returns the number
+-- Backoff as for photos; a scope whose runs failed too often is parked until it is unparked or run by hand. Returns the number
 -- of failures in a row.
 update core.dispatches
 set epoch = epoch + 1, requested_at = null, lease_until = null, failures = failures + 1,
     not_before = now() + interval '10 seconds' * power(4, least(failures, 5)), run_id = null
 where scope = :scope and (run_id is null or run_id = :run_id or requested_at is not null)
 returning failures;
+
+-- name: parked(max_failures)
+-- Scopes for which no more runs are requested, because too many failed in a row.
+select scope from core.dispatches where failures >= :max_failures order by scope;
+
+-- name: unpark(scopes)!
+-- Request runs of these scopes again, at once.
+update core.dispatches set failures = 0, not_before = null where scope = any(:scopes);
+
+-- name: return_parked_batches(scopes)!
+-- Batches that an active backfill skipped because they were parked wait for it again.
+update core.backfill_batches i set state = 'waiting', not_before = null
+from core.backfills f
+where f.id = i.backfill_id and f.state in ('running', 'paused')
+  and i.state = 'parked' and 'batch:' || i.batch_key = any(:scopes)
+  and not exists (
+      select from core.backfill_batches other
+      where other.batch_key = i.batch_key and other.state in ('waiting', 'fed'));

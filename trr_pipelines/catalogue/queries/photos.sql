@@ -105,8 +105,10 @@ on conflict on constraint media_asset_variants_identity_key do update
     set width = excluded.width, height = excluded.height, bytes = excluded.bytes, sha256 = excluded.sha256,
         hosted_bucket = excluded.hosted_bucket, hosted_key = excluded.hosted_key, hosted_url = excluded.hosted_url,
         recipe = excluded.recipe, source_version = excluded.source_version, superseded_at = null
-    where (media_asset_variants.hosted_key, media_asset_variants.sha256, media_asset_variants.recipe)
-          is distinct from (excluded.hosted_key, excluded.sha256, excluded.recipe)
+    where (media_asset_variants.width, media_asset_variants.height, media_asset_variants.bytes,
+           media_asset_variants.hosted_key, media_asset_variants.sha256, media_asset_variants.recipe)
+          is distinct from (excluded.width, excluded.height, excluded.bytes,
+                            excluded.hosted_key, excluded.sha256, excluded.recipe)
        or media_asset_variants.superseded_at is not null;
 
 -- name: supersede_other_crops(photo_id, crop_signature)!

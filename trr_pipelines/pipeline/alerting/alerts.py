@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from trr_pipelines.catalogue import alerts, status
+from trr_pipelines.catalogue import alerts, dispatches, status
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.settings import Settings
@@ -91,11 +91,12 @@ def evaluate(archive: Archive, *, silences: Sequence[Silence] | None, watcher: s
     alert unchanged. The time is recorded for `watcher`.
     """
     settings = archive.settings
+    disk = _disk(archive)  # a network disk may hang; no transaction waits for it
 
     def work(conn: Connection) -> AlertChanges:
         if watcher is not None:
             alerts.record_check(conn, watcher)
-        found = [_lag(conn, settings), _parked_photos(conn, settings), _parked_runs(conn), _disk(archive)]
+        found = [_lag(conn, settings), _parked_photos(conn, settings), _parked_runs(conn), disk]
         found += [_undelivered(conn), _silent_watch(conn, settings, up_seconds=math.inf)]
         kinds = [kind for kind in CONDITIONS if kind != SILENT_DAGSTER or silences is not None]
         if silences:
@@ -183,10 +184,10 @@ def _parked_photos(conn: Connection, settings: Settings) -> Condition | None:
 
 
 def _parked_runs(conn: Connection) -> Condition | None:
-    scopes = alerts.parked_scopes(conn)
+    scopes = dispatches.parked(conn)
     if not scopes:
         return None
-    text = f"parked after too many failed runs in a row: {_some(scopes)}"
+    text = f"parked after too many failed runs in a row (`trr unpark` requests them again): {_some(scopes)}"
     return Condition(PARKED_RUNS, text, {"count": len(scopes), "scopes": scopes[:100]})
 
 

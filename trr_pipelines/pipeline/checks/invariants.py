@@ -14,11 +14,13 @@ from itertools import chain
 
 from trr_pipelines.catalogue import batches, checks
 from trr_pipelines.catalogue.batches import GridBytes, LeastSaved
-from trr_pipelines.catalogue.checks import CropNotRendered, IncompleteSet, UpscaledVariant
+from trr_pipelines.catalogue.checks import CropNotRendered, IncompleteSet, RecordedObject, UpscaledVariant
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Kind
+from trr_pipelines.errors import InputError, MediaError
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.stored_objects import Damage, damage_of, unreadable
 
 TableRow = dict[str, str | int | float | bool]
 """A row of a table in Dagster: a value for each column title."""
@@ -80,19 +82,21 @@ def _objects_match(archive: Archive, batch: str | None, *kinds: Kind) -> Finding
     )
     sample = [row for rows in recorded_by_kind for row in rows[:: max(1, -(-len(rows) // SAMPLE))]]
     with ThreadPoolExecutor(STORE_THREADS) as threads:
-        objects = list(threads.map(lambda row: archive.store.head(row.hosted_key), sample))
+        damages = list(threads.map(lambda row: _damage(archive, row), sample))
     broken: list[TableRow] = [
-        {
-            "photo": str(row.media_asset_id),
-            "batch": row.batch_key,
-            "key": row.hosted_key,
-            "expected": f"{row.bytes} bytes, sha256 {row.sha256[:12]}…",
-            "found": "no object" if stored is None else f"{stored.bytes} bytes, sha256 {stored.sha256[:12]}…",
-        }
-        for row, stored in zip(sample, objects, strict=True)
-        if stored is None or (stored.bytes, stored.sha256) != (row.bytes, row.sha256)
+        {"photo": str(row.media_asset_id), "batch": row.batch_key, **asdict(damage)}
+        for row, damage in zip(sample, damages, strict=True)
+        if damage is not None
     ]
     return finding(len(sample), broken)
+
+
+def _damage(archive: Archive, row: RecordedObject) -> Damage | None:
+    """How the object differs from its row; an object that cannot be read is a violation, and ends no run."""
+    try:
+        return damage_of(archive.store, row.hosted_key, row.bytes, row.sha256)
+    except (MediaError, InputError) as error:
+        return unreadable(row.hosted_key, row.bytes, row.sha256, error)
 
 
 def variant_sets_are_complete(archive: Archive, batch: str | None) -> Finding:

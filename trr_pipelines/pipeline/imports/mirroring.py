@@ -13,7 +13,7 @@ from trr_pipelines.catalogue import ledger, photos, retention, takedowns
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Claim, Scope, StaleResultError
 from trr_pipelines.catalogue.photos import Original, Photo
-from trr_pipelines.errors import Reason, RetryableError, TakenDownError
+from trr_pipelines.errors import TakenDownError
 from trr_pipelines.imaging.decode import inspect
 from trr_pipelines.imaging.formats import FILE_TYPES
 from trr_pipelines.pipeline.archive import Archive
@@ -22,6 +22,7 @@ from trr_pipelines.pipeline.imports.importing import local_path
 from trr_pipelines.pipeline.takedown.late_objects import forbid_late_original
 from trr_pipelines.pipeline.worker import PhotoOutcome, Tally, Work, work_through
 from trr_pipelines.storage.keys import original_key
+from trr_pipelines.storage.store import put_exactly
 
 # Fetching is bound by the network; each thread may hold one original of 50 MB, and a run has 600 MB.
 FETCH_THREADS = 4
@@ -38,10 +39,10 @@ def mirror_originals(archive: Archive, scope: Scope, run_id: str) -> Tally:
 
 
 def store_original(archive: Archive, data: bytes) -> tuple[Original, bool]:
-    """Store an original unchanged under its hash; returns its record, and whether the object is new.
+    """Store an original unchanged under its hash; returns its record, and whether the object was written.
 
-    Raises PermanentError for bytes that are not a supported image, TakenDownError for bytes that were taken down, and
-    RetryableError when the object at its key is damaged.
+    A damaged object at its key is rewritten. Raises PermanentError for bytes that are not a supported image, and
+    TakenDownError for bytes that were taken down.
     """
     info = inspect(data)
     file_type = FILE_TYPES[info.format]
@@ -54,12 +55,7 @@ def store_original(archive: Archive, data: bytes) -> tuple[Original, bool]:
         retention.revive(conn, archive.store.bucket, [key])
 
     archive.database.run(prepare)
-    stored = archive.store.put_if_absent(key, data, content_type=file_type.content_type, sha256=sha256)
-    if stored.sha256 != sha256:
-        raise RetryableError(
-            Reason.STORAGE_UNAVAILABLE,
-            f"{key} holds other bytes (sha256 {stored.sha256}); delete that object and retry",
-        )
+    stored = put_exactly(archive.store, key, data, content_type=file_type.content_type, sha256=sha256)
     original = Original(
         sha256=sha256,
         bytes=stored.bytes,

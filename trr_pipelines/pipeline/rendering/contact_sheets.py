@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,15 +17,18 @@ from functools import partial
 
 from trr_pipelines.catalogue import batches
 from trr_pipelines.catalogue.batches import LeastSaved
+from trr_pipelines.catalogue.database import is_outage
 from trr_pipelines.compute.pool import RenderPool
-from trr_pipelines.errors import MediaError
+from trr_pipelines.errors import SetupError
 from trr_pipelines.imaging.contact_sheet import contact_sheet
 from trr_pipelines.imaging.decode import MAX_BYTES
 from trr_pipelines.imaging.recipes import Recipe, Target
 from trr_pipelines.imaging.render import RenderRequest
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.rendering.derivatives import own_pool
-from trr_pipelines.storage.store import MissingObjectError
+from trr_pipelines.storage.store import MissingObjectError, put_exactly
+
+logger = logging.getLogger(__name__)
 
 INLINE_BYTES = 12_000  # 16 KB as base64: the most an event of Dagster's log should hold
 FULL_BYTES = 2_000_000
@@ -133,11 +137,15 @@ def _stored_sheet(
         except MissingObjectError:
             full, inline = make()
             for key, data in ((full_key, full), (inline_key, inline)):
-                archive.store.put_if_absent(key, data, content_type="image/webp")
+                put_exactly(archive.store, key, data, content_type="image/webp")
             if read_keys() != shown:
                 archive.store.delete([full_key, inline_key])
                 return None
-    except (MediaError, OSError, SyntaxError, ValueError):  # Pillow raises the last three for damaged files
+    except Exception as error:
+        if is_outage(error) or isinstance(error, SetupError):
+            raise
+        # A sheet is optional. Pillow raises many types for damaged files; a check reports these.
+        logger.warning("no sheet %s: %s: %s", name, type(error).__name__, error)
         return None
     encoded = base64.b64encode(inline).decode()
     return ContactSheet(f"data:image/webp;base64,{encoded}", archive.store.public_url(full_key), title)

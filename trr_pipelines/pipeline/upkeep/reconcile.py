@@ -1,4 +1,4 @@
-"""Reconciling rows with objects: objects without a row, and rows without an object.
+"""Reconciling rows with objects: objects without a row, rows without an object, and objects that are damaged.
 
 Read-only; retention deletes orphan objects.
 """
@@ -6,117 +6,169 @@ Read-only; retention deletes orphan objects.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import partial
+from tempfile import TemporaryFile
+from typing import Any, Generic, Self, TypeVar
 
-from trr_pipelines.catalogue.database import Connection
-from trr_pipelines.catalogue.reconcile import hosted_objects, rows_of_objects
+from trr_pipelines.catalogue.reconcile import HostedObject, rows_of_objects, spool_hosted_objects, spooled_objects
+from trr_pipelines.errors import InputError, PermanentError, Reason, RetryableError
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.storage.store import ObjectStore
+from trr_pipelines.pipeline.stored_objects import NO_OBJECT, Damage, damage_of, unreadable
+from trr_pipelines.storage.store import ListedObject, ObjectStore
+
+T = TypeVar("T")
 
 # Prefixes that rows describe; objects under others (contact sheets) can be recreated.
 PREFIXES = ("crops/", "originals/", "variants/")
 EXAMPLES = 20
 SUSPECTS_AT_A_TIME = 1_000
+# Each may hold an original of 50 MB.
+READING_THREADS = 4
 
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """Counts of mismatches, with a few examples of each."""
+    """Counts of mismatches, with a few examples of each. `objects_read` is 0 unless hashes were compared."""
 
     orphan_objects: int
     rows_without_objects: int
+    damaged_objects: int
     objects_checked: int
+    objects_read: int
     rows_checked: int
     orphan_examples: tuple[str, ...]
     missing_examples: tuple[str, ...]
+    damaged_examples: tuple[Damage, ...]
 
     @property
     def is_clean(self) -> bool:
-        return self.orphan_objects == 0 and self.rows_without_objects == 0
+        return self.orphan_objects == self.rows_without_objects == self.damaged_objects == 0
 
     def report(self) -> dict[str, Any]:
         """The report as JSON's types."""
         return asdict(self)
 
 
-def reconcile(archive: Archive) -> Reconciliation:
-    """Compare every object of the store with every row. Retired objects are not orphans.
+def reconcile(archive: Archive, *, hashes: bool = False) -> Reconciliation:
+    """Compare every object of the store with every row: that both exist, and the size; `hashes` reads every object.
 
-    Both sides are read in key order and merged, so memory does not grow with the archive. Mismatches are checked again,
-    since work continues during the scan; objects of photos being rendered may count as orphans until their rows exist.
+    Retired objects are not orphans. Both sides are read in key order and merged, so memory does not grow with the
+    archive; the rows are copied to a temporary file first, so no transaction is open while the store is read.
+    Mismatches are checked again, since work continues during the scan; objects of photos being rendered may count as
+    orphans until their rows exist. Raises RetryableError if the store fails.
     """
-    mismatches = _Mismatches(archive)
-    with archive.database.transaction() as conn:
-        for key, is_listed, is_wanted in _merged(_listed(archive.store), _wanted(conn, archive.store.bucket)):
-            mismatches.add(key, is_listed=is_listed, is_wanted=is_wanted)
-    return mismatches.result()
+    with TemporaryFile() as rows, _Mismatches(archive, hashes=hashes) as mismatches:
+        archive.database.run(lambda conn: spool_hosted_objects(conn, archive.store.bucket, rows))
+        for listed, row in _merged(_listed(archive.store), spooled_objects(rows)):
+            mismatches.add(listed, row)
+        return mismatches.result()
 
 
-def _listed(store: ObjectStore) -> Iterator[str]:
-    return (item.key for prefix in PREFIXES for item in store.list(prefix))
+def _listed(store: ObjectStore) -> Iterator[ListedObject]:
+    return (item for prefix in PREFIXES for item in store.list(prefix))
 
 
-def _wanted(conn: Connection, bucket: str) -> Iterator[tuple[str, bool]]:
-    return ((row.hosted_key, row.is_served) for row in hosted_objects(conn, bucket))
-
-
-def _merged(listed: Iterator[str], wanted: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, bool, bool | None]]:
-    """Every key of either side, whether it is listed, and whether a row serves it (None: no row)."""
-    key, row = next(listed, None), next(wanted, None)
-    while key is not None or row is not None:
-        if row is None or (key is not None and key < row[0]):
-            assert key is not None
-            yield key, True, None
-            key = next(listed, None)
-        elif key is None or row[0] < key:
-            yield row[0], False, row[1]
-            row = next(wanted, None)
+def _merged(
+    objects: Iterator[ListedObject], rows: Iterator[HostedObject]
+) -> Iterator[tuple[ListedObject | None, HostedObject | None]]:
+    """Every key of either side: the object or None, and the row or None."""
+    listed, row = next(objects, None), next(rows, None)
+    while listed is not None or row is not None:
+        if row is None or (listed is not None and listed.key < row.hosted_key):
+            yield listed, None
+            listed = next(objects, None)
+        elif listed is None or row.hosted_key < listed.key:
+            yield None, row
+            row = next(rows, None)
         else:
-            yield key, True, row[1]
-            key, row = next(listed, None), next(wanted, None)
+            yield listed, row
+            listed, row = next(objects, None), next(rows, None)
 
 
 class _Mismatches:
-    """Counts mismatches; suspects are checked again in chunks of a thousand."""
+    """Counts mismatches; suspects are checked again, with all objects to read, in chunks of a thousand."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, *, hashes: bool) -> None:
         self._archive = archive
-        self._objects = self._rows = 0
+        self._hashes = hashes
+        self._objects = self._read = self._rows = 0
         self._without_row: list[str] = []
-        self._without_object: list[str] = []
-        self._counts = {"orphans": 0, "missing": 0}
-        self._examples: dict[str, list[str]] = {"orphans": [], "missing": []}
+        self._to_compare: list[str] = []  # missing, of another size, or to be read
+        self._orphans, self._missing, self._damaged = _Examples[str](), _Examples[str](), _Examples[Damage]()
+        self._threads = ThreadPoolExecutor(READING_THREADS, "reconcile")
 
-    def add(self, key: str, *, is_listed: bool, is_wanted: bool | None) -> None:
-        self._objects += is_listed
-        self._rows += is_wanted is not None
-        if is_wanted is None:
-            self._without_row.append(key)
-        elif is_wanted and not is_listed:
-            self._without_object.append(key)
-        if len(self._without_row) + len(self._without_object) >= SUSPECTS_AT_A_TIME:
-            self._check_again()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    def add(self, listed: ListedObject | None, row: HostedObject | None) -> None:
+        self._objects += listed is not None
+        self._rows += row is not None
+        if row is None:
+            assert listed is not None
+            self._without_row.append(listed.key)
+        elif row.is_served and (self._hashes or listed is None or listed.bytes != row.bytes):
+            self._read += self._hashes and listed is not None
+            self._to_compare.append(row.hosted_key)
+        if len(self._without_row) + len(self._to_compare) >= SUSPECTS_AT_A_TIME:
+            self._check()
 
     def result(self) -> Reconciliation:
-        self._check_again()
+        self._check()
         return Reconciliation(
-            self._counts["orphans"],
-            self._counts["missing"],
+            self._orphans.count,
+            self._missing.count,
+            self._damaged.count,
             self._objects,
+            self._read,
             self._rows,
-            tuple(self._examples["orphans"]),
-            tuple(self._examples["missing"]),
+            tuple(self._orphans.examples),
+            tuple(self._missing.examples),
+            tuple(self._damaged.examples),
         )
 
-    def _check_again(self) -> None:
-        suspects = [*self._without_row, *self._without_object]
+    def _check(self) -> None:
+        suspects = [*self._without_row, *self._to_compare]
         rows = self._archive.database.run(lambda conn: rows_of_objects(conn, suspects)) if suspects else {}
-        store = self._archive.store
-        self._count("orphans", [key for key in self._without_row if key not in rows])
-        self._count("missing", [key for key in self._without_object if rows.get(key) and store.head(key) is None])
-        self._without_row, self._without_object = [], []
+        for key in self._without_row:
+            if key not in rows:
+                self._orphans.add(key)
+        served = [row for key in self._to_compare if (row := rows.get(key)) is not None and row.is_served]
+        for damage in self._threads.map(partial(_damage, self._archive.store), served):
+            if damage is not None and damage.found == NO_OBJECT:
+                self._missing.add(damage.key)
+            elif damage is not None:
+                self._damaged.add(damage)
+        self._without_row, self._to_compare = [], []
 
-    def _count(self, what: str, keys: list[str]) -> None:
-        self._counts[what] += len(keys)
-        self._examples[what] += keys[: EXAMPLES - len(self._examples[what])]
+
+class _Examples(Generic[T]):
+    """A count, and the first few that were counted."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.examples: list[T] = []
+
+    def add(self, one: T) -> None:
+        self.count += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(one)
+
+
+def _damage(store: ObjectStore, row: HostedObject) -> Damage | None:
+    """The difference between object and row; an object that the store refuses to read is damaged, a failing store is
+    an error."""
+    assert row.bytes is not None
+    assert row.sha256 is not None
+    try:
+        return damage_of(store, row.hosted_key, row.bytes, row.sha256, by_content=True)
+    except RetryableError as error:
+        if error.reason is not Reason.STORAGE_DENIED:
+            raise
+        return unreadable(row.hosted_key, row.bytes, row.sha256, error)
+    except (PermanentError, InputError) as error:
+        return unreadable(row.hosted_key, row.bytes, row.sha256, error)

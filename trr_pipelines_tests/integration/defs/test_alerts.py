@@ -57,7 +57,7 @@ def test_a_tick_reports_open_alerts_and_observes_new_ones(
 ) -> None:
     query(archive.database, "insert into core.dispatches (scope, failures) values ('batch:x', 5)")
     first, second = tick(defs, instance), tick(defs, instance)
-    assert open_alerts_in(first).endswith("too many failed runs in a row: batch:x")
+    assert open_alerts_in(first).endswith("too many failed runs in a row (`trr unpark` requests them again): batch:x")
     (event,) = first.asset_events
     assert {name: one.value for name, one in event.metadata.items() if name != "alerts"} == {
         "open": 1, "began": "parked_runs", "ended": "nothing",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,15 +168,76 @@ def test_a_selection_makes_what_was_selected_and_checks_that_alone(
     assert ledger_of(archive, "b.jpg") == ledger
 
 
-def test_a_lost_original_stops_what_would_be_made_from_it(
-    defs: Definitions, instance: DagsterInstance, archive: Archive, batch: str
+def delete_object(path: Path) -> None:
+    path.unlink()
+
+
+def cut_object(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def empty_object(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def make_a_folder_of_object(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [delete_object, cut_object, empty_object, make_a_folder_of_object])
+def test_a_bad_original_fails_its_photo_and_its_check_and_ends_no_run(
+    defs: Definitions,
+    instance: DagsterInstance,
+    archive: Archive,
+    batch: str,
+    tmp_path: Path,
+    damage: Callable[[Path], None],
 ) -> None:
     run(defs, instance, batch, ["original_images"])
-    archive.store.delete([value(archive.database, "select min(hosted_key) from core.media_assets")])
-    result = run(defs, instance, batch, raise_on_error=False)
-    assert not result.success
+    damage(tmp_path / "media" / value(archive.database, "select min(hosted_key) from core.media_assets"))
+    result = run(defs, instance, batch)
     assert checks(result)[("original_images", "originals_are_intact")] == (False, batch)
-    assert "base_variants" not in metadata(result)
+    assert metadata(result)["base_variants"]["run_photos"] == 1
+    assert metadata(result)["base_variants"]["run_failed"] == 1
+
+
+@pytest.mark.parametrize("damage", [delete_object, cut_object, empty_object, make_a_folder_of_object])
+@pytest.mark.parametrize("key", ["thumb", "card"])
+def test_a_bad_variant_fails_its_check_and_ends_no_run(
+    defs: Definitions,
+    instance: DagsterInstance,
+    archive: Archive,
+    batch: str,
+    tmp_path: Path,
+    key: str,
+    damage: Callable[[Path], None],
+) -> None:
+    run(defs, instance, batch)
+    archive.store.delete([item.key for item in archive.store.list("contact_sheets/")])
+    for row in query(archive.database, "select hosted_key from core.media_asset_variants where variant_key = %s", key):
+        damage(tmp_path / "media" / row["hosted_key"])
+    result = run(defs, instance, batch)
+    assert checks(result)[("base_variants", "no_row_without_object")] == (False, batch)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "update core.media_asset_variants set hosted_key = 'Not a key' where variant_key = 'thumb' and format = 'webp'"
+        " and media_asset_id = (select media_asset_id from core.media_asset_variants limit 1)",
+        "delete from core.media_asset_variants where id = (select min(id) from core.media_asset_variants)",
+        "update core.media_asset_crops set crop_signature = repeat('f', 64)"
+        " where id = (select min(id) from core.media_asset_crops)",
+        "update core.media_assets set bytes = 0 where format = 'jpeg'",
+    ],
+)
+def test_a_bad_row_ends_no_run(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, batch: str, sql: str
+) -> None:
+    run(defs, instance, batch)
+    query(archive.database, sql)
+    assert run(defs, instance, batch).success
 
 
 def test_a_damaged_variant_fails_its_check_and_there_is_no_sheet(

@@ -75,6 +75,46 @@ def test_a_failed_photo_does_not_stop_others(archive: Archive, batch: str) -> No
     assert leases(archive) == 0
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update core.media_assets set bytes = 1 / 0",  # 22012
+        "update core.media_assets set width = 99999999999",  # 22003
+        "update core.media_assets set batch_key = 'unknown'",  # 23503
+        "update core.media_assets set state = 'happy'",  # 23514
+        "do $$ begin raise exception 'no' using errcode = '21000'; end $$",  # of one row twice in an upsert
+        "do $$ begin raise exception 'no' using errcode = '54000'; end $$",  # too long for an index
+        "do $$ begin raise exception 'no' using errcode = 'XX001'; end $$",  # a damaged page
+        "do $$ begin raise exception 'no'; end $$",  # a trigger
+    ],
+)
+def test_a_photo_whose_values_the_database_refuses_stops_no_other(archive: Archive, batch: str, statement: str) -> None:
+    def handle(photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
+        if photo.source_url.endswith("03.jpg"):
+            query(archive.database, statement)
+        return completing(archive)(photo, claims)
+
+    tally = work(archive, batch, handle)
+    assert (tally.complete, tally.failed) == (PHOTOS - 1, 1)
+    assert states(archive) == {"complete": PHOTOS - 1, "internal": 1}
+    assert leases(archive) == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select from core.no_such_table",
+        "set transaction read only; update core.media_assets set bytes = 1",
+        "do $$ begin raise exception 'no' using errcode = '42501'; end $$",  # no right to the table
+    ],
+)
+def test_a_database_that_no_photo_can_use_ends_the_run(archive: Archive, batch: str, statement: str) -> None:
+    with pytest.raises(psycopg.Error):
+        work(archive, batch, lambda photo, claims: query(archive.database, statement))  # type: ignore[arg-type,return-value]
+    assert states(archive) == {"pending": PHOTOS}
+    assert leases(archive) == 0
+
+
 def test_a_failed_attempt_is_not_repeated_in_the_same_run(archive: Archive, batch: str) -> None:
     seen: Counter[str] = Counter()
 

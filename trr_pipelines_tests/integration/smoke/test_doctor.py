@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 
@@ -94,3 +95,17 @@ def test_a_missing_relation_is_reported_with_the_command_that_fixes_it(environme
 def test_an_empty_allowlist_is_reported(environment: Environment) -> None:
     settings = complete(environment).model_copy(update={"admin_allowlist": " , # no admins"})
     assert problems("admin", settings) == {"TRR_ADMIN_ALLOWLIST": "TRR_ADMIN_ALLOWLIST is empty"}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounts a read-only directory")
+def test_a_store_that_cannot_be_written_is_reported(environment: Environment) -> None:
+    settings = complete(environment)
+    folder = settings.store_url.removeprefix("file:")
+    if subprocess.run(["mount", "--bind", "-o", "ro", folder, folder], check=False).returncode:
+        pytest.skip("this machine does not let root mount")
+    try:
+        found = problems("backend", settings)
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    assert set(found) == {"TRR_MEDIA_STORE"}
+    assert "Read-only file system" in found["TRR_MEDIA_STORE"]

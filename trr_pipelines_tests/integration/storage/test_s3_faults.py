@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import random
 import time
@@ -11,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from trr_pipelines.errors import Reason, RetryableError
+from trr_pipelines.errors import PermanentError, Reason, RetryableError
 from trr_pipelines.storage.s3 import ATTEMPTS, S3Store, s3_client
-from trr_pipelines.storage.store import IMMUTABLE, MissingObjectError
+from trr_pipelines.storage.store import IMMUTABLE, MissingObjectError, put_exactly
 from trr_pipelines_tests.support.faulty_proxy import (
     Answer,
     CutAnswer,
     CutRequest,
     FaultyProxy,
     LoseAnswer,
+    NoLength,
     Request,
     Silence,
     SlowAnswer,
@@ -89,6 +91,20 @@ def test_an_object_of_another_writer_without_a_hash_is_hashed_on_head(server: S3
         standing = store.put_if_absent(KEY, b"ours", content_type=JPEG)
     assert (standing.created, standing.bytes) == (False, len(PHOTO))
     assert standing.sha256 == hashlib.sha256(PHOTO).hexdigest()
+
+
+def test_other_bytes_of_the_same_size_are_rewritten_whatever_hash_was_recorded_with_them(server: S3Server) -> None:
+    with bucket_on(server, server.client()) as store:
+        put(store)
+        store.client.put_object(
+            Bucket=store.bucket,
+            Key=f"{store.prefix}/{KEY}",
+            Body=bytes(len(PHOTO)),
+            Metadata={"sha256": hashlib.sha256(PHOTO).hexdigest()},
+        )
+        assert put_exactly(store, KEY, PHOTO, content_type=JPEG).created
+        assert store.get(KEY) == PHOTO
+        assert not put_exactly(store, KEY, PHOTO, content_type=JPEG).created
 
 
 def test_every_object_is_stored_and_read_with_503_for_three_calls_in_ten(server: S3Server) -> None:
@@ -291,3 +307,81 @@ def test_a_missing_object_is_requested_once(server: S3Server) -> None:
         with pytest.raises(MissingObjectError):
             store.get(KEY)
         assert len(proxy.requests) == 2
+
+
+def demanding_md5(request: Request) -> Answer | None:
+    """As servers do that know no checksum but Content-MD5: deletions without it are refused, and all are verified."""
+    sent, digest = request.headers.get("content-md5"), hashlib.md5(request.body, usedforsecurity=False).digest()
+    if sent == base64.b64encode(digest).decode() or (sent is None and request.method != "POST"):
+        return None
+    code = b"InvalidRequest" if sent is None else b"BadDigest"
+    return Answer(400, b"<Error><Code>%s</Code><Message>Missing required header: Content-MD5</Message></Error>" % code)
+
+
+def test_a_server_that_demands_content_md5_deletes(server: S3Server) -> None:
+    with proxied(server) as (proxy, store):
+        proxy.plan = demanding_md5
+        for number in range(4):
+            put(store, f"a/{number}.jpg", b"x")
+        assert store.delete(f"a/{number}.jpg" for number in range(4)) == 4
+        assert list(store.list()) == []
+
+
+def test_an_absent_key_that_the_server_reports_is_deleted(moto: S3Server) -> None:
+    absent = b"<DeleteResult><Error><Key>k</Key><Code>NoSuchKey</Code><Message>no</Message></Error></DeleteResult>"
+    with proxied(moto) as (proxy, store):
+        proxy.plan = lambda _: Answer(200, absent)
+        assert store.delete([KEY]) == 1
+
+
+@pytest.mark.parametrize("chunked", [True, False], ids=["in chunks", "up to the end"])
+def test_an_object_without_a_content_length_is_read(server: S3Server, chunked: bool) -> None:
+    with proxied(server) as (proxy, store):
+        put(store)
+        proxy.plan = lambda request: NoLength(chunked) if request.method in ("GET", "HEAD") else None
+        assert store.get(KEY) == store.get(KEY, max_bytes=len(PHOTO)) == PHOTO
+        with pytest.raises(PermanentError, match=f"limit is {len(PHOTO) - 1}") as caught:
+            store.get(KEY, max_bytes=len(PHOTO) - 1)
+        assert caught.value.reason is Reason.TOO_MANY_BYTES
+        head = store.head(KEY)
+        assert head is not None
+        assert (head.bytes, head.sha256) == (len(PHOTO), hashlib.sha256(PHOTO).hexdigest())
+        assert not put(store)
+
+
+@pytest.mark.parametrize("chunked", [True, False], ids=["in chunks", "up to the end"])
+def test_a_truncated_object_without_a_content_length_is_read_again(server: S3Server, chunked: bool) -> None:
+    with proxied(server) as (proxy, store):
+        put(store)
+        proxy.plan = first(NoLength(chunked, after=150_000), "GET")
+        assert store.get(KEY) == PHOTO
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda store: list(store.list()), lambda store: store.delete([KEY])],
+    ids=["list", "delete"],
+)
+def test_the_page_of_a_proxy_is_not_taken_for_an_answer(moto: S3Server, call: Callable[[S3Store], object]) -> None:
+    with proxied(moto) as (proxy, store):
+        proxy.plan = lambda _: Answer(200, b"<html><body>log in<br></body>")
+        with pytest.raises(RetryableError) as caught:
+            call(store)
+        assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
+        assert len(proxy.requests) == ATTEMPTS
+
+
+def test_what_other_programs_put_below_the_prefix_is_not_listed(server: S3Server) -> None:
+    with bucket_on(server, server.client()) as store:
+        put(store)
+        for name in ("a/Photo.JPG", "a/two words.jpg"):
+            store.client.put_object(Bucket=store.bucket, Key=f"{store.prefix}/{name}", Body=b"theirs")
+        assert [listed.key for listed in store.list()] == [KEY]
+
+
+def test_a_marker_of_a_folder_is_not_listed(moto: S3Server) -> None:
+    with bucket_on(moto, moto.client()) as store:
+        store.client.put_object(Bucket=store.bucket, Key=f"{store.prefix}/", Body=b"")
+        store.client.put_object(Bucket=store.bucket, Key=f"{store.prefix}/a/", Body=b"")
+        put(store)
+        assert [listed.key for listed in store.list()] == [listed.key for listed in store.list("a/")] == [KEY]

@@ -12,7 +12,7 @@ import pytest
 
 from trr_pipelines.errors import InputError, PermanentError, Reason
 from trr_pipelines.storage.keys import crop_key, original_key, variant_key
-from trr_pipelines.storage.store import MissingObjectError, ObjectStore, PutObject
+from trr_pipelines.storage.store import MissingObjectError, ObjectStore, PutObject, StoredObject, put_exactly
 
 JPEG = "image/jpeg"
 WEBP = "image/webp"
@@ -67,6 +67,26 @@ def test_a_second_put_keeps_the_first_object_and_returns_its_size_and_hash(store
 
     assert second == PutObject("a/photo.jpg", 5, sha256(b"first"), JPEG, created=False)
     assert store.get("a/photo.jpg") == b"first"
+
+
+def test_a_replaced_object_holds_the_new_bytes(store: ObjectStore) -> None:
+    put(store, "a/photo.jpg", b"damaged")
+
+    replaced = store.replace("a/photo.jpg", b"whole", content_type=JPEG)
+
+    assert replaced == PutObject("a/photo.jpg", 5, sha256(b"whole"), JPEG, created=True)
+    assert store.get("a/photo.jpg") == b"whole"
+    assert store.head("a/photo.jpg") == StoredObject("a/photo.jpg", 5, sha256(b"whole"), JPEG)
+
+
+@pytest.mark.parametrize("damage", [b"", b"pix", b"pixelS", b"pixels and more"])
+def test_an_object_is_accepted_only_if_it_holds_the_bytes_and_is_rewritten_otherwise(
+    store: ObjectStore, damage: bytes
+) -> None:
+    put(store, "a/photo.jpg", damage)
+    assert put_exactly(store, "a/photo.jpg", b"pixels", content_type=JPEG).created
+    assert store.get("a/photo.jpg") == b"pixels"
+    assert not put_exactly(store, "a/photo.jpg", b"pixels", content_type=JPEG).created
 
 
 def test_concurrent_puts_of_one_key_leave_one_whole_object(store: ObjectStore) -> None:

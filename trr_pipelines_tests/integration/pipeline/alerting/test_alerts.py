@@ -105,6 +105,7 @@ def test_parked_scopes_a_full_disk_and_a_silent_sensor_are_named(watched: Archiv
     }
     assert set(texts) == {"parked_runs", "disk_nearly_full", "silent_dagster"}
     assert texts["parked_runs"].endswith(": batch:x")
+    assert "`trr unpark`" in texts["parked_runs"]
     assert "% of the media store's disk" in texts["disk_nearly_full"]
     assert texts["silent_dagster"].endswith(
         "scheduler (no heartbeat yet), sensor new_imports (last heartbeat 412 s ago)"

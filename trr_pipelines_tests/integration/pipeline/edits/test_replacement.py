@@ -102,7 +102,18 @@ def test_the_same_bytes_again_change_nothing(archive: Archive, ids: dict[str, UU
     assert not replace_original(archive, ids["a.jpg"], FIRST, author=EDITOR, pool=pool).changed
 
 
-def test_a_valid_picture_is_never_replaced_by_an_invalid_one(
+@pytest.mark.parametrize("damage", [b"", FIRST[:3000], bytes(len(FIRST))])
+def test_the_same_bytes_again_repair_a_damaged_original(
+    archive: Archive, ids: dict[str, UUID], pool: RenderPool, tmp_path: Path, damage: bytes
+) -> None:
+    (row,) = query(archive.database, "select hosted_key from core.media_assets where id = %s", ids["a.jpg"])
+    (tmp_path / "media" / row["hosted_key"]).write_bytes(damage)
+    assert not replace_original(archive, ids["a.jpg"], FIRST, author=EDITOR, pool=pool).changed
+    assert archive.store.get(row["hosted_key"]) == FIRST
+    assert reconcile(archive, hashes=True).is_clean
+
+
+def test_a_good_picture_is_never_replaced_by_a_bad_one(
     archive: Archive, ids: dict[str, UUID], pool: RenderPool
 ) -> None:
     before = sets(archive, ids["a.jpg"])

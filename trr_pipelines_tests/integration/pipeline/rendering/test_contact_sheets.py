@@ -65,8 +65,29 @@ def test_a_sheet_is_made_once_and_its_files_are_not_read_again(archive: Archive,
     assert make_least_saved_sheet(archive, batch) is None
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"rotten",
+        pictures.jpeg()[:3000],
+        pictures.png_of_zeros(30_000, 30_000, bit_depth=1, colour_type=0),  # more pixels than Pillow opens
+        pictures.saved(pictures.photo(20, 20), "WEBP")[:-8],
+    ],
+    ids=["empty", "rotten", "cut", "bomb", "cut webp"],
+)
+def test_a_damaged_picture_costs_the_sheet_and_never_the_run(
+    archive: Archive, batch: str, tmp_path: Path, damage: bytes
+) -> None:
+    archive.store.delete([item.key for item in archive.store.list("contact_sheets/")])
+    for row in query(archive.database, "select hosted_key from core.media_asset_variants"):
+        (tmp_path / "media" / row["hosted_key"]).write_bytes(damage)
+    assert make_contact_sheet(archive, batch, "thumb") is None
+    assert make_least_saved_sheet(archive, batch) is None
+
+
 class TakingDownStore:
-    """A store that deletes all photos from the catalogue just before it stores a picture."""
+    """A store that deletes all photos from the catalogue when it gets a picture."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive

@@ -30,6 +30,9 @@ from trr_pipelines.pipeline.edits.crops import set_crop
 from trr_pipelines.pipeline.imports.mirroring import mirror_originals
 from trr_pipelines.pipeline.rendering import derivatives
 from trr_pipelines.pipeline.rendering.derivatives import Outputs, render_photos
+from trr_pipelines.pipeline.rework.reprocessing import reprocess_photo
+from trr_pipelines.pipeline.rework.rerender import rerender_photos
+from trr_pipelines.pipeline.scheduling import RETRIES_SCOPE
 from trr_pipelines.pipeline.upkeep.reconcile import reconcile
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import (
@@ -281,7 +284,73 @@ def test_an_original_damaged_in_the_store_is_not_rendered(
     assert value(archive.database, "select state from core.media_assets") == "mirrored"
 
 
-def test_objects_left_by_an_earlier_run_are_reused(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> None:
+@pytest.mark.parametrize("damage", [b"", PHOTO[:3000], None], ids=["empty", "cut", "other bytes of the same size"])
+@pytest.mark.parametrize("lane", ["reprocessed", "killed before its rows"])
+def test_a_damaged_variant_is_never_taken_for_what_was_rendered(
+    archive: Archive, tmp_path: Path, render_pool: RenderPool, damage: bytes | None, lane: str
+) -> None:
+    batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO, "b.jpg": pictures.jpeg(seed=1)})
+    run(archive, batch, pool=render_pool)
+    undamaged = final_state(archive.database)
+    for row in variants(archive):
+        path = tmp_path / "media" / row["hosted_key"]
+        path.write_bytes(bytes(row["bytes"]) if damage is None else damage)
+    if lane == "reprocessed":
+        for photo_id in photo_ids(archive).values():
+            reprocess_photo(archive.database, photo_id, author=EDITOR)
+    else:
+        query(archive.database, "delete from core.media_asset_variants")
+        query(archive.database, "update core.variant_generations set state = 'pending' where kind <> 'original'")
+    ran = run(archive, batch, "run-2", pool=render_pool).derivatives
+    assert (ran.complete, ran.failed, ran.objects_written) == (2, 0, 20)
+    assert final_state(archive.database) == undamaged
+    assert reconcile(archive, hashes=True).is_clean
+
+
+def test_rows_that_adopted_a_damaged_object_are_corrected(
+    archive: Archive, tmp_path: Path, render_pool: RenderPool
+) -> None:
+    """Of a version that recorded what it found."""
+    batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO})
+    run(archive, batch, pool=render_pool)
+    undamaged = final_state(archive.database)
+    for row in variants(archive):
+        (tmp_path / "media" / row["hosted_key"]).write_bytes(PHOTO[:3000])
+    query(
+        archive.database,
+        "update core.media_asset_variants set bytes = 3000, sha256 = %s",
+        hashlib.sha256(PHOTO[:3000]).hexdigest(),
+    )
+    assert reconcile(archive, hashes=True).is_clean
+    reprocess_photo(archive.database, photo_ids(archive)["a.jpg"], author=EDITOR)
+    run(archive, batch, "run-2", pool=render_pool)
+    assert final_state(archive.database) == undamaged
+    assert reconcile(archive, hashes=True).is_clean
+
+
+def test_a_photo_that_the_database_refuses_fails_alone_in_a_run_of_retries(
+    archive: Archive, tmp_path: Path, render_pool: RenderPool
+) -> None:
+    batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO, "b.jpg": pictures.jpeg(seed=1)})
+    mirror_originals(archive, Scope(batch=batch), "run-1")
+    ids = photo_ids(archive)
+    query(
+        archive.database,
+        f"alter table core.media_asset_variants add constraint not_this_one check (media_asset_id <> '{ids['a.jpg']}')",
+    )
+    requested = Scope(photo_ids=tuple(ids.values()))
+    tally = rerender_photos(archive, requested, "run-2", RETRIES_SCOPE).tally
+    assert dict(tally.ended) == {"complete": 1, "internal": 1}
+    detail = value(archive.database, "select max(detail) from core.variant_generations")
+    assert "CheckViolation" in detail
+    assert "not_this_one" in detail
+    assert "\n" not in detail
+    assert value(archive.database, "select failures from core.dispatches") == 0
+
+
+def test_objects_that_an_earlier_run_left_are_adopted_as_they_are(
+    archive: Archive, tmp_path: Path, render_pool: RenderPool
+) -> None:
     batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO})
     run(archive, batch, pool=render_pool)
     before = [{k: v for k, v in row.items() if k not in ("id", "created_at")} for row in variants(archive)]

@@ -24,7 +24,7 @@ from trr_pipelines.pipeline.rework.backfills import (
     start_backfill,
 )
 from trr_pipelines.pipeline.rework.rerender import rerender_photos
-from trr_pipelines.pipeline.scheduling import request_batches, request_crops, request_retries, run_failed
+from trr_pipelines.pipeline.scheduling import request_batches, request_crops, request_retries, run_failed, unpark
 from trr_pipelines.settings import Hours
 from trr_pipelines_tests.support.archives import EDITOR, photo_ids, query, value
 from trr_pipelines_tests.support.backfills import complete, no_run, put
@@ -176,6 +176,20 @@ def test_a_batch_whose_runs_keep_failing_is_parked_and_the_others_go_on(
     progress = backfill_progress(archive.database)
     assert progress.backfill.state == "complete"
     assert (progress.done_photos, progress.left_photos, progress.parked_photos) == (3, 0, 1)
+
+
+def test_a_parked_batch_that_is_unparked_waits_for_its_backfill_again(archive: Archive, batches: list[str]) -> None:
+    start(archive)
+    requested_keys(archive, queue=1)
+    for number in range(ledger.MAX_RUN_FAILURES):
+        begin_batch(archive, batches[0], f"run-{number}")
+        run_failed(archive.database, f"run-{number}", f"batch:{batches[0]}")
+        let_time_pass(archive)
+        requested_keys(archive, queue=1)
+    assert backfill_progress(archive.database).parked_photos == 1
+    assert unpark(archive.database) == [f"batch:{batches[0]}"]
+    assert backfill_progress(archive.database).parked_photos == 0
+    assert any(one.startswith(f"batch:{batches[0]}:") for one in requested_keys(archive, queue=2))
 
 
 def test_a_failed_run_waits_out_its_backoff_while_others_go_on(archive: Archive, batches: list[str]) -> None:
