@@ -32,7 +32,7 @@ from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers import HeaderError, is_truncated, read_header
 from trr_pipelines.imaging.headers.header import UPRIGHT
 from trr_pipelines.imaging.orientation import oriented_size
-from trr_pipelines.imaging.pillow_fixes import corrected, refuse_misread, release_decoder, without_metadata
+from trr_pipelines.imaging.pillow_fixes import corrected, prepared, release_decoder
 
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 75_000_000
@@ -98,15 +98,14 @@ def decode(data: bytes, reduction: int = 1) -> Picture:
         PermanentError: as `inspect`, and for damaged or missing pixels.
     """
     info, orientation = _inspect(data)
-    bare = without_metadata(info.format, data)
     with _reasons_for_failures(info.format, data):
+        bare = prepared(info.format, data)
         if info.format == "png":
             PngImagePlugin.PngImageFile(BytesIO(bare.data)).verify()  # checksums: loading skips those of pixel chunks
         file = _OPENERS[info.format](BytesIO(bare.data))
         # The limits also hold if the decoder finds another size than our header reader.
         _check_size(Size(*file.size))
         reduction = _reduce(file, reduction) if info.format == "jpeg" else 1
-        refuse_misread(file)
         file.load()
         release_decoder(file)
     profile = bare.profile or file.info.get("icc_profile")
