@@ -25,6 +25,7 @@ from PIL import (
 )
 
 from trr_pipelines.errors import MediaError, PermanentError, Reason
+from trr_pipelines.imaging import headers
 from trr_pipelines.imaging.colour import to_srgb
 from trr_pipelines.imaging.direct_serving import reasons_not_to_serve
 from trr_pipelines.imaging.formats import sniff
@@ -116,6 +117,7 @@ def decode(data: bytes, reduction: int = 1) -> Picture:
     image.info = {}  # encoders would copy comments and profiles from it
     warnings = bare.warnings + warnings
     unfit = reasons_not_to_serve(info.format, data, orientation=orientation, is_srgb=is_as_stored and not warnings)
+    warnings += headers.warnings(info.format, data)
     return Picture(image, info, orientation, reduction, warnings, unfit)
 
 
@@ -132,7 +134,8 @@ def _inspect(data: bytes) -> tuple[SourceInfo, int]:
     _check_size(header.stored)
     shown = oriented_size(header.stored, header.orientation)
     orientation = UPRIGHT if image_format in _ORIENTED_BY_DECODER else header.orientation
-    return SourceInfo(image_format, shown.width, shown.height, header.frames), orientation
+    frames = min(header.frames, len(data))  # a header may claim four billion, but each takes a byte
+    return SourceInfo(image_format, shown.width, shown.height, frames), orientation
 
 
 def _check_size(size: Size) -> None:

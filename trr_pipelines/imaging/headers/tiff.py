@@ -110,6 +110,14 @@ class Directory:
         parts = unpack_at(f"{self.order}{2 * min(count, most)}I", self.data, at)
         return tuple(top / bottom if bottom else math.nan for top, bottom in zip(parts[::2], parts[1::2], strict=True))
 
+    def content(self, tag: int) -> bytes:
+        """The bytes of `tag`; empty if it is missing."""
+        entry = self._entry_of_tag.get(tag)
+        if entry is None:
+            return b""
+        kind, count, at = self._place_of_values(entry)
+        return self.data[at : at + count * _BYTES_OF_TYPE.get(kind, 1)]
+
     def replace_value(self, data: bytearray, tag: int, value: int) -> None:
         """Write another first integer of `tag`, which the directory must have, into `data`, a copy of the file."""
         kind, _, at = self._place_of_values(self._entry_of_tag[tag])
