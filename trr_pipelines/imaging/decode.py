@@ -20,12 +20,11 @@ from PIL import (
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 
 from trr_pipelines.errors import MediaError, PermanentError, Reason
-from trr_pipelines.imaging import headers
+from trr_pipelines.imaging import headers, tiff_kinds
 from trr_pipelines.imaging.colour import to_srgb
 from trr_pipelines.imaging.direct_serving import reasons_not_to_serve
 from trr_pipelines.imaging.formats import sniff
@@ -202,7 +201,7 @@ _OPENERS: dict[str, Callable[[BytesIO], ImageFile.ImageFile]] = {
     "webp": WebPImagePlugin.WebPImageFile,
     "gif": GifImagePlugin.GifImageFile,
     "avif": AvifImagePlugin.AvifImageFile,
-    "tiff": TiffImagePlugin.TiffImageFile,
+    "tiff": tiff_kinds.opened,
     "bmp": BmpImagePlugin.BmpImageFile,
     "heic": _open_heic,
 }

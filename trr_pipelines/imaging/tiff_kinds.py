@@ -7,9 +7,10 @@ the test of this module repeats that.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from trr_pipelines.errors import PermanentError, Reason
 from trr_pipelines.imaging.headers import tiff
@@ -25,7 +26,7 @@ _UNCOMPRESSED = 1
 # CCITT (2, 3, 4), LZW, JPEG (6, 7), deflate (8, 32946), PackBits, LZMA, Zstandard: what Pillow's libtiff is built with.
 _COMPRESSIONS = {_UNCOMPRESSED, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000}
 _CMYK_INKS = 1
-_ONE_PLANE = 1
+_ONE_PLANE, _SEPARATE_PLANES = 1, 2
 
 _REC_601 = (0.299, 0.587, 0.114)
 _FULL_RANGE = (0.0, 255.0, 128.0, 255.0, 128.0, 255.0)
@@ -71,12 +72,37 @@ class _Kind:
 
     @property
     def is_planar(self) -> bool:
-        return self.directory.value(_PLANAR_TAG, _ONE_PLANE) != _ONE_PLANE and self.samples > 1
+        return self.directory.value(_PLANAR_TAG, _ONE_PLANE) == _SEPARATE_PLANES and self.samples > 1
+
+    @property
+    def description(self) -> str:
+        name = _NAME_OF_FORMAT.get(self.sample_format, f"format {self.sample_format}")
+        order = "big" if self.is_big_endian else "little"
+        bits = "/".join(str(bits) for bits in dict.fromkeys(self.directory.values(_BITS_TAG, _MOST_SAMPLES))) or "1"
+        return (
+            f"{self.samples} × {bits}-bit {name} samples, photometric {self.photometric}, "
+            f"extra samples {self.extra or 'none'}, {order}-endian"
+        )
 
     @property
     def has_white_at_zero(self) -> bool:
         """Whether it is 16-bit grey with white at zero, which Pillow does not invert."""
         return self.photometric == _WHITE_IS_ZERO and self.bits == 16
+
+
+def opened(file: BytesIO) -> ImageFile.ImageFile:
+    """The opened file.
+
+    Raises:
+        PermanentError: `unsupported_format` for a kind that Pillow does not know, with its tags.
+    """
+    try:
+        return TiffImagePlugin.TiffImageFile(file)
+    except SyntaxError as error:
+        if "unknown pixel mode" not in str(error):
+            raise
+        kind = _Kind(tiff.first_directory(file.getvalue()))
+        raise PermanentError(Reason.UNSUPPORTED_FORMAT, f"this kind of tiff: {kind.description}") from error
 
 
 def readable(data: bytes) -> bytes:
@@ -94,7 +120,7 @@ def readable(data: bytes) -> bytes:
     replaced = {}
     if kind.has_white_at_zero and kind.directory.values(tiff.PHOTOMETRIC_TAG, 1):
         replaced[tiff.PHOTOMETRIC_TAG] = _BLACK_IS_ZERO
-    if kind.samples == 1 and kind.directory.value(_PLANAR_TAG, _ONE_PLANE) != _ONE_PLANE:
+    if kind.samples == 1 and kind.directory.value(_PLANAR_TAG, _ONE_PLANE) == _SEPARATE_PLANES:
         replaced[_PLANAR_TAG] = _ONE_PLANE
     if not replaced and kind.directory.at == tiff.first_directory(data).at:
         return data

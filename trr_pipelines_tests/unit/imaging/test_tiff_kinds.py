@@ -271,6 +271,16 @@ STUDIO_RANGE = {532: (5, [16, 1, 235, 1, 128, 1, 240, 1, 128, 1, 240, 1])}
 @pytest.mark.parametrize(
     ("page", "detail"),
     [
+        (
+            tiff_files.page(COLOUR, photometric=RGB, bits=32, sample_format=FLOAT),
+            "3 × 32-bit floating samples, photometric 2",
+        ),
+        (tiff_files.page(GREY, photometric=1, bits=14), "1 × 14-bit unsigned samples"),
+        (tiff_files.page(GREY, photometric=1, bits=8, sample_format=4), "format 4 samples"),
+        (
+            tiff_files.page(GREY, photometric=0, bits=32, sample_format=FLOAT),
+            "32-bit floating samples with white at zero",
+        ),
         (tiff_files.page(GREY, photometric=1, tags={259: (3, [50_001])}), "compression 50001"),
         (tiff_files.page(GREY, photometric=1, tags={259: (3, [34_712])}), "compression 34712"),
         (tiff_files.page(GREY, photometric=1, sample_format=SIGNED), "signed 8-bit samples"),
