@@ -108,8 +108,9 @@ def decode(data: bytes, reduction: int = 1) -> Picture:
         reduction = _reduce(file, reduction) if info.format == "jpeg" else 1
         file.load()
         release_decoder(file)
+        loaded = corrected(info.format, data, file)
     profile = bare.profile or file.info.get("icc_profile")
-    image, warnings, is_as_stored = to_srgb(corrected(info.format, data, file), profile)
+    image, warnings, is_as_stored = to_srgb(loaded, profile)
     shown = oriented_size(Size(*image.size), orientation)
     if reduction == 1 and shown != info.size:
         info = replace(info, width=shown.width, height=shown.height)
