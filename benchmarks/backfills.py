@@ -1,11 +1,11 @@
-"""What a backfill withstands, and what live work notices of it; each on a stack of its own, in a folder of its own.
+"""Robustness of backfills and their effect on live work; each benchmark uses a separate stack and folder.
 
-    .venv/bin/python -m benchmarks.backfills killed [--photos 20000]   # daemon, worker and database killed on the way
-    .venv/bin/python -m benchmarks.backfills beside [--photos 2000]    # an import of 20 photos, without and beside one
-    .venv/bin/python -m benchmarks.backfills recipe [--photos 5000]    # polled while a new recipe comes to every photo
+    .venv/bin/python -m benchmarks.backfills killed [--photos 20000]   # daemon, worker and database are killed
+    .venv/bin/python -m benchmarks.backfills beside [--photos 2000]    # import 20 photos without and during a backfill
+    .venv/bin/python -m benchmarks.backfills recipe [--photos 5000]    # poll while all photos get a new recipe
 
-Photos are small drawn ones, all different. `killed` counts every time that a run took a photo up to render it, by a
-trigger in the database: photos that were taken up twice are what a kill cost.
+The photos are small, generated and all different. `killed` counts claims of photos with a database trigger: photos
+that were claimed twice are the cost of the kills.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ create trigger taken_up after update on core.variant_generations for each row
 
 @dataclass(frozen=True)
 class Stack:
-    """A running `trr up` of the benchmark's own."""
+    """A `trr up` started for the benchmark."""
 
     process: subprocess.Popen[bytes]
     archive: Archive
@@ -76,13 +76,13 @@ class Stack:
         return json.loads(ended.stdout)
 
     def value(self, sql: str) -> Any:
-        """The only value of the only row; patient with a database that was just killed."""
+        """The single value of the single row, retried if the database was just killed."""
         return self.archive.database.run(lambda conn: next(iter((conn.execute(sql).fetchone() or {}).values())))  # type: ignore[call-overload]
 
 
 @contextmanager
 def running_stack(home: Path) -> Iterator[Stack]:
-    """Everything up for the length of the block. Others may enter the folder: PostgreSQL may run as one of them."""
+    """Run the stack for the block. Other users may enter the folder, because PostgreSQL may run as another user."""
     home.chmod(0o755)
     ports = {f"TRR_{part}_PORT": str(free_port()) for part in ("API", "ADMIN", "DAGSTER")}
     environment = {
@@ -108,7 +108,7 @@ def running_stack(home: Path) -> Iterator[Stack]:
 
 
 def wait_for(condition: Callable[[], object], what: str, poll: float = 0.2) -> None:
-    """Until it holds; ends the benchmark, naming what was waited for, when it does not come true."""
+    """Wait until `condition` holds; on a timeout, end the benchmark with the name of the condition."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         if time.monotonic() > deadline:
@@ -133,7 +133,7 @@ def draw(folder: Path, count: int, *, seed: int, width: int = 480, height: int =
 
 
 def killed(home: Path, count: int) -> None:
-    """Daemon, worker and database killed a little after a quarter, half and three quarters; what came of it."""
+    """Kill daemon, worker and database just after a quarter, half and three quarters; print the results."""
     folder = draw(home / "in", count, seed=1)
     with running_stack(home) as stack:
         stack.archive.database.run(lambda conn: conn.execute(COUNT_CLAIMS))  # type: ignore[call-overload]
@@ -142,7 +142,7 @@ def killed(home: Path, count: int) -> None:
         began = time.monotonic()
         half: tuple[float, float] | None = None
         for share, name in ((0.25, "daemon"), (0.5, "worker"), (0.75, "database")):
-            # Quarters fall on the ends of batches, when a run has no photo in hand.
+            # Quarters coincide with the ends of batches, when a run processes no photo.
             wait_for(lambda share=share: _done(stack, number) >= share * count + 100, f"{share:.0%} of the photos")  # type: ignore[misc]
             if share == 0.5:
                 progress = backfill_progress(stack.archive.database, number)
@@ -178,7 +178,7 @@ def _state(stack: Stack, number: int) -> str:
 
 
 def _kill(stack: Stack, name: str) -> None:
-    """SIGKILL to one part of the stack: found among the processes that it started, or by its pid file."""
+    """Kill one part of the stack with SIGKILL; its process is a child of the stack or named in a pid file."""
     if name == "database":
         pid_file = Path(stack.environment["TRR_HOME"]) / "postgres" / "postmaster.pid"
         os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
@@ -188,9 +188,9 @@ def _kill(stack: Stack, name: str) -> None:
     def find() -> bool:
         parts = psutil.Process(stack.process.pid).children()
         if name == "daemon":
-            found[:] = [one for one in parts if "dagster._daemon" in one.cmdline()]
+            found[:] = [process for process in parts if "dagster._daemon" in process.cmdline()]
         else:
-            servers = [one for one in parts if "trr_pipelines.local.code_server" in one.cmdline()]
+            servers = [process for process in parts if "trr_pipelines.local.code_server" in process.cmdline()]
             forks = [child for server in servers for child in server.children() if "forkserver" in str(child.cmdline())]
             found[:] = [run for fork in forks for run in fork.children()]
         return bool(found)
@@ -199,11 +199,11 @@ def _kill(stack: Stack, name: str) -> None:
     found[0].kill()
 
 
-# An import beside a backfill ------------------------------------------------------------------------------------------
+# An import during a backfill ------------------------------------------------------------------------------------------
 
 
 def beside(home: Path, count: int, rounds: int = 3) -> None:
-    """Seconds from an import of 20 photos to the last of them complete, without a backfill and beside one."""
+    """Seconds from an import of 20 photos to the last of them complete, without a backfill and during one."""
     archived = draw(home / "in", count, seed=1)
     with running_stack(home) as stack:
         stack.trr("import", archived, "--source", "archive", "--backfill")
@@ -238,8 +238,10 @@ def _seconds(values: list[float]) -> str:
 
 
 def recipe(home: Path, count: int, polls: int = 1000) -> None:
-    """Poll what is served of random photos while every set moves to a new recipe. Without Dagster: its runs would
-    render with the recipe of the code."""
+    """Poll the served files of random photos while every set is re-rendered with a new recipe.
+
+    Without Dagster, whose runs would render with the recipe of the code.
+    """
     home.chmod(0o755)  # PostgreSQL runs as another user
     folder = draw(home / "in", count, seed=1)
     with open_archive(Settings(home=home / ".trr")) as archive, archive.database_kept_alive():
@@ -267,7 +269,7 @@ def recipe(home: Path, count: int, polls: int = 1000) -> None:
 
 
 def _watch(archive: Archive, stop: threading.Event, polls: int) -> tuple[int, int, list[str]]:
-    """How often it looked, how many recipes it saw, and what was wrong."""
+    """Number of polls, number of recipes seen, and violations."""
     chance = random.Random(3)
     polled, seen, wrong = 0, set[str](), []
     with archive.database.transaction() as conn:
@@ -282,7 +284,7 @@ def _watch(archive: Archive, stop: threading.Event, polls: int) -> tuple[int, in
             ).fetchall()
         sets = [{row["recipe"] for row in rows if bool(row["crop_signature"]) is is_crop} for is_crop in (False, True)]
         missing = [row["hosted_key"] for row in rows if archive.store.head(row["hosted_key"]) is None]
-        if len(rows) != 10 or {len(one) for one in sets} != {1} or missing:
+        if len(rows) != 10 or {len(recipes) for recipes in sets} != {1} or missing:
             wrong.append(f"{photo}: {len(rows)} rows, recipes {sets}, missing {missing}")
         seen |= sets[0]
         polled += 1
@@ -290,7 +292,7 @@ def _watch(archive: Archive, stop: threading.Event, polls: int) -> tuple[int, in
 
 
 def main() -> None:
-    """Run one of the three."""
+    """Run the selected benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("what", choices=["killed", "beside", "recipe"])
     parser.add_argument("--photos", type=int)

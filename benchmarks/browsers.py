@@ -16,12 +16,12 @@ from trr_pipelines.settings import Settings
 
 @contextmanager
 def signed_in_browser(settings: Settings) -> Iterator[tuple[Browser, dict[str, Any]]]:
-    """A browser, and the cookies that sign its contexts in."""
+    """A browser and its session cookies."""
     link, executable = sign_in_link(settings), shutil.which("chromium")
     if link is None or executable is None:
         sys.exit("needs the embedded default (a development sign-in) and chromium")
     with sync_playwright() as playwright:
-        # A page that a benchmark changed on its way comes from no address, and could load nothing from loopback.
+        # A page that a benchmark modified has no address space, so it could not load anything from loopback.
         loopback = "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests"
         quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", loopback]
         browser = playwright.chromium.launch(executable_path=executable, args=quiet)

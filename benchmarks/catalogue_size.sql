@@ -32,7 +32,7 @@ from open_photo p where p.id = g.media_asset_id and g.kind = 'base' and p.n <= 1
 update core.media_assets a set state = 'failed', reason = 'corrupt'
 from open_photo p where p.id = a.id and p.n <= 1000 and p.n % 2 = 1;
 
--- 1,000 wait for their base set, 1,000 for a crop that somebody edited.
+-- 1,000 wait for their base set, 1,000 for an edited crop.
 update core.variant_generations g set state = 'pending'
 from open_photo p where p.id = g.media_asset_id and g.kind = 'base' and p.n between 1001 and 2000;
 

@@ -1,11 +1,11 @@
-"""What a second Dask worker brings, and what a batch loses when workers are killed all the time.
+"""Throughput gained by a second Dask worker, and lost when workers are killed continuously.
 
     .venv/bin/python -m benchmarks.cluster [--photos FOLDER] [--count 2000] [--every 20] [--threads 1]
 
 The same photos, all different in their bytes, are rendered on a scheduler with one worker, with two, and with two of
-which one after the other is killed (SIGKILL) every so many seconds and started again; each time into a new archive.
-`--threads` is tasks and render processes of a worker. Prints photos per second, their ratio, and what became of every
-photo; exit code 1 when one is missing or there twice. Needs room for the photos twice, and their derivatives.
+which one after the other is killed (SIGKILL) at a fixed interval and started again; each time into a new archive.
+`--threads` is tasks and render processes of a worker. Prints photos per second, their ratio, and the result of every
+photo; exit code 1 if one is missing or duplicated. Needs disk space for two copies of the photos and their derivatives.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from trr_pipelines.samples import write_samples
 from trr_pipelines.settings import Settings
 from trr_pipelines_tests.support.dask import Cluster, running_scheduler
 
-ALLOWED_FAILURES = 3  # Dask's own
+ALLOWED_FAILURES = 3  # Dask's default
 PROGRESS_SECONDS = 10.0
 COMPLETE = (
     "select count(*) as n from core.media_assets a where 2 = (select count(*) from core.variant_generations g"
@@ -56,7 +56,7 @@ ENDS = (
 
 @dataclass(frozen=True)
 class Result:
-    """What a round came to."""
+    """The results of a round."""
 
     photos_per_second: float
     ends: dict[str, int]
@@ -67,7 +67,7 @@ class Result:
 
 
 def main() -> None:
-    """Three rounds, and whether every photo is there once."""
+    """Run three rounds and check that every photo exists once."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--photos", type=Path, help="a folder of photos; the sample set when left out")
     parser.add_argument("--count", type=int, default=2000)
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def _round(folder: Path, workers: int, threads: int, *, kill_every: float = 0.0) -> Result:
-    """Everything from an empty archive to the last photo; only rendering is timed."""
+    """Process all photos from an empty archive to the last one; only rendering is timed."""
     name = f"{workers} workers, killed every {kill_every:g} s" if kill_every else f"{workers} worker(s)"
     with tempfile.TemporaryDirectory(prefix="trr-bench-", ignore_cleanup_errors=True) as home:
         Path(home).chmod(0o755)  # PostgreSQL runs as another user
@@ -116,7 +116,7 @@ def _measured(
         for batch in batches:
             render_photos(archive, Scope(batch=batch), "bench")
         seconds = time.monotonic() - began
-        while _number(archive, TRIED_AGAIN):  # what the sensor `retry_failed` does
+        while _number(archive, TRIED_AGAIN):  # as the sensor `retry_failed` does
             again = max(again, _number(archive, TRIED_AGAIN))
             time.sleep(1)
             for batch in batches:
@@ -138,9 +138,9 @@ def _measured(
 def _killing(
     cluster: Cluster, environment: dict[str, str], workers: int, threads: int, every: float
 ) -> Iterator[Counter[str]]:
-    """Kill a worker every so many seconds, each in its turn, and start another in its place.
+    """Kill one worker per interval, in turn, and start another in its place.
 
-    On a machine so busy that a worker takes longer than that to start, not before all are there again.
+    If workers start more slowly than that on a busy machine, wait until all are connected again.
     """
     ended = threading.Event()
     kills: Counter[str] = Counter()

@@ -1,11 +1,11 @@
-"""Photos per second, bytes and likeness of our rendering beside pyvips' and sharp's: the same photos, the same outputs.
+"""Photos per second, bytes and similarity of our rendering, pyvips' and sharp's, with the same photos and outputs.
 
     python benchmarks/compare.py [--photos FOLDER] [--rounds 5] [--effort 2] [--json FILE]
 
-Every side is a process of its own (`sides/`) that reads the photos from disk, makes the six base outputs of each (two
-formats at three sizes, an alpha channel that hides nothing dropped) in memory, and is told to do so again and again,
-in turns with the others. Medians count. Competitors use shrink-on-load, decode once, and run as many photos at a time
-as serves them best on two cores. Without FOLDER, the sample archive is drawn and used.
+Every side is a separate process (`sides/`) that reads the photos from disk, makes the six base outputs of each (two
+formats at three sizes, an opaque alpha channel dropped) in memory, repeatedly on request, in turns with the others.
+Results are medians. Competitors use shrink-on-load, decode once, and process as many photos at a time as is fastest on
+two cores. Without FOLDER, the sample archive is generated and used.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def usable(folder: Path) -> list[Path]:
-    """The photos of `folder` that are photos: the sample archive has faulty files on purpose."""
+    """The valid photos of `folder`: the sample archive contains faulty files on purpose."""
     if not folder.is_dir():
         sys.exit(f"{folder} is not a folder")
     photos = []
@@ -161,7 +161,7 @@ def report(
     rates = {side.name: len(photos) / statistics.median(side.seconds) for side in sides}
     ours, others = sides[0], sides[1:]
     fastest = max(others, key=lambda side: rates[side.name])
-    # Round by round, so that what else the machine did at the time weighs on both.
+    # Round by round, so that other load on the machine affects both.
     ratios = [theirs / mine for mine, theirs in zip(ours.seconds, fastest.seconds, strict=True)]
     cpu = statistics.median(ours.cpu_seconds)
     codecs = steps["decode"] + steps["encode"]

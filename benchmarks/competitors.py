@@ -1,6 +1,6 @@
-"""Installs what the benchmark compares with, from pinned versions, into .bench/ of the checkout.
+"""Installs pinned versions of the compared libraries into .bench/ of the checkout.
 
-Nothing of it is a dependency of the product. A second call finds everything in place and does nothing.
+None of them is a dependency of the product. A second call changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NODE_FILES = (HERE / "package.json", HERE / "package-lock.json")
 
 
 def install_pyvips() -> Path:
-    """The interpreter of a virtual environment that has pyvips with its own libvips."""
+    """The interpreter of a virtual environment with pyvips and its bundled libvips."""
     environment = BENCH / "python"
     python = environment / "bin" / "python"
     if _is_fresh(environment, (_REQUIREMENTS,)):
@@ -33,7 +33,7 @@ def install_pyvips() -> Path:
 
 
 def install_sharp() -> Path | None:
-    """The folder that has sharp in its node_modules; None where Node.js is missing."""
+    """The folder with sharp in its node_modules; None if Node.js is missing."""
     if shutil.which("npm") is None:
         return None
     folder = BENCH / "node"

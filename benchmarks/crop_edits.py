@@ -1,11 +1,11 @@
-"""How long an edited crop takes until it is served, with the sensors of a running `trr up` doing the work.
+"""Seconds until an edited crop is served, processed by the sensors of a running `trr up`.
 
     .venv/bin/trr up &
     .venv/bin/python -m benchmarks.crop_edits [--edits 50] [--partitions 20] [--photos FOLDER]
 
 Imports photos into that many batches, waits until they are rendered, then edits crops one after the other, each as soon
 as the one before it is served, and prints percentiles of the seconds from edit to served, the number of runs, and how
-many photos were rendered that nobody had edited.
+many unedited photos were rendered.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PHOTOS_PER_PARTITION = 4
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--edits", type=int, default=50)
     parser.add_argument("--partitions", type=int, default=20)
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _import(archive: Archive, photos: Path | None, partitions: int) -> list[UUID]:
-    """Photos in as many batches as asked for, rendered by the running stack."""
+    """Import photos in the requested number of batches; the running stack renders them."""
     stamp = f"{datetime.now(UTC):%H%M%S}"
     with tempfile.TemporaryDirectory() as scratch:
         source = photos or write_samples(Path(scratch) / "samples").parent
@@ -98,7 +98,7 @@ def _choose(photo_ids: Sequence[UUID], edits: int) -> list[tuple[int, UUID]]:
 
 
 def _edit(archive: Archive, photo_id: UUID, number: int) -> float:
-    """Seconds from one edit to the moment at which its set is served."""
+    """Seconds from an edit until its set is served."""
     crop = Crop("manual", number * 97 % 100, number * 31 % 100, 1 + number % 5 / 4)
     started = time.monotonic()
     edit = set_crop(archive.database, photo_id, crop, author=Author("benchmark", "cli"))

@@ -1,6 +1,6 @@
-"""10,000 photos of one person into the face bank, twice, over real HTTP: seconds, peak memory of the import, changes.
+"""Imports 10,000 photos of a person into the face bank twice over real HTTP: seconds, peak memory, changes.
 
-`python -m benchmarks.face_bank [--photos 10000]`; needs nothing: backend and databases are embedded and thrown away.
+`python -m benchmarks.face_bank [--photos 10000]`; needs no setup: backend and databases are embedded and temporary.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from trr_pipelines.screenalytics.importing import import_facebank_images
 from trr_pipelines.screenalytics.factory import open_bank, open_client
 from trr_pipelines.settings import load_settings
 settings = load_settings()
-def peak_mb():  # ru_maxrss is handed on by whoever started us
+def peak_mb():  # not ru_maxrss, which is inherited from the parent process
     status = Path("/proc/self/status").read_text()
     return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
 before = peak_mb()

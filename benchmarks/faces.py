@@ -1,10 +1,10 @@
-"""How many faces do proposed crops keep, beside crops that do not look?
+"""How many faces do proposed crops keep, compared with crops without face detection?
 
     .venv/bin/python benchmarks/faces.py FOLDER [--misses] [--sheet OUT.png]
 
 FOLDER holds pictures and `faces.csv` with the columns file, left, top, width, height: one row for each face, in pixels
-of the picture as shown. Pictures without a row have no face, and whatever is found in them is counted as false; without
-a `faces.csv` that is all of them.
+of the picture as shown. Pictures without a row have no face, and detections in them are counted as false; without a
+`faces.csv`, this applies to all pictures.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from trr_pipelines.imaging.geometry import Crop, Frame, Size, crop_frame
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 # Hair reaches about this far above a face box, in heights of the box.
 HAIR = 0.25
-# A box may pass the frame by this part of its side: annotations are not more exact.
+# A box may exceed the frame by this share of its side, because annotations are not more exact.
 TOLERANCE = 0.02
 STEPS = 200
 CELL = 220
@@ -57,7 +57,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What was proposed for one picture, and how long it took."""
+    """The proposal for a picture, and its duration in seconds."""
 
     name: str
     size: Size
@@ -71,7 +71,7 @@ class Proposal:
         return sum((face.with_hair() if hair else face).is_in(frame) for face in self.faces)
 
     def most(self, *, hair: bool = False) -> int:
-        """As many as the best of all frames at zoom 1 could keep."""
+        """The number of faces that the best frame at zoom 1 keeps."""
         ways = [100 * step / STEPS for step in range(STEPS + 1)]
         return max(self.kept(Crop("auto", way, way, 1), hair=hair) for way in ways)
 
@@ -85,9 +85,9 @@ def main() -> None:
     proposals = list(propose_all(options.folder))
     report(proposals)
     if options.misses:
-        for one in proposals:
-            if one.kept(one.crop) < one.most():
-                print(f"  {one.name}: {one.kept(one.crop)} of {one.most()} ({one.reason})")
+        for proposal in proposals:
+            if proposal.kept(proposal.crop) < proposal.most():
+                print(f"  {proposal.name}: {proposal.kept(proposal.crop)} of {proposal.most()} ({proposal.reason})")
     if options.sheet:
         contact_sheet(options.folder, proposals).save(options.sheet)
 
@@ -105,14 +105,14 @@ def propose_all(folder: Path) -> list[Proposal]:
 
 
 def proposal(path: Path, faces: list[Box]) -> Proposal:
-    picture, size = look(path)
+    picture, size = open_picture(path)
     start = time.process_time()
     crop, reason = propose_crop(size, picture)
     return Proposal(path.name, size, faces, crop, reason, time.process_time() - start)
 
 
-def look(path: Path) -> tuple[Image.Image, Size]:
-    """The picture as a proposal sees it, and the size of the whole."""
+def open_picture(path: Path) -> tuple[Image.Image, Size]:
+    """The reduced picture used for proposals, and the size of the original."""
     picture = ImageOps.exif_transpose(Image.open(path))
     picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     size = Size(*picture.size)
@@ -121,8 +121,8 @@ def look(path: Path) -> tuple[Image.Image, Size]:
 
 
 def report(proposals: Sequence[Proposal]) -> None:
-    with_faces = [one for one in proposals if one.faces]
-    total = sum(len(one.faces) for one in with_faces)
+    with_faces = [proposal for proposal in proposals if proposal.faces]
+    total = sum(len(proposal.faces) for proposal in with_faces)
     if total:
         print(f"{total} faces in {len(with_faces)} pictures: wholly inside the crop, and with their hair")
         for name, crop in (
@@ -130,18 +130,22 @@ def report(proposals: Sequence[Proposal]) -> None:
             ("centred", Crop("auto", 50, 50, 1)),
             ("upper third", Crop("auto", 50, 33.3333, 1)),
         ):
-            kept, whole = (sum(one.kept(crop or one.crop, hair=hair) for one in with_faces) for hair in (False, True))
+            kept, whole = (
+                sum(proposal.kept(crop or proposal.crop, hair=hair) for proposal in with_faces)
+                for hair in (False, True)
+            )
             print(f"  {name:12} {kept / total:6.1%} {whole / total:6.1%}")
-        most, most_whole = (sum(one.most(hair=hair) for one in with_faces) for hair in (False, True))
+        most, most_whole = (sum(proposal.most(hair=hair) for proposal in with_faces) for hair in (False, True))
         print(f"  {'at most':12} {most / total:6.1%} {most_whole / total:6.1%}")
-    without = [one for one in proposals if not one.faces]
+    without = [proposal for proposal in proposals if not proposal.faces]
     if without:
-        false = [f"{one.name} ({one.reason})" for one in without if "face" in one.reason]
+        false = [f"{proposal.name} ({proposal.reason})" for proposal in without if "face" in proposal.reason]
         print(f"{len(without)} pictures without a face, false faces in {len(false)}: {', '.join(false) or 'none'}")
     print(
-        "reasons:", ", ".join(f"{reason} × {n}" for reason, n in Counter(one.reason for one in proposals).most_common())
+        "reasons:",
+        ", ".join(f"{reason} × {n}" for reason, n in Counter(proposal.reason for proposal in proposals).most_common()),
     )
-    times = sorted(one.seconds for one in proposals)
+    times = sorted(proposal.seconds for proposal in proposals)
     print(f"CPU ms per picture: median {statistics.median(times) * 1000:.0f}, most {times[-1] * 1000:.0f}")
 
 
@@ -149,15 +153,15 @@ def contact_sheet(folder: Path, proposals: Sequence[Proposal], columns: int = 9)
     """Each picture with its faces in green and the proposed frame in red."""
     rows = -(-len(proposals) // columns)
     sheet = Image.new("RGB", (columns * CELL, rows * CELL))
-    for number, one in enumerate(proposals):
-        picture, _ = look(folder / one.name)
+    for number, proposal in enumerate(proposals):
+        picture, _ = open_picture(folder / proposal.name)
         picture = picture.convert("RGB")
         picture.thumbnail((CELL - 6, CELL - 6))
-        scale = picture.width / one.size.width
+        scale = picture.width / proposal.size.width
         draw = ImageDraw.Draw(picture)
-        for face in one.faces:
+        for face in proposal.faces:
             draw.rectangle(scaled(face.left, face.top, face.width, face.height, scale), outline="lime")
-        frame = crop_frame(one.size, one.crop)
+        frame = crop_frame(proposal.size, proposal.crop)
         draw.rectangle(scaled(frame.left, frame.top, frame.width, frame.height, scale), outline="red", width=3)
         sheet.paste(picture, (number % columns * CELL, number // columns * CELL))
     return sheet

@@ -1,10 +1,10 @@
-"""Bytes against likeness: what we deliver beside sharp at its defaults, and every encoder setting beside its others.
+"""Bytes and similarity: our files compared with sharp at its defaults, and every encoder setting with the others.
 
     python benchmarks/fidelity.py [--photos FOLDER] [--width 720] [--skip-settings]
 
-Prints the tables of docs/measurements/fidelity.md. Only photos without alpha count. The first table compares the files
-that both sides make of the same photos; the second one encodes the same scaled pictures with each setting at several
-qualities and prints bytes and CPU at the SSIM of our recipe, and bytes at its MS-SSIM.
+Prints the tables of docs/measurements/fidelity.md. Only photos without alpha are used. The first table compares the
+files that both sides make of the same photos; the second one encodes the same scaled pictures with each setting at
+several qualities and prints bytes and CPU at the SSIM of our recipe, and bytes at its MS-SSIM.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from trr_pipelines.imaging.recipes import BASE, EncoderOptions, Recipe
 from trr_pipelines.imaging.render import Rendered, RenderRequest, render
 from trr_pipelines.samples import write_samples
 
-# What plain use of sharp gives: its WebP effort, and the qualities that are usual for these sizes.
+# sharp's default WebP effort, and the usual qualities for these sizes.
 SHARP_EFFORT = 4
 USUAL = {"thumb": 70, "card": 75, "detail": 80}
 
@@ -41,7 +41,7 @@ Encoder = Callable[[Image.Image, int], bytes]
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to encode, at qualities that lead to likenesses around ours."""
+    """An encoder setting, with qualities that give similarities close to ours."""
 
     family: str
     name: str
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def print_delivered(photos: list[Path], processes: ProcessPoolExecutor) -> None:
-    """Sizes and likenesses of the six files of every photo, as each side makes them, and of our AVIFs beside them."""
+    """Sizes and similarities of each side's six files of every photo, and of our AVIFs for comparison."""
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trr-fidelity-")))
         listing = scratch / "photos.txt"
@@ -117,7 +117,7 @@ def print_delivered(photos: list[Path], processes: ProcessPoolExecutor) -> None:
 
 
 def _print_avif(rows: list[dict[str, dict[str, Measured]]], totals: dict[str, Measured]) -> None:
-    """The AVIFs, one file for each size, beside the WebPs and the JPEGs of every side."""
+    """The AVIFs, one file for each size, compared with the WebPs and JPEGs of every side."""
     avif = _total([one for row in rows for one in row["avif"].values()])
     print("\n| AVIF | MB | SSIM | MS-SSIM | chroma dB | CPU s of rendering with it | without |")
     print("|---|---|---|---|---|---|---|")
@@ -146,7 +146,7 @@ def _total(ones: list[Measured]) -> Measured:
 
 
 def print_settings(photos: list[Path], width: int, processes: ProcessPoolExecutor) -> None:
-    """Every setting at the likeness of ours."""
+    """Every setting at the similarity of our recipe."""
     rows = list(processes.map(_with_all_settings, photos, [width] * len(photos)))
     print(f"At {width} pixels; ratios to the setting of the recipe (first of each format).\n")
     print("| setting | bytes at equal SSIM | bytes at equal MS-SSIM | CPU at equal SSIM |")
@@ -218,7 +218,7 @@ def _delivered(photo: Path, kept: dict[str, Path]) -> dict[str, dict[str, Measur
 
 
 def _rendered(photo: Path, recipe: Recipe) -> tuple[Rendered, float]:
-    """What is made of the photo, and the CPU seconds it took."""
+    """The files made from the photo, and the CPU seconds used."""
     data, began = photo.read_bytes(), time.process_time()
     return render(data, RenderRequest(recipe, None)), time.process_time() - began
 

@@ -1,9 +1,9 @@
-"""Feeds damaged files to render processes: every one must end complete or failed with a reason of the list.
+"""Feeds damaged files to render processes: each must complete or fail with a known reason.
 
     python -m benchmarks.fuzz_decoder [--count 100000] [--seed 1] [--folder FOLDER]
 
-The seeds are small pictures in every format, made here; `--folder` adds files of your own. Each input is one seed
-with a few mutations. Exit code 1 when an input ends otherwise, a process is left, or a file is.
+The seeds are small pictures in every format, generated here; `--folder` adds your own files. Each input is one seed
+with a few mutations. Exit code 1 if an input has another result or a process or file is left behind.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from trr_pipelines.imaging.decode import inspect
 from trr_pipelines.imaging.recipes import Recipe, Target
 from trr_pipelines.imaging.render import RenderRequest
 
-# One small output: what is tried is decoding.
+# One small output: decoding is what is tested.
 REQUEST = RenderRequest(Recipe("base", (Target("thumb", 16, None, 50),)), None)
 
 LARGEST_SEED = 100_000
@@ -41,14 +41,14 @@ LARGEST_SEED = 100_000
 
 @dataclass
 class Findings:
-    """What became of the inputs: `ends` counts states and reasons, `faults` names what must not be."""
+    """Results of the inputs: `ends` counts states and reasons, `faults` lists violations."""
 
     ends: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     slowest: tuple[float, int] = (0.0, 0)
     """Seconds on the clock, number of the input."""
     largest: tuple[int, int] = (0, 0)
-    """Most resident bytes of a render process, number of the input after which they were seen first."""
+    """Peak resident bytes of a render process, number of the input after which it was first measured."""
 
 
 def main() -> None:
@@ -71,14 +71,14 @@ def main() -> None:
 
 
 def fuzz(count: int, seed: int, folder: Path | None = None, processes: int | None = None) -> Findings:
-    """Renders `count` damaged files, the same for the same arguments, and looks for what is left behind."""
+    """Renders `count` damaged files, deterministic for given arguments, and checks for leftovers."""
     seeds = [*seed_files(), *_files_of(folder)]
     findings = Findings()
     others = set(psutil.Process().children(recursive=True))
     with _scratch_folder() as scratch:
         with RenderPool(processes) as pool, ThreadPoolExecutor(pool.workers) as threads:
             start = [threads.submit(pool.render, seeds[0], REQUEST, name="a seed") for _ in range(pool.workers)]
-            wait(start)  # processes start at their first photo, which is not what the slowest input is about
+            wait(start)  # processes start at their first photo, which must not count as a slow input
             tried = threads.map(lambda number: _try(number, seed, seeds, pool), range(count))
             for number, (end, fault, seconds, resident) in enumerate(tried):
                 findings.ends[end] += 1
@@ -95,7 +95,7 @@ def fuzz(count: int, seed: int, folder: Path | None = None, processes: int | Non
 
 @contextlib.contextmanager
 def _scratch_folder() -> Iterator[Path]:
-    """A folder for temporary files that the render processes are told to use."""
+    """A folder that render processes use for temporary files."""
     before = os.environ.get("TMPDIR")
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["TMPDIR"] = scratch
@@ -108,7 +108,7 @@ def _scratch_folder() -> Iterator[Path]:
 
 
 def _try(number: int, seed: int, seeds: list[bytes], pool: RenderPool) -> tuple[str, str, float, int]:
-    """How one input ended, what must not be about it (or ""), its seconds, and the peak of resident bytes so far."""
+    """The result of one input, its violation (or ""), its seconds, and the peak resident bytes so far."""
     chance = random.Random(f"{seed}/{number}")
     data = mutated(chance.choice(seeds), chance)
     began = time.monotonic()
@@ -122,7 +122,7 @@ def _try(number: int, seed: int, seeds: list[bytes], pool: RenderPool) -> tuple[
         end = str(error.reason)
         if error.reason is Reason.INTERNAL:
             fault = f"input {number}: {error.detail}"
-    except Exception as error:  # noqa: BLE001  any other is what we look for
+    except Exception as error:  # noqa: BLE001  any other exception is a finding
         end, fault = "another error", f"input {number}: {error!r}"
     return end, fault, time.monotonic() - began, max(map(most_resident, pool.processes()), default=0)
 
@@ -137,7 +137,7 @@ def most_resident(pid: int) -> int:
 
 
 def seed_files() -> Iterator[bytes]:
-    """Small pictures in every format and in the ways of storing that take code of their own."""
+    """Small pictures in every format and every encoding with its own decoder path."""
     scene = Image.radial_gradient("L").resize((48, 40))
     colour = Image.merge("RGB", (scene, scene.transpose(Image.Transpose.ROTATE_180), scene.point(lambda v: 255 - v)))
     clear = colour.copy()
@@ -182,7 +182,7 @@ def seed_files() -> Iterator[bytes]:
 
 
 def _more(image: Image.Image) -> dict[str, Any]:
-    """Two more frames; new ones, because Pillow leaves an encoder's settings on pictures, and the next one stumbles."""
+    """Two more frames; new ones, because Pillow keeps encoder settings on pictures, which breaks the next encoder."""
     return {"save_all": True, "append_images": [image.rotate(90), image.rotate(180)]}
 
 

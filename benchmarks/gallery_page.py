@@ -1,11 +1,11 @@
-"""What a page of 200 photos of a gallery costs, in a small and in a large catalogue.
+"""The cost of a page of 200 photos of a gallery, in a small and in a large catalogue.
 
     .venv/bin/python -m benchmarks.gallery_page [--assets 10000 1000000] [--pages 300] [--home FOLDER]
 
-Fills a catalogue of its own by SQL for each number of assets: shows of 1,000 photos, half of them in four seasons, and
-people of 500; every photo with its ledger and its crop, those of the galleries that are read with 6 + 4 variants.
-Prints statements per page, the time of a page over HTTP beside that of its bare statements in the same run, requests
-per second, and the buffers that PostgreSQL looks at. What differs between the catalogues is their size only.
+Fills a separate catalogue by SQL for each number of assets: shows of 1,000 photos, half of them in four seasons, and
+people of 500; every photo with ledger rows and a crop, and in the galleries that are read with 6 + 4 variants.
+Prints statements per page, the time of a page over HTTP and of its bare statements in the same run, requests per
+second, and the buffers that PostgreSQL reads. The catalogues differ only in size.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FILL = (Path(__file__).parent / "gallery_page.sql").read_text()
 
 
 def main() -> None:
-    """Measure each size, and print."""
+    """Measure each size and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--assets", type=int, nargs="+", default=[10_000, 1_000_000])
     parser.add_argument("--pages", type=int, default=300)
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def filled(server: EmbeddedPostgres, assets: int, kind: str, script: str) -> str:
-    """The URL of a catalogue of this size, filled by `script`; one that is there already is brought up to date."""
+    """The URL of a catalogue of this size, filled by `script`; an existing one is upgraded."""
     name = f"{kind}_{assets}"
     url = server.url(name)
     with psycopg.connect(server.url("postgres"), autocommit=True) as conn:
@@ -110,7 +110,7 @@ def _measure(url: str, assets: int, pages: int, scratch: Path) -> None:
 
 @contextmanager
 def serving(url: str, scratch: Path, settings: Mapping[str, str]) -> Iterator[httpx.Client]:
-    """The backend in a process of its own, over this catalogue."""
+    """The backend in a separate process, on this catalogue."""
     port = free_port()
     environment = {"TRR_HOME": str(scratch / "api"), "TRR_DATABASE_URL": url, "PATH": "/usr/bin:/bin", **settings}
     command = [sys.executable, "-m", "trr_pipelines.api", "--port", str(port)]
@@ -150,7 +150,7 @@ def _timed(
 
 
 def _bare(conn: psycopg.Connection[Any], entities: list[UUID]) -> None:
-    """The statements of a page and their rows, without anything made of them."""
+    """Execute the statements of a page and fetch their rows, without building a payload."""
     with conn.transaction():
         conn.execute("set transaction isolation level repeatable read, read only")
         links = galleries.page(conn, entities, Filters(), sort="position", after=None, limit=PAGE + 1)
@@ -167,7 +167,7 @@ def _get(client: httpx.Client, what: str, id_: UUID, limit: int = PAGE) -> None:
 
 
 def _explained(conn: psycopg.Connection[Any], entities: list[UUID]) -> tuple[int, float]:
-    """Buffers that the statements of a page look at, and the milliseconds that they take, warm."""
+    """Buffers that the statements of a page read and the milliseconds they take, with warm caches."""
     links = galleries.page(conn, entities, Filters(), sort="position", after=None, limit=PAGE + 1)[:PAGE]
     filters = dict.fromkeys(("kind", "tags", "seed", "q", "source", "state", "reason", "crop"))
     place = dict.fromkeys(("position", "created_at", "link_id"))
@@ -203,7 +203,7 @@ def _explain(conn: psycopg.Connection[Any], sql: str, parameters: dict[str, Any]
 
 
 def _statements(url: str, show: UUID) -> str:
-    """How many statements a page of 1 and one of 200 take, that which opens the snapshot among them."""
+    """Number of statements for a page of 1 and one of 200, including the one that opens the snapshot."""
     execute = psycopg.Cursor.execute
     counts = []
     database = Database(url).open()

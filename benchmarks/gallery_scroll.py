@@ -3,8 +3,8 @@
     .venv/bin/trr up &
     .venv/bin/python -m benchmarks.gallery_scroll [--photos 5000]
 
-The photos are rows only, each with the card of some photo that the archive has; they go when it ends. Statements are
-counted where they are executed: the server logs those of the backend while this runs.
+The photos are only rows that use the cards of existing photos of the archive; they are deleted at the end. Statements
+are counted by the server, which logs those of the backend meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from trr_pipelines.catalogue.embedded import embedded_postgres
 from trr_pipelines.pipeline.archive import open_archive
 from trr_pipelines.settings import Settings, load_settings
 
-BACKEND = "API"  # what the backend of `trr up` calls itself at the database
+BACKEND = "API"  # application_name of the backend of `trr up`
 # An entry of the log that is a statement of the backend: its session, and the statement.
 STATEMENT = re.compile(rf"{BACKEND}\|(\S+)\|LOG:  (?:statement|execute [^:]*):(.*)", re.DOTALL)
 WATCH = """
@@ -67,7 +67,7 @@ EMPTY = (
 
 
 def main() -> None:
-    """Scroll, and print."""
+    """Scroll and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--photos", type=int, default=5000)
     photos = parser.parse_args().photos
@@ -106,7 +106,7 @@ def _counted_statements(settings: Settings) -> Iterator[list[tuple[str, str]]]:
 def _set_logging(conn: psycopg.Connection[Any], *statements: str) -> None:
     for statement in (*statements, "select pg_reload_conf()"):
         conn.execute(statement)  # type: ignore[arg-type]  our own
-    time.sleep(1)  # sessions take it over before their next statement, once they heard of it
+    time.sleep(1)  # sessions apply the new setting before their next statement once notified
 
 
 def _statements(log: Path, start: int) -> list[tuple[str, str]]:
@@ -132,7 +132,7 @@ def _print_statements(statements: list[tuple[str, str]], pages: int) -> None:
 
 
 def _scroll(settings: Settings, photos: int) -> int:
-    """Scroll to the end and back to the top; the number of pages that were asked for."""
+    """Scroll to the end and back to the top; returns the number of requested pages."""
     with signed_in_browser(settings) as (browser, state):
         context = browser.new_context(viewport={"width": 1280, "height": 860}, storage_state=state)
         page = context.new_page()
@@ -141,7 +141,7 @@ def _scroll(settings: Settings, photos: int) -> int:
         pages: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("response", lambda answer: answer.status >= 400 and errors.append(f"{answer.status} {answer.url}"))
-        page.on("request", lambda asked: "cursor=" in asked.url and pages.append(asked.url))
+        page.on("request", lambda request: "cursor=" in request.url and pages.append(request.url))
         session = context.new_cdp_session(page)
         session.send("Performance.enable")
         began = time.monotonic()
@@ -167,7 +167,7 @@ def _scroll(settings: Settings, photos: int) -> int:
 
 
 def _wheel_to_the_top(page: Page) -> None:
-    """Up from the end as somebody does who looks for a photo: by the wheel, a screen at a time."""
+    """Scroll up from the end with the wheel, a screen at a time, as when searching for a photo."""
     page.mouse.move(640, 430)
     for _ in range(40):
         page.mouse.wheel(0, -860)

@@ -1,13 +1,13 @@
-"""What a gallery page weighs and how fast it is there: its photos as originals, and as what the app shows.
+"""Bytes and load time of a gallery page: with originals, and with the files that the app serves.
 
     .venv/bin/trr up &
     .venv/bin/trr import photos/ --source bench --show "Bench"      # and wait until they are rendered
     .venv/bin/python -m benchmarks.gallery_weight /admin/trr-shows/bench/media-gallery [--runs 5] [--mbit 50] [--ms 40]
 
-Both pages are the app's own; for "before", each picture of it is exchanged for its original while the page is loaded.
-Weight: bytes of all pictures of the page, scrolled to its end, as they came over the wire. Speed: largest contentful
-paint and total blocking time (what long tasks take beyond 50 ms) until every picture in view is there, with an empty
-cache, on a network of that many Mbit/s and that round trip; medians of the runs.
+Both pages are the app's own; for "before", each picture is replaced by its original while the page is loaded. Weight:
+bytes on the wire of all pictures of the page, scrolled to its end. Speed: largest contentful paint and total blocking
+time (of long tasks, the part beyond 50 ms) until every picture in view has loaded, with an empty cache and a network
+limited to `--mbit` Mbit/s and `--ms` round trip; medians of the runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, CDPSession, Page, Route
 from benchmarks.browsers import signed_in_browser
 from trr_pipelines.settings import load_settings
 
-QUIET_MS = 3_000  # without an arrival: the page is there
+QUIET_MS = 3_000  # without a response: the page is complete
 PATIENCE_MS = 180_000
 POLL_MS = 500
 IN_VIEW_ARE_THERE = """() => {
@@ -44,7 +44,7 @@ WATCH = """
 
 @dataclass(frozen=True)
 class Loaded:
-    """One look at the page: times in ms, bytes of each picture."""
+    """One measurement of the page: times in ms, bytes of each picture."""
 
     lcp: float
     tbt: float
@@ -53,7 +53,7 @@ class Loaded:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("gallery", help="address of a gallery, from /admin on")
     parser.add_argument("--runs", type=int, default=5)
@@ -119,7 +119,7 @@ def _load(browser: Browser, state: dict[str, Any], url: str, originals: bool, mb
             page.locator("#gallery .tile").nth(number).scroll_into_view_if_needed()
             page.wait_for_timeout(150)
             if page.locator("#gallery .tile").count() > count:
-                break  # the next page has come: it is not what is weighed
+                break  # the next page has loaded, which is not measured
         _wait_until_quiet(page, pictures)
     seen = page.evaluate("seen")
     context.close()

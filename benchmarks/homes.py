@@ -1,4 +1,4 @@
-"""Homes that benchmarks throw away, embedded database and all."""
+"""Temporary homes of benchmarks, with their embedded databases."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from trr_pipelines.catalogue.embedded import embedded_postgres
 
 @contextmanager
 def thrown_away(home: Path) -> Iterator[None]:
-    """Stop the home's database after the block: once its folder is gone, nobody can at the end of the process.
+    """Stop the home's database after the block, before its folder is deleted, after which it could not be stopped.
 
-    SIGTERM ends the block, so that whatever was started in it is stopped.
+    SIGTERM ends the block, so that everything started in it is stopped.
     """
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

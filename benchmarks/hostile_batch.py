@@ -1,11 +1,11 @@
-"""A batch of 500 with bombs and crashes in it: do the good photos complete, and what memory does the run take?
+"""A batch of 500 files with bombs and crashes: do the valid photos complete, and how much memory does the run use?
 
     python -m benchmarks.hostile_batch [--photos FOLDER] [--count 478] [--home FOLDER]
 
 Imports byte-distinct photos with hostile files among them and runs their batch, both by `trr` as a user would, while
-resident memory is read from /proc. Some photos are given to a render process that crashes, hangs or eats memory.
-Prints how every photo ended and the peaks of memory; exit code 1 when a good photo is not complete, a hostile one ends
-otherwise than it should, a budget of memory is exceeded, or a render process is left.
+resident memory is read from /proc. The render processes of some photos crash, hang or allocate memory.
+Prints the result of every photo and the memory peaks; exit code 1 if a valid photo is not complete, a hostile one has
+an unexpected result, a memory budget is exceeded, or a render process is left behind.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SAMPLE_SECONDS = 0.5
 RUN_BUDGET = 600_000_000
 WORKER_BUDGET = 1_500_000_000
 
-# Good photos, each given to a process that does this instead of rendering it, and how that ends.
+# Valid photos for which the render process misbehaves in this way, and their expected result.
 MISBEHAVIOUR = {
     "crash": "decode_crash",
     "killed": "decode_crash",
@@ -49,7 +49,7 @@ MISBEHAVIOUR = {
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo as a render process is told its name, and how it ended: `complete`, `pending` or a reason."""
+    """A photo's name in render processes, and its result: `complete`, `pending` or a reason."""
 
     name: str
     end: str
@@ -57,12 +57,12 @@ class Photo:
 
 @dataclass
 class Peaks:
-    """The most resident bytes seen: of the run, of each render process by its id."""
+    """Peak resident bytes of the run, and of each render process by id."""
 
     run: int = 0
     workers: dict[int, int] = field(default_factory=dict)
 
-    def look(self, run: psutil.Process) -> None:
+    def measure(self, run: psutil.Process) -> None:
         self.run = max(self.run, most_resident(run.pid))
         for child in run.children(recursive=True):
             if _is_render_process(child):
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def _good(source: Path, folder: Path) -> Path:
-    """`folder`, with links to those files of `source` that are photos: the sample set has faulty ones on purpose."""
+    """`folder`, with links to the valid photos of `source`: the sample set contains faulty files on purpose."""
     folder.mkdir()
     for path in filter(Path.is_file, source.iterdir()):
         with contextlib.suppress(PermanentError):
@@ -95,7 +95,7 @@ def _good(source: Path, folder: Path) -> Path:
 
 
 def _write_hostile(folder: Path) -> dict[str, str]:
-    """Writes the hostile files; tells how each must end."""
+    """Writes the hostile files; returns the expected result of each."""
     photo, shape = pictures.jpeg(1600, 1200), pictures.saved(pictures.photo(800, 600), "PNG")
     files = {
         "scans-64.jpg": (pictures.progressive_scan_bomb(8_000, 3_000), "decode_timeout"),
@@ -121,7 +121,7 @@ def _write_hostile(folder: Path) -> dict[str, str]:
 
 
 def _measure(folder: Path, home: Path, expected: dict[str, str]) -> bool:
-    """Imports and runs the batch and prints what came of it; whether anything is not as it must be."""
+    """Imports and runs the batch and prints the results; returns whether anything is wrong."""
     environment = os.environ | {"TRR_HOME": str(home)}
     trr = [str(Path(sys.executable).with_name("trr"))]
     subprocess.run([*trr, "import", str(folder), "--source", "hostile"], env=environment, check=True)
@@ -132,7 +132,7 @@ def _measure(folder: Path, home: Path, expected: dict[str, str]) -> bool:
     with subprocess.Popen([*trr, "run"], env=environment | {"TRR_RENDER_FAILPOINT": "\n".join(points)}) as run:
         while run.poll() is None:
             try:
-                peaks.look(psutil.Process(run.pid))
+                peaks.measure(psutil.Process(run.pid))
             except psutil.NoSuchProcess:
                 continue
             time.sleep(SAMPLE_SECONDS)
@@ -155,7 +155,7 @@ def _measure(folder: Path, home: Path, expected: dict[str, str]) -> bool:
 
 
 def _photos(settings: Settings) -> dict[str, Photo]:
-    """Every photo by the name of its file."""
+    """Every photo by file name."""
     with open_archive(settings) as archive, archive.database.transaction() as conn:
         rows = conn.execute(
             "select format('%s (%s)', a.id, a.source_url) as name, split_part(a.source_url, '/', -1) as file,"

@@ -1,11 +1,10 @@
-"""Makes N photos that all differ in their bytes out of a folder of real ones, for load tests.
+"""Creates N photos with different bytes from a folder of real ones, for load tests.
 
     python benchmarks/multiply_photos.py SRC DST N
 
-Pixels stay what they are: copy number n of a photo carries its number in a place that no decoder shows (a JPEG or GIF
-comment, a PNG text chunk, a WebP chunk of its own), so that its hash, and with it the photo's identity, is new at the
-price of a copy. Photos of other formats, and files that are no photos, are left out. A second call writes only what is
-missing.
+Pixels are unchanged: copy number n of a photo has its number in a place that decoders ignore (a JPEG or GIF comment, a
+PNG text chunk, an unknown WebP chunk), so that its hash, and therefore the photo's identity, is new for the cost of a
+copy. Photos of other formats, and files that are not photos, are skipped. A second call writes only missing files.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ NUMBERED: dict[bytes, Callable[[bytes, int], bytes]] = {
 
 
 def multiply(source: Path, destination: Path, count: int) -> int:
-    """Makes sure of `count` photos in `destination`, going round those of `source`; returns how many it wrote."""
+    """Ensures `count` photos in `destination`, cycling through those of `source`; returns how many were written."""
     if not source.is_dir():
         sys.exit(f"{source} is not a folder")
     photos = [path for path in sorted(source.iterdir()) if path.is_file() and _numbering(path) is not None]

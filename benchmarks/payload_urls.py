@@ -1,10 +1,10 @@
-"""Whether every URL in the payloads of many photos answers with what the payload says of it.
+"""Checks that every URL in the payloads of many photos responds as declared in the payload.
 
     .venv/bin/python -m benchmarks.payload_urls PHOTOS [--count 1000] [--side 640]
 
-Cuts `count` different pictures of about `side` pixels out of real photos, takes them through the pipeline, and asks the
-backend for every URL of their gallery: status, type, bytes, and width and height of the picture. Every fourth is
-encoded so hard that its original is smaller than what is made of it. Exits 1 where anything differs.
+Cuts `count` different pictures of about `side` pixels out of real photos, processes them, and requests every
+URL of their gallery from the backend: status, type, bytes, and width and height of the picture. Every fourth is
+compressed so strongly that its original is smaller than its derivatives. Exit code 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from trr_pipelines.settings import Settings
 
 
 def main() -> None:
-    """Make, render, ask, and print."""
+    """Create and render photos, request their URLs and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("--count", type=int, default=1000)
@@ -44,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="trr-urls-") as scratch:
         folder = Path(scratch)
-        folder.chmod(0o711)  # the embedded server may run as somebody else
+        folder.chmod(0o711)  # the embedded server may run as another user
         (folder / "in").mkdir()
         _cut(arguments.photos, folder / "in", arguments.count, arguments.side)
         server = EmbeddedPostgres(folder / "home")
@@ -78,7 +78,7 @@ def _shrunk(photo: Path, side: int) -> Image.Image | None:
             image.draft("RGB", (side, side))
             image.thumbnail((side, side))
             bare = image.convert("RGB")
-            bare.info = {}  # a comment or a profile makes an original unfit to show, and bigger files right
+            bare.info = {}  # an original with a comment or a profile is not served directly
             return bare
     except OSError:
         return None
@@ -96,43 +96,43 @@ def _looked_at(url: str, folder: Path) -> int:
             render_photos(archive, Scope(batch=batch), "run")
             print(f"rendered {batch}", flush=True)
     environment = {"TRR_MEDIA_STORE": settings.media_store, **SECRETS}
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     with serving(url, folder, environment) as client:
         cursor: dict[str, str] = {}
         while True:
             page = client.get("/api/v1/admin/shows/the-valley/gallery", params={"limit": 200, **cursor}).json()
             for item in page["items"]:
-                _look(client, item, found)
+                _check_item(client, item, counts)
             if page["next_cursor"] is None:
                 break
             cursor = {"cursor": page["next_cursor"]}
-    print(", ".join(f"{count:,} {what}" for what, count in found.items()))
-    return int(any(what.startswith("WRONG") for what in found))
+    print(", ".join(f"{count:,} {what}" for what, count in counts.items()))
+    return int(any(what.startswith("WRONG") for what in counts))
 
 
-def _look(client: httpx.Client, item: dict[str, Any], found: Counter[str]) -> None:
-    """Ask for every URL of an item, and count what is as it should be and what is not."""
+def _check_item(client: httpx.Client, item: dict[str, Any], counts: Counter[str]) -> None:
+    """Request every URL of an item and count correct and wrong responses."""
     declared = {file["url"]: (file["width"], file["height"], file["bytes"]) for file in item["srcset"]}
     declared[item["original_url"]] = (item["width"], item["height"], item["bytes"])
     types = {url: source["type"] for source in item["sources"] for url in source["srcset"].split() if "/" in url}
     urls = set(declared) | set(types) | {item[name] for name in item if name.endswith("_url") and item[name]}
-    found["photos"] += 1
-    found[f"photos with base {item['generation']['base']} and crop {item['generation']['crop']}"] += 1
-    found["photos shown by their originals"] += item["detail_url"] == item["original_url"]
+    counts["photos"] += 1
+    counts[f"photos with base {item['generation']['base']} and crop {item['generation']['crop']}"] += 1
+    counts["photos shown by their originals"] += item["detail_url"] == item["original_url"]
     for url in urls:
         path = url.removeprefix("http://127.0.0.1:8000")
         answer = client.get(path)
         with Image.open(BytesIO(answer.content)) as image:
             actual = (*image.size, len(answer.content))
             type_ = f"image/{(image.format or '').lower()}"
-        told = answer.headers["content-type"]
+        content_type = answer.headers["content-type"]
         is_right = (
             answer.status_code == 200
             and declared.get(url, actual) == actual
-            and types.get(url, told) == told == type_
+            and types.get(url, content_type) == content_type == type_
             and len(answer.content) <= item["bytes"]
         )
-        found["URLs as declared" if is_right else f"WRONG: {path} {actual} {told}"] += 1
+        counts["URLs as declared" if is_right else f"WRONG: {path} {actual} {content_type}"] += 1
 
 
 if __name__ == "__main__":

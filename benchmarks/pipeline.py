@@ -1,4 +1,4 @@
-"""What the pipeline costs beside rendering itself, and where its time goes.
+"""The cost of the pipeline in addition to rendering, and where its time is spent.
 
     .venv/bin/python -m benchmarks.pipeline [--photos FOLDER] [--count 100] [--rounds 3]
 
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    """Seconds by what they went into, summed over threads."""
+    """Seconds by activity, summed over threads."""
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
@@ -99,7 +99,7 @@ class TimedDatabase(Database):
 
 
 def main() -> None:
-    """Measure in turns, and print medians."""
+    """Measure in turns and print medians."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--photos", type=Path, help="a folder of photos; the sample set when left out")
     parser.add_argument("--count", type=int, default=100)
@@ -114,7 +114,7 @@ def main() -> None:
                 folder = Path(scratch) / f"round-{number}"
                 multiply(source, folder, arguments.count)
                 files = sorted(folder.iterdir())
-                for file in files:  # another comment in each round, or the photos would be known
+                for file in files:  # another comment in each round, so that the photos are not known already
                     file.write_bytes(file.read_bytes() + f"round {number}".encode())
                 bare.append(_bare(files, pool))
                 piped.append(_piped(_timed(archive, watch), folder, pool))

@@ -1,4 +1,4 @@
-"""How near a derivative is to its photo: SSIM and MS-SSIM of luma, PSNR of chroma, against a Lanczos reference.
+"""Similarity of a derivative to its photo: SSIM and MS-SSIM of luma, PSNR of chroma, against a Lanczos reference.
 
 The reference is the photo decoded at full size by the product's decoder and scaled by Pillow's Lanczos in one step,
 without any encoder. numpy only; the product does not use this.
@@ -45,7 +45,7 @@ class Likeness:
 
 
 class Reference:
-    """One photo at full size, with what it should look like at each size asked for."""
+    """One photo at full size, with the reference for each requested size."""
 
     def __init__(self, photo: Path) -> None:
         picture = decode(photo.read_bytes())
@@ -53,7 +53,7 @@ class Reference:
         self._scaled: dict[tuple[int, int], _Measured] = {}
 
     def scaled(self, width: int) -> Image.Image:
-        """The photo at `width` pixels, or as it is where it is narrower."""
+        """The photo at `width` pixels, or unscaled if it is narrower."""
         width = min(width, self._image.width)
         size = (width, max(1, round(self._image.height * width / self._image.width)))
         return self._image.resize(size, Image.Resampling.LANCZOS)

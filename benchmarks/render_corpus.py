@@ -1,8 +1,8 @@
-"""Renders every file of some folders, and says how each ended: by format and reason, the slowest, the largest.
+"""Renders every file of some folders and reports the results by format and reason, the slowest and the largest.
 
     python -m benchmarks.render_corpus FOLDER… [--jsonl RESULTS]
 
-For public test suites: whatever is in them, every file must end complete or failed with a reason of the list.
+For public test suites: every file must complete or fail with a known reason.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from trr_pipelines.imaging.render import RenderRequest
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one file ended; CPU seconds and largest resident size (MB) of its process, 0 when that did not outlive it."""
+    """The result of one file; CPU seconds and peak resident MB of its process, 0 if the process did not survive it."""
 
     file: str
     format: str
@@ -76,7 +76,7 @@ def _dealt(files: list[Path], lanes: int) -> list[list[Path]]:
 
 
 def _render_lane(files: list[Path]) -> list[Outcome]:
-    """Renders `files` one after another in one pool of one process, so that its memory is one photo's."""
+    """Renders `files` one after another in a pool of one process, so that its memory is that of a single photo."""
     with RenderPool(1) as pool:
         return [_render(file, pool) for file in files]
 

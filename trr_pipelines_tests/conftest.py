@@ -1,4 +1,4 @@
-"""What tests of several folders share: a real PostgreSQL, an archive of their own, a folder of small photos."""
+"""Fixtures shared by all tests: a real PostgreSQL, databases, an archive, a face bank, a render pool."""
 
 from __future__ import annotations
 
@@ -26,19 +26,18 @@ from trr_pipelines.storage.factory import open_store
 from trr_pipelines_tests.support.databases import new_database
 
 
-@pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own TRR_…, SCREENALYTICS_…, DB_URL and DAGSTER_HOME must not reach the tests."""
-    for name in os.environ:
+def pytest_configure() -> None:
+    """A developer's own TRR_…, SCREENALYTICS_…, DB_URL and DAGSTER_HOME must not reach the tests, nor any fixture."""
+    for name in list(os.environ):
         if name.startswith(("TRR_", "SCREENALYTICS_")) or name in ("DAGSTER_HOME", "DB_URL"):
-            monkeypatch.delenv(name)
+            del os.environ[name]
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """One server for the tests of all workers; `template_trr` and `template_face_bank` hold the newest schemas."""
+    """One server for all test workers; `template_trr` and `template_face_bank` have the newest schemas."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"{os.getpid()}")
-    memory = Path("/dev/shm")  # noqa: S108  a database in memory does not wait for a busy disk
+    memory = Path("/dev/shm")  # noqa: S108  in memory, the database is not slowed down by a busy disk
     has_memory = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2_000_000_000
     home = (memory if has_memory else Path(tempfile.gettempdir())) / f"trr-tests-{run}"
     server = EmbeddedPostgres(home)
@@ -48,16 +47,16 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         _ensure_template(server)
     yield server
     server.release()
-    if not server.is_running():  # we were the last
+    if not server.is_running():  # this worker was the last to use it
         shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def server_home() -> Iterator[Path]:
-    """A home for an embedded server of the module's own.
+    """A home for an embedded server that only this module uses.
 
-    Not below pytest's folder: each session of pytest that starts closes that to everyone but its owner, and a server
-    started by root runs as somebody else.
+    Not below pytest's folder: each pytest session restricts that to its owner, and a server started by root runs as
+    another user.
     """
     with tempfile.TemporaryDirectory(prefix="trr-tests-", ignore_cleanup_errors=True) as folder:
         yield Path(folder) / "home"
@@ -67,7 +66,7 @@ def _ensure_template(server: EmbeddedPostgres) -> None:
     with psycopg.connect(server.url("postgres"), autocommit=True) as conn:
         if conn.execute("select from pg_database where datname = 'template_trr'").fetchone() is not None:
             return
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nothing of it has to outlive the tests
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # durability is not needed in tests
             conn.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
         conn.execute("select pg_reload_conf()")
         conn.execute("create database unfinished")
@@ -79,28 +78,28 @@ def _ensure_template(server: EmbeddedPostgres) -> None:
 
 @pytest.fixture
 def empty_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """A database of the test's own, with nothing in it."""
+    """An empty database for one test."""
     with new_database(postgres, "template1") as url:
         yield url
 
 
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """A database of the test's own, with the newest schema."""
+    """A database with the newest schema, for one test."""
     with new_database(postgres, "template_trr") as url:
         yield url
 
 
 @pytest.fixture
 def bank(postgres: EmbeddedPostgres) -> Iterator[FaceBank]:
-    """A face bank of the test's own."""
+    """An empty face bank for one test."""
     with new_database(postgres, "template_face_bank") as url:
         yield FaceBank(SecretStr(url))
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """An open catalogue of the test's own."""
+    """An open catalogue for one test."""
     opened = Database(database_url).open()
     yield opened
     opened.close()
@@ -108,14 +107,14 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def render_pool() -> Iterator[RenderPool]:
-    """One render process for all tests of this worker that do not care about processes."""
+    """One render process, shared by all tests of this worker that do not test processes."""
     with RenderPool(1) as pool:
         yield pool
 
 
 @pytest.fixture
 def archive(database: Database, database_url: str, tmp_path: Path) -> Archive:
-    """An archive of the test's own: a catalogue, and a directory store under `tmp_path/media`."""
+    """An archive for one test: a catalogue, and a directory store under `tmp_path/media`."""
     settings = Settings(
         home=tmp_path / "home",
         database_url=database_url,

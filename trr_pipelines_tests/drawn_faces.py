@@ -1,4 +1,4 @@
-"""Faces drawn from ellipses that a detector finds, so that tests need no photos of people."""
+"""Faces drawn from ellipses that a detector recognises, so that tests need no photos of people."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Pictures for tests, generated in code: ordinary and malicious ones.
 
-Every function returns the bytes of a file. Nothing here knows what the decoder should make of them.
+Most functions return the bytes of a file. What the decoder should do with them is decided by the tests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trr_pipelines_tests import tiff_files
 
 
 def photo(width: int, height: int, *, seed: int = 0) -> Image.Image:
-    """An RGB picture with the soft shapes and fine grain of a photograph, the same for the same arguments."""
+    """A deterministic RGB picture with the soft shapes and fine grain of a photograph."""
     return Image.fromarray(_samples(width, height, seed))
 
 
@@ -50,7 +50,7 @@ def opened_profile(profile: bytes) -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(BytesIO(profile))
 
 
-@lru_cache(maxsize=64)  # 10 ms for the default, which most tests take
+@lru_cache(maxsize=64)  # 10 ms for the default size, which most tests use
 def jpeg(width: int = 400, height: int = 300, *, seed: int = 0) -> bytes:
     return saved(photo(width, height, seed=seed), "JPEG", quality=90)
 
@@ -134,7 +134,7 @@ def png_with_text_bomb(megabytes: int = 100) -> bytes:
 def progressive_scan_bomb(side: int = 10_000, scans: int = 3_000) -> bytes:
     """A progressive JPEG with many nearly empty scans, each of which makes the decoder visit every block again.
 
-    Each refinement scan says "no change" for runs of 32,767 blocks at a time, so that a scan takes a few bytes.
+    Each refinement scan encodes "no change" in runs of 32,767 blocks, so that a scan takes a few bytes.
     """
     blocks = math.ceil(side / 8) ** 2
     parts = [b"\xff\xd8"]
@@ -155,7 +155,7 @@ def progressive_scan_bomb(side: int = 10_000, scans: int = 3_000) -> bytes:
 
 
 def _run(blocks: int) -> str:
-    """The bits that say "no change" for up to 32,767 blocks."""
+    """The bits that encode "no change" for up to 32,767 blocks."""
     return "0" + format(blocks - 16_384, "014b") if blocks >= 16_384 else "10" * blocks
 
 
@@ -164,7 +164,7 @@ def _segment(marker: int, data: bytes) -> bytes:
 
 
 def _bits(bits: str) -> bytes:
-    """Entropy-coded data: filled up with ones, and 0xFF escaped."""
+    """Entropy-coded data: padded with ones, 0xFF escaped."""
     padded = bits + "1" * (-len(bits) % 8)
     return int(padded, 2).to_bytes(len(padded) // 8, "big").replace(b"\xff", b"\xff\x00")
 
@@ -195,6 +195,7 @@ def grey_icc_profile(gamma: float) -> bytes:
     return _profile(b"GRAY", {**tags, b"kTRC": _gamma_tag(gamma)})
 
 
+SRGB = {"red": (0.640, 0.330), "green": (0.300, 0.600), "blue": (0.150, 0.060)}
 DISPLAY_P3 = {"red": (0.680, 0.320), "green": (0.265, 0.690), "blue": (0.150, 0.060)}
 ADOBE_RGB = {"red": (0.640, 0.330), "green": (0.210, 0.710), "blue": (0.150, 0.060)}
 PROPHOTO = {"red": (0.7347, 0.2653), "green": (0.1596, 0.8404), "blue": (0.0366, 0.0001)}

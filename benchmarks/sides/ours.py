@@ -1,7 +1,7 @@
 """Our side of the benchmark: the product's render processes, as the pipeline uses them.
 
 Reads commands from stdin and answers each with one line of JSON; see `compare.py`. With `--profile`, one process does
-the same work under a profiler of CPU time, to tell decoding, resizing and encoding apart.
+the same work under a profiler of CPU time, to separate decoding, resizing and encoding.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def main() -> None:
         return
     with RenderPool(PROCESSES) as pool, ThreadPoolExecutor(PROCESSES) as threads:
 
-        def one(photo: Path, folder: str = "") -> int:
+        def render_photo(photo: Path, folder: str = "") -> int:
             rendered = pool.render(photo.read_bytes(), REQUEST, name=photo.name)
             for variant in rendered.variants if folder else ():
                 (Path(folder) / f"{photo.name}.{variant.variant_key}.{variant.format}").write_bytes(variant.data)
             return sum(len(variant.data) for variant in rendered.variants)
 
-        list(threads.map(one, photos[: 2 * PROCESSES]))  # processes start at their first photo
+        list(threads.map(render_photo, photos[: 2 * PROCESSES]))  # processes start at their first photo
         for line in sys.stdin:
             folder = line.strip()
             began, cpu = time.perf_counter(), cpu_seconds(pool)
-            total = sum(threads.map(one, photos, [folder] * len(photos)))
+            total = sum(threads.map(render_photo, photos, [folder] * len(photos)))
             answer = {
                 "seconds": time.perf_counter() - began,
                 "cpu_seconds": cpu_seconds(pool) - cpu,
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def cpu_seconds(pool: RenderPool) -> float:
-    """CPU time so far of this process and of its render processes, those that were replaced too."""
+    """CPU time so far of this process and its render processes, including replaced ones."""
     total = 0.0
     for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
         used = resource.getrusage(whose)

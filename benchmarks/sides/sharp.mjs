@@ -2,7 +2,7 @@
 //
 // Reads commands from stdin and answers each with one line of JSON; see ../compare.py.
 // Arguments: file with the photos' paths, targets as JSON [[key, width, quality], …] from large to small, WebP effort,
-// folder that has sharp in its node_modules.
+// folder with sharp in its node_modules.
 
 import fs from 'node:fs';
 import { createRequire } from 'node:module';

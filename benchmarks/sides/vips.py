@@ -1,7 +1,7 @@
 """pyvips' side of the benchmark: shrink-on-load thumbnails, one decode for each photo, two photos at a time.
 
-Reads commands from stdin and answers each with one line of JSON; see `compare.py`. Runs in an environment of its own
-and imports nothing of the product.
+Reads commands from stdin and answers each with one line of JSON; see `compare.py`. Runs in a separate environment
+and imports nothing from the product.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def main() -> None:
         for line in sys.stdin:
             folder = line.strip()
 
-            def one(photo: Path, folder: str = folder) -> int:
+            def render_photo(photo: Path, folder: str = folder) -> int:
                 outputs = render(photo, targets, effort)
                 for ending, data in outputs if folder else ():
                     (Path(folder) / f"{photo.name}.{ending}").write_bytes(data)
                 return sum(len(data) for _, data in outputs)
 
             began, cpu = time.perf_counter(), time.process_time()
-            total = sum(threads.map(one, photos))
+            total = sum(threads.map(render_photo, photos))
             answer = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu, "bytes": total}
             print(json.dumps(answer), flush=True)
 

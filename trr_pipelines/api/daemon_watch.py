@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from trr_pipelines.pipeline.alerting.alerts import look_for_silence
+from trr_pipelines.pipeline.alerting.alerts import detect_silence
 from trr_pipelines.pipeline.alerting.messages import deliver
 from trr_pipelines.pipeline.archive import Archive
 
@@ -38,7 +38,7 @@ def _watch(archive: Archive, every: float, stop: threading.Event) -> None:
     started = time.monotonic()
     while not stop.wait(every):
         try:
-            for kind in look_for_silence(archive, up_seconds=time.monotonic() - started).raised:
+            for kind in detect_silence(archive, up_seconds=time.monotonic() - started).raised:
                 _log.warning("alert %s", kind)
             if problem := deliver(archive).problem:
                 _log.warning("alerts were not delivered to the webhook: %s; delivery is retried", problem)

@@ -20,14 +20,14 @@ def alerts(as_json: Json = False) -> None:
     from trr_pipelines.defs.alerts import silences
     from trr_pipelines.local.batch_runs import local_instance
     from trr_pipelines.local.dagster_home import dagster_home
-    from trr_pipelines.pipeline.alerting.alerts import look, open_alerts
+    from trr_pipelines.pipeline.alerting.alerts import evaluate, open_alerts
     from trr_pipelines.pipeline.alerting.messages import deliver
 
     with opened_archive() as archive:
         settings = archive.settings
         with local_instance(dagster_home(settings)) as instance:
             sensors = defs.get_repository_def().sensor_defs
-            changes = look(archive, silences=list(silences(instance, sensors, settings.alert_silence_seconds)))
+            changes = evaluate(archive, silences=list(silences(instance, sensors, settings.alert_silence_seconds)))
         delivered = deliver(archive)
         stored = archive.database.read(open_alerts)
     opened_at = {alert["kind"]: alert["opened_at"] for alert in stored["alerts"]}

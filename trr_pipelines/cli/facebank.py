@@ -37,7 +37,7 @@ def sync(
     from trr_pipelines.screenalytics.bank import cast_of
     from trr_pipelines.screenalytics.factory import open_client
     from trr_pipelines.screenalytics.importing import import_facebank_images
-    from trr_pipelines.screenalytics.quality import look_at_new_photos
+    from trr_pipelines.screenalytics.quality import check_new_photos
 
     if bool(show) == bool(person):
         raise InputError("give either --show SLUG or --person ID")
@@ -50,7 +50,7 @@ def sync(
         for person_id in person_ids or cast_of(bank, show):
             try:
                 report = import_facebank_images(bank, client, person_id, fall_back=fall_back).report()
-                quality = look_at_new_photos(bank, person_id, limit=look_at) if look_at else None
+                quality = check_new_photos(bank, person_id, limit=look_at) if look_at else None
             except TrrError as error:
                 failed.append({"person_id": str(person_id), "error": str(error)})
                 continue

@@ -58,7 +58,7 @@ alerts_asset = AssetSpec(
 )
 def evaluate_alerts(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
     opened, instance = archive.get(), context.instance
-    before = use_cases.last_look(opened.database)
+    before = use_cases.last_evaluation(opened.database)
     if before is not None:
         for run_id in _record_missed(opened, instance, since=before[1]):
             context.log.warning("failed run %s was not recorded yet", run_id)
@@ -67,7 +67,7 @@ def evaluate_alerts(context: SensorEvaluationContext, archive: ArchiveResource) 
     assert context.repository_def is not None
     limit = opened.settings.alert_silence_seconds
     silent = list(silences(instance, context.repository_def.sensor_defs, limit)) if is_steady else None
-    changes = use_cases.look(opened, silences=silent, watcher=use_cases.SENSOR)
+    changes = use_cases.evaluate(opened, silences=silent, watcher=use_cases.SENSOR)
     for kind in changes.raised:
         context.log.warning("alert %s", kind)
     for kind in changes.resolved:

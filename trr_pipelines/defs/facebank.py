@@ -39,7 +39,7 @@ from trr_pipelines.pipeline.facebank import imports as facebank
 from trr_pipelines.screenalytics import reports
 from trr_pipelines.screenalytics.bank import FaceBank, put_cast, remove_photos
 from trr_pipelines.screenalytics.importing import import_facebank_images
-from trr_pipelines.screenalytics.quality import look_at_new_photos
+from trr_pipelines.screenalytics.quality import check_new_photos
 from trr_pipelines.screenalytics.reports import FaceBankFinding
 
 NO_FACE_BANK = "SCREENALYTICS_DB_URL is not set"
@@ -80,7 +80,7 @@ def facebank_images(
         result = import_facebank_images(bank, client, person_id, fall_back=config.fall_back)
     put_cast(bank, facebank.cast_around(database, person_id))
     facebank.end_import(database, person_id, version, context.run.run_id)
-    look = look_at_new_photos(bank, person_id, limit=screenalytics.photos_per_look)
+    look = check_new_photos(bank, person_id, limit=screenalytics.photos_per_look)
     report = reports.person_report(bank, person_id)
     metadata: Metadata = {
         **({"faces": MetadataValue.md(f"![faces]({report.sheet})")} if report.sheet else {}),

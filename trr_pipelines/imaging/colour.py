@@ -5,11 +5,17 @@ Bit depth, palettes, transparency keys, colour models and colour profiles belong
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
+
+from trr_pipelines.imaging.colour_signals import ColourSignal
+from trr_pipelines.imaging.deep import encoded_as_srgb
+from trr_pipelines.imaging.hdr import tone_mapped
+from trr_pipelines.imaging.icc import Curve, MatrixProfile, grey_curve, matrix_profile, srgb_encoded
 
 _PROFILE_SPACE_OF_MODE = {"L": "GRAY", "LA": "GRAY", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "LAB": "Lab"}
 
@@ -34,30 +40,50 @@ class DisplayColour(NamedTuple):
     is_as_stored: bool
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> DisplayColour:
+Deep = Callable[[MatrixProfile], Image.Image | None]
+"""The picture from its 16-bit RGB samples, as `deep.deep_picture`; None without such samples."""
+
+
+def to_srgb(
+    image: Image.Image, profile: bytes | None, signal: ColourSignal | None = None, deep: Deep = lambda _: None
+) -> DisplayColour:
     """`image` as 8-bit sRGB in mode L, RGB or RGBA (straight alpha, and only if some pixel is not opaque).
 
     Args:
         image: a loaded picture in any mode of Pillow's decoders; its `info` may have a transparency key.
         profile: its ICC profile, if any.
+        signal: its colour if the file describes it in another way; then `profile` is not used.
+        deep: called if a profile or signal other than sRGB is applied to an RGB picture.
 
     A warning names, for example, a profile that was ignored.
     """
-    image = _eight_bit(image)
-    image = _without_key_or_palette(image)
+    if image.mode.startswith("I;16") and (curve := _grey_curve(profile, signal)):
+        return DisplayColour(_without_opaque_alpha(_eight_bit(image, curve)), (), False)
+    image = _without_key_or_palette(_eight_bit(image))
     stored = image
-    image, warnings = _apply_profile(image, profile)
+    warnings: tuple[str, ...] = ()
+    if signal is not None:
+        image = _apply_signal(image, signal, deep)
+    else:
+        image, warnings = _apply_profile(image, profile, deep)
     is_as_stored = image is stored and not warnings
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
         image, is_as_stored = image.convert("RGB"), False
     return DisplayColour(_without_opaque_alpha(image), warnings, is_as_stored)
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and floating grey, scaled to 8 bits; other modes unchanged."""
+def _grey_curve(profile: bytes | None, signal: ColourSignal | None) -> Curve | None:
+    if signal is not None:
+        return None if signal.hdr else signal.profile.curves[1]
+    return grey_curve(profile) if profile else None
+
+
+def _eight_bit(image: Image.Image, curve: Curve | None = None) -> Image.Image:
+    """16-bit, 32-bit and floating grey in 8 bits; other modes unchanged. `curve`: of 16-bit samples, if not sRGB."""
     if not image.mode.startswith(("I", "F")):
         return image
     key = image.info.get("transparency") if image.mode.startswith("I;16") else None
+    table = None if curve is None else encoded_as_srgb(curve)
     white = _white_of(image)
     grey = Image.new("L", image.size)
     alpha = Image.new("L", image.size) if isinstance(key, int) else None
@@ -68,6 +94,9 @@ def _eight_bit(image: Image.Image) -> Image.Image:
             samples = samples.view(np.uint32)
         if alpha is not None:
             alpha.paste(Image.fromarray(np.where(samples == key, 0, 255).astype(np.uint8)), (0, top))
+        if table is not None:
+            grey.paste(Image.fromarray(table[samples]), (0, top))
+            continue
         scaled = np.clip(np.nan_to_num(samples.astype(np.float64)) * (255.0 / white) + 0.5, 0, 255)
         grey.paste(Image.fromarray(scaled.astype(np.uint8)), (0, top))
     if alpha is not None:
@@ -115,7 +144,7 @@ def _without_key_or_palette(image: Image.Image) -> Image.Image:
     return image
 
 
-def _apply_profile(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
+def _apply_profile(image: Image.Image, profile: bytes | None, deep: Deep) -> tuple[Image.Image, tuple[str, ...]]:
     if not profile:
         return (_from_lab(image), ()) if image.mode == "LAB" else (image, ())
     try:
@@ -124,12 +153,41 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> tuple[Image.Ima
         if space != _PROFILE_SPACE_OF_MODE.get(image.mode):
             problem = f"it is for {space}, the image is {image.mode}"
         else:
-            return _through(source, image), ()
+            return _converted(source, image, matrix_profile(profile), deep), ()
     except (OSError, ImageCms.PyCMSError, ValueError, TypeError) as error:
         problem = str(error) or type(error).__name__
     if image.mode == "LAB":
         image = _from_lab(image)
     return image, (f"colour profile ignored: {problem}",)
+
+
+def _converted(
+    profile: ImageCms.ImageCmsProfile, image: Image.Image, matrix: MatrixProfile | None, deep: Deep
+) -> Image.Image:
+    """`image` through its profile; from samples of 16 bits if it has them and `matrix` says how."""
+    if image.mode not in ("RGB", "RGBA") or matrix is None or _is_srgb(profile):
+        return _through(profile, image)
+    picture = deep(matrix)
+    if picture is None:
+        return _through(profile, image)
+    return _through(_opened(matrix.with_srgb_curves()), picture)
+
+
+def _opened(profile: MatrixProfile) -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(BytesIO(profile.to_bytes()))
+
+
+def _apply_signal(image: Image.Image, signal: ColourSignal, deep: Deep) -> Image.Image:
+    if image.mode not in ("L", "LA", "RGB", "RGBA"):
+        return image
+    if signal.hdr is not None:
+        return tone_mapped(image.convert({"L": "RGB", "LA": "RGBA"}.get(image.mode, image.mode)), signal)
+    if image.mode in ("L", "LA"):
+        encoded = srgb_encoded(signal.profile.curves[1](np.arange(256) / 255))
+        grey, *alpha = image.split()
+        shown = grey.point([round(float(value)) for value in encoded * 255])
+        return Image.merge("LA", (shown, *alpha)) if alpha else shown
+    return _converted(_opened(signal.profile), image, signal.profile, deep)
 
 
 def _through(profile: ImageCms.ImageCmsProfile, image: Image.Image) -> Image.Image:

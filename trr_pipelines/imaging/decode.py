@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 
 from PIL import (
@@ -26,11 +27,14 @@ from PIL import (
 from trr_pipelines.errors import MediaError, PermanentError, Reason
 from trr_pipelines.imaging import headers, tiff_kinds
 from trr_pipelines.imaging.colour import to_srgb
+from trr_pipelines.imaging.colour_signals import SignalledColour, read_signal
+from trr_pipelines.imaging.deep import deep_picture
 from trr_pipelines.imaging.direct_serving import reasons_not_to_serve
 from trr_pipelines.imaging.formats import sniff
 from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers import HeaderError, is_truncated, read_header
 from trr_pipelines.imaging.headers.header import UPRIGHT
+from trr_pipelines.imaging.jpeg_pixels import load_pixels
 from trr_pipelines.imaging.orientation import oriented_size
 from trr_pipelines.imaging.pillow_fixes import corrected, prepared, release_decoder
 
@@ -106,19 +110,37 @@ def decode(data: bytes, reduction: int = 1) -> Picture:
         # The limits also hold if the decoder finds another size than our header reader.
         _check_size(Size(*file.size))
         reduction = _reduce(file, reduction) if info.format == "jpeg" else 1
-        file.load()
+        loaded, damage = _load(info.format, file, data, bare.data)
         release_decoder(file)
-        loaded = corrected(info.format, data, file)
     profile = bare.profile or file.info.get("icc_profile")
-    image, warnings, is_as_stored = to_srgb(loaded, profile)
+    described = read_signal(info.format, data)
+    if profile and not described.overrides_profile:
+        described = SignalledColour()
+    image, warnings, is_as_stored = to_srgb(
+        loaded,
+        None if described.overrides_profile else profile,
+        described.signal,
+        partial(deep_picture, info.format, bare.data, file),
+    )
     shown = oriented_size(Size(*image.size), orientation)
     if reduction == 1 and shown != info.size:
         info = replace(info, width=shown.width, height=shown.height)
     image.info = {}  # encoders would copy comments and profiles from it
-    warnings = bare.warnings + warnings
+    warnings = bare.warnings + damage + described.warnings + warnings
     unfit = reasons_not_to_serve(info.format, data, orientation=orientation, is_srgb=is_as_stored and not warnings)
     warnings += headers.warnings(info.format, data)
     return Picture(image, info, orientation, reduction, warnings, unfit)
+
+
+def _load(
+    image_format: str, file: ImageFile.ImageFile, data: bytes, bare: bytes
+) -> tuple[Image.Image, tuple[str, ...]]:
+    """The pixels of an opened file, and warnings about damage that its decoder tolerates."""
+    if image_format == "jpeg":
+        pixels = load_pixels(file, bare)
+        return pixels.image, pixels.warnings
+    file.load()
+    return corrected(image_format, data, file), ()
 
 
 def _inspect(data: bytes) -> tuple[SourceInfo, int]:

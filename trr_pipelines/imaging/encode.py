@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from trr_pipelines.imaging.graphics import has_saturated_colours, is_graphic
 from trr_pipelines.imaging.recipes import EncoderOptions, QuantCurve
 
 _BLOCK = 8
@@ -17,8 +18,20 @@ _BLOCK = 8
 
 def encode(image: Image.Image, image_format: str, quality: int, options: EncoderOptions) -> bytes:
     """`image` (L, RGB or RGBA, without info) as a file of `image_format`; `quality` from 1 to 100, not for PNG."""
+    arguments = _ARGUMENTS[image_format](quality, options)
+    if image_format == "jpeg" and has_saturated_colours(image, options.graphic_colours):
+        arguments["subsampling"] = options.graphic_jpeg_subsampling
+    data = _saved(image, image_format, arguments)
+    if image_format == "webp" and is_graphic(image, options.graphic_colours):
+        exact = _saved(image, image_format, {"lossless": True, "method": options.webp_method})
+        if len(exact) <= options.graphic_lossless_share * len(data):
+            return exact
+    return data
+
+
+def _saved(image: Image.Image, image_format: str, arguments: dict[str, Any]) -> bytes:
     buffer = BytesIO()
-    image.save(buffer, image_format, **_ARGUMENTS[image_format](quality, options))
+    image.save(buffer, image_format, **arguments)
     return buffer.getvalue()
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PIL import AvifImagePlugin, Image, ImageChops, ImageFile, WebPImagePlugin
+from PIL import AvifImagePlugin, Image, ImageFile, WebPImagePlugin
 
 from trr_pipelines.imaging import tiff_kinds
 from trr_pipelines.imaging.headers import base_media, gif, jpeg, png
+
+NO_END_MARKER = "the end marker is missing; all pixels are present"
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,12 @@ def prepared(image_format: str, data: bytes) -> PreparedFile:
     if image_format == "jpeg":
         return PreparedFile(*jpeg.bare(data))
     if image_format == "png":
-        stripped, profile, problem = png.bare(data)
-        return PreparedFile(stripped, profile, (f"colour profile ignored: {problem}",) if problem else ())
+        whole = png.with_end(data)
+        stripped, profile, problem = png.bare(whole)
+        warnings = (NO_END_MARKER,) if whole is not data else ()
+        return PreparedFile(
+            stripped, profile, (*warnings, *((f"colour profile ignored: {problem}",) if problem else ()))
+        )
     if image_format == "tiff":
         return PreparedFile(tiff_kinds.readable(data), None)
     return PreparedFile(data, None)
@@ -47,9 +53,6 @@ def release_decoder(file: ImageFile.ImageFile) -> None:
 
 def corrected(image_format: str, data: bytes, file: ImageFile.ImageFile) -> Image.Image:
     """The loaded picture, corrected where Pillow misreads the file."""
-    if image_format == "jpeg" and file.mode == "CMYK" and "adobe" not in file.info:
-        # Pillow inverts every CMYK JPEG, as Adobe stores them; without Adobe's marker it must not.
-        return ImageChops.invert(file)
     if image_format == "png" and "transparency" in file.info:
         file.info["transparency"] = _eight_bit_key(file.info["transparency"], png.bit_depth(data))
     if image_format == "tiff":

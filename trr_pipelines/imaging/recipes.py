@@ -69,6 +69,11 @@ class EncoderOptions:
     png_strategy: str = "rle"
     avif_speed: int = 6
     avif_quality_offset: int = -27
+    # A picture of at most this number of colours, most of it in a few, is a graphic: its WebP is lossless, unless that
+    # takes more than this share of the bytes of the lossy file; its JPEG keeps full chroma if a colour is saturated.
+    graphic_colours: int = 1024
+    graphic_lossless_share: float = 1.25
+    graphic_jpeg_subsampling: str = "4:4:4"
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def reason_for(measured: FaceQuality, *, width: int, height: int) -> QualityReas
     return QualityReason.BLURRED if measured.sharpness < LEAST_SHARPNESS else QualityReason.FINE
 
 
-def look_at_new_photos(
+def check_new_photos(
     bank: FaceBank, person_id: UUID, *, limit: int = PHOTOS_PER_LOOK, pool: RenderPool | None = None
 ) -> QualityResult:
     """Assess photos of a person whose current bytes were not assessed yet, seeds first; idempotent.

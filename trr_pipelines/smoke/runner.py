@@ -25,7 +25,7 @@ from trr_pipelines.smoke.subject import Subject, find_subject
 from trr_pipelines.smoke.undo import Journal
 
 # When one of these fails, the other steps of its part (None: of all parts) are skipped.
-_FIRST = {"backend_is_ready": None, "admin_is_ready": Part.ADMIN, "face_bank_is_whole": Part.SCREENALYTICS}
+_FIRST = {"backend_is_ready": None, "admin_is_ready": Part.ADMIN, "face_bank_is_complete": Part.SCREENALYTICS}
 
 OnResult = Callable[[StepResult], None]
 

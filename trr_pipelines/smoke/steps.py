@@ -59,7 +59,7 @@ def backend_is_ready(context: SmokeContext) -> Seen:
     return {}
 
 
-def callers_are_told_apart(context: SmokeContext) -> Seen:
+def credentials_are_checked(context: SmokeContext) -> Seen:
     backend, subject = context.backend, context.subject()
     flag = _flag(backend, subject)
     service = backend.service_role()
@@ -92,7 +92,7 @@ def seeds_are_a_subset_of_all_photos(context: SmokeContext) -> Seen:
     return {"photos": len(everything), "seeds": len(seeds)}
 
 
-def gallery_urls_are_alive(context: SmokeContext) -> Seen:
+def gallery_urls_return_images(context: SmokeContext) -> Seen:
     page = context.backend.read(f"people/{context.subject().person_id}/gallery", limit=GALLERY_ITEMS)
     urls: set[str] = set()
     for item in page["items"]:
@@ -110,7 +110,7 @@ def gallery_urls_are_alive(context: SmokeContext) -> Seen:
     return {"photos": len(page["items"]), "urls": len(urls)}
 
 
-def slugs_lead_to_the_canonical_one(context: SmokeContext) -> Seen:
+def slugs_resolve_to_the_canonical_one(context: SmokeContext) -> Seen:
     slug = context.subject().slug
     resolved = context.backend.read(f"slugs/people/{slug.upper()}")["canonical_slug"]
     if resolved != slug:
@@ -127,7 +127,7 @@ def admin_is_ready(context: SmokeContext) -> Seen:
     return {}
 
 
-def strangers_are_kept_out(context: SmokeContext) -> Seen:
+def unauthorised_toggles_are_rejected(context: SmokeContext) -> Seen:
     admin, subject = _admin(context), context.subject()
     anonymous = admin.toggle(subject.person_id, subject.link_id, True).status_code
     if anonymous not in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
@@ -178,7 +178,7 @@ def toggle_through_the_proxy(context: SmokeContext) -> Seen:
     return {"answers": answers}
 
 
-def face_bank_is_whole(context: SmokeContext) -> Seen:
+def face_bank_is_complete(context: SmokeContext) -> Seen:
     with _bank(context).connect() as conn:
         return {"database": conn.info.dbname}
 
@@ -223,19 +223,19 @@ def seeded_person_needs_one_call(context: SmokeContext) -> Seen:
 
 STEPS = (
     Step(Part.BACKEND, "healthy, and its database schema matches the code", backend_is_ready),
-    Step(Part.BACKEND, "401, 403, 403, 200: a toggle needs both secrets", callers_are_told_apart),
+    Step(Part.BACKEND, "401, 403, 403, 200: a toggle needs both secrets", credentials_are_checked),
     Step(
         Part.BACKEND,
         "seed_only=true lists the photos flagged in seed_only=false",
         seeds_are_a_subset_of_all_photos,
     ),
-    Step(Part.BACKEND, "every URL of a gallery returns an image", gallery_urls_are_alive),
-    Step(Part.BACKEND, "a slug in upper case resolves to the canonical slug", slugs_lead_to_the_canonical_one),
+    Step(Part.BACKEND, "every URL of a gallery returns an image", gallery_urls_return_images),
+    Step(Part.BACKEND, "a slug in upper case resolves to the canonical slug", slugs_resolve_to_the_canonical_one),
     Step(Part.ADMIN, "healthy", admin_is_ready),
-    Step(Part.ADMIN, "toggles without a session or from another site are rejected", strangers_are_kept_out),
+    Step(Part.ADMIN, "toggles without a session or from another site are rejected", unauthorised_toggles_are_rejected),
     Step(Part.ADMIN, "ids and upper-case slugs redirect and keep the query", old_addresses_redirect),
     Step(Part.ADMIN, "a flag can be set and cleared through the proxy", toggle_through_the_proxy, changes=True),
-    Step(Part.SCREENALYTICS, "its database has every table", face_bank_is_whole),
+    Step(Part.SCREENALYTICS, "its database has every table", face_bank_is_complete),
     Step(Part.SCREENALYTICS, "its token can read photos only", token_reads_photos_and_nothing_else),
     Step(
         Part.SCREENALYTICS,

@@ -85,7 +85,7 @@ def stack(server_home: Path) -> Iterator[RunningStack]:
 
 def _processes_of(home: Path) -> list[str]:
     """Command lines of processes that mention the stack's home or run with it."""
-    found = []
+    commands = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             environment = (folder / "environ").read_bytes()
@@ -93,17 +93,17 @@ def _processes_of(home: Path) -> list[str]:
         except OSError:  # ended meanwhile, or not readable
             continue
         if str(home).encode() in command or f"TRR_HOME={home}".encode() in environment:
-            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
-    return found
+            commands.append(command.replace(b"\0", b" ").decode(errors="replace"))
+    return commands
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's headless Chromium, one for all tests of this worker: Playwright cannot start twice in one process."""
-    executable = chromium.found()
+    executable = chromium.browser_path()
     if executable is None:
         assert not os.environ.get("CI"), "CI must have a browser"
-        pytest.skip(f"no chromium here; as root: {chromium.HOW}")
+        pytest.skip(f"Chromium not found; install it as root: {chromium.INSTALL_COMMAND}")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=executable, args=QUIET)
         yield opened

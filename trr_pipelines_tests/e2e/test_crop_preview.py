@@ -51,9 +51,9 @@ def random_crops(*, on_whole_pixels: bool) -> Iterator[tuple[Size, Crop]]:
         yield size, Crop("manual", x, y, zoom)
 
 
-def _whole(percent: float, room: float) -> float:
-    """The percent next to `percent` that are whole pixels of `room`."""
-    return 100 * round(room * percent / 100) / room if room else percent
+def _whole(percent: float, space: float) -> float:
+    """The percentage nearest to `percent` that is a whole number of pixels of `space`."""
+    return 100 * round(space * percent / 100) / space if space else percent
 
 
 def waves(size: Size, length: float) -> Image.Image:
@@ -102,21 +102,21 @@ def differences(
 
 @pytest.mark.parametrize(("size", "crop"), [*random_crops(on_whole_pixels=True)][:12])
 def test_the_file_shows_what_the_browser_previews(page: Page, tmp_path: Path, size: Size, crop: Crop) -> None:
-    found = differences(
+    by_format = differences(
         page, tmp_path, size, crop, shown=crop, recipe=FINE_CARD, wave=crop_frame(size, crop).width / 10
     )
-    assert set(found) == {"webp", "jpeg"}
-    assert max(found.values()) <= MOST_DIFFERENCE, found
+    assert set(by_format) == {"webp", "jpeg"}
+    assert max(by_format.values()) <= MOST_DIFFERENCE, by_format
 
 
 @pytest.mark.parametrize(("size", "crop"), [*random_crops(on_whole_pixels=False)])
 def test_the_difference_is_as_small_with_fractional_positions(
     page: Page, tmp_path: Path, size: Size, crop: Crop
 ) -> None:
-    found = differences(
+    by_format = differences(
         page, tmp_path, size, crop, shown=crop, recipe=CARD, wave=crop_frame(size, replace(crop, zoom=1)).width / 8
     )
-    assert max(found.values()) <= MOST_DIFFERENCE, found
+    assert max(by_format.values()) <= MOST_DIFFERENCE, by_format
 
 
 @pytest.mark.parametrize("zoom", [1, 3, 8])
@@ -125,5 +125,5 @@ def test_a_frame_one_pixel_away_is_detected(page: Page, tmp_path: Path, zoom: fl
     frame = crop_frame(size, crop)
     one_pixel = 100 * frame.width / BOX.width / (size.width - frame.width)
     away = replace(crop, x=crop.x + one_pixel)
-    found = differences(page, tmp_path, size, away, shown=crop, recipe=FINE_CARD, wave=frame.width / 10)
-    assert min(found.values()) > MOST_DIFFERENCE
+    by_format = differences(page, tmp_path, size, away, shown=crop, recipe=FINE_CARD, wave=frame.width / 10)
+    assert min(by_format.values()) > MOST_DIFFERENCE

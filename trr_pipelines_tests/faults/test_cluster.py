@@ -1,4 +1,4 @@
-"""Batches on a Dask cluster of real processes: the same result as here, whatever dies; no run waits for ever."""
+"""Batches on a Dask cluster of real processes: workers and schedulers die, results are the same, no run hangs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def scheduler() -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(scheduler: Cluster) -> Iterator[Cluster]:
-    """The module's scheduler, without any worker yet."""
+    """The module's scheduler, without workers."""
     yield scheduler
     scheduler.stop_workers()
 
@@ -61,7 +61,7 @@ def scope(archive: Archive, tmp_path: Path) -> Scope:
 
 
 def on(address: str, archive: Archive) -> Archive:
-    """The archive as a run that uses the cluster has it."""
+    """The archive with settings to render on the cluster."""
     return replace(archive, settings=archive.settings.model_copy(update={"dask_address": address}))
 
 
@@ -70,27 +70,31 @@ def worker_settings(archive: Archive, failpoint: str = "") -> dict[str, str]:
 
 
 def name_of(archive: Archive, file: str) -> str:
-    """A photo's name as render processes are told it."""
+    """The name of a photo that is passed to render processes."""
     rows = query(archive.database, "select id, source_url from core.media_assets where source_url like %s", f"%/{file}")
     return f"{rows[0]['id']} ({rows[0]['source_url']})"
 
 
 def render_processes_of(worker: int) -> list[psutil.Process]:
     """The worker's render processes, without the short-lived programs that Dask runs to inspect the machine."""
-    found = []
+    processes = []
     for child in psutil.Process(worker).children():
         with suppress(psutil.NoSuchProcess):  # one of those programs ended just now
             if "trr_pipelines.compute.child" in child.cmdline():
-                found.append(child)
-    return found
+                processes.append(child)
+    return processes
 
 
-def test_a_photo_goes_on_elsewhere_when_its_worker_is_killed(cluster: Cluster, archive: Archive, scope: Scope) -> None:
+def test_a_photo_moves_to_another_worker_when_its_own_is_killed(
+    cluster: Cluster, archive: Archive, scope: Scope
+) -> None:
     everywhere = "\n".join(f"sleep:{name_of(archive, file)}" for file in FILES)
     first = cluster.start_worker(worker_settings(archive, everywhere))
     with ThreadPoolExecutor(1) as thread:
         running: Future[Tally] = thread.submit(render_photos, on(cluster.address, archive), scope, "run-1")
-        wait_for(lambda: running.done() or render_processes_of(first.pid))  # there is one once a photo is in hand
+        wait_for(
+            lambda: running.done() or render_processes_of(first.pid)
+        )  # a render process starts with its first photo
         render_processes = render_processes_of(first.pid)
         first.kill()
         cluster.start_worker(worker_settings(archive))
@@ -118,30 +122,34 @@ def test_a_photo_that_kills_its_workers_ends_as_failed(cluster: Cluster, archive
     assert failed == {"detail": "2 Dask workers died while rendering this photo", "is_tried_again": True}
 
 
-def refused(archive: Archive, scope: Scope, message: str) -> None:
-    """The run fails by name, and leaves its photos to whoever comes next."""
+def assert_refused(archive: Archive, scope: Scope, message: str) -> None:
+    """Assert that the run fails with `message` and leaves its photos pending and without leases."""
     with pytest.raises(SetupError, match=message):
         render_photos(archive, scope, "run-1")
     assert value(archive.database, HELD) == 0
     assert value(archive.database, PENDING) == 2 * len(FILES)
 
 
-def test_a_worker_with_another_store_refuses(cluster: Cluster, archive: Archive, scope: Scope, tmp_path: Path) -> None:
+def test_a_worker_with_another_store_is_refused(
+    cluster: Cluster, archive: Archive, scope: Scope, tmp_path: Path
+) -> None:
     cluster.start_worker(worker_settings(archive) | {"TRR_MEDIA_STORE": f"file:{tmp_path / 'other'}"})
-    refused(
+    assert_refused(
         on(cluster.address, archive), scope, f"a Dask worker has TRR_MEDIA_STORE file:{tmp_path / 'other'}, the run"
     )
 
 
-def test_a_worker_with_other_recipes_refuses(
+def test_a_worker_with_other_recipes_is_refused(
     cluster: Cluster, archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.start_worker(worker_settings(archive))
     monkeypatch.setattr(derivatives, "BASE", replace(BASE, encoder=EncoderOptions(webp_method=0)))
-    refused(on(cluster.address, archive), scope, f"a Dask worker has the base recipe {BASE.fingerprint}, the run has")
+    assert_refused(
+        on(cluster.address, archive), scope, f"a Dask worker has the base recipe {BASE.fingerprint}, the run has"
+    )
 
 
-def test_workers_of_a_bucket_read_and_write_it_themselves(cluster: Cluster, archive: Archive, tmp_path: Path) -> None:
+def test_workers_read_and_write_a_bucket_directly(cluster: Cluster, archive: Archive, tmp_path: Path) -> None:
     with moto_server() as server, bucket_on(server, server.client()) as store:
         url = f"s3://{store.bucket}/{store.prefix}"
         settings = Settings(database_url=archive.settings.database_url, media_store=url, dask_address=cluster.address)
@@ -154,7 +162,7 @@ def test_workers_of_a_bucket_read_and_write_it_themselves(cluster: Cluster, arch
         assert reconcile(in_bucket).is_clean
 
 
-def test_scheduler_workers_and_run_talk_over_tls(archive: Archive, scope: Scope, tmp_path: Path) -> None:
+def test_scheduler_workers_and_run_communicate_over_tls(archive: Archive, scope: Scope, tmp_path: Path) -> None:
     certificate = str(certificate_for("cluster.internal", tmp_path))
     names = ("ca-file", "scheduler.cert", "worker.cert", "client.cert")
     tls = {f"distributed.comm.tls.{name}": certificate for name in names}
@@ -166,50 +174,50 @@ def test_scheduler_workers_and_run_talk_over_tls(archive: Archive, scope: Scope,
             ClusterRenderer(own.address.replace("tls:", "tcp:"), "file:somewhere", connect_seconds=2)
 
 
-def test_a_cluster_without_workers_is_waited_for_and_then_refused(
+def test_a_cluster_without_workers_is_refused_after_a_wait(
     cluster: Cluster, archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(derivatives, "ClusterRenderer", partial(ClusterRenderer, workerless_seconds=1))
-    refused(on(cluster.address, archive), scope, f"TRR_DASK_ADDRESS {cluster.address}: no worker for 1 s")
+    assert_refused(on(cluster.address, archive), scope, f"TRR_DASK_ADDRESS {cluster.address}: no worker for 1 s")
     with pytest.raises(SetupError, match="the scheduler has no worker"):
         DEPLOYMENTS["backend"]["TRR_DASK_ADDRESS"](on(cluster.address, archive).settings)
 
 
-def test_a_scheduler_that_goes_away_fails_the_run(
-    archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_scheduler_fails_the_run(archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derivatives, "ClusterRenderer", partial(ClusterRenderer, connect_seconds=1))
     with running_scheduler() as own, ThreadPoolExecutor(1) as thread:
         running = thread.submit(
-            refused, on(own.address, archive), scope, "lost the scheduler while photos were rendering"
+            assert_refused, on(own.address, archive), scope, "lost the scheduler while photos were rendering"
         )
         wait_for(lambda: running.done() or value(archive.database, HELD))
         own.scheduler.kill()
         running.result()
 
 
-def test_a_scheduler_that_freezes_is_given_up(archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_scheduler_times_out(archive: Archive, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derivatives, "ClusterRenderer", partial(ClusterRenderer, workerless_seconds=3))
     with running_scheduler() as own, ThreadPoolExecutor(1) as thread:
         own.start_worker(worker_settings(archive, f"sleep:{name_of(archive, '0.jpg')}"))
         own.wait_for_workers(1)
-        running = thread.submit(refused, on(own.address, archive), scope, "the scheduler has not answered for 3 s")
+        running = thread.submit(
+            assert_refused, on(own.address, archive), scope, "the scheduler has not answered for 3 s"
+        )
         wait_for(lambda: running.done() or value(archive.database, HELD))
         own.scheduler.send_signal(signal.SIGSTOP)
         running.result()
 
 
 def _nothing(_: socket.socket) -> None:
-    """Nobody listens: the connection is refused."""
+    """Nothing listens: the connection is refused."""
 
 
 def _silence(listener: socket.socket) -> None:
-    """Somebody listens and never says a word."""
+    """A server that accepts connections and never responds."""
     listener.listen()
 
 
 def _another_protocol(listener: socket.socket) -> None:
-    """Somebody answers who is no scheduler: Dask takes the first bytes for a length."""
+    """A server that is not a scheduler: Dask interprets its first bytes as a length."""
     listener.listen()
 
     def answer() -> None:
@@ -220,7 +228,7 @@ def _another_protocol(listener: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("behaviour", [_nothing, _silence, _another_protocol])
-def test_an_address_that_does_not_answer_is_refused_by_name(behaviour: Callable[[socket.socket], None]) -> None:
+def test_an_address_without_a_scheduler_is_named_in_the_error(behaviour: Callable[[socket.socket], None]) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         behaviour(listener)

@@ -1,4 +1,4 @@
-"""Reads of checks, contact sheets and reports wait for a database that is away for longer than one attempt takes."""
+"""Reads of checks, contact sheets and reports survive a database outage longer than one connection timeout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trr_pipelines.pipeline.checks import guardrails, invariants
 from trr_pipelines.pipeline.rendering.contact_sheets import make_contact_sheet, make_least_saved_sheet
 from trr_pipelines.pipeline.rework.rerender import touched_sets
 
-AWAY_SECONDS = 6  # one attempt gives up after 5 s
+OUTAGE_SECONDS = 6  # one attempt times out after 5 s
 
 READS: tuple[Callable[[Archive], object], ...] = (
     lambda archive: invariants.originals_are_intact(archive, "none"),
@@ -34,15 +34,15 @@ READS: tuple[Callable[[Archive], object], ...] = (
 )
 
 
-def test_reads_of_a_run_outlast_one_connection_timeout(archive: Archive, database_url: str) -> None:
-    """The only connection of the pool is held, as all are lost while a server restarts."""
+def test_reads_of_a_run_survive_one_connection_timeout(archive: Archive, database_url: str) -> None:
+    """The only connection of the pool is held, which has the effect of a restarting server."""
     database = Database(database_url, max_size=1).open()
     held, done = Event(), Event()
 
     def hold() -> None:
         with database.transaction():
             held.set()
-            done.wait(AWAY_SECONDS)
+            done.wait(OUTAGE_SECONDS)
 
     with ThreadPoolExecutor(1 + len(READS)) as threads:
         holding = threads.submit(hold)

@@ -1,4 +1,4 @@
-"""Killed at any moment: a run that is started again comes to what an undisturbed run comes to, and leaves nothing.
+"""Processes killed at random moments: a restarted run ends in the same state as an undisturbed one.
 
 `TRR_TEST_KILLS` sets how many random moments are tried (3 by default), `TRR_TEST_SEED` which ones.
 """
@@ -76,7 +76,7 @@ def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def kill_after(process: subprocess.Popen[str], seconds: float) -> list[psutil.Process]:
-    """SIGKILL after so long, if it still runs by then; what it had started."""
+    """Kill the process with SIGKILL after `seconds` unless it has ended; returns its descendants."""
     with suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
     started = descendants(process)
@@ -87,7 +87,7 @@ def kill_after(process: subprocess.Popen[str], seconds: float) -> list[psutil.Pr
 
 def assert_gone(processes: list[psutil.Process]) -> None:
     _, alive = psutil.wait_procs(processes, timeout=10)
-    assert [one for one in alive if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+    assert [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -118,7 +118,7 @@ def home(tmp_path: Path, database_url: str, empty_database_url: str) -> Home:
 
 @pytest.fixture(scope="module")
 def undisturbed(photos: Path, tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres) -> dict[str, Any]:
-    """What an undisturbed run comes to, and how long it takes."""
+    """The final state of an undisturbed run and its duration in seconds."""
     folder = tmp_path_factory.mktemp("undisturbed")
     with new_database(postgres, "template_trr") as url, new_database(postgres, "template1") as dagster:
         home = Home(folder / "home", folder / "media", TRR_DATABASE_URL=url, TRR_DAGSTER_PG_URL=dagster)
@@ -133,7 +133,7 @@ def undisturbed(photos: Path, tmp_path_factory: pytest.TempPathFactory, postgres
 
 
 def finish(home: Home, url: str) -> list[Any]:
-    """Run whatever is open until nothing is: what a killed run held is free when its lease has run out."""
+    """Run until no work is pending. Leases are expired first, which frees the photos of a killed run."""
     runs = []
     with opened(url) as database:
         for _ in range(10):
@@ -156,7 +156,7 @@ def test_a_run_killed_at_a_random_moment_is_completed_by_the_next(
     with opened(database_url) as database:
         for _ in range(2):
             process = home.start("run")
-            # Half of the moments lie where photos are under way, not in the seconds that Python takes to start.
+            # Most of the kills happen while photos are being processed, not in the seconds in which Python starts.
             if moments.random() < 0.7:
                 wait_for(
                     lambda process=process: (
@@ -171,8 +171,8 @@ def test_a_run_killed_at_a_random_moment_is_completed_by_the_next(
         assert runs[-1]["succeeded"]
         assert final_state(database) == undisturbed["state"]
         assert value(database, "select count(*) from core.variant_generations where lease_until is not null") == 0
-    found = home.json("reconcile")
-    assert (found["orphan_objects"], found["rows_without_objects"]) == (0, 0)
+    report = home.json("reconcile")
+    assert (report["orphan_objects"], report["rows_without_objects"]) == (0, 0)
 
 
 def test_an_import_killed_at_a_random_moment_is_completed_by_the_next(
@@ -189,7 +189,7 @@ def test_an_import_killed_at_a_random_moment_is_completed_by_the_next(
         assert final_state(database) == undisturbed["state"]
 
 
-def test_a_run_that_is_told_to_stop_ends_within_ten_seconds_and_holds_nothing(
+def test_sigterm_ends_a_run_within_ten_seconds_and_releases_its_leases(
     home: Home, photos: Path, undisturbed: dict[str, Any], database_url: str
 ) -> None:
     home.json("import", photos, "--source", "deadline", "--show", "The Valley")
@@ -206,7 +206,7 @@ def test_a_run_that_is_told_to_stop_ends_within_ten_seconds_and_holds_nothing(
         assert final_state(database) == undisturbed["state"]
 
 
-def test_a_batch_ends_complete_although_its_database_is_killed_meanwhile(
+def test_a_batch_completes_although_its_database_is_killed(
     server_home: Path, tmp_path: Path, photos: Path, undisturbed: dict[str, Any]
 ) -> None:
     home = Home(server_home, tmp_path / "media")
@@ -218,7 +218,7 @@ def test_a_batch_ends_complete_although_its_database_is_killed_meanwhile(
         progress = "select count(*) from core.variant_generations where state = 'complete' and kind = %s"
         for kind in ("original", "base"):
             wait_for(lambda kind=kind: process.poll() is not None or value(database, progress, kind))  # type: ignore[misc]
-            assert process.poll() is None, "the run was over before the database could be killed"
+            assert process.poll() is None, "the run ended before the database was killed"
             killed = psutil.Process(int((server_home / "postgres" / "postmaster.pid").read_text().split()[0]))
             killed.kill()
             wait_for(lambda: server.is_running())
@@ -226,7 +226,7 @@ def test_a_batch_ends_complete_although_its_database_is_killed_meanwhile(
         (run,) = json.loads(out)
         assert run["succeeded"], run["problem"]
         assert final_state(database) == undisturbed["state"]
-    found = home.json("reconcile")
-    assert (found["orphan_objects"], found["rows_without_objects"]) == (0, 0)
+    report = home.json("reconcile")
+    assert (report["orphan_objects"], report["rows_without_objects"]) == (0, 0)
     server.release()
     assert not server.is_running()

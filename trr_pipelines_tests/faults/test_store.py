@@ -1,4 +1,4 @@
-"""An S3 store that fails again and again, through a whole batch: it converges to what an undisturbed run comes to."""
+"""An S3 store with repeated failures during a whole batch: the batch ends in the same state as an undisturbed one."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ MAX_RUNS = 12
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[S3Server]:
-    with moto_server() as one:
-        yield one
+    with moto_server() as running:
+        yield running
 
 
 def sometimes(share: float, *faults: Fault) -> Callable[[Request], Fault | None]:
-    """One of the faults for this share of all requests, the same ones each time the test runs."""
+    """A plan with one of the faults for this share of all requests, the same in every test run."""
     chance = random.Random(7)
     return lambda _: chance.choice(faults) if chance.random() < share else None
 
@@ -50,7 +50,7 @@ def sometimes(share: float, *faults: Fault) -> Callable[[Request], Fault | None]
         pytest.param(sometimes(0.3, CutRequest(100), CutRequest(3000)), id="30 % of uploads cut"),
     ],
 )
-def test_a_batch_converges_over_a_store_that_fails(
+def test_a_batch_converges_with_a_failing_store(
     archive: Archive,
     server: S3Server,
     tmp_path: Path,
@@ -76,9 +76,9 @@ def test_a_batch_converges_over_a_store_that_fails(
         proxy.plan = no_fault
         assert reconcile(remote).is_clean
         for row in query(archive.database, "select hosted_key, bytes, sha256 from core.media_asset_variants"):
-            found = store.head(row["hosted_key"])
-            assert found is not None
-            assert (found.bytes, found.sha256) == (row["bytes"], row["sha256"])
+            head = store.head(row["hosted_key"])
+            assert head is not None
+            assert (head.bytes, head.sha256) == (row["bytes"], row["sha256"])
     disturbed = final_state(archive.database)
     assert len(disturbed["variants"]) == 10 * len(PHOTOS)
 
@@ -87,7 +87,7 @@ def test_a_batch_converges_over_a_store_that_fails(
     assert final_state(archive.database) == disturbed
 
 
-def test_a_store_that_answers_nothing_but_503_fails_photos_and_never_the_run(
+def test_a_store_that_only_answers_503_fails_photos_but_not_the_run(
     archive: Archive, server: S3Server, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     batch = import_files(archive, tmp_path / "in", dict(list(PHOTOS.items())[:2]))

@@ -1,4 +1,4 @@
-"""`trr` as a user runs it: a process of its own, real files, one clear line for whatever is wrong."""
+"""`trr` as a user runs it: in a separate process, on real files, with a one-line message for each error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trr_pipelines_tests.support.commands import Trr, one_line
 
 @pytest.fixture
 def trr(tmp_path: Path, database_url: str, empty_database_url: str) -> Trr:
-    """`trr` on databases of the test's own, given by URL: nothing has to be started."""
+    """`trr` on separate databases given by URL, so that no server has to be started."""
     return Trr(
         tmp_path,
         TRR_DATABASE_URL=database_url,
@@ -39,7 +39,7 @@ def photos(tmp_path: Path) -> Path:
 # Round trips -------------------------------------------------------------------------------------------------------
 
 
-def test_photos_go_in_and_variants_come_out_with_everything_embedded(server_home: Path, photos: Path) -> None:
+def test_photos_are_imported_and_rendered_with_everything_embedded(server_home: Path, photos: Path) -> None:
     trr = Trr(photos.parent, TRR_HOME=str(server_home), TRR_RENDER_PROCESSES="1")
     imported = trr("import", photos, "--source", "deadline", "--show", "The Valley", "--json")
     assert (imported.code, imported.json["created"], imported.json["rejected"]) == (0, 3, [])
@@ -67,7 +67,7 @@ def test_photos_go_in_and_variants_come_out_with_everything_embedded(server_home
     assert not EmbeddedPostgres(server_home).is_running()
 
 
-def test_importing_again_says_that_everything_is_known(trr: Trr, photos: Path) -> None:
+def test_a_second_import_reports_that_everything_is_known(trr: Trr, photos: Path) -> None:
     trr("import", photos, "--source", "deadline")
     again = trr("import", photos, "--source", "deadline")
     assert again.code == 0
@@ -75,7 +75,7 @@ def test_importing_again_says_that_everything_is_known(trr: Trr, photos: Path) -
 
 
 def test_files_are_rendered_without_any_database(tmp_path: Path, photos: Path) -> None:
-    trr = Trr(tmp_path, TRR_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", TRR_RENDER_PROCESSES="1")
+    trr = Trr(tmp_path, TRR_DATABASE_URL="postgresql://user@127.0.0.1:1/none", TRR_RENDER_PROCESSES="1")
     (photos / "text.jpg").write_bytes(b"<html>")
     result = trr(
         "render",
@@ -94,10 +94,10 @@ def test_files_are_rendered_without_any_database(tmp_path: Path, photos: Path) -
     assert (bad["state"], bad["reason"], bad["variants"]) == ("failed", "not_an_image", [])
 
 
-# Bad input: everything else is done --------------------------------------------------------------------------------
+# Invalid input: everything else is done----------------------------------------------------------------------------
 
 
-def test_bad_rows_are_told_by_line_and_everything_else_is_done(trr: Trr, photos: Path) -> None:
+def test_invalid_rows_are_reported_by_line_and_all_others_are_processed(trr: Trr, photos: Path) -> None:
     manifest = photos / "manifest.csv"
     manifest.write_text(
         "path,url,kind\na.jpg,,\nmissing.jpg,,\n,ftp://photos.example/a.jpg,\n,http://169.254.169.254.:x/,\n"
@@ -107,13 +107,13 @@ def test_bad_rows_are_told_by_line_and_everything_else_is_done(trr: Trr, photos:
     result = trr("import", manifest, "--source", "deadline")
     assert result.code == 1
     assert result.out.startswith("6 rows: 2 new photos, 0 known, 4 rejected; ")
-    told = result.err.splitlines()
-    assert [line.partition(":")[0] for line in told] == [f"  line {line}" for line in (3, 4, 5, 6)]
-    assert f"{photos}/missing.jpg: No such file or directory" in told[0]
-    assert "unknown kind 'painting'" in told[3]
+    errors = result.err.splitlines()
+    assert [line.partition(":")[0] for line in errors] == [f"  line {line}" for line in (3, 4, 5, 6)]
+    assert f"{photos}/missing.jpg: No such file or directory" in errors[0]
+    assert "unknown kind 'painting'" in errors[3]
 
 
-def test_a_photo_over_a_limit_fails_alone_with_limit_and_value(trr: Trr, photos: Path) -> None:
+def test_a_photo_above_a_limit_fails_alone_with_limit_and_value(trr: Trr, photos: Path) -> None:
     (photos / "wide.png").write_bytes(pictures.png_of_zeros(31_000, 10))
     trr.here("import", photos, "--source", "deadline")
     result = trr("run")
@@ -125,7 +125,7 @@ def test_a_photo_over_a_limit_fails_alone_with_limit_and_value(trr: Trr, photos:
     assert (status["assets"]["mirrored"], status["failed_by_reason"]) == (2, {"side_too_long": 1})
 
 
-# Bad input: refused in one line ------------------------------------------------------------------------------------
+# Invalid input: a one-line error -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_photo_over_a_limit_fails_alone_with_limit_and_value(trr: Trr, photos:
         ("latin.csv", "url,caption\nx,caf\udce9\n", ("latin.csv: not UTF-8 at byte 17",)),
     ],
 )
-def test_a_manifest_that_cannot_be_used_is_one_line(trr: Trr, name: str, text: str, parts: tuple[str, ...]) -> None:
+def test_an_unusable_manifest_is_a_one_line_error(trr: Trr, name: str, text: str, parts: tuple[str, ...]) -> None:
     (trr.folder / name).write_bytes(os.fsencode(text))
     one_line(trr.here("import", name, "--source", "deadline"), *parts)
 
@@ -149,14 +149,14 @@ def test_a_manifest_that_cannot_be_used_is_one_line(trr: Trr, name: str, text: s
         (("import", ".", "--source", "!"), ("source '!' has no letter or digit",)),
         (("import", ".", "--source", "s", "--season", "2"), ("season 2 is set without a show",)),
         (("import", ".", "--source", "s", "--kind", "painting"), ("unknown kind 'painting'",)),
-        (("run", "--batch", "20260212-nobody-00001"), ("no import batch '20260212-nobody-00001'",)),
+        (("run", "--batch", "20260212-unknown-00001"), ("no import batch '20260212-unknown-00001'",)),
         (("render", "a.jpg", "--out", "out", "--crop", "manual,1,2"), ("a crop must be manual,X,Y,ZOOM",)),
         (("render", "a.jpg", "--out", "out", "--crop", "square,1,2,3"), ("must be manual or auto, not 'square'",)),
         (("render", "a.jpg", "--out", "out", "--crop", "manual,101,2,3"), ("101",)),
         (("demo", "--photos", "nowhere"), ("nowhere: no such folder",)),
     ],
 )
-def test_a_wrong_argument_is_one_line(trr: Trr, arguments: tuple[str, ...], parts: tuple[str, ...]) -> None:
+def test_a_wrong_argument_is_a_one_line_error(trr: Trr, arguments: tuple[str, ...], parts: tuple[str, ...]) -> None:
     result = trr.here(*arguments)
     assert result.code == 1
     assert result.err.splitlines()[-1].startswith("trr: ")
@@ -167,7 +167,7 @@ def test_a_wrong_argument_is_one_line(trr: Trr, arguments: tuple[str, ...], part
 @pytest.mark.parametrize(
     "arguments", [("import",), ("nonsense",), ("run", "--nonsense"), ("import", "x", "--season", "two")]
 )
-def test_wrong_usage_ends_with_2(trr: Trr, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_exits_with_2(trr: Trr, arguments: tuple[str, ...]) -> None:
     result = trr.here(*arguments)
     assert (result.code, result.out) == (2, "")
     assert "Error" in result.err
@@ -185,14 +185,14 @@ def test_wrong_usage_ends_with_2(trr: Trr, arguments: tuple[str, ...]) -> None:
         ("TRR_HOME", "~no-such-user/x", "TRR_HOME: "),
     ],
 )
-def test_a_wrong_setting_is_one_line_without_secrets(trr: Trr, name: str, value: str, part: str) -> None:
+def test_a_wrong_setting_is_a_one_line_error_without_secrets(trr: Trr, name: str, value: str, part: str) -> None:
     trr.environment[name] = value
     result = trr.here("status")
     one_line(result, part)
     assert "hunter2" not in result.err
 
 
-def test_a_database_without_our_schema_is_refused_with_the_command_that_mends_it(
+def test_a_database_without_our_schema_is_refused_with_the_command_that_fixes_it(
     trr: Trr, empty_database_url: str
 ) -> None:
     trr.environment["TRR_DATABASE_URL"] = empty_database_url
@@ -202,7 +202,7 @@ def test_a_database_without_our_schema_is_refused_with_the_command_that_mends_it
     assert trr.here("status").code == 0
 
 
-def test_a_database_that_is_somebody_elses_is_refused(trr: Trr, empty_database_url: str) -> None:
+def test_a_database_of_other_software_is_refused(trr: Trr, empty_database_url: str) -> None:
     with psycopg.connect(empty_database_url) as conn:
         conn.execute("create schema core")
     trr.environment["TRR_DATABASE_URL"] = empty_database_url
@@ -213,9 +213,9 @@ def test_a_database_that_is_somebody_elses_is_refused(trr: Trr, empty_database_u
 @pytest.mark.parametrize(
     ("setting", "part"), [("TRR_API_PORT", "for the API"), ("TRR_DAGSTER_PORT", "for the Dagster UI")]
 )
-def test_a_port_in_use_is_one_line_with_the_setting_that_changes_it(trr: Trr, setting: str, part: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+def test_a_port_in_use_is_a_one_line_error_naming_its_setting(trr: Trr, setting: str, part: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
         trr.environment |= {"TRR_API_PORT": free_port(), "TRR_DAGSTER_PORT": free_port(), setting: port}
         one_line(trr("up"), f"port {port} {part} is in use", f"give another in {setting}")
 
@@ -225,13 +225,13 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
-def test_a_home_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+def test_a_home_that_is_a_file_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "home").write_bytes(b"")
     one_line(Trr(tmp_path)("status"), f"cannot use {tmp_path / 'home'} for the embedded database: File exists")
 
 
-def test_without_dagster_yaml_a_run_is_refused_by_name(trr: Trr, photos: Path) -> None:
-    installed = trr.folder / "installed"  # the package alone, as a wheel has it
+def test_a_missing_dagster_yaml_is_named_in_the_error(trr: Trr, photos: Path) -> None:
+    installed = trr.folder / "installed"  # only the package, as in a wheel
     package = Path(schema.__file__).parents[1]
     shutil.copytree(package, installed / "trr_pipelines", ignore=shutil.ignore_patterns("__pycache__"))
     trr.here("import", photos, "--source", "deadline")
@@ -245,8 +245,8 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="mounts a small file sy
 
 
 @needs_root
-def test_a_full_disk_fails_the_photos_that_no_longer_fit_and_loses_none(trr: Trr, photos: Path) -> None:
-    """2 MB hold some of the photos; with room again, a second run completes the rest."""
+def test_a_full_disk_fails_the_photos_that_do_not_fit_and_loses_none(trr: Trr, photos: Path) -> None:
+    """2 MB hold some of the photos; with more space, a second run completes the rest."""
     for number in range(12):
         (photos / f"{number}.jpg").write_bytes(pictures.jpeg(1200, 900, seed=10 + number))
     media = trr.folder / "media"

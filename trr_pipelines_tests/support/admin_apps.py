@@ -1,4 +1,4 @@
-"""The admin app in tests: behind the server that production uses, in front of a backend that is real or scripted."""
+"""The admin app on the production server, in front of a real or scripted backend."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trr_pipelines_tests.support.backends import token
 
 @contextmanager
 def running(app: ASGIApp, port: int) -> Iterator[str]:
-    """The URL of an app behind the server that production uses."""
+    """Run an app on the production server; yields its URL."""
     config = uvicorn.Config(app, port=port, http=PlainProtocol, ws="none", log_config=None, proxy_headers=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -34,7 +34,7 @@ def running(app: ASGIApp, port: int) -> Iterator[str]:
 
 @contextmanager
 def serving_admin(app: ASGIApp, port: int) -> Iterator[httpx.Client]:
-    """A browser-like client of the app: it keeps cookies, follows nothing, and names its origin."""
+    """A browser-like client of the app: it keeps cookies, follows no redirects, and sends its origin."""
     with (
         running(app, port) as url,
         httpx.Client(base_url=url, trust_env=False, timeout=30, headers={"Origin": url}) as client,
@@ -43,5 +43,5 @@ def serving_admin(app: ASGIApp, port: int) -> Iterator[httpx.Client]:
 
 
 def sign_in(client: httpx.Client, value: str | None = None, target: str = "") -> httpx.Response:
-    """Post the form of the sign-in page; the response to it."""
+    """Post the form of the sign-in page and return the response."""
     return client.post("/admin/sign-in", data={"token": value or token(), "next": target})

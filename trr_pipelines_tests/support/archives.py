@@ -1,4 +1,4 @@
-"""Photos into an archive and through the pipeline without Dagster, and what an archive came to, for comparison."""
+"""Helpers that import and process photos without Dagster, and snapshots of an archive's state for comparison."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EDITOR = Author("editor@example.org", "tests")
 
 
 def query(database: Database, sql: str, *parameters: object) -> list[dict[str, Any]]:
-    """The rows of any statement, in a transaction of its own; patient with a server that was just killed.
+    """Run a statement in its own transaction, retried if the server was just killed; returns its rows.
 
     Parameters are positional, or one mapping.
     """
@@ -40,14 +40,14 @@ def query(database: Database, sql: str, *parameters: object) -> list[dict[str, A
 
 
 def value(database: Database, sql: str, *parameters: object) -> Any:
-    """The only value of the only row."""
+    """The single value of the single row."""
     (row,) = query(database, sql, *parameters)
     (only,) = row.values()
     return only
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:
-    """Write files by name, and return the folder."""
+    """Write files by name and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         (folder / name).write_bytes(data)
@@ -60,14 +60,14 @@ def import_path(archive: Archive, path: Path, *, source: str = "deadline", **def
 
 
 def import_files(archive: Archive, folder: Path, files: Mapping[str, bytes], **defaults: Any) -> str:
-    """Write files and import their folder; returns the one batch that they are in."""
+    """Write files and import their folder; returns their batch."""
     (batch,) = import_path(archive, write_files(folder, files), **defaults).batches
     return batch
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What the two halves of a run did."""
+    """The results of both stages of a run."""
 
     originals: Tally
     derivatives: Tally
@@ -76,19 +76,19 @@ class Ran:
 def run(
     archive: Archive, batch: str, run_id: str = "run-1", outputs: Outputs = EVERYTHING, pool: RenderPool | None = None
 ) -> Ran:
-    """What a Dagster run of a batch does, without Dagster."""
+    """Process a batch as a Dagster run does, without Dagster."""
     scope = Scope(batch=batch)
     return Ran(mirror_originals(archive, scope, run_id), render_photos(archive, scope, run_id, outputs, pool=pool))
 
 
 def photo_ids(archive: Archive) -> dict[str, UUID]:
-    """Photos by the name of the file they came from."""
+    """Photo ids by source file name."""
     rows = query(archive.database, "select id, source_url from core.media_assets order by source_url")
     return {row["source_url"].rpartition("/")[2]: row["id"] for row in rows}
 
 
 def ledger_of(archive: Archive, name: str) -> dict[str, str]:
-    """The state, or the reason of the failure, of each kind of work on a photo."""
+    """The state or failure reason of each kind of work on a photo."""
     rows = query(
         archive.database,
         "select g.kind, coalesce(g.reason, g.state) as ended from core.variant_generations g"
@@ -99,9 +99,9 @@ def ledger_of(archive: Archive, name: str) -> dict[str, str]:
 
 
 def final_state(database: Database) -> dict[str, Any]:
-    """All that must be the same however a run was disturbed, without ids, times and attempts.
+    """All rows that must be equal after disturbed and undisturbed runs, without ids, times and attempts.
 
-    Photos go by the hash of their bytes: which of two arrivals of the same bytes is kept is chance.
+    Photos are identified by hash, because it is random which of two photos with the same bytes is kept.
     """
     photos = query(
         database,
@@ -131,7 +131,7 @@ def final_state(database: Database) -> dict[str, Any]:
 
 
 def add_photo(database: Database, person_id: UUID, number: int, *, served: bool, seed: bool) -> UUID:
-    """A photo of a person by SQL alone; returns the link."""
+    """Insert a photo of a person by SQL; returns the link's id."""
     sha = f"{number:064x}"
     key = f"originals/{sha[:2]}/{sha}.jpg"
     rows = query(
@@ -156,12 +156,12 @@ def add_photo(database: Database, person_id: UUID, number: int, *, served: bool,
             "seed": seed,
         },
     )
-    found: UUID = rows[0]["id"]
-    return found
+    link_id: UUID = rows[0]["id"]
+    return link_id
 
 
 def add_ended_photos(archive: Archive, source: str, count: int, *, failed: int = 0, pending: int = 0) -> str:
-    """Photos of a source by SQL alone: the first ones failed, the next ones open, the rest complete; their batch."""
+    """Insert photos of a source by SQL: first the failed ones, then pending, then complete; returns their batch."""
     batch = f"20260212-{source}-00001"
     query(
         archive.database,

@@ -1,4 +1,4 @@
-"""The backend behind the server that production uses, its secrets in tests, and tokens for every kind of caller."""
+"""The backend on the production server, the secrets of tests, and tokens for every kind of caller."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SCREENALYTICS = {"Authorization": f"Bearer {SCREENALYTICS_TOKEN}"}
 
 
 def environment(archive: Archive) -> dict[str, str]:
-    """The settings of a backend over `archive`."""
+    """The environment variables of a backend on `archive`."""
     assert archive.settings.database_url is not None
     return ENVIRONMENT | {
         "TRR_HOME": str(archive.settings.home),
@@ -47,9 +47,9 @@ def environment(archive: Archive) -> dict[str, str]:
 
 
 def token(email: str = ADMIN_EMAIL, *, key: str = JWT_SECRET, algorithm: str = "HS256", **claims: Any) -> str:
-    """A sign-in's token as Supabase makes it; a claim given as None is left out.
+    """A sign-in token in Supabase's format; claims set to None are omitted.
 
-    Good for a day: some are made when tests are collected.
+    Valid for a day, because some are created during test collection.
     """
     now = int(time.time())
     values = {
@@ -70,7 +70,7 @@ def admin(email: str = ADMIN_EMAIL) -> dict[str, str]:
 
 @contextmanager
 def serving(app: FastAPI, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Client]:
-    """A client of `app` behind uvicorn on a free port."""
+    """Run `app` with uvicorn on a free port; yields a client."""
     config = uvicorn.Config(app, port=0, http=PlainProtocol, log_config=None, proxy_headers=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -1,4 +1,4 @@
-"""Batches for backfills: photos of a source and a day, and what a Dagster run does with a batch, without Dagster."""
+"""Batches for backfill tests: import photos of a source and day, and process a batch without Dagster."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from trr_pipelines_tests.support.archives import run, write_files
 def put(
     archive: Archive, folder: Path, source: str, day: int, seeds: range, *, show: str = "", lane: Lane = "live"
 ) -> str:
-    """Photos of a source and day of February 2026, a picture for each seed; returns the one batch that they are in."""
-    place = folder / f"{source}-{day}-{seeds.start}"
-    write_files(place, {f"{seed}.jpg": pictures.jpeg(300, 200, seed=seed) for seed in seeds})
-    rows = read_rows(place, Defaults(source, show=show))
+    """Import one picture per seed for a source and a day of February 2026; returns their batch."""
+    source_folder = folder / f"{source}-{day}-{seeds.start}"
+    write_files(source_folder, {f"{seed}.jpg": pictures.jpeg(300, 200, seed=seed) for seed in seeds})
+    rows = read_rows(source_folder, Defaults(source, show=show))
     (batch,) = import_rows(archive.database, rows, day=date(2026, 2, day), lane=lane).batches
     return batch
 
 
 def complete(archive: Archive, batch: str, pool: RenderPool, run_id: str = "run-1") -> Tally:
-    """Run a batch from its beginning to its end; what was rendered."""
+    """Process a whole batch; returns the tally of rendering."""
     begin_batch(archive, batch, run_id)
     tally = run(archive, batch, run_id, pool=pool).derivatives
     end_batch(archive, batch, run_id, tally)
     return tally
 
 
-def nobody(_: str) -> bool:
-    """Dagster knows of no run."""
+def no_run(_: str) -> bool:
+    """A Dagster without any run."""
     return False

@@ -1,4 +1,4 @@
-"""`trr` as a user runs it, a process of its own or in this one, and what it said."""
+"""Runs `trr` as a user does, in a separate process or in this one, and captures its output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECONDS = 120
 
 @dataclass(frozen=True)
 class Result:
-    """What a command said and how it ended."""
+    """Output and exit code of a command."""
 
     code: int
     out: str
@@ -39,8 +39,8 @@ class Result:
 def run_process(
     arguments: tuple[str | Path, ...], environment: Mapping[str, str], folder: Path, wrapper: tuple[str, ...] = ()
 ) -> Result:
-    """Run `trr` as a process of its own, by way of `wrapper` if one is given."""
-    ended = subprocess.run(
+    """Run `trr` in a separate process, started by the command `wrapper` if given."""
+    process = subprocess.run(
         [*wrapper, sys.executable, "-m", "trr_pipelines", *map(str, arguments)],
         env=environment,
         cwd=folder,
@@ -49,14 +49,14 @@ def run_process(
         errors="backslashreplace",
         timeout=SECONDS,
     )
-    assert "Traceback" not in ended.stderr + ended.stdout
-    return Result(ended.returncode, ended.stdout, ended.stderr)
+    assert "Traceback" not in process.stderr + process.stdout
+    return Result(process.returncode, process.stdout, process.stderr)
 
 
 def run_here(arguments: tuple[str | Path, ...], environment: Mapping[str, str], folder: Path) -> Result:
-    """Run `trr` in this process, which spares a start of 0.6 s.
+    """Run `trr` in this process, which saves the start-up time of 0.6 s.
 
-    For what is refused before any work is done, and for commands that are no more than a query or an update.
+    For refusals before any work is done, and for commands that are only a query or an update.
     """
     out, err = io.StringIO(), io.StringIO()
     code: object = None
@@ -73,13 +73,13 @@ def run_here(arguments: tuple[str | Path, ...], environment: Mapping[str, str], 
             patch.setenv(name, value)
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["trr", *map(str, arguments)])
-        # The command sets logging up as if nobody had yet, and its lines belong to what it says.
+        # The command must configure logging itself, because its log lines are part of its output.
         patch.setattr(logging.root, "handlers", [])
         patch.setattr(logging.root, "level", logging.root.level)
         try:
             main()
-        except SystemExit as ended:
-            code = ended.code
+        except SystemExit as exit_:
+            code = exit_.code
     assert "Traceback" not in err.getvalue() + out.getvalue()
     assert isinstance(code, int)
     return Result(code, out.getvalue(), err.getvalue())
@@ -87,7 +87,7 @@ def run_here(arguments: tuple[str | Path, ...], environment: Mapping[str, str], 
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Some commands decide what signals do to their process."""
+    """Restore signal handlers, which some commands change."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -97,7 +97,7 @@ def _signals_kept() -> Iterator[None]:
 
 
 class Trr:
-    """Runs `trr` in a folder with an environment of its own."""
+    """Runs `trr` in a folder with a separate environment."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
@@ -115,7 +115,7 @@ class Trr:
 
 
 def one_line(result: Result, *parts: str) -> None:
-    """The command failed, and said why in one line that holds these parts."""
+    """Assert that the command failed with a one-line error containing these parts."""
     assert result.code == 1, result
     assert result.out == ""
     assert result.err.count("\n") == 1, result.err

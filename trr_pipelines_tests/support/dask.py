@@ -23,7 +23,7 @@ _QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical", "DASK_DISTRIBUTE
 
 @dataclass
 class Cluster:
-    """A scheduler, and the workers that were started for it."""
+    """A scheduler and the workers started for it."""
 
     address: str
     scheduler: subprocess.Popen[bytes]
@@ -31,19 +31,19 @@ class Cluster:
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start_worker(self, environment: Mapping[str, str], *, threads: int = 1) -> subprocess.Popen[bytes]:
-        """A worker without a nanny, which would start it again; `environment` beside what any needs."""
+        """Start a worker without a nanny, which would restart it; `environment` is added to the usual variables."""
         arguments = ("--nthreads", f"{threads}", "--no-nanny", "--no-dashboard")
         worker = _start(self.scratch, "worker", self.address, *arguments, **environment)
         self.workers.append(worker)
         return worker
 
     def wait_for_workers(self, count: int) -> None:
-        """Until so many are there."""
+        """Wait until exactly `count` workers are connected."""
         with Client(self.address, set_as_default=False) as client:
             wait_for(lambda: len(client.nthreads()) == count)
 
     def stop_workers(self) -> None:
-        """Kill them all, and wait until the scheduler knows."""
+        """Kill all workers and wait until the scheduler has noticed."""
         for worker in self.workers:
             worker.kill()
             worker.wait()
@@ -54,10 +54,10 @@ class Cluster:
 
 @contextmanager
 def running_scheduler(protocol: str = "tcp", *, allowed_failures: int = 1, **environment: str) -> Iterator[Cluster]:
-    """A scheduler for the length of the block, and the end of all that was started for it.
+    """Run a scheduler for the block; afterwards it and its workers are killed.
 
-    A task is given up when more workers than `allowed_failures` died of it: with Dask's own 3, a photo that kills its
-    workers would cost a test four of them.
+    A task fails when more than `allowed_failures` workers died while running it: with Dask's default of 3, a photo
+    that kills its workers would cost a test four of them.
     """
     address = f"{protocol}://127.0.0.1:{free_port()}"
     allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": f"{allowed_failures}"}
@@ -84,7 +84,7 @@ def _listens(address: str) -> bool:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Until it holds; fails after three minutes."""
+    """Wait until `condition` holds; fail after three minutes."""
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline

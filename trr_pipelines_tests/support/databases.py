@@ -1,4 +1,4 @@
-"""Databases of a test's own on the server that all tests share."""
+"""Databases for single tests on the server that all tests share."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _numbers = itertools.count()
 
 @contextmanager
 def new_database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
-    """The URL of a new database; it is dropped after the block, whoever is still connected."""
+    """Create a database; yields its URL. It is dropped after the block even if clients are still connected."""
     name = sql.Identifier(f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{next(_numbers)}")
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as conn:
-        # Copying the files takes 12 ms of CPU; writing all pages to the log as well, which is the default, 27.
+        # Copying the files takes 12 ms of CPU; the default, which also writes all pages to the log, takes 27.
         statement = sql.SQL("create database {} template {} strategy file_copy")
         conn.execute(statement.format(name, sql.Identifier(template)))
         yield postgres.url(name.as_string().strip('"'))

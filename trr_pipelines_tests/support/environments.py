@@ -1,4 +1,4 @@
-"""An environment as a smoke meets it: where its parts answer, and what may be left behind in them."""
+"""An environment for smoke tests: its URLs, databases and settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trr_pipelines_tests.support.archives import query
 
 @dataclass(frozen=True)
 class Environment:
-    """Where the parts answer, whom they know, and what a smoke is told."""
+    """URLs and databases of the components, a person with photos, and the settings of a smoke."""
 
     backend: str
     admin: str
@@ -31,7 +31,7 @@ class Environment:
         self, *, minimal: bool = False, admin: str | None = None, backend: str | None = None,
         bank: FaceBank | None = None, only_backend: bool = False,
     ) -> Plan:  # fmt: skip
-        """A smoke of everything."""
+        """A plan that covers every part unless options say otherwise."""
         return Plan(
             "staging",
             self.backend if backend is None else backend,
@@ -51,5 +51,5 @@ class Environment:
 
 
 def changed(settings: Settings, name: str, value: str) -> Settings:
-    """The settings with another secret."""
+    """The settings with one secret replaced."""
     return settings.model_copy(update={name: SecretStr(value)})

@@ -1,4 +1,4 @@
-"""A face bank of a test's own, photos of people in a catalogue by SQL alone, and answers as the backend gives them."""
+"""Queries on a face bank, photos of people inserted by SQL, and responses in the backend's format."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ HASTY = Patience(connect=0.5, read=0.5, whole=1.0, attempts=3, first_wait=0.01)
 
 
 def bank_query(bank: FaceBank, sql: str, *parameters: object) -> list[dict[str, Any]]:
-    """The rows of any statement on the face bank."""
+    """Run a statement on the face bank; returns its rows."""
     with psycopg.connect(bank.url.get_secret_value(), autocommit=True, row_factory=dict_row) as conn:
         cursor = conn.execute(sql, parameters)  # type: ignore[call-overload]  the tests' own SQL
         return cursor.fetchall() if cursor.description else []
 
 
 def bank_rows(bank: FaceBank) -> dict[UUID, dict[str, Any]]:
-    """What stands in the face bank, by link."""
+    """Rows of the face bank by link id."""
     return {row["link_id"]: row for row in bank_query(bank, "select * from face_bank_images")}
 
 
 def client_of(url: str, token: str = SCREENALYTICS_TOKEN, *, patience: Patience = CALM) -> BackendClient:
-    """Screenalytics' client; with the patience HASTY it gives up within two seconds."""
+    """Screenalytics' client; with the patience HASTY it fails within two seconds."""
     return BackendClient(url, SecretStr(token), patience)
 
 
 def seed_calls(client: BackendClient) -> list[bool]:
-    """What was asked for, in order: True for seeds only."""
+    """The requests in order: True for seeds only."""
     return [call.seed_only for call in client.calls]
 
 
 def json_answer(value: object, status: int = 200, *headers: str) -> Script:
-    """A script that answers with JSON."""
+    """A script that responds with JSON."""
     return answer(status, json.dumps(value).encode(), "Content-Type: application/json", *headers)
 
 
 def listing(person_id: UUID, photos: Sequence[dict[str, Any]] = (), *, seed_only: bool, **fields: Any) -> Any:
-    """A photos answer; `fields` replace or add."""
+    """A response listing photos; `fields` replace or add fields."""
     body = {"person_id": str(person_id), "seed_only": seed_only, "count": len(photos), "photos": list(photos)}
     return body | {"unserved": 0, "next_cursor": None} | fields
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo of a person in the catalogue, and its link to that person."""
+    """A photo in the catalogue and its link to a person."""
 
     link_id: UUID
     media_asset_id: UUID
@@ -67,7 +67,7 @@ class Photo:
 def add_photos(
     database: Database, person_id: UUID, count: int, *, seeds: int = 0, served: bool = True, start: int = 0
 ) -> list[Photo]:
-    """Photos of a person, the first of them seeds; `start` is the number that they are told apart by."""
+    """Insert photos of a person, the first `seeds` of them flagged; `start` offsets their numbers."""
     query(
         database,
         "insert into core.import_batches (key, source, day, number)"
@@ -101,6 +101,7 @@ def add_photos(
 
 
 def add_person(database: Database, full_name: str = "Person One") -> UUID:
-    """A person without photos."""
-    found: UUID = query(database, "insert into core.people (full_name) values (%s) returning id", full_name)[0]["id"]
-    return found
+    """Insert a person without photos; returns the id."""
+    (row,) = query(database, "insert into core.people (full_name) values (%s) returning id", full_name)
+    person_id: UUID = row["id"]
+    return person_id

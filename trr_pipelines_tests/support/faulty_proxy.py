@@ -1,6 +1,6 @@
-"""An HTTP proxy between a client and a real server that misbehaves as it is told, one request at a time.
+"""An HTTP proxy in front of a real server that injects a planned fault into each request.
 
-It relays one request per connection, so that a fault on one never touches another. For plain HTTP/1.1 on loopback.
+It relays one request per connection, so that a fault affects only that request. For plain HTTP/1.1 on loopback.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came in; `number` counts from 0."""
+    """A received request; `number` counts from 0."""
 
     number: int
     method: str
@@ -25,7 +25,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """Answer with this status; the server never sees the request."""
+    """Respond with this status without forwarding the request."""
 
     status: int
     body: bytes = b""
@@ -33,31 +33,31 @@ class Answer:
 
 @dataclass(frozen=True)
 class Silence:
-    """Take the request and never answer; the server never sees it."""
+    """Accept the request and never respond; it is not forwarded."""
 
 
 @dataclass(frozen=True)
 class CutRequest:
-    """Hand this many bytes of the request's body to the server, then break both connections."""
+    """Forward this many bytes of the request's body, then close both connections."""
 
     after: int
 
 
 @dataclass(frozen=True)
 class LoseAnswer:
-    """Let the server do its work, then break the client's connection instead of answering."""
+    """Forward the request, then close the client's connection instead of responding."""
 
 
 @dataclass(frozen=True)
 class CutAnswer:
-    """Break the client's connection after this many bytes of the answer, head included."""
+    """Close the client's connection after this many bytes of the response, head included."""
 
     after: int
 
 
 @dataclass(frozen=True)
 class SlowAnswer:
-    """Hand the answer on at this many bytes per second."""
+    """Forward the response at this many bytes per second."""
 
     bytes_per_second: int
 
@@ -71,9 +71,9 @@ def no_fault(_: Request) -> Fault | None:
 
 @dataclass
 class FaultyProxy:
-    """Relays to `127.0.0.1:upstream_port` inside its `with` block; `plan` says what happens to each request.
+    """Relays to `127.0.0.1:upstream_port` inside its `with` block; `plan` returns the fault for each request.
 
-    `plan` may be exchanged at any time. `requests` lists what came in.
+    `plan` may be replaced at any time. `requests` lists the received requests.
     """
 
     upstream_port: int
@@ -124,24 +124,26 @@ class FaultyProxy:
             writer.close()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        sent_head, body = await _read_request(reader, writer)
-        method, target, _ = sent_head.partition(b"\r\n")[0].decode().split(" ", 2)
+        head, body = await _read_request(reader, writer)
+        method, target, _ = head.partition(b"\r\n")[0].decode().split(" ", 2)
         request = Request(len(self.requests), method, target)
         self.requests.append(request)
         fault = self.plan(request)
         if isinstance(fault, Answer):
-            head = f"HTTP/1.1 {fault.status} Fault\r\nContent-Length: {len(fault.body)}\r\nConnection: close\r\n\r\n"
-            writer.write(head.encode() + fault.body)
+            response_head = (
+                f"HTTP/1.1 {fault.status} Fault\r\nContent-Length: {len(fault.body)}\r\nConnection: close\r\n\r\n"
+            )
+            writer.write(response_head.encode() + fault.body)
             await writer.drain()
             return
         if isinstance(fault, Silence):
-            await reader.read()  # ends when the client has had enough
+            await reader.read()  # ends when the client closes the connection
             return
-        answer = await self._ask(sent_head, body[: fault.after] if isinstance(fault, CutRequest) else body, fault)
+        response = await self._forward(head, body[: fault.after] if isinstance(fault, CutRequest) else body, fault)
         if not isinstance(fault, CutRequest | LoseAnswer):
-            await _write(writer, answer, fault)
+            await _write(writer, response, fault)
 
-    async def _ask(self, head: bytes, body: bytes, fault: Fault | None) -> bytes:
+    async def _forward(self, head: bytes, body: bytes, fault: Fault | None) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.upstream_port)
         try:
             writer.write(head + body)
@@ -153,7 +155,7 @@ class FaultyProxy:
 
 
 async def _read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[bytes, bytes]:
-    """The head, changed so that the server closes after its answer, and the body."""
+    """The head, changed so that the server closes the connection after its response, and the body."""
     lines = (await reader.readuntil(b"\r\n\r\n")).rstrip(b"\r\n").split(b"\r\n")
     headers = [line for line in lines[1:] if not line.lower().startswith((b"connection:", b"expect:"))]
     if any(line.lower().startswith(b"expect:") for line in lines):
@@ -162,13 +164,13 @@ async def _read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     return b"\r\n".join([lines[0], *headers, b"Connection: close", b"", b""]), await reader.readexactly(length)
 
 
-async def _write(writer: asyncio.StreamWriter, answer: bytes, fault: Fault | None) -> None:
+async def _write(writer: asyncio.StreamWriter, response: bytes, fault: Fault | None) -> None:
     if isinstance(fault, SlowAnswer):
         step = max(1, fault.bytes_per_second // 20)
-        for start in range(0, len(answer), step):
-            writer.write(answer[start : start + step])
+        for start in range(0, len(response), step):
+            writer.write(response[start : start + step])
             await writer.drain()
             await asyncio.sleep(0.05)
     else:
-        writer.write(answer[: fault.after] if isinstance(fault, CutAnswer) else answer)
+        writer.write(response[: fault.after] if isinstance(fault, CutAnswer) else response)
         await writer.drain()

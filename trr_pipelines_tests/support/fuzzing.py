@@ -1,4 +1,4 @@
-"""Schemathesis over the backend's OpenAPI document: all of its checks, run as its own command line runs them."""
+"""Runs schemathesis from its command line on the backend's OpenAPI document, with all checks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from uuid import UUID
 
 import httpx
 
-SECONDS = 60.0  # for one answer
+SECONDS = 60.0  # for one response
 
-# What the schema allows may still name something that is not there, lack a precondition, or make no sense together.
+# A request that matches the schema may still name an unknown object, lack a precondition or combine values wrongly.
 CONFIG = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "304", "403", "404", "409", "412", "422", "428"]
@@ -29,7 +29,7 @@ expected-statuses = ["401", "403", "422"]
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """How a run ended: cases that were sent, answers by status, and what was said of failures."""
+    """Result of a run: cases sent, responses by status, exit code and output."""
 
     cases: int
     statuses: dict[int, int]
@@ -40,12 +40,12 @@ class Fuzzed:
 def fuzz(
     url: str, headers: Mapping[str, str], folder: Path, *, examples: int, paths: str, ids: Mapping[str, UUID]
 ) -> Fuzzed:
-    """Send `examples` generated cases to each operation whose path matches `paths`; `ids` stand for path parameters."""
+    """Send `examples` generated cases to each operation whose path matches `paths`; `ids` are path parameters."""
     config = folder / "schemathesis.toml"
     given = "".join(f'"path.{name}" = "{value}"\n' for name, value in ids.items())
     config.write_text((f"[parameters]\n{given}" if given else "") + CONFIG)
     document, report = folder / "openapi.json", folder / "events.ndjson"
-    # Its own patience for the document is 10 s, which a busy machine needs to put it together.
+    # schemathesis waits 10 s for the document, which a busy machine may need longer to generate.
     document.write_bytes(httpx.get(f"{url}/openapi.json", timeout=SECONDS, trust_env=False).content)
     command = [
         str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config), "run", str(document),
@@ -56,16 +56,16 @@ def fuzz(
     ]  # fmt: skip
     for name, value in headers.items():
         command += ["--header", f"{name}: {value}"]
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=3600)
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=3600)
     statuses: dict[int, int] = {}
     for line in report.read_text().splitlines():
         for status in _statuses(json.loads(line)):
             statuses[status] = statuses.get(status, 0) + 1
-    return Fuzzed(sum(statuses.values()), statuses, ended.returncode, ended.stdout + ended.stderr)
+    return Fuzzed(sum(statuses.values()), statuses, process.returncode, process.stdout + process.stderr)
 
 
 def _statuses(value: object) -> list[int]:
-    """The statuses of all answers below a value of the report."""
+    """The statuses of all responses nested in a value of the report."""
     if isinstance(value, list):
         return [status for inner in value for status in _statuses(inner)]
     if not isinstance(value, dict):

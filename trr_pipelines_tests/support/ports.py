@@ -1,4 +1,4 @@
-"""Loopback ports for servers that cannot choose one themselves, and ports on which surely nobody listens."""
+"""Loopback ports for servers that cannot choose one themselves, and ports that refuse connections."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 
 def free_port() -> int:
-    """A port on which nobody listened a moment ago.
+    """A port that was free a moment ago.
 
-    It lies below the range from which systems hand out ports (32768 and up on Linux), so that no test that binds to
-    port 0 meanwhile can be given the same one.
+    It is below the ephemeral range (32768 and up on Linux), so that a test that binds to port 0 cannot get the same
+    port.
     """
     while True:
         port = random.randrange(20_000, 32_000)
@@ -26,7 +26,7 @@ def free_port() -> int:
 
 @contextmanager
 def refusing_port() -> Iterator[int]:
-    """A port that refuses connections: it is bound, so nobody else can take it, and nobody listens on it."""
+    """A port that refuses connections: it is bound, so no other process can use it, but not listening."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield int(holder.getsockname()[1])

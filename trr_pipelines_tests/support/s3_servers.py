@@ -1,6 +1,6 @@
-"""Two S3 servers that have nothing in common but the protocol, each a real child process on a free loopback port.
+"""Two independent S3 servers, each a child process on a free loopback port.
 
-moto knows AWS's semantics but checks no credentials; rclone checks signatures, and ignores `If-None-Match`.
+moto implements AWS's semantics but checks no credentials; rclone checks signatures, and ignores `If-None-Match`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STARTUP_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server; `client` makes a boto3 client for it, or for a proxy in front of it."""
+    """A running server; `client` creates a boto3 client for it or for a proxy in front of it."""
 
     port: int
 
@@ -45,7 +45,7 @@ class S3Server:
         )
 
     def environment(self) -> dict[str, str]:
-        """What boto3 of another process needs to use it."""
+        """Environment variables with which boto3 in another process uses this server."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": "us-east-1",
@@ -57,14 +57,14 @@ class S3Server:
 
 @contextmanager
 def moto_server() -> Iterator[S3Server]:
-    """moto's server, empty."""
+    """An empty moto server."""
     with _server(lambda port: ["moto_server", "-H", "127.0.0.1", "-p", str(port)]) as server:
         yield server
 
 
 @contextmanager
 def rclone_server(directory: Path) -> Iterator[S3Server]:
-    """rclone's S3 server over `directory`, whose first level are the buckets."""
+    """rclone's S3 server on `directory`, whose subfolders are the buckets."""
     with _server(
         lambda port: [
             *("rclone", "serve", "s3", "--config", "", "--addr", f"127.0.0.1:{port}"),
@@ -77,7 +77,7 @@ def rclone_server(directory: Path) -> Iterator[S3Server]:
 
 @contextmanager
 def bucket_on(server: S3Server, client: Any) -> Iterator[S3Store]:
-    """A store in a new bucket on `server`, below a prefix; `client` may reach the server by way of a proxy."""
+    """A store in a new bucket on `server`, below a prefix; `client` may connect through a proxy."""
     bucket = f"photos-{uuid.uuid4().hex[:12]}"
     direct = server.client()
     direct.create_bucket(Bucket=bucket)

@@ -1,4 +1,4 @@
-"""An HTTP server that says, byte by byte, what a test tells it to: honest, broken or hostile."""
+"""An HTTP server whose responses are scripted byte by byte: correct, broken or hostile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Received:
 
 
 Script = Callable[[Received, socket.socket], None]
-"""Answers one request on its connection. When it raises `HangUpError` or `OSError`, the connection is closed."""
+"""Responds to one request on its connection. When it raises `HangUpError` or `OSError`, the connection is closed."""
 
 
 class HangUpError(Exception):
@@ -30,7 +30,7 @@ class HangUpError(Exception):
 
 
 def answer(status: int = 200, body: bytes = b"", *headers: str, length: int | None = None) -> Script:
-    """A script that answers at once; `length` is what Content-Length claims, where that is not the truth."""
+    """A script that responds immediately; `length` overrides Content-Length with a wrong value."""
     lines = [f"HTTP/1.1 {status} Scripted", f"Content-Length: {len(body) if length is None else length}", *headers]
     whole = "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n" + body
 
@@ -44,10 +44,10 @@ def answer(status: int = 200, body: bytes = b"", *headers: str, length: int | No
 
 @dataclass
 class ScriptedServer:
-    """Listens on loopback inside its `with` block; `scripts` maps paths (without query) to what answers them.
+    """Listens on loopback inside its `with` block; `scripts` maps paths (without query) to scripts.
 
-    Every connection has a thread of its own and is kept open after an answer, as HTTP/1.1 has it; one that does not
-    begin with a GET is closed. `received` lists the requests. With `tls`, what is spoken is HTTPS.
+    Every connection has its own thread and is kept open after a response, as in HTTP/1.1; one that does not begin with
+    a GET is closed. `received` lists the requests. With `tls`, the server speaks HTTPS.
     """
 
     scripts: dict[str, Script]
@@ -93,8 +93,8 @@ class ScriptedServer:
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         with suppress(OSError, HangUpError), connection:
-            talking = self.tls.wrap_socket(connection, server_side=True) if self.tls else connection
-            with talking, talking.makefile("rb") as lines:
+            stream = self.tls.wrap_socket(connection, server_side=True) if self.tls else connection
+            with stream, stream.makefile("rb") as lines:
                 while (request := lines.readline()).startswith(b"GET "):
                     path = request.decode("latin-1").split(" ")[1]
                     headers = {}
@@ -103,4 +103,4 @@ class ScriptedServer:
                         headers[name.lower()] = value.strip()
                     received = Received(path, headers, number)
                     self.received.append(received)
-                    self.scripts[path.partition("?")[0]](received, talking)
+                    self.scripts[path.partition("?")[0]](received, stream)

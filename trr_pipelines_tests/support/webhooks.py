@@ -1,4 +1,4 @@
-"""A webhook as operators have one: takes JSON over real HTTP, or answers what a test wants it to."""
+"""An operator's webhook for tests: accepts JSON over HTTP, or responds with the statuses a test sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class Webhook:
-    """`answers` are the next statuses, then 200; `taken` what was answered with 2xx, `keys` their keys."""
+    """`answers` are the next response statuses, then 200; `taken` are messages accepted with 2xx, `keys` their keys."""
 
     url: str = ""
     answers: list[int] = field(default_factory=list)
@@ -28,18 +28,18 @@ class Webhook:
 
 @contextmanager
 def webhook(path: str = "/hook") -> Iterator[Webhook]:
-    """A webhook on loopback; what is asked for at any other address than `path` is answered with 404."""
-    told = Webhook()
+    """Run a webhook on loopback; requests to any path other than `path` get 404."""
+    hook = Webhook()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            status = 404 if self.path != path else told.answers.pop(0) if told.answers else 200
-            told.requests += 1
+            status = 404 if self.path != path else hook.answers.pop(0) if hook.answers else 200
+            hook.requests += 1
             if status < 300:
                 assert self.headers["Content-Type"] == "application/json"
-                told.taken.append(json.loads(body))
-                told.keys.append(self.headers["Idempotency-Key"])
+                hook.taken.append(json.loads(body))
+                hook.keys.append(self.headers["Idempotency-Key"])
             self.send_response(status)
             self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", "0")
@@ -51,9 +51,9 @@ def webhook(path: str = "/hook") -> Iterator[Webhook]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    told.url = f"http://127.0.0.1:{server.server_port}{path}"
+    hook.url = f"http://127.0.0.1:{server.server_port}{path}"
     try:
-        yield told
+        yield hook
     finally:
         server.shutdown()
         thread.join()

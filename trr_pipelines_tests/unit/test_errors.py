@@ -1,4 +1,4 @@
-"""The error tree: its codes are a contract, and errors must come whole through a pipe or a pickle."""
+"""The error tree: its codes are a contract, and errors must survive pickling."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def test_reason_codes_are_those_of_the_contract() -> None:
         (MissingObjectError, RetryableError),
     ],
 )
-def test_every_error_stands_where_the_tree_says(error: type[TrrError], base: type[TrrError]) -> None:
+def test_every_error_has_its_documented_base_class(error: type[TrrError], base: type[TrrError]) -> None:
     assert issubclass(error, base)
 
 
-def test_what_can_be_retried_is_never_also_permanent() -> None:
+def test_a_retryable_error_is_never_permanent() -> None:
     assert not issubclass(RetryableError, PermanentError)
     assert not issubclass(PermanentError, RetryableError)
 
@@ -72,7 +72,7 @@ def test_a_message_starts_with_its_reason_code() -> None:
 
 
 @pytest.mark.parametrize("kind", [MediaError, PermanentError, RetryableError, MissingObjectError])
-def test_an_error_comes_whole_out_of_a_pickle(kind: type[MediaError]) -> None:
+def test_an_error_survives_pickling(kind: type[MediaError]) -> None:
     error = kind(Reason.FETCH_FAILED, "answered 503", retry_after=12.5)
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301  our own bytes
     assert type(copy) is kind
@@ -88,6 +88,6 @@ def test_an_error_comes_whole_out_of_a_pickle(kind: type[MediaError]) -> None:
     ("text", "shown"),
     [("plain é 北", "plain é 北"), ("a\0b", r"a\0b"), ("caf\udce9.jpg", r"caf\udce9.jpg"), ("", "")],
 )
-def test_whatever_an_error_says_can_be_logged_and_stored(text: str, shown: str) -> None:
+def test_any_error_message_can_be_logged_and_stored(text: str, shown: str) -> None:
     assert printable(text) == shown
     assert PermanentError(Reason.CORRUPT, text).detail == shown

@@ -10,10 +10,10 @@ LISTED = Path(__file__).parents[1] / "data" / "migrations.sha256"
 
 
 def test_migrations_are_added_and_never_edited() -> None:
-    """A new one is listed with `sha256sum`; for a change to an old one, write a new one."""
+    """List a new migration with its `sha256sum`; to change an old one, write a new one."""
     listed = {path: digest for digest, path in (line.split() for line in LISTED.read_text().splitlines())}
-    found = {
+    actual = {
         str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(ROOT.glob("trr_pipelines/*/migrations/versions/[0-9]*"))
     }
-    assert found == listed
+    assert actual == listed

@@ -1,4 +1,4 @@
-"""The rollout by its evidence: what is closed, what stands open, what was done out of order."""
+"""The rollout status from its evidence: closed and open stages, and stages passed out of order."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def states(folder: Path) -> list[str]:
     return [stage.state for stage in rollout_status(folder).stages]
 
 
-def test_without_evidence_everything_stands_open(tmp_path: Path) -> None:
+def test_without_evidence_every_stage_is_open(tmp_path: Path) -> None:
     rollout = rollout_status(tmp_path)
     assert [stage.state for stage in rollout.stages] == ["open"] * 6
     assert (rollout.next, rollout.is_closed) == ("backend of staging: no smoke run yet", False)
 
 
-def test_parts_are_closed_one_after_the_other(tmp_path: Path) -> None:
+def test_parts_are_closed_one_by_one(tmp_path: Path) -> None:
     smoke(tmp_path, "staging", Part.BACKEND)
     smoke(tmp_path, "staging", Part.ADMIN)
     assert states(tmp_path) == ["passed", "passed", "open", "open", "open", "open"]
@@ -51,13 +51,13 @@ def test_everything_passed_closes_the_rollout(tmp_path: Path) -> None:
     assert rollout_status(tmp_path).is_closed
 
 
-def test_a_failure_is_told_with_its_step(tmp_path: Path) -> None:
+def test_a_failure_is_reported_with_its_step(tmp_path: Path) -> None:
     smoke(tmp_path, "staging", Part.BACKEND, state=State.FAILED)
     stage = rollout_status(tmp_path).stages[0]
     assert (stage.state, stage.why) == ("failed", "a_step: why <b>")
 
 
-def test_a_step_that_was_left_out_closes_nothing(tmp_path: Path) -> None:
+def test_a_skipped_step_closes_nothing(tmp_path: Path) -> None:
     smoke(tmp_path, "staging", Part.BACKEND, state=State.SKIPPED)
     assert states(tmp_path)[0] == "failed"
 
@@ -78,9 +78,9 @@ def test_production_before_staging_is_out_of_order(tmp_path: Path) -> None:
 
 def test_evidence_is_read_as_it_was_written(tmp_path: Path) -> None:
     smoke(tmp_path, "staging", *Part)
-    found = read_evidence(tmp_path, "staging")
-    assert found[Part.ADMIN].steps[0].seen == {"calls": [True]}
-    assert found[Part.ADMIN].passed
+    evidence = read_evidence(tmp_path, "staging")
+    assert evidence[Part.ADMIN].steps[0].seen == {"calls": [True]}
+    assert evidence[Part.ADMIN].passed
     assert "a \\| claim" in (tmp_path / "staging.md").read_text(encoding="utf-8")
 
 
@@ -92,6 +92,6 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "x" * 41])
-def test_an_environment_cannot_lead_elsewhere(tmp_path: Path, name: str) -> None:
+def test_an_environment_name_cannot_contain_a_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="an environment name has"):
         read_evidence(tmp_path, name)

@@ -1,4 +1,4 @@
-"""Settings: defaults, names, and that whatever is wrong is said at once, by name, without the value."""
+"""Settings: defaults, names, and errors that list all invalid variables by name without their values."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_environment_sets_everything(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert settings.fetch_allow_networks == (ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("::1"))
 
 
-def test_the_media_url_follows_the_port_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_media_url_uses_the_port_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRR_API_PORT", "9000")
     assert load_settings().base_url == "http://127.0.0.1:9000/media"
 
@@ -84,7 +84,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_
         ("TRR_DASK_ADDRESS", "10.1.0.5:8786"),
         ("TRR_DASK_ADDRESS", "http://10.1.0.5:8786"),
         ("TRR_DASK_ADDRESS", "tcp://10.1.0.5"),
-        ("TRR_HOME", "~no-such-user-here/state"),
+        ("TRR_HOME", "~no-such-user/state"),
         ("TRR_DATABASE_URL", "mysql://u:hunter2@db/trr"),
         ("TRR_DATABASE_URL", "postgresql+psycopg2://u:hunter2@db/trr"),
         ("TRR_DATABASE_URL", "postgresql://u:hunter2@[db/trr"),
@@ -100,7 +100,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_
         ("TRR_FETCH_ALLOW_NETWORKS", '{"a": 1}'),
     ],
 )
-def test_a_wrong_value_is_named_by_its_variable_and_not_shown(
+def test_an_invalid_value_is_reported_by_variable_name_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -129,7 +129,7 @@ NIGHT, NOON = Hours(time(22), time(6, 30)), Hours(time(11), time(13))
 
 
 def at(day: int, hour: int, minute: int = 0) -> datetime:
-    """A moment of February 2026 in the time zone of the machine."""
+    """A time in February 2026 in the machine's time zone."""
     return datetime(2026, 2, day, hour, minute).astimezone()
 
 
@@ -146,7 +146,7 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
         (NOON, (13, 0), False),
     ],
 )
-def test_hours_contain_their_start_and_not_their_end_also_over_midnight(
+def test_hours_include_their_start_and_exclude_their_end_even_over_midnight(
     hours: Hours, clock: tuple[int, int], expected: bool
 ) -> None:
     assert hours.contain(at(3, *clock)) is expected
@@ -163,9 +163,9 @@ def test_hours_contain_their_start_and_not_their_end_also_over_midnight(
         (NOON, at(3, 13), timedelta(hours=3), at(5, 12)),
     ],
 )
-def test_work_goes_on_within_its_hours_only(hours: Hours, begin: datetime, work: timedelta, end: datetime) -> None:
+def test_work_continues_within_its_hours_only(hours: Hours, begin: datetime, work: timedelta, end: datetime) -> None:
     assert hours.end_of(work, begin) == end
 
 
-def test_hours_print_as_they_are_set() -> None:
+def test_hours_print_as_they_were_set() -> None:
     assert str(NIGHT) == "22:00-06:30"

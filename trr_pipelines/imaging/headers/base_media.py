@@ -72,6 +72,18 @@ def clean_aperture(data: bytes) -> tuple[int, int, int, int] | None:
     return None
 
 
+def code_points(data: bytes) -> tuple[int, int] | None:
+    """Colour primaries and transfer characteristics of the primary picture (H.273); None without them.
+
+    Source: ISO/IEC 14496-12, section 12.1.5 (`nclx`).
+    """
+    for box in _primary_properties(data) or []:
+        if box.name == b"colr" and data[box.start : box.start + 4] == b"nclx":
+            primaries, transfer = unpack_at(">HH", data, box.start + 4)
+            return primaries, transfer
+    return None
+
+
 def _aperture(data: bytes, properties: list[_Box], stored: Size) -> tuple[int, int, int, int] | None:
     """Source: ISO/IEC 14496-12, section 12.1.4. An aperture with fractional edges or beyond the picture is ignored."""
     for box in properties:

@@ -11,7 +11,7 @@ from itertools import islice
 
 from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers.header import UPRIGHT, Header, HeaderError, unpack_at
-from trr_pipelines.imaging.headers.tiff import exif_orientation, first_directory
+from trr_pipelines.imaging.headers.tiff import exif_is_adobe_rgb, exif_orientation, first_directory
 
 _START_OF_SCAN, _END_OF_IMAGE, _COMMENT = 0xDA, 0xD9, 0xFE
 _APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
@@ -72,6 +72,12 @@ def has_metadata(data: bytes) -> bool:
         and not (marker == _APP2 and content.startswith(_PROFILE))
         for marker, _, content in _segments(data)
     )
+
+
+def is_adobe_rgb(data: bytes) -> bool:
+    """Whether its EXIF says that the samples are Adobe RGB."""
+    exif = (content for marker, _, content in _segments(data) if marker == _APP1 and content.startswith(_EXIF))
+    return exif_is_adobe_rgb(next(exif, b""))
 
 
 def is_truncated(data: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ _APPEARANCE = {
     *(b"IHDR", b"PLTE", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"),
     *(b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"bKGD", b"pHYs"),
 }
+
+_COLOUR_BYTES = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
+_END = bytes(4) + b"IEND" + zlib.crc32(b"IEND").to_bytes(4, "big")
 
 MAX_PROFILE_BYTES = 8_000_000
 
@@ -95,6 +99,53 @@ def bare(data: bytes) -> tuple[bytes, bytes | None, str]:
             if chunk.name == _PROFILE:
                 profile, problem = _unpacked_profile(chunk.data(data))
     return (b"".join([*kept, data[begin:]]) if kept else data), profile, problem
+
+
+@dataclass(frozen=True)
+class ColourChunks:
+    """Colour as a PNG describes it without an ICC profile.
+
+    `code_points`: primaries, transfer, matrix and full-range flag of cICP; `gamma`: of gAMA, 0.0 without one;
+    `chromaticities`: x and y of red, green, blue and white of cHRM.
+    """
+
+    code_points: tuple[int, int, int, int] | None = None
+    is_srgb: bool = False
+    gamma: float = 0.0
+    chromaticities: tuple[float, ...] | None = None
+
+
+def colour_chunks(data: bytes) -> ColourChunks:
+    """The chunks about colour before the pixels; damaged ones are left out."""
+    contents: dict[bytes, bytes] = {}
+    for chunk in _chunks(data):
+        if chunk.name in (b"IDAT", b"PLTE"):
+            break
+        if chunk.name in _COLOUR_BYTES and chunk.length >= _COLOUR_BYTES[chunk.name]:
+            contents.setdefault(chunk.name, chunk.data(data))
+    points, gamma, white = contents.get(b"cICP"), contents.get(b"gAMA"), contents.get(b"cHRM")
+    xy = None
+    if white is not None:
+        values = [value / 100_000 for value in struct.unpack_from(">8I", white)]
+        xy = (*values[2:], *values[:2])
+    return ColourChunks(
+        (points[0], points[1], points[2], points[3]) if points else None,
+        b"sRGB" in contents,
+        struct.unpack_from(">I", gamma)[0] / 100_000 if gamma else 0.0,
+        xy,
+    )
+
+
+def with_end(data: bytes) -> bytes:
+    """The file with the IEND chunk that it lacks, if all its pixel chunks are complete; otherwise unchanged."""
+    chunks = list(_chunks(data))
+    complete = [chunk for chunk in chunks if chunk.end <= len(data)]
+    has_all_pixels = any(chunk.name == b"IDAT" for chunk in complete) and b"IDAT" not in {
+        chunk.name for chunk in chunks[len(complete) :]
+    }
+    if not has_all_pixels or complete[-1].name == b"IEND":
+        return data
+    return data[: complete[-1].end] + _END
 
 
 def bit_depth(data: bytes) -> int:

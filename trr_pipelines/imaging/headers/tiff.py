@@ -19,6 +19,7 @@ from trr_pipelines.imaging.headers.header import UPRIGHT, Header, HeaderError, u
 ORIENTATION_TAG = 0x0112
 PHOTOMETRIC_TAG = 0x0106
 _WIDTH_TAG, _HEIGHT_TAG = 0x0100, 0x0101
+_EXIF_TAG, _INTEROPERABILITY_TAG = 0x8769, 0xA005
 _STRIP_TAGS = ((0x0111, 0x0117), (0x0144, 0x0145))
 _SUBFILE_TAG, _OLD_SUBFILE_TAG, _SUB_DIRECTORIES_TAG = 0x00FE, 0x00FF, 0x014A
 _DNG_VERSION_TAG = 0xC612
@@ -123,6 +124,11 @@ class Directory:
         kind, _, at = self._place_of_values(self._entry_of_tag[tag])
         struct.pack_into(self.order + _LETTER_OF_TYPE[kind], data, at, value)
 
+    def short_text(self, tag: int) -> bytes:
+        """The text of `tag` if it has at most 4 bytes, without its final zero; else empty."""
+        text = self.content(tag)
+        return text.rstrip(b"\0") if len(text) <= 4 else b""
+
     def end(self) -> int:
         """The end offset of the last value that its tags point at."""
         end = 0
@@ -226,6 +232,19 @@ def exif_orientation(exif: bytes) -> int:
         return _orientation(first_directory(exif.removeprefix(b"Exif\0\0")))
     except HeaderError:
         return UPRIGHT
+
+
+def exif_is_adobe_rgb(exif: bytes) -> bool:
+    """Whether EXIF data say that the samples are Adobe RGB. Source: DCF 2.0, interoperability index R03."""
+    try:
+        first = first_directory(exif.removeprefix(b"Exif\0\0"))
+        for pointer in first.values(_EXIF_TAG)[:1]:
+            detail = Directory(first.data, first.order, first.is_big, pointer)
+            for inner in detail.values(_INTEROPERABILITY_TAG)[:1]:
+                return Directory(first.data, first.order, first.is_big, inner).short_text(1) == b"R03"
+    except HeaderError:
+        pass
+    return False
 
 
 def _orientation(directory: Directory) -> int:

@@ -84,7 +84,7 @@ class FailedRun:
     failures_in_a_row: int | None
 
 
-def look(archive: Archive, *, silences: Sequence[Silence] | None, watcher: str | None = None) -> AlertChanges:
+def evaluate(archive: Archive, *, silences: Sequence[Silence] | None, watcher: str | None = None) -> AlertChanges:
     """Evaluate every condition: open new alerts, resolve those that ended.
 
     `silences` lists parts of Dagster without a heartbeat in time; None when Dagster cannot be queried, which leaves its
@@ -106,7 +106,7 @@ def look(archive: Archive, *, silences: Sequence[Silence] | None, watcher: str |
     return archive.database.run(work)
 
 
-def look_for_silence(archive: Archive, *, up_seconds: float) -> AlertChanges:
+def detect_silence(archive: Archive, *, up_seconds: float) -> AlertChanges:
     """Check from outside Dagster, by the catalogue alone, whether the sensor still evaluates alerts.
 
     `up_seconds` is how long this process has been running.
@@ -127,7 +127,7 @@ def open_alerts(conn: Connection) -> Row:
     }
 
 
-def last_look(database: Database) -> tuple[float, datetime] | None:
+def last_evaluation(database: Database) -> tuple[float, datetime] | None:
     """Seconds since the sensor's last evaluation, and the time of its first; None when there was none."""
     return database.read(lambda conn: alerts.watch(conn, SENSOR))
 

@@ -56,7 +56,7 @@ NOWHERE = [
     f"{SHOW_PAGE}/season-1/none",
     f"{SHOW_PAGE}/social",
     f"{SHOW_PAGE}/media-gallery/more/and-more",
-    "/admin/trr-people/nobody/media-gallery",
+    "/admin/trr-people/no-such-person/media-gallery",
     "/admin/trr-people/person-one/news",
     "/admin/photos/00000000-0000-4000-8000-000000000000",
     "/admin/photos/x",

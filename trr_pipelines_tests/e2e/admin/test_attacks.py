@@ -188,31 +188,31 @@ DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 def serious_everywhere(page: Page) -> list[str]:
     """Findings of axe in light and dark, on desktop and phone; light and dark differ in colours only."""
-    found = []
+    findings = []
     for size, scheme, other in ((DESKTOP, "light", "dark"), (PHONE, "dark", "light")):
         page.set_viewport_size(size)  # type: ignore[arg-type]
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        found += serious_findings(page)
+        findings += serious_findings(page)
         page.emulate_media(color_scheme=other)  # type: ignore[arg-type]
-        found += serious_findings(page, colours_only=True)
+        findings += serious_findings(page, colours_only=True)
     page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
-    return found
+    return findings
 
 
 def test_axe_reports_nothing_serious_on_any_page(opened: Opener, admin_stack: AdminStack) -> None:
     pages = {**PAGES, "photo": f"/admin/photos/{admin_stack.photos['3.jpg']}"}
     page = opened("/admin/trr-shows")
-    found: dict[str, list[str]] = {}
+    findings: dict[str, list[str]] = {}
     for name, path in pages.items():
         page.goto(path)
-        found[name] = serious_everywhere(page)
+        findings[name] = serious_everywhere(page)
     page.goto(GALLERY)
     page.get_by_role("checkbox").first.check()
-    found["selection"] = serious_everywhere(page)
+    findings["selection"] = serious_everywhere(page)
     page.locator(".photo").first.click()
     expect(page.get_by_role("dialog")).to_be_visible()
-    found["lightbox"] = serious_everywhere(page)
+    findings["lightbox"] = serious_everywhere(page)
     page.context.clear_cookies()
     page.goto("/admin/sign-in")
-    found["sign in"] = serious_everywhere(page)
-    assert {name: findings for name, findings in found.items() if findings} == {}
+    findings["sign in"] = serious_everywhere(page)
+    assert {name: some for name, some in findings.items() if some} == {}

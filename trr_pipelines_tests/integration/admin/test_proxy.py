@@ -161,7 +161,7 @@ def test_a_query_is_not_forwarded(client: httpx.Client, backend: RecordingBacken
 )
 def test_a_header_that_is_sent_twice_is_400(client: httpx.Client, backend: RecordingBackend, name: str) -> None:
     own = [("Origin", str(client.base_url).rstrip("/")), ("Content-Type", "application/json")]
-    headers = [(one, value) for one, value in own if one != name] + [(name, "a"), (name, "b")]
+    headers = [(header, value) for header, value in own if header != name] + [(name, "a"), (name, "b")]
     with httpx.Client(base_url=client.base_url, cookies=client.cookies, trust_env=False) as bare:
         response = bare.patch(SEED, content=b"{}", headers=headers)
     assert response.status_code == 400

@@ -23,18 +23,18 @@ EMPTY = {"items": [], "next_cursor": None}
 
 
 def test_a_page_redirects_to_the_sign_in_and_back(anonymous: httpx.Client, backend: RecordingBackend) -> None:
-    asked = "/admin/trr-shows?q=valley&cursor=abc"
-    away = anonymous.get(asked)
+    path = "/admin/trr-shows?q=valley&cursor=abc"
+    away = anonymous.get(path)
     assert (away.status_code, away.headers["location"]) == (
         303,
         "/admin/sign-in?next=/admin/trr-shows%3Fq%3Dvalley%26cursor%3Dabc",
     )
     assert anonymous.get(away.headers["location"]).status_code == 200
-    back = sign_in(anonymous, target=asked)
-    assert (back.status_code, back.headers["location"]) == (303, asked)
+    back = sign_in(anonymous, target=path)
+    assert (back.status_code, back.headers["location"]) == (303, path)
     assert backend.received == []
     backend.respond(200, EMPTY)
-    assert anonymous.get(asked).status_code == 200
+    assert anonymous.get(path).status_code == 200
 
 
 def test_the_cookie_is_http_only_and_expires_with_the_token(anonymous: httpx.Client) -> None:

@@ -23,23 +23,23 @@ def ids(archive: Archive) -> dict[str, UUID]:
     """Two shows, one of them with a season, and two people; three photos linked to them."""
 
     def work(conn: Connection) -> dict[str, UUID]:
-        found = {
+        entity_ids = {
             "valley": imports.ensure_show(conn, "The Valley: Persian Style"),
             "other": imports.ensure_show(conn, "Another Show"),
             "one": imports.ensure_person(conn, "Person One"),
             "two": imports.ensure_person(conn, "person two"),
         }
-        season = imports.ensure_season(conn, found["valley"], 2)
-        imports.ensure_season(conn, found["valley"], 1)
+        season = imports.ensure_season(conn, entity_ids["valley"], 2)
+        imports.ensure_season(conn, entity_ids["valley"], 1)
         photos = list(imports.add_photos(conn, "deadline", DAY, ["a", "b", "c"]).ids.values())
         places = [
-            (photos[0], Target(show_id=found["valley"]), "photo"),
+            (photos[0], Target(show_id=entity_ids["valley"]), "photo"),
             (photos[1], Target(season_id=season), "photo"),
             (photos[2], Target(season_id=season), "news"),
-            (photos[0], Target(person_id=found["one"]), "photo"),
+            (photos[0], Target(person_id=entity_ids["one"]), "photo"),
         ]
         imports.add_links(conn, [NewLink(photo, target, kind, 0, "", ()) for photo, target, kind in places])
-        return found
+        return entity_ids
 
     return archive.database.run(work)
 

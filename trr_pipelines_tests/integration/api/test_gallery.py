@@ -205,9 +205,9 @@ def test_a_photo_that_is_not_mirrored_yet_has_no_urls(archive: Archive, client: 
     ],
 )
 def test_filters_select_matching_photos(gallery: httpx.Client, filters: dict[str, Any], expected: set[str]) -> None:
-    found = page(gallery, **filters)
-    assert {item["caption"] for item in found["items"]} == expected
-    assert found["total"] == len(found["items"])
+    result = page(gallery, **filters)
+    assert {item["caption"] for item in result["items"]} == expected
+    assert result["total"] == len(result["items"])
 
 
 @pytest.mark.parametrize("sort", ["position", "newest"])
@@ -221,13 +221,13 @@ def test_pages_list_every_link_once_in_order(archive: Archive, client: httpx.Cli
     seen: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
-        found = page(client, sort=sort, limit=5, **cursor)
-        assert len(found["items"]) <= 5
-        assert found["total"] == 23
-        seen += found["items"]
-        if found["next_cursor"] is None:
+        result = page(client, sort=sort, limit=5, **cursor)
+        assert len(result["items"]) <= 5
+        assert result["total"] == 23
+        seen += result["items"]
+        if result["next_cursor"] is None:
             break
-        cursor = {"cursor": found["next_cursor"]}
+        cursor = {"cursor": result["next_cursor"]}
     assert len({item["link_id"] for item in seen}) == len(seen) == 23
     places = [item["position"] for item in seen]
     assert places == sorted(places, reverse=sort == "newest")
@@ -279,8 +279,8 @@ def test_an_edited_crop_is_served_once_rendered_and_the_previous_one_until_then(
     archived = archived_in(archive, tmp_path / "in", render_pool)
 
     def wide() -> dict[str, Any]:
-        found: dict[str, Any] = page(client, q="wide")["items"][0]
-        return found
+        result: dict[str, Any] = page(client, q="wide")["items"][0]
+        return result
 
     before = wide()
     edit = set_crop(archived.database, UUID(before["media_asset_id"]), Crop("manual", 10, 20, 2), author=EDITOR)

@@ -42,7 +42,7 @@ def keys(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> dict[str,
 
 
 @pytest.mark.parametrize(
-    ("asked", "first", "last"),
+    ("requested", "first", "last"),
     [
         ("bytes=0-99", 0, 99),
         ("bytes=100-", 100, None),
@@ -53,11 +53,11 @@ def keys(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> dict[str,
     ],
 )
 def test_a_range_returns_its_bytes(
-    client: httpx.Client, archive: Archive, keys: dict[str, str], asked: str, first: int, last: int | None
+    client: httpx.Client, archive: Archive, keys: dict[str, str], requested: str, first: int, last: int | None
 ) -> None:
     whole = archive.store.get(keys["variant"])
     expected = whole[first:] if last is None else whole[first : last + 1]
-    response = client.get(f"/media/{keys['variant']}", headers={"Range": asked})
+    response = client.get(f"/media/{keys['variant']}", headers={"Range": requested})
     assert (response.status_code, response.content) == (206, expected)
     start = len(whole) + first if first < 0 else first
     assert response.headers["content-range"] == f"bytes {start}-{start + len(expected) - 1}/{len(whole)}"
@@ -65,7 +65,7 @@ def test_a_range_returns_its_bytes(
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "requested",
     [
         "bytes=5-2",
         "bytes=-",
@@ -76,14 +76,16 @@ def test_a_range_returns_its_bytes(
         f"bytes={'9' * 5000}-",
     ],
 )
-def test_an_unsupported_range_returns_the_whole_file(client: httpx.Client, keys: dict[str, str], asked: str) -> None:
-    response = client.get(f"/media/{keys['original']}", headers={"Range": asked})
+def test_an_unsupported_range_returns_the_whole_file(
+    client: httpx.Client, keys: dict[str, str], requested: str
+) -> None:
+    response = client.get(f"/media/{keys['original']}", headers={"Range": requested})
     assert (response.status_code, response.content) == (200, PHOTO)
 
 
 def test_a_range_beyond_the_end_is_416(client: httpx.Client, keys: dict[str, str]) -> None:
-    for asked in (f"bytes={len(PHOTO)}-", "bytes=-0"):
-        response = client.get(f"/media/{keys['original']}", headers={"Range": asked})
+    for requested in (f"bytes={len(PHOTO)}-", "bytes=-0"):
+        response = client.get(f"/media/{keys['original']}", headers={"Range": requested})
         assert (response.status_code, response.headers["content-range"]) == (416, f"bytes */{len(PHOTO)}")
 
 
@@ -135,8 +137,8 @@ class TestSignedOriginals:
     def test_an_original_needs_a_valid_signature(
         self, signed: httpx.Client, served_url: str, keys: dict[str, str]
     ) -> None:
-        bare, _, asked = served_url.partition("?")
-        expires, signature = (parse_qs(asked)[name][0] for name in ("expires", "signature"))
+        bare, _, parameters = served_url.partition("?")
+        expires, signature = (parse_qs(parameters)[name][0] for name in ("expires", "signature"))
         for query_string in (
             "",
             f"?signature={signature}",
@@ -189,12 +191,12 @@ def test_in_a_bucket_originals_are_read_by_presigned_urls(
         with backends.serving(create_app()) as client:
             response = client.get(f"/api/v1/screenalytics/people/{person}/photos", headers=backends.SCREENALYTICS)
         url: str = response.json()["photos"][0]["served_url"]
-        asked = parse_qs(urlsplit(url).query)
-        assert 3600 <= int(asked["X-Amz-Expires"][0]) <= 7200
+        parameters = parse_qs(urlsplit(url).query)
+        assert 3600 <= int(parameters["X-Amz-Expires"][0]) <= 7200
         with httpx.Client(trust_env=False) as reader:
             assert reader.get(url).content == PHOTO
             if name == "rclone":  # moto accepts any signature
-                for other in (url.partition("?")[0], url.replace(asked["X-Amz-Signature"][0], "0" * 64)):
+                for other in (url.partition("?")[0], url.replace(parameters["X-Amz-Signature"][0], "0" * 64)):
                     assert (PHOTO in reader.get(other).content) is False
 
 

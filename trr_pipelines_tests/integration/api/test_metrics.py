@@ -33,7 +33,7 @@ def scraped(client: httpx.Client) -> dict[str, Metric]:
 
 def samples(metric: Metric) -> dict[tuple[str, ...], float]:
     """Values by their labels' values, the labels in alphabetical order."""
-    return {tuple(value for _, value in sorted(one.labels.items())): one.value for one in metric.samples}
+    return {tuple(value for _, value in sorted(sample.labels.items())): sample.value for sample in metric.samples}
 
 
 def test_open_work_and_failures_are_counted_by_kind_state_source_and_reason(
@@ -109,15 +109,15 @@ def test_the_dashboard_uses_existing_metrics_and_labels_only(client: httpx.Clien
     metrics = scraped(client)
     published = {sample.name for metric in metrics.values() for sample in metric.samples} | set(metrics)
     labels = {figure.label for figure in METRICS} | {"kind", "state", "reason", "backfill", "status", "route", "le"}
-    asked = set()
+    selected = set()
     for panel in panels():
         for target in panel.get("targets", []):
             expression = target["expr"].replace("$__rate_interval", "5m")
-            asked |= set(names_in(promql_parser.parse(expression)))
+            selected |= set(names_in(promql_parser.parse(expression)))
             used = re.findall(r"by \(([^)]*)\)", expression) + re.findall(r"{{(\w+)}}", target["legendFormat"])
             assert {label for names in used for label in names.split(", ")} <= labels, panel["title"]
-    assert asked <= published
-    assert len(asked) > 20
+    assert selected <= published
+    assert len(selected) > 20
 
 
 def test_the_dashboard_matches_grafanas_schema() -> None:
@@ -130,11 +130,11 @@ def test_the_dashboard_matches_grafanas_schema() -> None:
 def differences(given: Any, read: Any, path: str = "") -> Iterator[str]:
     """Parts of `given` missing in `read`: parsing drops fields that the schema does not have."""
     if isinstance(given, dict) and isinstance(read, dict):
-        for name, one in given.items():
-            yield from [f"{path}/{name}"] if name not in read else differences(one, read[name], f"{path}/{name}")
+        for name, item in given.items():
+            yield from [f"{path}/{name}"] if name not in read else differences(item, read[name], f"{path}/{name}")
     elif isinstance(given, list) and isinstance(read, list) and len(given) == len(read):
-        for number, one in enumerate(given):
-            yield from differences(one, read[number], f"{path}/{number}")
+        for number, item in enumerate(given):
+            yield from differences(item, read[number], f"{path}/{number}")
     elif given != read:
         yield path
 

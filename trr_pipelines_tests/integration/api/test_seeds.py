@@ -123,7 +123,7 @@ def test_a_link_of_another_person_is_404_and_unchanged(
 def test_screenalytics_reads_all_photos_or_only_seeds(client: httpx.Client, person: UUID, link: Link) -> None:
     links = sorted([link(person, seed=True), link(person), link(person, seed=True)])
     everything = photos(client, person).json()
-    assert [photo["link_id"] for photo in everything["photos"]] == [str(one) for one in links]
+    assert [photo["link_id"] for photo in everything["photos"]] == [str(link_id) for link_id in links]
     assert (everything["count"], everything["unserved"], everything["next_cursor"]) == (3, 0, None)
     seeds = photos(client, person, seed_only="true").json()
     assert seeds["photos"] == [photo for photo in everything["photos"] if photo["facebank_seed"]]
@@ -183,9 +183,9 @@ def test_seeds_are_the_flagged_subset_during_concurrent_toggles(
     def toggling() -> None:
         flags = dict.fromkeys(links, False)
         while not stop.is_set():
-            for one in links:
-                flags[one] = not flags[one]
-                assert toggle(client, person, one, {"facebank_seed": flags[one]}).status_code == 200
+            for link_id in links:
+                flags[link_id] = not flags[link_id]
+                assert toggle(client, person, link_id, {"facebank_seed": flags[link_id]}).status_code == 200
 
     thread = threading.Thread(target=toggling)
     thread.start()

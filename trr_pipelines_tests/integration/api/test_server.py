@@ -106,7 +106,7 @@ def test_the_backend_raises_an_alert_for_a_silent_sensor(client: httpx.Client, a
         while not (alerts := client.get("/api/v1/admin/operations", headers=backends.ADMIN_APP).json()["alerts"]):
             assert time.monotonic() < deadline
             time.sleep(0.1)
-    assert [one["kind"] for one in alerts] == ["silent_watch"]
+    assert [alert["kind"] for alert in alerts] == ["silent_watch"]
     page = client.get("/metrics").text
     assert 'trr_alert_open{kind="silent_watch"} 1.0' in page
     assert re.search(r"^trr_alerts_looked_seconds 864\d\d", page, re.MULTILINE)

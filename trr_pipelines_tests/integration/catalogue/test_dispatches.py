@@ -1,4 +1,4 @@
-"""Dispatches: one run_key until a run has it, another one afterwards, whatever became of the run."""
+"""Dispatches: one run_key until a run starts with it and a new one afterwards, whatever the result of the run."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ def end_backoff(database: Database) -> None:
     query(database, "update core.dispatches set not_before = now()")
 
 
-def test_asking_again_before_a_run_has_begun_gives_the_same_key(database: Database) -> None:
+def test_a_repeated_request_before_a_run_starts_has_the_same_key(database: Database) -> None:
     assert [request(database).run_key for _ in range(3)] == [f"{SCOPE}:1"] * 3
 
 
-def test_work_that_comes_in_once_a_run_has_begun_is_asked_for_under_a_new_key(database: Database) -> None:
+def test_work_added_after_a_run_started_is_requested_under_a_new_key(database: Database) -> None:
     request(database)
     claim(database)
     assert request(database).run_key == f"{SCOPE}:2"
 
 
-def test_a_run_that_nobody_asked_for_still_moves_the_key_on(database: Database) -> None:
+def test_an_unrequested_run_also_advances_the_key(database: Database) -> None:
     claim(database)
     assert request(database).run_key == f"{SCOPE}:2"
 
 
-def test_a_failed_run_is_asked_for_anew_after_a_backoff(database: Database) -> None:
+def test_a_failed_run_is_requested_again_after_a_backoff(database: Database) -> None:
     request(database)
     claim(database)
     fail(database)
@@ -57,13 +57,13 @@ def test_a_failed_run_is_asked_for_anew_after_a_backoff(database: Database) -> N
     assert request(database).run_key == f"{SCOPE}:3"
 
 
-def test_a_run_that_failed_before_it_claimed_anything_moves_the_key_on(database: Database) -> None:
+def test_a_run_that_failed_before_its_first_claim_advances_the_key(database: Database) -> None:
     request(database)
     fail(database)
     assert request(database).run_key == f"{SCOPE}:2"
 
 
-def test_the_failure_of_an_older_run_does_not_touch_what_a_newer_one_holds(database: Database) -> None:
+def test_the_failure_of_an_older_run_does_not_affect_leases_of_a_newer_one(database: Database) -> None:
     claim(database, "run-1")
     claim(database, "run-2")
     fail(database, "run-1")
@@ -112,12 +112,12 @@ def test_a_request_is_stale_by_the_databases_clock(database: Database, seconds: 
     assert request(database).is_stale is is_stale
 
 
-def test_a_stale_request_is_replaced_once_however_many_notice(database: Database) -> None:
+def test_a_stale_request_is_replaced_once_even_concurrently(database: Database) -> None:
     stale = request(database)
     replaced = [database.run(lambda conn: dispatches.advance(conn, stale)) for _ in range(2)]
-    assert [one.epoch for one in replaced] == [2, 1]
+    assert [dispatch.epoch for dispatch in replaced] == [2, 1]
     assert request(database).run_key == f"{SCOPE}:2"
 
 
-def test_a_scope_that_nobody_has_asked_for_is_ready(database: Database) -> None:
+def test_a_scope_without_a_dispatch_is_ready(database: Database) -> None:
     assert is_ready(database) is True

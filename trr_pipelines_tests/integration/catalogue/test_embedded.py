@@ -59,10 +59,10 @@ def home(server_home: Path) -> Path:
 
 @pytest.fixture
 def server(home: Path) -> Iterator[EmbeddedPostgres]:
-    one = EmbeddedPostgres(home)
-    one.start()
-    yield one
-    one.release()
+    embedded = EmbeddedPostgres(home)
+    embedded.start()
+    yield embedded
+    embedded.release()
 
 
 @pytest.fixture
@@ -155,12 +155,12 @@ def test_a_killed_server_is_restarted_while_it_is_kept_alive(server: EmbeddedPos
 
 
 def test_it_survives_sessions_that_are_still_open_when_it_is_stopped(home: Path) -> None:
-    one = EmbeddedPostgres(home)
-    one.start()
+    embedded = EmbeddedPostgres(home)
+    embedded.start()
     process = postmaster(home)
-    session = psycopg.connect(one.url("trr"))
+    session = psycopg.connect(embedded.url("trr"))
     session.execute("select 1")
-    one.release()
+    embedded.release()
     assert has_ended(process)
     session.close()
 
@@ -178,10 +178,10 @@ def test_an_incomplete_data_directory_is_created_again(server_home: Path) -> Non
     with subprocess.Popen([sys.executable, "-c", USER, str(home)], start_new_session=True) as process:
         wait_for(lambda: any(home.glob("postgres*/PG_VERSION")), "the data directory is half made")
         os.killpg(process.pid, signal.SIGKILL)
-    one = EmbeddedPostgres(home)
-    one.start()
-    assert answers(one)
-    one.release()
+    embedded = EmbeddedPostgres(home)
+    embedded.start()
+    assert answers(embedded)
+    embedded.release()
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")

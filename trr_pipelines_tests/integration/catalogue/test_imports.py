@@ -31,7 +31,7 @@ def add(
 
 
 def batches(database: Database) -> dict[str, int]:
-    """Photos by batch, as the batch counts them, which must be what there is."""
+    """Photos by batch, as counted in the batch, which must equal the number of rows."""
     rows = query(
         database,
         "select b.key, b.photos, count(a.id) as found from core.import_batches b"
@@ -75,12 +75,12 @@ def test_a_url_repeated_in_one_import_is_one_photo(database: Database) -> None:
 def test_concurrent_imports_of_the_same_rows_create_each_photo_once(database: Database) -> None:
     together = threading.Barrier(4)
 
-    def one(_: int) -> dict[str, UUID]:
+    def run_import(_: int) -> dict[str, UUID]:
         together.wait(10)
         return add(database, 600)
 
     with ThreadPoolExecutor(4) as threads:
-        results = list(threads.map(one, range(4)))
+        results = list(threads.map(run_import, range(4)))
     assert all(result == results[0] for result in results)
     assert batches(database) == {"20260212-deadline-00001": 500, "20260212-deadline-00002": 100}
 
@@ -88,12 +88,12 @@ def test_concurrent_imports_of_the_same_rows_create_each_photo_once(database: Da
 def test_concurrent_imports_of_different_rows_never_overfill_a_batch(database: Database) -> None:
     together = threading.Barrier(4)
 
-    def one(number: int) -> None:
+    def run_import(number: int) -> None:
         together.wait(10)
         add(database, 200, first=1_000 * number)
 
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(one, range(4)))
+        list(threads.map(run_import, range(4)))
     assert list(batches(database).values()) == [500, 300]
 
 
@@ -145,12 +145,12 @@ def test_every_valid_name_has_a_slug(database: Database, name: str, slug: str | 
 def test_concurrent_imports_create_an_entity_once(database: Database) -> None:
     together = threading.Barrier(4)
 
-    def one(_: int) -> UUID:
+    def ensure(_: int) -> UUID:
         together.wait(10)
         return database.run(lambda conn: imports.ensure_season(conn, imports.ensure_show(conn, "The Valley"), 2))
 
     with ThreadPoolExecutor(4) as threads:
-        seasons = set(threads.map(one, range(4)))
+        seasons = set(threads.map(ensure, range(4)))
     assert len(seasons) == 1
     assert value(database, "select count(*) from core.shows") == 1
 
@@ -209,4 +209,4 @@ def test_batches_are_announced_once(database: Database) -> None:
     database.run(lambda conn: imports.announce_batches(conn, keys[:1]))
     assert database.run(lambda conn: imports.unannounced_batches(conn, 10)) == keys[1:]
     assert database.run(lambda conn: imports.batch_exists(conn, keys[0])) is True
-    assert database.run(lambda conn: imports.batch_exists(conn, "20260212-nobody-00001")) is False
+    assert database.run(lambda conn: imports.batch_exists(conn, "20260212-unknown-00001")) is False

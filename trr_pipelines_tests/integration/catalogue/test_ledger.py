@@ -74,14 +74,14 @@ def seconds_to_next_attempt(database: Database, photo: UUID) -> float | None:
 
 
 def test_claimed_work_is_not_claimed_by_another_run(database: Database, photos: list[UUID]) -> None:
-    assert [one.photo_id for one in claim(database, "run-1", limit=2)] == photos[:2]
-    assert [one.photo_id for one in claim(database, "run-2")] == photos[2:]
+    assert [work.photo_id for work in claim(database, "run-1", limit=2)] == photos[:2]
+    assert [work.photo_id for work in claim(database, "run-2")] == photos[2:]
     assert claim(database, "run-3") == []
 
 
 def test_a_claim_takes_all_wanted_kinds_of_a_photo_and_counts_photos(database: Database, photos: list[UUID]) -> None:
     claims = claim(database, "run-1", "original", "base", limit=2)
-    assert sorted((one.photo_id, one.kind) for one in claims) == [
+    assert sorted((work.photo_id, work.kind) for work in claims) == [
         (photo, kind) for photo in photos[:2] for kind in ("base", "original")
     ]
 
@@ -89,8 +89,8 @@ def test_a_claim_takes_all_wanted_kinds_of_a_photo_and_counts_photos(database: D
 def test_photos_locked_by_another_transaction_are_skipped(database: Database, photos: list[UUID]) -> None:
     with database.transaction() as conn:
         first = ledger.claim(conn, SCOPE, ("original",), "run-1", limit=1)
-        assert [one.photo_id for one in first] == photos[:1]
-        assert [one.photo_id for one in claim(database, "run-2")] == photos[1:]
+        assert [work.photo_id for work in first] == photos[:1]
+        assert [work.photo_id for work in claim(database, "run-2")] == photos[1:]
 
 
 def test_an_expired_lease_is_claimed_again_and_the_late_result_dropped(database: Database, photos: list[UUID]) -> None:
@@ -129,38 +129,38 @@ def test_a_run_releases_only_its_own_leases(database: Database, photos: list[UUI
     claim(database, "run-2", limit=1)
     assert database.run(lambda conn: ledger.release(conn, "run-1")) == 2
     assert database.run(lambda conn: ledger.release(conn, "run-1")) == 0
-    assert [one.photo_id for one in claim(database, "run-3")] == photos[:2]
+    assert [work.photo_id for work in claim(database, "run-3")] == photos[:2]
 
 
 def test_leases_of_one_photo_are_released_without_the_others(database: Database, photos: list[UUID]) -> None:
     claim(database, "run-1", "base", "crop", propose_crops=True)
     database.run(lambda conn: ledger.release_photo(conn, photos[0], "run-1"))
     database.run(lambda conn: ledger.release_photo(conn, photos[1], "run-2"))
-    assert {one.photo_id for one in claim(database, "run-3", "base", "crop", propose_crops=True)} == {photos[0]}
+    assert {work.photo_id for work in claim(database, "run-3", "base", "crop", propose_crops=True)} == {photos[0]}
 
 
 def test_an_edit_makes_the_result_of_the_claim_stale(database: Database, photos: list[UUID]) -> None:
-    (one, *_) = claim(database, "run-1")
+    (work, *_) = claim(database, "run-1")
     query(
         database,
         "update core.variant_generations set version = version + 1, lease_until = null where media_asset_id = %s",
         photos[0],
     )
     with pytest.raises(StaleResultError, match="changed during the work"):
-        complete(database, one, "run-1")
-    assert fail(database, one, "run-1", PermanentError(Reason.CORRUPT, "x")) is False
+        complete(database, work, "run-1")
+    assert fail(database, work, "run-1", PermanentError(Reason.CORRUPT, "x")) is False
     (again,) = claim(database, "run-2")
-    assert again.version == one.version + 1
+    assert again.version == work.version + 1
     complete(database, again, "run-2")
 
 
 def test_complete_work_is_not_claimed_again_and_cannot_be_completed_twice(
     database: Database, photos: list[UUID]
 ) -> None:
-    for one in claim(database, "run-1"):
-        complete(database, one, "run-1")
+    for work in claim(database, "run-1"):
+        complete(database, work, "run-1")
         with pytest.raises(StaleResultError):
-            complete(database, one, "run-1")
+            complete(database, work, "run-1")
     let_leases_expire(database)
     assert claim(database, "run-2") == []
     assert database.run(lambda conn: ledger.count_open(conn, SCOPE, ("original",))) == 0
@@ -169,14 +169,14 @@ def test_complete_work_is_not_claimed_again_and_cannot_be_completed_twice(
 
 def test_without_proposals_a_photo_without_a_crop_has_no_crop_work(database: Database, photos: list[UUID]) -> None:
     query(database, "update core.variant_generations set wanted = 'abc' where media_asset_id = %s", photos[1])
-    assert [(one.photo_id, one.wanted) for one in claim(database, "run-1", "crop")] == [(photos[1], "abc")]
+    assert [(work.photo_id, work.wanted) for work in claim(database, "run-1", "crop")] == [(photos[1], "abc")]
     assert database.run(lambda conn: ledger.count_open(conn, SCOPE, ("crop",))) == 1
     assert len(claim(database, "run-2", "crop", propose_crops=True)) == 2
 
 
 def test_a_scope_of_photos_leaves_the_rest_of_the_batch_alone(database: Database, photos: list[UUID]) -> None:
     claims = claim(database, "run-1", scope=Scope(photo_ids=(photos[2],)))
-    assert [one.photo_id for one in claims] == [photos[2]]
+    assert [work.photo_id for work in claims] == [photos[2]]
     assert claim(database, "run-1", scope=Scope(photo_ids=())) == []
 
 
@@ -185,9 +185,9 @@ def test_retryable_failures_wait_longer_each_time_and_are_parked_after_the_fifth
 ) -> None:
     waits = []
     for attempt in range(5):
-        (one, *_) = claim(database, f"run-{attempt}", limit=1)
-        assert one.photo_id == photos[0]
-        assert fail(database, one, f"run-{attempt}", RetryableError(Reason.FETCH_TIMEOUT, "slow")) is True
+        (work, *_) = claim(database, f"run-{attempt}", limit=1)
+        assert work.photo_id == photos[0]
+        assert fail(database, work, f"run-{attempt}", RetryableError(Reason.FETCH_TIMEOUT, "slow")) is True
         waits.append(seconds_to_next_attempt(database, photos[0]))
         assert claim(database, "too-soon", scope=Scope(photo_ids=(photos[0],))) == []
         query(database, "update core.variant_generations set next_attempt_at = now() where next_attempt_at is not null")
@@ -215,21 +215,21 @@ def test_the_number_of_attempts_depends_on_the_reason(
     assert made == attempts
 
 
-@pytest.mark.parametrize(("asked", "waits"), [(5.0, 30), (600.0, 600)])
+@pytest.mark.parametrize(("retry_after_seconds", "waits"), [(5.0, 30), (600.0, 600)])
 def test_a_retry_waits_as_long_as_the_source_requests(
-    database: Database, photos: list[UUID], asked: float, waits: int
+    database: Database, photos: list[UUID], retry_after_seconds: float, waits: int
 ) -> None:
-    (one, *_) = claim(database, "run-1", limit=1)
-    fail(database, one, "run-1", RetryableError(Reason.FETCH_FAILED, "503", retry_after=asked))
+    (work, *_) = claim(database, "run-1", limit=1)
+    fail(database, work, "run-1", RetryableError(Reason.FETCH_FAILED, "503", retry_after=retry_after_seconds))
     assert round(seconds_to_next_attempt(database, photos[0]) or 0) == waits
 
 
 def test_success_forgets_earlier_failures(database: Database, photos: list[UUID]) -> None:
-    (one, *_) = claim(database, "run-1", limit=1)
-    fail(database, one, "run-1", RetryableError(Reason.FETCH_FAILED, "503"))
+    (work, *_) = claim(database, "run-1", limit=1)
+    fail(database, work, "run-1", RetryableError(Reason.FETCH_FAILED, "503"))
     query(database, "update core.variant_generations set next_attempt_at = now() where next_attempt_at is not null")
-    (one, *_) = claim(database, "run-2", limit=1)
-    complete(database, one, "run-2")
+    (work, *_) = claim(database, "run-2", limit=1)
+    complete(database, work, "run-2")
     row = query(
         database, "select * from core.variant_generations where media_asset_id = %s and kind = 'original'", photos[0]
     )
@@ -238,21 +238,21 @@ def test_success_forgets_earlier_failures(database: Database, photos: list[UUID]
 
 @pytest.mark.parametrize("detail", ["a\0b", "caf\udce9.jpg", "x" * 5000])
 def test_the_detail_of_a_failure_is_recorded(database: Database, photos: list[UUID], detail: str) -> None:
-    (one, *_) = claim(database, "run-1", limit=1)
-    assert fail(database, one, "run-1", PermanentError(Reason.CORRUPT, detail)) is True
+    (work, *_) = claim(database, "run-1", limit=1)
+    assert fail(database, work, "run-1", PermanentError(Reason.CORRUPT, detail)) is True
     recorded = value(database, "select detail from core.variant_generations where state = 'failed'")
     assert recorded == {"a\0b": r"a\0b", "caf\udce9.jpg": r"caf\udce9.jpg"}.get(detail, "x" * 1000)
 
 
 def test_sets_of_another_recipe_become_pending_with_a_new_version(database: Database, photos: list[UUID]) -> None:
-    for one in claim(database, "run-1", "base"):
-        complete(database, one, "run-1")
+    for work in claim(database, "run-1", "base"):
+        complete(database, work, "run-1")
     reopen = {
         recipe: database.run(lambda conn, recipe=recipe: ledger.reopen_outdated(conn, SCOPE, "base", recipe))  # type: ignore[misc]
         for recipe in ("r1", "r2")
     }
     assert reopen == {"r1": 0, "r2": 3}
-    assert {one.version for one in claim(database, "run-2", "base")} == {2}
+    assert {work.version for work in claim(database, "run-2", "base")} == {2}
 
 
 def test_no_run_is_requested_for_leased_work(database: Database, photos: list[UUID]) -> None:
@@ -267,8 +267,8 @@ def test_no_run_is_requested_for_leased_work(database: Database, photos: list[UU
 
 
 def test_retries_are_due_by_the_databases_clock(database: Database, photos: list[UUID]) -> None:
-    for one in claim(database, "run-1", limit=2):
-        fail(database, one, "run-1", RetryableError(Reason.FETCH_FAILED, "503"))
+    for work in claim(database, "run-1", limit=2):
+        fail(database, work, "run-1", RetryableError(Reason.FETCH_FAILED, "503"))
     assert database.run(lambda conn: ledger.retries_due(conn, 10)) == []
     query(
         database,
@@ -284,8 +284,8 @@ def test_a_crop_is_requested_only_after_the_base_set_is_complete(database: Datab
         return database.run(lambda conn: ledger.crops_with_work(conn, 10))
 
     assert crops() == []
-    for one in claim(database, "run-1", "base", limit=1):
-        complete(database, one, "run-1")
+    for work in claim(database, "run-1", "base", limit=1):
+        complete(database, work, "run-1")
     assert crops() == [photos[0]]
     claim(database, "run-2", "crop", propose_crops=True)
     assert crops() == []

@@ -143,7 +143,7 @@ def test_a_new_recipe_changes_all_rows_and_retires_the_old_objects(database: Dat
     put(database, photo, variants("thumb", "card", folder="v/r1"))
     assert put(database, photo, variants("thumb", "card", folder="v/r2"), recipe="r2") == 4
     assert {recipe for _, recipe in served(database, photo)} == {"r2"}
-    assert retired(database) == {one.hosted_key for one in variants("thumb", "card", folder="v/r1")}
+    assert retired(database) == {variant.hosted_key for variant in variants("thumb", "card", folder="v/r1")}
 
 
 def test_rows_of_formats_and_keys_that_a_new_set_lacks_are_deleted(database: Database) -> None:
@@ -156,7 +156,7 @@ def test_rows_of_formats_and_keys_that_a_new_set_lacks_are_deleted(database: Dat
         "v/r2/card.webp",
         "v/r2/card.png",
     }
-    assert retired(database) == {one.hosted_key for one in variants("thumb", "card", "poster", folder="v/r1")}
+    assert retired(database) == {variant.hosted_key for variant in variants("thumb", "card", "poster", folder="v/r1")}
 
 
 def test_objects_of_a_set_served_again_are_no_longer_retired(database: Database) -> None:
@@ -164,10 +164,10 @@ def test_objects_of_a_set_served_again_are_no_longer_retired(database: Database)
     old, new = variants("thumb", folder="v/r1"), variants("thumb", folder="v/r2")
     put(database, photo, old)
     put(database, photo, new, recipe="r2")
-    database.run(lambda conn: retention.revive(conn, "local", [one.hosted_key for one in old]))
+    database.run(lambda conn: retention.revive(conn, "local", [variant.hosted_key for variant in old]))
     put(database, photo, old)
-    assert served(database, photo) == {(one.hosted_key, "r1") for one in old}
-    assert retired(database) == {one.hosted_key for one in new}
+    assert served(database, photo) == {(variant.hosted_key, "r1") for variant in old}
+    assert retired(database) == {variant.hosted_key for variant in new}
 
 
 def test_a_new_crop_supersedes_the_old_set_and_leaves_the_base_set_alone(database: Database) -> None:
@@ -177,10 +177,10 @@ def test_a_new_crop_supersedes_the_old_set_and_leaves_the_base_set_alone(databas
     put(database, photo, base)
     put(database, photo, first, crop=FIRST_CROP)
     put(database, photo, second, crop=SECOND_CROP)
-    assert {key for key, _ in served(database, photo)} == {one.hosted_key for one in (*base, *second)}
+    assert {key for key, _ in served(database, photo)} == {variant.hosted_key for variant in (*base, *second)}
     assert retired(database) == set()
     put(database, photo, first, crop=FIRST_CROP)
-    assert {key for key, _ in served(database, photo)} == {one.hosted_key for one in (*base, *first)}
+    assert {key for key, _ in served(database, photo)} == {variant.hosted_key for variant in (*base, *first)}
 
 
 def test_a_failed_transaction_keeps_the_old_set(database: Database) -> None:
@@ -194,7 +194,7 @@ def test_a_failed_transaction_keeps_the_old_set(database: Database) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         database.run(fails)
-    assert served(database, photo) == {(one.hosted_key, "r1") for one in old}
+    assert served(database, photo) == {(variant.hosted_key, "r1") for variant in old}
     assert retired(database) == set()
 
 

@@ -86,9 +86,7 @@ def test_a_migration_fails_rather_than_queue_behind_a_long_transaction(empty_dat
             schema.upgrade(empty_database_url)
 
 
-@pytest.mark.parametrize(
-    "url", ["postgresql://nobody@127.0.0.1:1/trr", "postgresql://nobody@/trr?host=/no/such/folder"]
-)
+@pytest.mark.parametrize("url", ["postgresql://user@127.0.0.1:1/trr", "postgresql://user@/trr?host=/no/such/folder"])
 def test_an_unreachable_database_is_a_one_line_error(url: str, tmp_path: Path) -> None:
     for attempt in (
         lambda: schema.upgrade(url),

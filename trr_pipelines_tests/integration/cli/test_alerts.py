@@ -1,4 +1,4 @@
-"""`trr alerts` as cron runs it: exit codes, and a daemon that is not there."""
+"""`trr alerts` as cron runs it: exit codes, and a missing daemon."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trr_pipelines_tests.support.commands import Trr
 from trr_pipelines_tests.support.webhooks import webhook
 
 
-def test_a_daemon_that_never_ran_is_an_alert_and_the_webhook_hears_of_it_once(
+def test_a_daemon_that_never_ran_raises_an_alert_and_one_webhook_message(
     tmp_path: Path, database_url: str, empty_database_url: str
 ) -> None:
     environment = {"TRR_DATABASE_URL": database_url, "TRR_DAGSTER_PG_URL": empty_database_url}
@@ -16,7 +16,7 @@ def test_a_daemon_that_never_ran_is_an_alert_and_the_webhook_hears_of_it_once(
         trr = Trr(tmp_path, **environment, TRR_ALERT_WEBHOOK=hook.url)
         first, second = trr("alerts", "--json"), trr("alerts")
         assert (first.code, second.code) == (1, 1)
-        assert [one["kind"] for one in first.json["alerts"]] == ["silent_watch", "silent_dagster"]
+        assert [alert["kind"] for alert in first.json["alerts"]] == ["silent_watch", "silent_dagster"]
         assert first.json["webhook"] == {"told": 2, "problem": None}
         assert "daemon backfill (no heartbeat yet)" in " ".join(second.out.split())
         assert [message["kind"] for message in hook.taken] == ["silent_watch", "silent_dagster"]

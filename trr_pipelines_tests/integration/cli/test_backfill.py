@@ -14,19 +14,19 @@ from trr_pipelines_tests.support.commands import Trr, one_line
 
 @pytest.fixture
 def trr(tmp_path: Path, database_url: str, empty_database_url: str) -> Trr:
-    """`trr` on databases of the test's own, given by URL: nothing has to be started."""
+    """`trr` on separate databases given by URL, so that no server has to be started."""
     return Trr(tmp_path, TRR_DATABASE_URL=database_url, TRR_DAGSTER_PG_URL=empty_database_url, TRR_RENDER_PROCESSES="1")
 
 
 @pytest.fixture
 def batch(trr: Trr, tmp_path: Path) -> str:
-    """Two photos of an archive that wait for a backfill."""
+    """A batch of two photos imported for a backfill."""
     folder = write_files(tmp_path / "photos", {f"{n}.jpg": pictures.jpeg(300, 200, seed=n) for n in range(2)})
     (key,) = trr.here("import", folder, "--source", "deadline", "--backfill", "--json").json["batches"]
     return str(key)
 
 
-def test_a_backfill_goes_from_its_plan_to_its_end(trr: Trr, batch: str) -> None:
+def test_a_backfill_runs_from_plan_to_completion(trr: Trr, batch: str) -> None:
     assert trr("run", "--json").json == []
     plan = trr("backfill", "plan", "--order", "hot", "--json").json
     assert plan["batches"] == [{"batch": batch, "photos": 2, "backfill": None}]
@@ -48,11 +48,11 @@ def test_a_backfill_goes_from_its_plan_to_its_end(trr: Trr, batch: str) -> None:
     assert "nothing to do" in trr.here("backfill", "start").out
 
 
-def test_a_recipe_that_nothing_was_rendered_with_before_has_no_difference(trr: Trr, batch: str) -> None:
+def test_a_recipe_without_a_predecessor_has_no_difference(trr: Trr, batch: str) -> None:
     trr("run", "--batch", batch)
     diff = trr("recipe", "diff", "--json").json
     assert diff["current"] == {"base": BASE.fingerprint, "crop": CROP.fingerprint}
-    assert [(one["kind"], one["photos"], one["is_current"]) for one in diff["sets"]] == [
+    assert [(set_["kind"], set_["photos"], set_["is_current"]) for set_ in diff["sets"]] == [
         ("base", 2, True),
         ("crop", 2, True),
     ]
@@ -60,12 +60,12 @@ def test_a_recipe_that_nothing_was_rendered_with_before_has_no_difference(trr: T
     assert "to re-render: 0 photos" in trr.here("recipe", "diff").out
 
 
-def test_what_cannot_be_backfilled_is_one_line(trr: Trr) -> None:
+def test_an_impossible_backfill_is_a_one_line_error(trr: Trr) -> None:
     one_line(trr.here("backfill", "plan"), "the catalogue holds no photos", "trr import")
     one_line(trr.here("backfill", "status"), "no backfill was started yet")
 
 
-def test_wrong_arguments_of_a_backfill_are_one_line(trr: Trr, batch: str) -> None:
+def test_invalid_arguments_of_a_backfill_are_a_one_line_error(trr: Trr, batch: str) -> None:
     one_line(trr.here("backfill", "plan", "--source", "brava"), "'brava'", "deadline")
     one_line(trr.here("backfill", "start", "--order", "random"), "recency, hot, source", "'random'")
     one_line(trr.here("backfill", "start", "--galleries", "-1"), "0 or more, not -1")

@@ -1,4 +1,4 @@
-"""`trr facebank` as a user of Screenalytics runs it: with three settings, and a backend over HTTP."""
+"""`trr facebank` as run by Screenalytics: with three settings and a backend over HTTP."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def backend(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx
 
 @pytest.fixture
 def facebank(backend: httpx.Client, bank: FaceBank, tmp_path: Path) -> Run:
-    """Runs `trr facebank …` with nothing but what Screenalytics needs, in a folder of its own.
+    """Runs `trr facebank …` in an empty folder with only the settings of Screenalytics.
 
-    A process of its own, or `here=True`.
+    In a separate process, or in this one with `here=True`.
     """
     folder = tmp_path / "screenalytics"
     folder.mkdir()
@@ -45,48 +45,50 @@ def facebank(backend: httpx.Client, bank: FaceBank, tmp_path: Path) -> Run:
             "SCREENALYTICS_SERVICE_TOKEN": backends.SCREENALYTICS_TOKEN,
             "SCREENALYTICS_DB_URL": bank.url.get_secret_value(),
         } | environment
-        given = {"PATH": os.environ["PATH"], "HOME": str(folder)} | {k: v for k, v in settings.items() if v}
-        ended = (run_here if here else run_process)(("facebank", *arguments), given, folder)
-        assert list(folder.iterdir()) == []  # no embedded default was started, no secrets were made
-        return ended
+        variables = {"PATH": os.environ["PATH"], "HOME": str(folder)} | {k: v for k, v in settings.items() if v}
+        result = (run_here if here else run_process)(("facebank", *arguments), variables, folder)
+        assert list(folder.iterdir()) == []  # no embedded default was started, no secrets were created
+        return result
 
     return run
 
 
-def answer(ended: Result, code: int = 0) -> Any:
-    assert ended.code == code, ended
-    return ended.json
+def json_of(result: Result, code: int = 0) -> Any:
+    assert result.code == code, result
+    return result.json
 
 
-def test_a_person_is_synced_with_three_settings_and_again_without_a_change(
+def test_a_person_is_synced_with_three_settings_and_a_second_sync_changes_nothing(
     facebank: Run, bank: FaceBank, database: Database
 ) -> None:
     person = add_person(database)
     add_photos(database, person, 3, seeds=1)
-    first = answer(facebank("sync", "--person", str(person), "--look-at", "0", "--json"))
+    first = json_of(facebank("sync", "--person", str(person), "--look-at", "0", "--json"))
     (report,) = first["people"]
     assert (report["outcome"], report["inserted"], first["failed"]) == ("seeded", 1, [])
     assert report["calls"] == [{"seed_only": True, "page": 0, "status": 200}]
-    again = answer(facebank("sync", "--person", str(person), "--look-at", "0", "--json", here=True))
+    again = json_of(facebank("sync", "--person", str(person), "--look-at", "0", "--json", here=True))
     assert (again["inserted"], again["updated"], again["unchanged"]) == (0, 0, 1)
 
 
-def test_a_show_is_its_cast_and_one_who_fails_stops_nobody(facebank: Run, bank: FaceBank, database: Database) -> None:
+def test_a_show_syncs_its_cast_and_a_failed_person_does_not_stop_the_others(
+    facebank: Run, bank: FaceBank, database: Database
+) -> None:
     people = [add_person(database, f"Person {name}") for name in ("A", "B")]
     add_photos(database, people[0], 2, seeds=1)
     add_photos(database, people[1], 2, start=10)
-    stranger = uuid4()
+    unknown = uuid4()
     put_cast(
         bank,
-        [{"id": one, "full_name": f"{one}", "shows": ["the-valley"]} for one in [*people, stranger]],
+        [{"id": person, "full_name": f"{person}", "shows": ["the-valley"]} for person in [*people, unknown]],
     )
-    ended = facebank("sync", "--show", "the-valley", "--look-at", "0", "--json", here=True, DB_URL="")
-    report = answer(ended, 1)
-    assert {UUID(one["person_id"]): one["outcome"] for one in report["people"]} == {
+    result = facebank("sync", "--show", "the-valley", "--look-at", "0", "--json", here=True, DB_URL="")
+    report = json_of(result, 1)
+    assert {UUID(person["person_id"]): person["outcome"] for person in report["people"]} == {
         people[0]: "seeded",
         people[1]: "fallback_unseeded",
     }
-    assert [UUID(one["person_id"]) for one in report["failed"]] == [stranger]
+    assert [UUID(person["person_id"]) for person in report["failed"]] == [unknown]
     assert len(bank_rows(bank)) == 3
 
 
@@ -100,37 +102,39 @@ def test_a_show_is_its_cast_and_one_who_fails_stops_nobody(facebank: Run, bank: 
         ({"TRR_API_URL": "ftp://x"}, "TRR_API_URL: "),
     ],
 )
-def test_what_is_missing_or_wrong_is_one_line(facebank: Run, environment: dict[str, str], part: str) -> None:
-    ended = facebank("sync", "--person", str(uuid4()), here=True, **environment)
-    assert ended.code == 1
-    assert part in ended.err
-    assert ended.err.count("\n") == 1
-    assert "hunter2" not in ended.err
+def test_missing_or_invalid_settings_are_a_one_line_error(
+    facebank: Run, environment: dict[str, str], part: str
+) -> None:
+    result = facebank("sync", "--person", str(uuid4()), here=True, **environment)
+    assert result.code == 1
+    assert part in result.err
+    assert result.err.count("\n") == 1
+    assert "hunter2" not in result.err
 
 
-def test_a_missing_relation_is_one_line_with_the_command_that_mends_it(facebank: Run, bank: FaceBank) -> None:
+def test_a_missing_relation_is_a_one_line_error_with_the_command_that_fixes_it(facebank: Run, bank: FaceBank) -> None:
     bank_query(bank, "drop table person cascade")
-    ended = facebank("sync", "--show", "the-valley")
-    assert (ended.code, ended.err.count("\n")) == (1, 1)
-    assert 'has no relation "person"; run: trr db upgrade' in ended.err
+    result = facebank("sync", "--show", "the-valley")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert 'has no relation "person"; run: trr db upgrade' in result.err
 
 
-def test_a_show_that_nobody_told_of_is_refused_by_name(facebank: Run) -> None:
-    ended = facebank("sync", "--show", "no-such-show", here=True)
-    assert ended.code == 1
-    assert "no cast of the show 'no-such-show'" in ended.err
+def test_an_unknown_show_is_named_in_the_error(facebank: Run) -> None:
+    result = facebank("sync", "--show", "no-such-show", here=True)
+    assert result.code == 1
+    assert "no cast of the show 'no-such-show'" in result.err
 
 
-@pytest.mark.parametrize("arguments", [(), ("--show", "a", "--person", str(uuid4())), ("--person", "somebody")])
-def test_wrong_usage_is_one_line(facebank: Run, arguments: tuple[str, ...]) -> None:
-    ended = facebank("sync", *arguments, here=True)
-    assert (ended.code, ended.err.count("\n")) == (1, 1)
+@pytest.mark.parametrize("arguments", [(), ("--show", "a", "--person", str(uuid4())), ("--person", "not-an-id")])
+def test_invalid_usage_is_a_one_line_error(facebank: Run, arguments: tuple[str, ...]) -> None:
+    result = facebank("sync", *arguments, here=True)
+    assert (result.code, result.err.count("\n")) == (1, 1)
 
 
-def test_the_general_name_of_the_database_works_as_well(facebank: Run, bank: FaceBank, database: Database) -> None:
+def test_the_database_url_can_be_set_as_db_url(facebank: Run, bank: FaceBank, database: Database) -> None:
     person = add_person(database)
     url = bank.url.get_secret_value()
-    assert answer(facebank("sync", "--person", str(person), "--json", SCREENALYTICS_DB_URL="", DB_URL=url))["people"]
+    assert json_of(facebank("sync", "--person", str(person), "--json", SCREENALYTICS_DB_URL="", DB_URL=url))["people"]
 
 
 def test_reviews_are_kept_and_an_exclusion_is_durable(facebank: Run, bank: FaceBank, database: Database) -> None:
@@ -140,11 +144,11 @@ def test_reviews_are_kept_and_an_exclusion_is_durable(facebank: Run, bank: FaceB
     facebank(*sync, here=True)
     assert facebank("review", str(person), str(kept.media_asset_id), "--approve").code == 0
     assert facebank("review", str(person), str(wrong.media_asset_id), "--not-this-person").code == 0
-    assert answer(facebank(*sync, here=True))["people"][0]["skipped"] == {"excluded": 1}
+    assert json_of(facebank(*sync, here=True))["people"][0]["skipped"] == {"excluded": 1}
     assert {link: row["approved"] for link, row in bank_rows(bank).items()} == {kept.link_id: True}
 
 
-def test_where_the_catalogue_is_casts_are_told_and_takedowns_followed(
+def test_with_the_catalogue_casts_are_sent_and_takedowns_applied(
     facebank: Run, bank: FaceBank, database: Database, archive: Archive
 ) -> None:
     person = add_person(database)
@@ -152,6 +156,6 @@ def test_where_the_catalogue_is_casts_are_told_and_takedowns_followed(
     with_catalogue = backends.environment(archive)
     facebank("sync", "--person", str(person), "--look-at", "0", here=True)
     database.run(lambda conn: conn.execute("delete from core.media_assets where id = %s", [photo.media_asset_id]))
-    assert answer(facebank("forget", "--json", **with_catalogue)) == {"photos_gone": 1, "rows_removed": 1}
-    assert answer(facebank("cast", "--json", **with_catalogue)) == {"people": 0, "changed": 0}
+    assert json_of(facebank("forget", "--json", **with_catalogue)) == {"photos_gone": 1, "rows_removed": 1}
+    assert json_of(facebank("cast", "--json", **with_catalogue)) == {"people": 0, "changed": 0}
     assert bank_rows(bank) == {}

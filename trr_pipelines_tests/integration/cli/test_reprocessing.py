@@ -13,20 +13,24 @@ from trr_pipelines_tests.support.commands import Trr, one_line
 
 @pytest.fixture
 def trr(tmp_path: Path, database_url: str, empty_database_url: str) -> Trr:
-    """`trr` on databases of the test's own, given by URL: nothing has to be started."""
+    """`trr` on separate databases given by URL, so that no server has to be started."""
     return Trr(tmp_path, TRR_DATABASE_URL=database_url, TRR_DAGSTER_PG_URL=empty_database_url, TRR_RENDER_PROCESSES="1")
 
 
-def test_what_is_asked_for_is_priced_and_then_done_by_the_next_run(trr: Trr, tmp_path: Path) -> None:
+def test_reprocessing_is_estimated_and_then_done_by_the_next_run(trr: Trr, tmp_path: Path) -> None:
     folder = write_files(tmp_path / "photos", {"a.jpg": pictures.jpeg(), "cut.jpg": pictures.jpeg(seed=1)[:4000]})
     (batch,) = trr.here("import", folder, "--source", "deadline", "--json").json["batches"]
     trr("run", "--batch", batch)
-    price = trr("reprocess", "--source", "deadline", "--dry-run", "--json").json
-    assert (price["dry_run"], price["photos"], price["bytes_to_read"]) == (True, 2, len(pictures.jpeg()) + 4000)
+    estimate = trr("reprocess", "--source", "deadline", "--dry-run", "--json").json
+    assert (estimate["dry_run"], estimate["photos"], estimate["bytes_to_read"]) == (
+        True,
+        2,
+        len(pictures.jpeg()) + 4000,
+    )
     assert trr("run", "--json").json == []
-    asked = trr("reprocess", "--reason", "truncated").out
-    assert "1 photos queued for reprocessing" in asked
-    assert "trr reprocess --report 1 --watch" in asked
+    output = trr("reprocess", "--reason", "truncated").out
+    assert "1 photos queued for reprocessing" in output
+    assert "trr reprocess --report 1 --watch" in output
     (ran,) = trr("run", "--json").json
     assert (ran["batch"], ran["succeeded"]) == (batch, True)
     assert trr("status", "--json").json["failed_by_reason"] == {"truncated": 1}
@@ -35,7 +39,7 @@ def test_what_is_asked_for_is_priced_and_then_done_by_the_next_run(trr: Trr, tmp
     assert ": 0 of 1 fixed, 1 still truncated, " in report
 
 
-def test_what_makes_no_sense_is_one_line(trr: Trr) -> None:
+def test_invalid_filters_are_a_one_line_error(trr: Trr) -> None:
     one_line(trr.here("reprocess"), "at least one of state, reason, source and show")
     one_line(trr.here("reprocess", "--reason", "bad_luck"), "unknown reason 'bad_luck'", "truncated")
     one_line(trr.here("reprocess", "nothing"), "'nothing'")

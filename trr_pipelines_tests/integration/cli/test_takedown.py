@@ -13,11 +13,11 @@ from trr_pipelines_tests.support.commands import Trr, one_line
 
 @pytest.fixture
 def trr(tmp_path: Path, database_url: str, empty_database_url: str) -> Trr:
-    """`trr` on databases of the test's own, given by URL: nothing has to be started."""
+    """`trr` on separate databases given by URL, so that no server has to be started."""
     return Trr(tmp_path, TRR_DATABASE_URL=database_url, TRR_DAGSTER_PG_URL=empty_database_url, TRR_RENDER_PROCESSES="1")
 
 
-def test_photos_of_a_person_go_for_good(trr: Trr, tmp_path: Path) -> None:
+def test_photos_of_a_person_are_removed_permanently(trr: Trr, tmp_path: Path) -> None:
     folder = write_files(tmp_path / "photos", {f"{n}.jpg": pictures.jpeg(seed=n) for n in range(2)})
     trr.here("import", folder, "--source", "deadline", "--person", "Person One")
     trr("run")
@@ -32,6 +32,6 @@ def test_photos_of_a_person_go_for_good(trr: Trr, tmp_path: Path) -> None:
     assert (again.code, again.json["created"], len(again.json["rejected"])) == (1, 0, 2)
 
 
-def test_a_person_or_photo_that_is_not_there_is_one_line(trr: Trr) -> None:
-    one_line(trr.here("takedown", "nobody"), "no person nobody")
+def test_an_unknown_person_or_photo_is_a_one_line_error(trr: Trr) -> None:
+    one_line(trr.here("takedown", "no-such-person"), "no person no-such-person")
     one_line(trr.here("takedown", "7c9e6679-7425-40de-944b-e07fc1f90ae7"), "no photo 7c9e6679")

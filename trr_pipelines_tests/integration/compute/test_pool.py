@@ -32,21 +32,21 @@ _of_others: set[psutil.Process] = set()
 
 @pytest.fixture(autouse=True)
 def others_first() -> None:
-    """Processes of pools that other modules opened in this worker."""
+    """Record the processes of pools that other modules opened in this worker."""
     _of_others.clear()
     _of_others.update(psutil.Process().children())
 
 
 def children() -> list[psutil.Process]:
     """The render processes started by this test's pools."""
-    found = []
+    render_processes = []
     for process in set(psutil.Process().children()) - _of_others:
         try:
             if "trr_pipelines.compute.child" in process.cmdline():
-                found.append(process)
+                render_processes.append(process)
         except psutil.NoSuchProcess:
             continue
-    return found
+    return render_processes
 
 
 def failure_of(pool: RenderPool, data: bytes, name: str) -> MediaError:
@@ -57,8 +57,8 @@ def failure_of(pool: RenderPool, data: bytes, name: str) -> MediaError:
 
 @pytest.fixture
 def pool() -> Iterator[RenderPool]:
-    with RenderPool(1) as one:
-        yield one
+    with RenderPool(1) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -32,17 +32,17 @@ def tick(defs: Definitions, instance: DagsterInstance) -> SensorResult:
     return result
 
 
-def told(result: SensorResult) -> str:
+def open_alerts_in(result: SensorResult) -> str:
     assert result.skip_reason is not None
     return str(result.skip_reason.skip_message)
 
 
-def hear_of_daemons(instance: DagsterInstance, ago: float = 0) -> None:
+def add_daemon_heartbeats(instance: DagsterInstance, ago: float = 0) -> None:
     for kind in instance.get_required_daemon_types():
         instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - ago, kind, "one", []))
 
 
-def hear_of_sensor(instance: DagsterInstance, name: str, ago: float, status: str = "DECLARED_IN_CODE") -> None:
+def add_sensor_tick(instance: DagsterInstance, name: str, ago: float, status: str = "DECLARED_IN_CODE") -> None:
     location = InProcessCodeLocationOrigin(
         LoadableTargetOrigin(module_name="trr_pipelines.definitions"), "trr_pipelines"
     )
@@ -52,29 +52,29 @@ def hear_of_sensor(instance: DagsterInstance, name: str, ago: float, status: str
     instance.add_instigator_state(state)
 
 
-def test_a_tick_says_what_is_open_and_observes_what_began(
+def test_a_tick_reports_open_alerts_and_observes_new_ones(
     defs: Definitions, instance: DagsterInstance, archive: Archive
 ) -> None:
     query(archive.database, "insert into core.dispatches (scope, failures) values ('batch:x', 5)")
     first, second = tick(defs, instance), tick(defs, instance)
-    assert told(first).endswith("too many failed runs in a row: batch:x")
+    assert open_alerts_in(first).endswith("too many failed runs in a row: batch:x")
     (event,) = first.asset_events
     assert {name: one.value for name, one in event.metadata.items() if name != "alerts"} == {
         "open": 1, "began": "parked_runs", "ended": "nothing",
     }  # fmt: skip
     assert [event.metadata["began"].value for event in second.asset_events] == ["silent_dagster"]  # no daemon is there
-    hear_of_daemons(instance)
+    add_daemon_heartbeats(instance)
     query(archive.database, "delete from core.dispatches")
-    assert (told(tick(defs, instance)), tick(defs, instance).asset_events) == ("open: nothing", [])
+    assert (open_alerts_in(tick(defs, instance)), tick(defs, instance).asset_events) == ("open: nothing", [])
 
 
-def test_after_a_gap_others_get_the_chance_to_tick_before_they_count_as_silent(
+def test_after_a_gap_other_sensors_are_not_silent_before_their_next_tick(
     defs: Definitions, instance: DagsterInstance, archive: Archive
 ) -> None:
     tick(defs, instance)
     query(archive.database, "update core.watches set looked_at = now() - interval '1 hour'")
-    assert told(tick(defs, instance)) == "open: nothing"
-    assert "no heartbeat from Dagster: daemon" in told(tick(defs, instance))
+    assert open_alerts_in(tick(defs, instance)) == "open: nothing"
+    assert "no heartbeat from Dagster: daemon" in open_alerts_in(tick(defs, instance))
 
 
 @pytest.mark.parametrize(
@@ -87,12 +87,12 @@ def test_after_a_gap_others_get_the_chance_to_tick_before_they_count_as_silent(
         (301, 1, "RUNNING", ["daemon sensor", "daemon scheduler"]),
     ],
 )
-def test_what_was_not_heard_of_is_named_unless_it_is_off(
+def test_silent_daemons_and_sensors_are_reported_unless_they_are_off(
     defs: Definitions, instance: DagsterInstance, daemons: float, sensor: float, status: str, named: list[str]
 ) -> None:
-    hear_of_daemons(instance, daemons)
-    hear_of_sensor(instance, "new_imports", sensor, status)
-    hear_of_sensor(instance, "a_sensor_of_older_code", 1e6, "RUNNING")
+    add_daemon_heartbeats(instance, daemons)
+    add_sensor_tick(instance, "new_imports", sensor, status)
+    add_sensor_tick(instance, "a_sensor_of_older_code", 1e6, "RUNNING")
     sensors = defs.get_repository_def().sensor_defs
     found = [one.name for one in silences(instance, sensors, 300)]
     assert set(named) <= set(found)
@@ -100,10 +100,10 @@ def test_what_was_not_heard_of_is_named_unless_it_is_off(
     assert list(silences(instance, sensors, 0)) == []
 
 
-def test_a_failed_run_that_nobody_recorded_is_told_all_the_same(
+def test_a_failed_run_that_was_not_recorded_is_reported(
     defs: Definitions, instance: DagsterInstance, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hear_of_daemons(instance)
+    add_daemon_heartbeats(instance)
     tick(defs, instance)
     query(archive.database, "update core.watches set first_at = now() - interval '1 hour'")
     monkeypatch.setattr("trr_pipelines.defs.alerts.MISSED_AFTER", -MINUTE)

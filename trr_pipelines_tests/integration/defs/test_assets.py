@@ -179,7 +179,7 @@ def test_a_lost_original_stops_what_would_be_made_from_it(
     assert "base_variants" not in metadata(result)
 
 
-def test_a_damaged_variant_is_told_by_its_check_and_there_is_no_sheet(
+def test_a_damaged_variant_fails_its_check_and_there_is_no_sheet(
     defs: Definitions, instance: DagsterInstance, archive: Archive, batch: str, tmp_path: Path
 ) -> None:
     run(defs, instance, batch)
@@ -204,10 +204,10 @@ def test_warnings_stop_nothing(defs: Definitions, instance: DagsterInstance, arc
 def test_a_batch_that_the_catalogue_does_not_know_fails_by_name(
     defs: Definitions, instance: DagsterInstance, archive: Archive
 ) -> None:
-    result = run(defs, instance, "20260212-nobody-00001", raise_on_error=False)
+    result = run(defs, instance, "20260212-unknown-00001", raise_on_error=False)
     assert not result.success
     failed = [event for event in result.all_events if event.event_type is DagsterEventType.STEP_FAILURE]
-    assert "no import batch '20260212-nobody-00001'" in str(failed[0].step_failure_data.error)
+    assert "no import batch '20260212-unknown-00001'" in str(failed[0].step_failure_data.error)
 
 
 def test_partitions_are_stale_by_the_recipe(defs: Definitions) -> None:

@@ -64,5 +64,5 @@ def test_a_cluster_that_does_not_answer_is_named_in_one_line(
         monkeypatch.setattr(derivatives, "ClusterRenderer", partial(ClusterRenderer, connect_seconds=0.5))
         monkeypatch.setenv("TRR_DASK_ADDRESS", f"tcp://127.0.0.1:{port}")
         ended = run_batch(instance, batch)
-    told = f"derivatives: TRR_DASK_ADDRESS: no Dask scheduler answers at tcp://127.0.0.1:{port} within 0.5 s ("
-    assert (ended.succeeded, ended.problem.startswith(told)) == (False, True), ended.problem
+    problem = f"derivatives: TRR_DASK_ADDRESS: no Dask scheduler answers at tcp://127.0.0.1:{port} within 0.5 s ("
+    assert (ended.succeeded, ended.problem.startswith(problem)) == (False, True), ended.problem

@@ -32,7 +32,7 @@ def test_definitions_load_without_touching_anything(tmp_path: Path) -> None:
     environment = {
         "PATH": os.environ["PATH"],
         "TRR_HOME": "/proc/no/such/home",
-        "TRR_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "TRR_DATABASE_URL": "postgresql://none@127.0.0.1:1/none",
         "TRR_MEDIA_STORE": "file:/proc/no/such/store",
     }
     ended = subprocess.run(

@@ -129,7 +129,7 @@ def batch(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> str:
     return name
 
 
-def look(
+def evaluate(
     defs: Definitions, instance: DagsterInstance, *checks: tuple[str, str], partition: str | None = None
 ) -> dict[str, AssetCheckEvaluation]:
     """What Dagster records of these checks, by name, when nothing but them runs."""
@@ -146,7 +146,7 @@ def where(evaluation: AssetCheckEvaluation) -> str:
     return " ".join(str(row.data) for row in entry.records)
 
 
-def assert_told(evaluation: AssetCheckEvaluation, named: str, partition: str | None) -> None:
+def assert_named(evaluation: AssetCheckEvaluation, named: str, partition: str | None) -> None:
     severity = AssetCheckSeverity.ERROR if evaluation.check_name in BLOCKING else AssetCheckSeverity.WARN
     assert (evaluation.passed, evaluation.severity, evaluation.partition) == (False, severity, partition)
     assert named in where(evaluation)
@@ -158,17 +158,17 @@ def test_a_check_of_batches_says_what_is_broken_and_where(
 ) -> None:
     broken = OF_BATCHES[check](archive, batch)
     instance.add_dynamic_partitions("import_batches", [broken.batch])
-    assert_told(look(defs, instance, check, partition=broken.batch)[check[1]], broken.named, broken.batch)
+    assert_named(evaluate(defs, instance, check, partition=broken.batch)[check[1]], broken.named, broken.batch)
 
 
 @pytest.mark.parametrize("check", OF_ALL, ids=lambda check: str(check[1]))
 def test_over_the_archive_the_broken_batch_is_named(
     defs: Definitions, instance: DagsterInstance, archive: Archive, batch: str, check: tuple[str, str]
 ) -> None:
-    assert look(defs, instance, check)[check[1]].passed
+    assert evaluate(defs, instance, check)[check[1]].passed
     broken = OF_ALL[check](archive, batch)
-    evaluation = look(defs, instance, check)[check[1]]
-    assert_told(evaluation, broken.named, None)
+    evaluation = evaluate(defs, instance, check)[check[1]]
+    assert_named(evaluation, broken.named, None)
     worst: Any = evaluation.metadata.get("worst_batches") or evaluation.metadata["where"]
     assert broken.batch in [row.data["batch"] for row in worst.records]
 
@@ -177,13 +177,13 @@ def test_the_check_of_retention_names_the_object(
     defs: Definitions, instance: DagsterInstance, archive: Archive, batch: str
 ) -> None:
     (check,) = OF_RETENTION
-    assert look(defs, instance, check)[check[1]].passed
+    assert evaluate(defs, instance, check)[check[1]].passed
     key = value(
         archive.database,
         "insert into core.removal_list (hosted_bucket, hosted_key, why, bytes)"
         f" select hosted_bucket, hosted_key, 'orphan', bytes {CARD} returning hosted_key",
     )
-    assert_told(look(defs, instance, check)[check[1]], key, None)
+    assert_named(evaluate(defs, instance, check)[check[1]], key, None)
 
 
 def test_the_checks_of_the_face_bank_name_photo_and_person(
@@ -218,10 +218,10 @@ def test_the_checks_of_the_face_bank_name_photo_and_person(
         )
         bank_query(bank, "update person set reviews_changed = 3")
         bank_query(bank, "update face_bank_images set is_seed = false")
-        found = look(defs, instance, *OF_PEOPLE, partition=str(person))
+        found = evaluate(defs, instance, *OF_PEOPLE, partition=str(person))
     named = {"approvals_untouched": str(person)}
     for name, evaluation in found.items():
-        assert_told(evaluation, named.get(name, str(photo.media_asset_id)), str(person))
+        assert_named(evaluation, named.get(name, str(photo.media_asset_id)), str(person))
 
 
 def test_no_check_is_without_a_row_here(defs: Definitions) -> None:
@@ -231,7 +231,7 @@ def test_no_check_is_without_a_row_here(defs: Definitions) -> None:
 
 
 def test_checks_have_the_partitions_of_their_assets(defs: Definitions) -> None:
-    """Dagster does not refuse others, and its UI then shows results nobody can place."""
+    """Dagster does not refuse others, and its UI then shows results without a partition."""
     graph = defs.resolve_asset_graph()
     for check in graph.asset_check_keys:
         assert graph.get(check).partitions_def == graph.get(check.asset_key).partitions_def, check

@@ -103,15 +103,14 @@ def test_a_flag_becomes_one_run_and_the_run_a_row(
     (ran,) = follow(defs, instance)
     assert ran.success
     assert {link: row["is_seed"] for link, row in bank_rows(bank).items()} == {photo.link_id: True}
-    told = metadata(ran)
-    assert (told["outcome"], told["run_calls"], told["run_inserted"], told["dagster/partition_row_count"]) == (
-        "seeded", 1, 1, 1,
-    )  # fmt: skip
+    reported = metadata(ran)
+    names = ("outcome", "run_calls", "run_inserted", "dagster/partition_row_count")
+    assert [reported[name] for name in names] == ["seeded", 1, 1, 1]
     assert passed(ran) == {"no_duplicate_faces": True, "approvals_untouched": True, "seeds_match_backend": True}
     assert requests(defs, instance) == []
 
 
-def test_taking_the_last_flag_away_clears_it_and_brings_in_nobody(
+def test_removing_the_last_flag_clears_it_and_imports_no_one_else(
     defs: Definitions,
     instance: DagsterInstance,
     backend: httpx.Client,
@@ -260,7 +259,7 @@ def test_reviews_are_counted_by_the_check(
     assert (check.passed, check.metadata["approved"].value) == (True, 1)
 
 
-def test_a_run_tells_the_face_bank_who_is_in_the_casts(
+def test_a_run_writes_the_casts_to_the_face_bank(
     defs: Definitions,
     instance: DagsterInstance,
     backend: httpx.Client,

@@ -173,7 +173,7 @@ def metadata_of(result: ExecuteInProcessResult, op: str) -> dict[str, object]:
     return {name: value.value for name, value in output.step_output_data.metadata.items()}
 
 
-def test_failures_are_retried_by_reason_and_source_and_the_run_tells_what_was_fixed(
+def test_failures_are_retried_by_reason_and_source_and_the_run_reports_what_was_fixed(
     defs: Definitions, instance: DagsterInstance, archive: Archive, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     cut = pictures.jpeg()[:4000]

@@ -93,7 +93,7 @@ def test_a_new_storage_of_dagster_learns_of_every_batch_at_its_first_tick(
         assert added(tick(defs, new, "new_imports")) == [batch]
 
 
-def test_a_run_that_dagster_lost_is_asked_for_anew_and_one_that_waits_is_not(
+def test_a_run_that_dagster_lost_is_requested_again_and_one_that_waits_is_not(
     defs: Definitions, instance: DagsterInstance, archive: Archive, batch: str
 ) -> None:
     tick(defs, instance, "new_imports")
@@ -145,9 +145,9 @@ def test_a_failed_photo_becomes_one_run_when_it_is_due(
 def test_a_failed_run_frees_what_it_held_and_moves_its_key_on(
     defs: Definitions, instance: DagsterInstance, archive: Archive, batch: str
 ) -> None:
-    instance.add_dynamic_partitions("import_batches", ["nobody"])
+    instance.add_dynamic_partitions("import_batches", ["unknown"])
     failed = defs.resolve_job_def("import_batch").execute_in_process(
-        instance=instance, tags={"trr/scope": f"batch:{batch}"}, partition_key="nobody", raise_on_error=False
+        instance=instance, tags={"trr/scope": f"batch:{batch}"}, partition_key="unknown", raise_on_error=False
     )
     begin_batch(archive, batch, failed.run_id)
     archive.database.run(lambda conn: ledger.claim(conn, Scope(batch=batch), ("original",), failed.run_id, limit=1))
@@ -162,6 +162,6 @@ def test_a_failed_run_frees_what_it_held_and_moves_its_key_on(
     assert dispatch.epoch == 3
     (alert,) = query(archive.database, "select subject, text, figures from core.alerts")
     assert alert["subject"] == alert["figures"]["run_id"] == failed.run_id
-    expected = "run of import_batch failed (nobody, lane live, 1 in a row): original_images: no import batch 'nobody'"
+    expected = "run of import_batch failed (unknown, lane live, 1 in a row): original_images: no import batch 'unknown'"
     assert alert["text"].startswith(expected)
     assert "\n" not in alert["text"]

@@ -1,4 +1,4 @@
-"""Processes of the local stack: attached to us, one of a kind, told apart when they fail."""
+"""Processes of the local stack: they end with their parent, run once per home, and are named when they fail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trr_pipelines.settings import Settings
 
 PARENT = """
 import signal, sys, time
-signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a runner that ignores it hands that down
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # otherwise inherited from a test runner that ignores it
 from trr_pipelines.local.processes import start_attached
 child = start_attached("http.server", ["--bind", "127.0.0.1", sys.argv[1]], {}, None)
 print(child.pid, flush=True)
@@ -31,11 +31,11 @@ time.sleep(600)
 
 def wait_for_end(process: psutil.Process, seconds: float = 10) -> None:
     _, alive = psutil.wait_procs([process], timeout=seconds)
-    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
-def test_a_part_ends_when_its_starter_does_however_that_ends(sign: signal.Signals) -> None:
+def test_a_child_process_ends_with_its_parent_whatever_the_signal(sign: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(free_port())], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as parent:
@@ -49,7 +49,7 @@ def child(folder: Path, module: str, *arguments: str) -> Child:
     return Child("part", module, list(arguments), folder / "part.log")
 
 
-def test_a_part_that_is_ready_can_be_stopped_and_is_gone(tmp_path: Path) -> None:
+def test_a_ready_process_can_be_stopped(tmp_path: Path) -> None:
     port = free_port()
     part = Child(
         "part",
@@ -67,7 +67,7 @@ def test_a_part_that_is_ready_can_be_stopped_and_is_gone(tmp_path: Path) -> None
     assert not accepts(port)()
 
 
-def test_a_part_that_ends_while_starting_is_told_with_the_last_line_of_its_log(tmp_path: Path) -> None:
+def test_a_process_that_ends_while_starting_is_reported_with_the_last_line_of_its_log(tmp_path: Path) -> None:
     part = child(tmp_path, "no_such_module_here")
     part.is_ready = lambda: False
     part.start()
@@ -76,25 +76,25 @@ def test_a_part_that_ends_while_starting_is_told_with_the_last_line_of_its_log(t
     part.stop()
 
 
-def test_a_part_that_does_not_stay_up_ends_the_stack_by_name(tmp_path: Path) -> None:
+def test_a_process_that_keeps_ending_stops_the_stack_and_is_named(tmp_path: Path) -> None:
     part = child(tmp_path, "no_such_module_here")
     part.start()
-    told: list[str] = []
+    messages: list[str] = []
     with pytest.raises(SetupError, match=r"part does not stay up: .*no_such_module_here"):
-        Stack([part], "", "", "").keep_running(told.append)
-    assert told == ["part ended; starting it again"] * 3
+        Stack([part], "", "", "").keep_running(messages.append)
+    assert messages == ["part ended; starting it again"] * 3
     part.stop()
 
 
-def test_a_port_in_use_is_refused_with_the_setting_that_changes_it() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_a_port_in_use_is_an_error_naming_its_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         with pytest.raises(SetupError, match=rf"port {port} for the API is in use .*; give another in TRR_API_PORT"):
             require_free_port(port, "API", "TRR_API_PORT")
     require_free_port(port, "API", "TRR_API_PORT")
 
 
-def test_a_second_stack_of_a_home_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:
+def test_a_second_stack_on_the_same_home_is_refused_naming_the_first_process(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with only_one(home, "up"):
         with (
@@ -108,7 +108,7 @@ def test_a_second_stack_of_a_home_is_refused_with_the_process_of_the_first(tmp_p
         pass
 
 
-def test_a_stack_that_was_killed_does_not_keep_its_successor_out(tmp_path: Path) -> None:
+def test_a_killed_stack_does_not_block_the_next_one(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from trr_pipelines.local.stack import only_one\n"
         "with only_one(Path(sys.argv[1]), 'up'): print('in', flush=True); time.sleep(600)"
@@ -133,14 +133,14 @@ def test_a_stack_that_was_killed_does_not_keep_its_successor_out(tmp_path: Path)
         (None, "see {log}"),
     ],
 )
-def test_the_last_line_of_a_log_is_the_last_that_says_something(tmp_path: Path, text: str | None, line: str) -> None:
+def test_the_last_line_of_a_log_is_the_last_with_text(tmp_path: Path, text: str | None, line: str) -> None:
     log = tmp_path / "a.log"
     if text is not None:
         log.write_text(text, encoding="utf-8")
     assert last_line(log) == line.format(log=log)
 
 
-def test_dagsters_home_has_the_projects_configuration_each_time_it_is_asked_for(tmp_path: Path) -> None:
+def test_dagsters_home_always_has_the_projects_configuration(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
     home = dagster_home(settings)
     (home / "dagster.yaml").write_text("edited: true", encoding="utf-8")
@@ -149,7 +149,7 @@ def test_dagsters_home_has_the_projects_configuration_each_time_it_is_asked_for(
     assert "port: 4321" in write_workspace(settings, 4321).read_text(encoding="utf-8")
 
 
-def test_nobody_answers_where_nobody_listens() -> None:
+def test_a_port_without_a_server_does_not_answer() -> None:
     port = free_port()
     began = time.monotonic()
     assert not accepts(port)()

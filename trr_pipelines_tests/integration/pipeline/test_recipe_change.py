@@ -38,9 +38,9 @@ def test_no_payload_mixes_sets_or_lacks_an_object_while_a_recipe_changes(
     monkeypatch.setattr(derivatives, "CROP", replace(CROP, encoder=EncoderOptions(webp_method=0)))
     is_over = threading.Event()
 
-    def look() -> Counter[tuple[int, int]]:
+    def poll() -> Counter[tuple[int, int]]:
         """Photos by old and new base sets, at each poll."""
-        looks: Counter[tuple[int, int]] = Counter()
+        polls: Counter[tuple[int, int]] = Counter()
         while not is_over.is_set():
             rows = query(archive.database, SERVED)
             assert Counter((row["media_asset_id"], row["is_crop"]) for row in rows).most_common(1)[0][1] == 1
@@ -49,13 +49,13 @@ def test_no_payload_mixes_sets_or_lacks_an_object_while_a_recipe_changes(
                 assert len(row["keys"]) == (4 if row["is_crop"] else 6)
                 assert all(archive.store.head(key) is not None for key in row["keys"])
             base = Counter(row["recipe"] for row in rows if not row["is_crop"])
-            looks[base[BASE.fingerprint], base[newer.fingerprint]] += 1
-        return looks
+            polls[base[BASE.fingerprint], base[newer.fingerprint]] += 1
+        return polls
 
     with ThreadPoolExecutor(1) as thread:
-        looking = thread.submit(look)
+        polling = thread.submit(poll)
         tally = render_photos(archive, Scope(batch=batch), "run-2", pool=render_pool)
         is_over.set()
-        looks = looking.result()
+        polls = polling.result()
     assert tally.complete == PHOTOS
-    assert any(old and new for old, new in looks), "no poll happened between the first and the last change"
+    assert any(old and new for old, new in polls), "no poll happened between the first and the last change"

@@ -1,4 +1,4 @@
-"""What the sensors ask for: level-triggered, one key until a run has it, nothing lost when keys, runs or ticks are."""
+"""Run requests of the sensors: level-triggered, one key until a run starts, and robust to lost keys, runs and ticks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import EDITOR, import_files, photo_ids, query, run, value
 
 
-def nowhere(_: str) -> bool:
+def no_run(_: str) -> bool:
     return False
 
 
-def everywhere(_: str) -> bool:
+def any_run(_: str) -> bool:
     return True
 
 
@@ -42,7 +42,7 @@ def rendered(archive: Archive, batch: str, render_pool: RenderPool) -> dict[str,
 
 
 def batch_keys(archive: Archive) -> list[str]:
-    return [request.run_key for request in scheduling.request_batches(archive.database, nowhere)]
+    return [request.run_key for request in scheduling.request_batches(archive.database, no_run)]
 
 
 def make_stale(archive: Archive) -> None:
@@ -56,30 +56,30 @@ def end_backoff(archive: Archive) -> None:
 # Batches -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_batch_is_asked_for_under_one_key_until_its_run_begins(archive: Archive, batch: str) -> None:
+def test_a_batch_is_requested_under_one_key_until_its_run_starts(archive: Archive, batch: str) -> None:
     assert [batch_keys(archive) for _ in range(3)] == [[f"batch:{batch}:1"]] * 3
     begin_batch(archive, batch, "run-1")
     assert batch_keys(archive) == []
 
 
-def test_photos_that_come_in_while_a_run_is_at_work_are_asked_for_when_it_ends(archive: Archive, batch: str) -> None:
+def test_photos_added_during_a_run_are_requested_when_it_ends(archive: Archive, batch: str) -> None:
     batch_keys(archive)
     begin_batch(archive, batch, "run-1")
     end_batch(archive, batch, "run-1", Tally())
     assert batch_keys(archive) == [f"batch:{batch}:2"]
 
 
-def test_a_finished_batch_is_not_asked_for(archive: Archive, rendered: dict[str, UUID]) -> None:
+def test_a_finished_batch_is_not_requested(archive: Archive, rendered: dict[str, UUID]) -> None:
     assert batch_keys(archive) == []
 
 
-def test_a_killed_runs_batch_is_asked_for_again_when_its_lease_runs_out(archive: Archive, batch: str) -> None:
+def test_the_batch_of_a_killed_run_is_requested_again_when_its_lease_expires(archive: Archive, batch: str) -> None:
     begin_batch(archive, batch, "run-1")
     query(archive.database, "update core.dispatches set lease_until = now() - interval '1 second'")
     assert batch_keys(archive) == [f"batch:{batch}:2"]
 
 
-def test_a_failed_run_gives_everything_back_and_is_asked_for_under_a_new_key(archive: Archive, batch: str) -> None:
+def test_a_failed_run_releases_its_leases_and_is_requested_under_a_new_key(archive: Archive, batch: str) -> None:
     begin_batch(archive, batch, "run-1")
     archive.database.run(lambda conn: ledger.claim(conn, Scope(batch=batch), ("original",), "run-1", limit=10))
     scheduling.run_failed(archive.database, "run-1", dispatches.batch_scope(batch))
@@ -89,13 +89,13 @@ def test_a_failed_run_gives_everything_back_and_is_asked_for_under_a_new_key(arc
     assert batch_keys(archive) == [f"batch:{batch}:3"]
 
 
-def test_a_failed_run_without_a_scope_gives_its_leases_back(archive: Archive, batch: str) -> None:
+def test_a_failed_run_without_a_scope_releases_its_leases(archive: Archive, batch: str) -> None:
     archive.database.run(lambda conn: ledger.claim(conn, Scope(batch=batch), ("original",), "run-1", limit=10))
     scheduling.run_failed(archive.database, "run-1", None)
     assert batch_keys(archive) == [f"batch:{batch}:1"]
 
 
-def test_a_retried_run_takes_over_from_the_one_before_it(archive: Archive, batch: str) -> None:
+def test_a_retried_run_takes_over_the_leases_of_its_predecessor(archive: Archive, batch: str) -> None:
     begin_batch(archive, batch, "run-1")
     archive.database.run(lambda conn: ledger.claim(conn, Scope(batch=batch), ("original",), "run-1", limit=10))
     begin_batch(archive, batch, "run-2", parent_run_id="run-1")
@@ -103,10 +103,12 @@ def test_a_retried_run_takes_over_from_the_one_before_it(archive: Archive, batch
     assert len(claims) == 2
 
 
-def test_a_request_that_dagster_lost_is_asked_for_under_a_new_key(archive: Archive, batch: str) -> None:
+def test_a_request_lost_by_dagster_is_repeated_under_a_new_key(archive: Archive, batch: str) -> None:
     batch_keys(archive)
     make_stale(archive)
-    assert [one.run_key for one in scheduling.request_batches(archive.database, everywhere)] == [f"batch:{batch}:1"]
+    assert [request.run_key for request in scheduling.request_batches(archive.database, any_run)] == [
+        f"batch:{batch}:1"
+    ]
     assert batch_keys(archive) == [f"batch:{batch}:2"]
     assert batch_keys(archive) == [f"batch:{batch}:2"]
 
@@ -122,25 +124,25 @@ def test_a_batch_whose_runs_keep_failing_is_parked(archive: Archive, batch: str)
     assert len(batch_keys(archive)) == 1
 
 
-def test_a_tick_asks_for_a_bounded_number_of_batches(archive: Archive, tmp_path: Path) -> None:
+def test_a_tick_requests_a_bounded_number_of_batches(archive: Archive, tmp_path: Path) -> None:
     for number in range(scheduling.BATCHES_PER_TICK + 3):
         import_files(archive, tmp_path / f"in{number}", {"a.jpg": b"x"}, source=f"source{number:02}")
     assert len(batch_keys(archive)) == scheduling.BATCHES_PER_TICK
     assert len(scheduling.batches_with_work(archive.database)) == scheduling.BATCHES_PER_TICK + 3
 
 
-def test_a_batch_that_nobody_knows_cannot_be_begun(archive: Archive) -> None:
-    with pytest.raises(InputError, match="no import batch '20260212-nobody-00001' in the catalogue"):
-        begin_batch(archive, "20260212-nobody-00001", "run-1")
+def test_an_unknown_batch_cannot_be_begun(archive: Archive) -> None:
+    with pytest.raises(InputError, match="no import batch '20260212-unknown-00001' in the catalogue"):
+        begin_batch(archive, "20260212-unknown-00001", "run-1")
     with pytest.raises(InputError, match="no import batch 'x' in the catalogue"):
         scheduling.require_batches(archive.database, ["x"])
 
 
 def test_keys_are_announced_until_dagster_knows_them(archive: Archive, batch: str) -> None:
-    assert scheduling.batches_to_announce(archive.database, nowhere) == [batch]
-    assert scheduling.batches_to_announce(archive.database, nowhere) == [batch]
-    assert scheduling.batches_to_announce(archive.database, everywhere) == []
-    assert scheduling.batches_to_announce(archive.database, nowhere) == []
+    assert scheduling.batches_to_announce(archive.database, no_run) == [batch]
+    assert scheduling.batches_to_announce(archive.database, no_run) == [batch]
+    assert scheduling.batches_to_announce(archive.database, any_run) == []
+    assert scheduling.batches_to_announce(archive.database, no_run) == []
     assert scheduling.batches_missing_from(archive.database, ["another"]) == [batch]
     assert scheduling.batches_missing_from(archive.database, [batch]) == []
 
@@ -148,56 +150,56 @@ def test_keys_are_announced_until_dagster_knows_them(archive: Archive, batch: st
 # Scattered photos --------------------------------------------------------------------------------------------------
 
 
-def test_an_edited_crop_is_asked_for_until_its_run_begins_and_not_afterwards(
+def test_an_edited_crop_is_requested_until_its_run_starts_and_not_afterwards(
     archive: Archive, rendered: dict[str, UUID]
 ) -> None:
-    assert scheduling.request_crops(archive.database, nowhere) is None
+    assert scheduling.request_crops(archive.database, no_run) is None
     set_crop(archive.database, rendered["a.jpg"], Crop("manual", 10, 10, 2), author=EDITOR)
-    first = scheduling.request_crops(archive.database, nowhere)
+    first = scheduling.request_crops(archive.database, no_run)
     assert first is not None
     assert (first.photo_ids, first.run_key) == ((rendered["a.jpg"],), "crops:1")
-    assert scheduling.request_crops(archive.database, nowhere) == first
+    assert scheduling.request_crops(archive.database, no_run) == first
     rerender_photos(archive, Scope(photo_ids=first.photo_ids), "run-1", first.scope)
-    assert scheduling.request_crops(archive.database, nowhere) is None
+    assert scheduling.request_crops(archive.database, no_run) is None
 
 
-def test_edits_are_asked_for_oldest_first_all_as_one_run(archive: Archive, rendered: dict[str, UUID]) -> None:
+def test_edits_are_requested_oldest_first_as_one_run(archive: Archive, rendered: dict[str, UUID]) -> None:
     for name in ("b.jpg", "a.jpg"):
         set_crop(archive.database, rendered[name], Crop("manual", 10, 10, 2), author=EDITOR)
-    request = scheduling.request_crops(archive.database, nowhere)
+    request = scheduling.request_crops(archive.database, no_run)
     assert request is not None
     assert request.photo_ids == (rendered["b.jpg"], rendered["a.jpg"])
 
 
-def test_a_failed_rerender_is_asked_for_again_after_a_backoff(archive: Archive, rendered: dict[str, UUID]) -> None:
+def test_a_failed_rerender_is_requested_again_after_a_backoff(archive: Archive, rendered: dict[str, UUID]) -> None:
     set_crop(archive.database, rendered["a.jpg"], Crop("manual", 10, 10, 2), author=EDITOR)
-    scheduling.request_crops(archive.database, nowhere)
+    scheduling.request_crops(archive.database, no_run)
     archive.database.run(lambda conn: dispatches.claim(conn, "crops", "run-1"))
     scheduling.run_failed(archive.database, "run-1", "crops")
-    assert scheduling.request_crops(archive.database, nowhere) is None
+    assert scheduling.request_crops(archive.database, no_run) is None
     end_backoff(archive)
-    again = scheduling.request_crops(archive.database, nowhere)
+    again = scheduling.request_crops(archive.database, no_run)
     assert again is not None
     assert again.run_key == "crops:3"
 
 
-def test_retries_are_asked_for_when_they_are_due(archive: Archive, batch: str, tmp_path: Path) -> None:
+def test_retries_are_requested_when_they_are_due(archive: Archive, batch: str, tmp_path: Path) -> None:
     (tmp_path / "in" / "a.jpg").unlink()
     run(archive, batch)
-    assert scheduling.request_retries(archive.database, nowhere) is None
+    assert scheduling.request_retries(archive.database, no_run) is None
     query(archive.database, "update core.variant_generations set next_attempt_at = now() where state = 'failed'")
-    request = scheduling.request_retries(archive.database, nowhere)
+    request = scheduling.request_retries(archive.database, no_run)
     assert request is not None
     assert (request.photo_ids, request.run_key) == ((photo_ids(archive)["a.jpg"],), "retries:1")
     (tmp_path / "in" / "a.jpg").write_bytes(pictures.jpeg())
     tally = rerender_photos(archive, Scope(photo_ids=request.photo_ids), "run-2", request.scope).tally
     assert tally.complete == 1
-    assert scheduling.request_retries(archive.database, nowhere) is None
+    assert scheduling.request_retries(archive.database, no_run) is None
 
 
 def test_a_partition_is_complete_only_when_all_of_its_photos_are(archive: Archive, rendered: dict[str, UUID]) -> None:
     scope = Scope(photo_ids=(rendered["a.jpg"],))
-    assert {one.asset: one.is_complete for one in touched_sets(archive, scope)} == {
+    assert {partition.asset: partition.is_complete for partition in touched_sets(archive, scope)} == {
         "base_variants": True,
         "crop_variants": True,
     }
@@ -206,7 +208,7 @@ def test_a_partition_is_complete_only_when_all_of_its_photos_are(archive: Archiv
         "update core.variant_generations set recipe = 'old' where kind = 'base' and media_asset_id = %s",
         rendered["b.jpg"],
     )
-    assert {one.asset: one.is_complete for one in touched_sets(archive, scope)} == {
+    assert {partition.asset: partition.is_complete for partition in touched_sets(archive, scope)} == {
         "base_variants": False,
         "crop_variants": True,
     }

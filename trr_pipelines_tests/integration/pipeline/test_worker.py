@@ -1,4 +1,4 @@
-"""The loop over the ledger: all of a scope ends, bad photos alone, leases held no longer than needed."""
+"""The worker's loop: all work of a scope ends, failures are isolated, and leases are released early."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_photo_of_the_scope_is_done_once(archive: Archive, batch: str) -> 
     assert work(archive, batch, completing(archive)).complete == 0
 
 
-def test_a_photo_that_fails_stops_no_other(archive: Archive, batch: str) -> None:
+def test_a_failed_photo_does_not_stop_others(archive: Archive, batch: str) -> None:
     def handle(photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
         if photo.source_url.endswith("03.jpg"):
             raise PermanentError(Reason.TRUNCATED, "ends after 12 bytes")
@@ -87,7 +87,7 @@ def test_a_failed_attempt_is_not_repeated_in_the_same_run(archive: Archive, batc
     assert tally.ended == {"stale": PHOTOS, "internal": PHOTOS}
 
 
-def test_a_database_that_refuses_ends_the_run_and_frees_its_leases(archive: Archive, batch: str) -> None:
+def test_a_database_error_ends_the_run_and_releases_its_leases(archive: Archive, batch: str) -> None:
     def handle(photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
         query(archive.database, "select nonsense")
         raise AssertionError("unreachable")
@@ -98,7 +98,7 @@ def test_a_database_that_refuses_ends_the_run_and_frees_its_leases(archive: Arch
     assert states(archive) == {"pending": PHOTOS}
 
 
-def test_an_interrupted_run_finishes_what_it_has_in_hand_and_frees_the_rest(archive: Archive, batch: str) -> None:
+def test_an_interrupted_run_finishes_its_current_photos_and_releases_the_rest(archive: Archive, batch: str) -> None:
     started = threading.Event()
 
     def handle(photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
@@ -111,11 +111,11 @@ def test_an_interrupted_run_finishes_what_it_has_in_hand_and_frees_the_rest(arch
     assert leases(archive) == 0
 
 
-def test_two_runs_share_a_scope_without_doing_anything_twice(archive: Archive, batch: str) -> None:
+def test_two_runs_share_a_scope_without_duplicate_work(archive: Archive, batch: str) -> None:
     seen: Counter[str] = Counter()
     together = threading.Barrier(2)
 
-    def one(run_id: str) -> Tally:
+    def run_worker(run_id: str) -> Tally:
         def handle(photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
             seen[photo.source_url] += 1
             time.sleep(0.01)
@@ -125,12 +125,12 @@ def test_two_runs_share_a_scope_without_doing_anything_twice(archive: Archive, b
         return work(archive, batch, handle, run_id=run_id)
 
     with ThreadPoolExecutor(2) as threads:
-        tallies = list(threads.map(one, ["run-1", "run-2"]))
+        tallies = list(threads.map(run_worker, ["run-1", "run-2"]))
     assert set(seen.values()) == {1}
     assert sum(tally.complete for tally in tallies) == len(seen) == PHOTOS
 
 
-def test_a_run_returns_only_when_what_another_run_holds_has_ended_too(archive: Archive, batch: str) -> None:
+def test_a_run_waits_for_photos_leased_by_another_run(archive: Archive, batch: str) -> None:
     other = archive.database.run(lambda conn: ledger.claim(conn, Scope(batch=batch), ("original",), "other", limit=1))
     with ThreadPoolExecutor(1) as threads:
         ours = threads.submit(work, archive, batch, completing(archive))
@@ -141,7 +141,7 @@ def test_a_run_returns_only_when_what_another_run_holds_has_ended_too(archive: A
         assert ours.result(10).complete == PHOTOS - 1
 
 
-def test_leases_are_renewed_while_slow_photos_are_worked_on(
+def test_leases_are_renewed_while_slow_photos_are_processed(
     archive: Archive, batch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ledger, "LEASE_SECONDS", 2)
@@ -163,10 +163,10 @@ def test_leases_are_renewed_while_slow_photos_are_worked_on(
 
 
 @pytest.mark.parametrize(("scattered", "leased"), [(True, {PHOTOS}), (False, {1, 2})])
-def test_scattered_photos_are_leased_all_at_once_and_those_of_a_batch_a_few_at_a_time(
+def test_scattered_photos_are_leased_at_once_and_those_of_a_batch_a_few_at_a_time(
     archive: Archive, batch: str, scattered: bool, leased: set[int]
 ) -> None:
-    """Leased photos are left out of the next request, so an edit made meanwhile gets a run of its own."""
+    """Leased photos are excluded from the next request, so an edit made meanwhile gets its own run."""
     photo_ids = [
         row["media_asset_id"] for row in query(archive.database, "select media_asset_id from core.variant_generations")
     ]
@@ -184,7 +184,7 @@ def test_scattered_photos_are_leased_all_at_once_and_those_of_a_batch_a_few_at_a
     assert set(seen) <= leased
 
 
-def test_photos_that_vanish_meanwhile_are_passed_over(archive: Archive, batch: str) -> None:
+def test_photos_deleted_meanwhile_are_skipped(archive: Archive, batch: str) -> None:
     def handle(photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
         query(archive.database, "delete from core.media_assets where source_url like '%%/11.jpg'")
         return completing(archive)(photo, claims)

@@ -1,4 +1,4 @@
-"""A face bank beside a backend behind real HTTP, and a proxy between them that can misbehave."""
+"""A backend over real HTTP, and a proxy in front of it that can inject faults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trr_pipelines_tests.support.faulty_proxy import FaultyProxy
 
 @pytest.fixture
 def backend(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    """The backend over the test's archive; the client is the admin app's."""
+    """A backend on the test's archive; yields a client with the admin app's credentials."""
     for name, value in backends.environment(archive).items():
         monkeypatch.setenv(name, value)
     with backends.serving(create_app(), backends.ADMIN_APP) as client:
@@ -27,10 +27,10 @@ def backend(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx
 
 @pytest.fixture
 def proxy(backend: httpx.Client) -> Iterator[FaultyProxy]:
-    """What stands between Screenalytics and the backend, and lists the requests."""
+    """A proxy between Screenalytics and the backend that records the requests."""
     assert backend.base_url.port is not None
-    with FaultyProxy(backend.base_url.port) as one:
-        yield one
+    with FaultyProxy(backend.base_url.port) as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The client against servers that are honest, broken or hostile: what it believes, and what it tries again."""
+"""The client with correct, broken and hostile servers: what it accepts and what it retries."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def server(script: Script) -> ScriptedServer:
     return ScriptedServer({f"/api/v1/screenalytics/people/{PERSON}/photos": script})
 
 
-def ask(url: str, *, seed_only: bool = True) -> list[PhotosAnswer]:
+def fetch(url: str, *, seed_only: bool = True) -> list[PhotosAnswer]:
     with client_of(url, patience=HASTY) as client:
         return list(client.photos(PERSON, seed_only=seed_only))
 
 
 def in_turn(*scripts: Script) -> Script:
-    """Answers the first request with the first script, and so on; the last one goes on."""
+    """Respond to each request with the next script; the last script is repeated."""
     left = list(scripts)
 
     def send(received: Received, connection: socket.socket) -> None:
@@ -56,43 +56,43 @@ def in_turn(*scripts: Script) -> Script:
 
 
 @pytest.fixture
-def honest() -> Iterator[ScriptedServer]:
-    with server(json_answer(listing(PERSON, [photo()], seed_only=True))) as one:
-        yield one
+def correct() -> Iterator[ScriptedServer]:
+    with server(json_answer(listing(PERSON, [photo()], seed_only=True))) as running:
+        yield running
 
 
-def test_it_asks_once_with_its_token_and_for_pages(honest: ScriptedServer) -> None:
-    (page,) = ask(honest.url)
-    assert [one.link_id for one in page.photos] == [UUID(int=1)]
-    (request,) = honest.received
+def test_it_sends_one_request_with_its_token_and_a_page_size(correct: ScriptedServer) -> None:
+    (page,) = fetch(correct.url)
+    assert [entry.link_id for entry in page.photos] == [UUID(int=1)]
+    (request,) = correct.received
     assert request.headers["authorization"] == f"Bearer {SCREENALYTICS_TOKEN}"
     assert request.path == f"/api/v1/screenalytics/people/{PERSON}/photos?seed_only=true&limit=500"
 
 
-def test_it_follows_pages_until_there_is_none() -> None:
+def test_it_follows_pages_to_the_last() -> None:
     first = listing(PERSON, [photo(1), photo(2)], seed_only=True, next_cursor="after two")
     second = listing(PERSON, [photo(3)], seed_only=True)
-    with server(in_turn(json_answer(first), json_answer(second))) as one:
-        assert [len(page.photos) for page in ask(one.url)] == [2, 1]
-    assert one.received[1].path.endswith("&cursor=after+two")
+    with server(in_turn(json_answer(first), json_answer(second))) as running:
+        assert [len(page.photos) for page in fetch(running.url)] == [2, 1]
+    assert running.received[1].path.endswith("&cursor=after+two")
 
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
-def test_what_may_pass_is_tried_again(status: int) -> None:
+def test_transient_statuses_are_retried(status: int) -> None:
     good = json_answer(listing(PERSON, [photo()], seed_only=True))
-    with server(in_turn(answer(status), answer(status), good)) as one:
-        assert len(ask(one.url)) == 1
-    assert len(one.received) == 3
+    with server(in_turn(answer(status), answer(status), good)) as running:
+        assert len(fetch(running.url)) == 1
+    assert len(running.received) == 3
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 403, 404, 409, 422, 500, 501])
-def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
+def test_permanent_statuses_are_not_retried(status: int) -> None:
     expected = {401: SetupError, 403: SetupError, 404: NotFoundError}.get(status, BackendError)
-    with server(answer(status, b"" if status == 204 else b"no", "Location: /elsewhere")) as one:
+    with server(answer(status, b"" if status == 204 else b"no", "Location: /elsewhere")) as running:
         with pytest.raises(expected) as caught:
-            ask(one.url)
+            fetch(running.url)
         assert not isinstance(caught.value, BackendUnavailableError)
-    assert len(one.received) == 1
+    assert len(running.received) == 1
 
 
 def hang_up(_: Received, __: socket.socket) -> None:
@@ -109,26 +109,26 @@ def drip(_: Received, connection: socket.socket) -> None:
 @pytest.mark.parametrize(
     "script",
     [hang_up, drip, lambda *_: time.sleep(1), answer(200, b'{"person_id"', length=5_000), answer(503)],
-    ids=["hangs up", "drips", "is silent", "breaks off", "is not ready"],
+    ids=["hangs up", "drips", "is silent", "truncates", "is not ready"],
 )
-def test_an_outage_ends_after_three_attempts_as_one_that_may_pass(script: Script) -> None:
+def test_an_outage_is_a_retryable_error_after_three_attempts(script: Script) -> None:
     began = time.monotonic()
-    with server(script) as one, pytest.raises(BackendUnavailableError, match="backend unavailable"):
-        ask(one.url)
-    assert len(one.received) == 3
+    with server(script) as running, pytest.raises(BackendUnavailableError, match="backend unavailable"):
+        fetch(running.url)
+    assert len(running.received) == 3
     assert time.monotonic() - began < 8
 
 
-def test_nobody_listening_is_an_outage() -> None:
+def test_a_refused_connection_is_an_outage() -> None:
     with refusing_port() as port, pytest.raises(BackendUnavailableError):
-        ask(f"http://127.0.0.1:{port}")
+        fetch(f"http://127.0.0.1:{port}")
 
 
-def test_it_waits_as_long_as_it_is_asked_to() -> None:
+def test_it_honours_retry_after() -> None:
     good = json_answer(listing(PERSON, [photo()], seed_only=True))
-    with server(in_turn(answer(503, b"", "Retry-After: 1"), good)) as one:
+    with server(in_turn(answer(503, b"", "Retry-After: 1"), good)) as running:
         began = time.monotonic()
-        ask(one.url)
+        fetch(running.url)
     assert time.monotonic() - began >= 1
 
 
@@ -136,9 +136,9 @@ Change = Callable[[dict[str, Any]], object]
 
 WRONG: dict[str, tuple[Change, str]] = {
     "another person": (lambda body: body.update(person_id=str(uuid4())), "returned person"),
-    "another question": (lambda body: body.update(seed_only=False), "returned seed_only=False"),
-    "a count that lies": (lambda body: body.update(count=3), "reports count 3 but lists 2 photos"),
-    "a photo that is no seed": (lambda body: body["photos"][0].update(facebank_seed=False), "unflagged photo"),
+    "another seed_only": (lambda body: body.update(seed_only=False), "returned seed_only=False"),
+    "a wrong count": (lambda body: body.update(count=3), "reports count 3 but lists 2 photos"),
+    "an unflagged photo": (lambda body: body["photos"][0].update(facebank_seed=False), "unflagged photo"),
     "links out of order": (lambda body: body["photos"].reverse(), "not ordered by link id"),
     "a link twice": (lambda body: body["photos"][1].update(link_id=str(UUID(int=1))), "not ordered by link id"),
     "no photos": (lambda body: body.pop("photos"), "photos: Field required"),
@@ -147,66 +147,69 @@ WRONG: dict[str, tuple[Change, str]] = {
     "a flag as text": (lambda body: body["photos"][0].update(facebank_seed="true"), "photos.0.facebank_seed"),
     "a flag as number": (lambda body: body["photos"][0].update(facebank_seed=1), "photos.0.facebank_seed"),
     "a width of 0": (lambda body: body["photos"][0].update(width=0), "photos.0.width"),
-    "a hash that is none": (lambda body: body["photos"][0].update(sha256="x" * 64), "photos.0.sha256"),
-    "a file as address": (lambda body: body["photos"][0].update(served_url="file:///etc/passwd"), "served_url"),
-    "an id that is none": (lambda body: body["photos"][0].update(media_asset_id="7"), "photos.0.media_asset_id"),
+    "an invalid hash": (lambda body: body["photos"][0].update(sha256="x" * 64), "photos.0.sha256"),
+    "a file URL": (lambda body: body["photos"][0].update(served_url="file:///etc/passwd"), "served_url"),
+    "an invalid id": (lambda body: body["photos"][0].update(media_asset_id="7"), "photos.0.media_asset_id"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_an_answer_that_cannot_be_true_is_refused_by_name(name: str) -> None:
+def test_an_inconsistent_response_is_refused_naming_the_field(name: str) -> None:
     change, message = WRONG[name]
     body = listing(PERSON, [photo(1), photo(2)], seed_only=True)
     change(body)
-    with server(json_answer(body)) as one, pytest.raises(BackendError, match=message):
-        ask(one.url)
-    assert len(one.received) == 1
+    with server(json_answer(body)) as running, pytest.raises(BackendError, match=message):
+        fetch(running.url)
+    assert len(running.received) == 1
 
 
 @pytest.mark.parametrize(
     "body",
     [b"", b"null", b"[]", b'{"person_id": "', b"<html>login</html>", b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}'],
-    ids=["nothing", "null", "a list", "cut off", "HTML", "no text", "too deep", "NaN"],
+    ids=["empty", "null", "a list", "truncated", "HTML", "not UTF-8", "too deep", "NaN"],
 )
-def test_a_body_that_is_no_listing_is_refused(body: bytes) -> None:
-    with server(answer(200, body, "Content-Type: application/json")) as one:
+def test_a_body_that_is_not_a_listing_is_refused(body: bytes) -> None:
+    with server(answer(200, body, "Content-Type: application/json")) as running:
         with pytest.raises(BackendError, match="violates its schema") as caught:
-            ask(one.url)
+            fetch(running.url)
         assert "\n" not in str(caught.value)
 
 
-def test_html_with_200_is_refused_by_its_type() -> None:
+def test_html_with_200_is_refused_by_its_content_type() -> None:
     page = answer(200, b"<html>", "Content-Type: text/html; charset=utf-8")
-    with server(page) as one, pytest.raises(BackendError, match="returned text/html"):
-        ask(one.url)
+    with server(page) as running, pytest.raises(BackendError, match="returned text/html"):
+        fetch(running.url)
 
 
 def test_pages_that_never_advance_are_refused() -> None:
-    """A cursor that leads back to the same page would go on for ever."""
+    """A cursor that points to the same page would cause an endless loop."""
     again = json_answer(listing(PERSON, [photo()], seed_only=True, next_cursor="again"))
-    with server(again) as one, pytest.raises(BackendError, match="not ordered by link id"):
-        ask(one.url)
-    assert len(one.received) == 2
+    with server(again) as running, pytest.raises(BackendError, match="not ordered by link id"):
+        fetch(running.url)
+    assert len(running.received) == 2
 
 
-def test_an_endless_body_is_given_up() -> None:
+def test_an_endless_body_is_aborted() -> None:
     def endless(_: Received, connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")
         while True:
             connection.sendall(b" " * 1_000_000)
 
-    with server(endless) as one, pytest.raises(BackendError, match=r"more than 32,000,000 bytes|response not complete"):
-        ask(one.url)
+    with (
+        server(endless) as running,
+        pytest.raises(BackendError, match=r"more than 32,000,000 bytes|response not complete"),
+    ):
+        fetch(running.url)
 
 
-def test_new_fields_are_no_reason_to_refuse() -> None:
+def test_unknown_fields_are_ignored() -> None:
     body = listing(PERSON, [photo(1, mood="new")], seed_only=True, generated_by="a later backend")
-    with server(json_answer(body)) as one:
-        assert len(ask(one.url)) == 1
+    with server(json_answer(body)) as running:
+        assert len(fetch(running.url)) == 1
 
 
 def test_the_token_is_never_shown() -> None:
-    with server(answer(401)) as one:
+    with server(answer(401)) as running:
         with pytest.raises(SetupError) as caught:
-            ask(one.url)
-        assert SCREENALYTICS_TOKEN not in repr(client_of(one.url)) + str(caught.value)
+            fetch(running.url)
+        assert SCREENALYTICS_TOKEN not in repr(client_of(running.url)) + str(caught.value)

@@ -1,4 +1,4 @@
-"""Importing into the face bank from a real backend: what is written, what never is, and what was asked for."""
+"""Importing into the face bank from a real backend: the rows written, and the requests sent."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def sync(bank: FaceBank, url: str, person: UUID, *, fall_back: bool = True, pati
         return import_facebank_images(bank, client, person, fall_back=fall_back)
 
 
-def asked(proxy: FaultyProxy) -> list[str]:
-    """The requests that left Screenalytics, by their query."""
+def queries(proxy: FaultyProxy) -> list[str]:
+    """The queries of the requests that Screenalytics sent."""
     return [request.target.partition("?")[2].partition("&")[0] for request in proxy.requests]
 
 
@@ -53,37 +53,37 @@ def flag(database: Database, photo: Photo, value: bool = True) -> None:
     query(database, "update core.media_links set facebank_seed = %s where id = %s", value, photo.link_id)
 
 
-def test_seeds_are_taken_with_one_call_and_wait_for_approval(
+def test_seeds_are_imported_with_one_call_and_wait_for_approval(
     bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID
 ) -> None:
     photos = add_photos(database, person, 5, seeds=2)
     result = sync(bank, proxy.url, person)
     assert (result.outcome, counts(result), result.skipped) == (ImportOutcome.SEEDED, (2, 0, 0), {})
-    assert asked(proxy) == ["seed_only=true"]
+    assert queries(proxy) == ["seed_only=true"]
     rows = bank_rows(bank)
     assert set(rows) == {photo.link_id for photo in photos[:2]}
     assert all((row["is_seed"], row["approved"], row["rejected"]) == (True, False, False) for row in rows.values())
     assert {row["media_asset_id"] for row in rows.values()} == {photo.media_asset_id for photo in photos[:2]}
 
 
-def test_without_seeds_all_photos_are_taken_by_a_second_call(
+def test_without_seeds_all_photos_are_imported_by_a_second_call(
     bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID
 ) -> None:
     add_photos(database, person, 3)
     result = sync(bank, proxy.url, person)
     assert (result.outcome, counts(result)) == (ImportOutcome.FALLBACK_UNSEEDED, (3, 0, 0))
-    assert asked(proxy) == ["seed_only=true", "seed_only=false"]
+    assert queries(proxy) == ["seed_only=true", "seed_only=false"]
     assert [row["is_seed"] for row in bank_rows(bank).values()] == [False] * 3
 
 
 def test_a_person_without_photos_is_empty(bank: FaceBank, proxy: FaultyProxy, person: UUID) -> None:
     result = sync(bank, proxy.url, person)
     assert (result.outcome, counts(result)) == (ImportOutcome.EMPTY, (0, 0, 0))
-    assert asked(proxy) == ["seed_only=true", "seed_only=false"]
+    assert queries(proxy) == ["seed_only=true", "seed_only=false"]
 
 
 @pytest.mark.parametrize("seeds", [0, 4])
-def test_importing_again_changes_nothing(
+def test_a_second_import_changes_nothing(
     bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID, seeds: int
 ) -> None:
     add_photos(database, person, 4, seeds=seeds)
@@ -93,7 +93,7 @@ def test_importing_again_changes_nothing(
     assert bank_rows(bank) == before
 
 
-def test_a_photo_that_is_no_longer_flagged_stays_and_is_no_seed(
+def test_an_unflagged_photo_is_kept_but_is_no_longer_a_seed(
     bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID
 ) -> None:
     first, second = add_photos(database, person, 2, seeds=2)
@@ -107,7 +107,7 @@ def test_a_photo_that_is_no_longer_flagged_stays_and_is_no_seed(
     }
 
 
-def test_after_the_last_seed_nothing_is_taken_where_falling_back_is_not_wanted(
+def test_without_fallback_nothing_is_imported_once_there_are_no_seeds(
     bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID
 ) -> None:
     seed = add_photos(database, person, 5, seeds=1)[0]
@@ -116,47 +116,43 @@ def test_after_the_last_seed_nothing_is_taken_where_falling_back_is_not_wanted(
     proxy.requests.clear()
     result = sync(bank, proxy.url, person, fall_back=False)
     assert (result.outcome, counts(result)) == (ImportOutcome.EMPTY, (0, 1, 0))
-    assert asked(proxy) == ["seed_only=true"]
+    assert queries(proxy) == ["seed_only=true"]
     assert {link: row["is_seed"] for link, row in bank_rows(bank).items()} == {seed.link_id: False}
 
 
-def test_seeds_that_are_not_served_yet_are_no_reason_to_fall_back(
+def test_unserved_seeds_do_not_trigger_the_fallback(
     bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID
 ) -> None:
     add_photos(database, person, 2, seeds=2, served=False)
     add_photos(database, person, 3, start=10)
     with pytest.raises(SeedsNotServedError, match="none of the 2 seeds"):
         sync(bank, proxy.url, person)
-    assert asked(proxy) == ["seed_only=true"]
+    assert queries(proxy) == ["seed_only=true"]
     assert bank_rows(bank) == {}
 
 
-def test_photos_that_are_not_served_yet_are_counted(
-    bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID
-) -> None:
+def test_unserved_photos_are_counted(bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID) -> None:
     add_photos(database, person, 2, seeds=2)
     add_photos(database, person, 3, seeds=3, served=False, start=10)
     result = sync(bank, proxy.url, person)
     assert (result.outcome, result.inserted, result.skipped) == (ImportOutcome.SEEDED, 2, {"unserved": 3})
 
 
-def test_what_reviewers_said_is_never_changed(
-    bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID
-) -> None:
+def test_reviews_are_never_changed(bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID) -> None:
     approved, rejected, _ = add_photos(database, person, 3, seeds=3)
     sync(bank, proxy.url, person)
     review(bank, person, approved.media_asset_id, approved=True, rejected=False, author="a reviewer")
     review(bank, person, rejected.media_asset_id, approved=False, rejected=True, author="a reviewer")
-    said = "select id, approved, rejected, reviewed_by, reviewed_at from face_bank_images order by id"
-    before = bank_query(bank, said)
+    reviews = "select id, approved, rejected, reviewed_by, reviewed_at from face_bank_images order by id"
+    before = bank_query(bank, reviews)
     query(database, "update core.media_links set caption = 'another', facebank_seed = not facebank_seed")
     flag(database, approved)
     sync(bank, proxy.url, person)
-    assert bank_query(bank, said) == before
+    assert bank_query(bank, reviews) == before
     assert bank_rows(bank)[rejected.link_id]["is_seed"] is False
 
 
-def test_an_excluded_photo_never_comes_back_also_under_another_id(
+def test_an_excluded_photo_never_comes_back_even_under_another_id(
     bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID
 ) -> None:
     first, second = add_photos(database, person, 2, seeds=2)
@@ -166,12 +162,12 @@ def test_an_excluded_photo_never_comes_back_also_under_another_id(
         result = sync(bank, proxy.url, person)
         assert (counts(result), result.skipped) == ((0, 0, 1), {"excluded": 1})
     query(database, "delete from core.media_assets where id = %s", first.media_asset_id)
-    add_photos(database, person, 1, seeds=1)  # the same bytes, imported anew
+    add_photos(database, person, 1, seeds=1)  # the same bytes, imported again
     assert sync(bank, proxy.url, person).skipped == {"excluded": 1}
     assert set(bank_rows(bank)) == {second.link_id}
 
 
-def test_two_photos_that_turn_out_to_be_one_keep_their_row_and_its_approval(
+def test_merged_photos_keep_their_row_and_its_approval(
     bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID
 ) -> None:
     (photo,) = add_photos(database, person, 1, seeds=1)
@@ -239,25 +235,25 @@ FAULTS: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_first_call_that_fails_writes_nothing_and_is_never_followed_by_the_second(
+def test_a_failed_first_call_writes_nothing_and_is_not_followed_by_the_second(
     bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID, fault: str
 ) -> None:
     add_photos(database, person, 3)
     proxy.plan = lambda _: FAULTS[fault]
     with pytest.raises(TrrError):
         sync(bank, proxy.url, person, patience=HASTY)
-    assert set(asked(proxy)) == {"seed_only=true"}
+    assert set(queries(proxy)) == {"seed_only=true"}
     assert bank_query(bank, "select id from person") == []
     assert bank_rows(bank) == {}
 
 
-def test_a_backend_that_is_gone_writes_nothing(bank: FaceBank, person: UUID) -> None:
+def test_an_unreachable_backend_writes_nothing(bank: FaceBank, person: UUID) -> None:
     with pytest.raises(BackendUnavailableError):
         sync(bank, "http://127.0.0.1:1", person, patience=HASTY)
     assert bank_query(bank, "select id from person") == []
 
 
-def test_a_failure_on_a_later_page_leaves_what_stood(
+def test_a_failure_on_a_later_page_keeps_existing_rows(
     bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID
 ) -> None:
     add_photos(database, person, 501, seeds=501)
@@ -274,39 +270,39 @@ def test_a_failure_on_a_later_page_leaves_what_stood(
     assert bank_rows(bank) == before
 
 
-def test_a_short_outage_is_waited_out(bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID) -> None:
+def test_a_short_outage_is_retried(bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID) -> None:
     add_photos(database, person, 1, seeds=1)
     proxy.plan = lambda request: Answer(503) if request.number < 2 else None
     assert sync(bank, proxy.url, person).inserted == 1
-    assert asked(proxy) == ["seed_only=true"] * 3
+    assert queries(proxy) == ["seed_only=true"] * 3
 
 
-def test_an_unknown_person_is_refused_and_not_made(bank: FaceBank, proxy: FaultyProxy) -> None:
+def test_an_unknown_person_is_refused_and_not_created(bank: FaceBank, proxy: FaultyProxy) -> None:
     with pytest.raises(NotFoundError):
         sync(bank, proxy.url, uuid4())
     assert bank_query(bank, "select id from person") == []
 
 
-def test_a_wrong_token_is_refused_by_name(bank: FaceBank, proxy: FaultyProxy, person: UUID) -> None:
+def test_a_wrong_token_is_named_in_the_error(bank: FaceBank, proxy: FaultyProxy, person: UUID) -> None:
     with (
         client_of(proxy.url, "not-the-token-of-the-tests") as client,
         pytest.raises(SetupError, match="SCREENALYTICS_SERVICE_TOKEN"),
     ):
         import_facebank_images(bank, client, person)
-    assert asked(proxy) == ["seed_only=true"]
+    assert queries(proxy) == ["seed_only=true"]
 
 
 def test_imports_of_one_person_wait_for_each_other(
     bank: FaceBank, backend: httpx.Client, database: Database, person: UUID
 ) -> None:
-    """The older of two answers must never be written last: so the second asks only when the first has written."""
+    """The older of two responses must not be written last, so the second import waits until the first has written."""
     seed = add_photos(database, person, 2, seeds=1)[0]
     assert backend.base_url.port is not None
-    arrived, go_on = threading.Event(), threading.Event()
+    arrived, proceed = threading.Event(), threading.Event()
 
     def hold(_: Request) -> None:
         arrived.set()
-        go_on.wait(10)
+        proceed.wait(10)
 
     with FaultyProxy(backend.base_url.port) as slow, FaultyProxy(backend.base_url.port) as fast:
         first = threading.Thread(target=lambda: sync(bank, slow.url, person))
@@ -318,13 +314,13 @@ def test_imports_of_one_person_wait_for_each_other(
         flag(database, seed, False)
         second.join(0.3)
         assert fast.requests == []
-        go_on.set()
+        proceed.set()
         first.join()
         second.join()
     assert [row["is_seed"] for row in bank_rows(bank).values()] == [False] * 2
 
 
-def test_photos_are_removed_for_good_whomever_they_show(
+def test_photos_are_removed_permanently_for_every_person(
     bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID
 ) -> None:
     gone, kept = add_photos(database, person, 2, seeds=2)
@@ -336,7 +332,7 @@ def test_photos_are_removed_for_good_whomever_they_show(
     assert bank_rows(bank) == {}
 
 
-def test_calls_are_told_in_order(bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID) -> None:
+def test_calls_are_reported_in_order(bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID) -> None:
     add_photos(database, person, 1)
     with client_of(proxy.url) as client:
         result = import_facebank_images(bank, client, person)

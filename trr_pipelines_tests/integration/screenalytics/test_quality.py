@@ -1,4 +1,4 @@
-"""The quality gate over real photos behind real HTTP: what is recorded, and that nothing is refused for it."""
+"""The quality gate on photos over real HTTP: reasons are recorded, and no photo is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.screenalytics.bank import FaceBank
-from trr_pipelines.screenalytics.quality import QualityResult, look_at_new_photos
+from trr_pipelines.screenalytics.quality import QualityResult, check_new_photos
 from trr_pipelines.screenalytics.reports import person_report
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.face_banks import bank_query
@@ -27,7 +27,7 @@ def server() -> ScriptedServer:
 
 @pytest.fixture
 def put(bank: FaceBank, server: ScriptedServer) -> Put:
-    """Puts a photo into the face bank that `server` serves."""
+    """Adds a photo to the face bank and to `server`."""
     bank_query(bank, "insert into person (id) values (%s)", PERSON)
 
     def put_photo(name: str, data: bytes, width: int = 640, height: int = 480) -> None:
@@ -55,58 +55,58 @@ def reasons(bank: FaceBank) -> dict[str, str | None]:
     }
 
 
-def test_what_speaks_against_a_photo_is_recorded_and_the_photo_stays(
+def test_quality_problems_are_recorded_and_the_photo_is_kept(
     bank: FaceBank, server: ScriptedServer, put: Put, render_pool: RenderPool
 ) -> None:
     with server:
         put("plain", pictures.jpeg(640, 480))
         put("small", pictures.jpeg(150, 300, seed=1), 150, 300)
         put("broken", pictures.jpeg(640, 480, seed=2)[:2_000])
-        assert look_at_new_photos(bank, PERSON, pool=render_pool) == QualityResult(3, 0)
+        assert check_new_photos(bank, PERSON, pool=render_pool) == QualityResult(3, 0)
     assert reasons(bank) == {"plain": "no_face", "small": "too_small", "broken": "unreadable"}
     report = person_report(bank, PERSON)
     assert (report.numbers["images"], report.numbers["not_looked_at"]) == (3, 0)
     assert report.sheet.startswith("data:image/webp;base64,")
 
 
-def test_a_photo_is_looked_at_once_until_its_bytes_change(
+def test_a_photo_is_checked_once_until_its_bytes_change(
     bank: FaceBank, server: ScriptedServer, put: Put, render_pool: RenderPool
 ) -> None:
     with server:
         put("plain", pictures.jpeg(640, 480))
-        assert look_at_new_photos(bank, PERSON, pool=render_pool) == QualityResult(1, 0)
-        assert look_at_new_photos(bank, PERSON, pool=render_pool) == QualityResult(0, 0)
+        assert check_new_photos(bank, PERSON, pool=render_pool) == QualityResult(1, 0)
+        assert check_new_photos(bank, PERSON, pool=render_pool) == QualityResult(0, 0)
         data = pictures.jpeg(640, 480, seed=3)
         server.scripts["/plain"] = answer(200, data)
         bank_query(bank, "update face_bank_images set sha256 = %s", hashlib.sha256(data).hexdigest())
-        assert look_at_new_photos(bank, PERSON, pool=render_pool) == QualityResult(1, 0)
+        assert check_new_photos(bank, PERSON, pool=render_pool) == QualityResult(1, 0)
 
 
 @pytest.mark.parametrize("status", [404, 500, 302])
-def test_a_photo_that_cannot_be_fetched_is_left_for_the_next_time(
+def test_a_photo_that_cannot_be_fetched_is_checked_next_time(
     bank: FaceBank, server: ScriptedServer, put: Put, render_pool: RenderPool, status: int
 ) -> None:
     with server:
         put("plain", pictures.jpeg(640, 480))
         server.scripts["/plain"] = answer(status)
-        assert look_at_new_photos(bank, PERSON, pool=render_pool) == QualityResult(0, 1)
+        assert check_new_photos(bank, PERSON, pool=render_pool) == QualityResult(0, 1)
     assert reasons(bank) == {"plain": None}
 
 
-def test_other_bytes_than_those_that_were_listed_are_not_judged(
+def test_bytes_with_another_hash_than_listed_are_not_checked(
     bank: FaceBank, server: ScriptedServer, put: Put, render_pool: RenderPool
 ) -> None:
     with server:
         put("plain", pictures.jpeg(640, 480))
         server.scripts["/plain"] = answer(200, pictures.jpeg(640, 480, seed=9))
-        assert look_at_new_photos(bank, PERSON, pool=render_pool) == QualityResult(0, 1)
+        assert check_new_photos(bank, PERSON, pool=render_pool) == QualityResult(0, 1)
 
 
-def test_only_so_many_are_looked_at_in_one_go(
+def test_the_number_of_photos_checked_per_call_is_limited(
     bank: FaceBank, server: ScriptedServer, put: Put, render_pool: RenderPool
 ) -> None:
     with server:
         for number in range(3):
             put(f"{number}", pictures.jpeg(200, 200, seed=number), 200, 200)
-        assert look_at_new_photos(bank, PERSON, limit=2, pool=render_pool) == QualityResult(2, 0)
-        assert look_at_new_photos(bank, PERSON, limit=2, pool=render_pool) == QualityResult(1, 0)
+        assert check_new_photos(bank, PERSON, limit=2, pool=render_pool) == QualityResult(2, 0)
+        assert check_new_photos(bank, PERSON, limit=2, pool=render_pool) == QualityResult(1, 0)

@@ -1,4 +1,4 @@
-"""The face bank's schema: made once, mended where a table was lost, refused in one line where it is missing."""
+"""The face bank's schema: created once, restored by an upgrade, and a one-line error if tables are missing."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def refusal(bank: FaceBank) -> str:
     return str(caught.value)
 
 
-def test_an_empty_database_is_refused_by_the_relation_that_is_missing(empty_database_url: str) -> None:
-    told = refusal(FaceBank(SecretStr(empty_database_url)))
-    assert 'has no relation "person", "face_bank_images", "face_exclusions"; run: trr db upgrade' in told
-    assert "(SCREENALYTICS_DB_URL)" in told
+def test_an_empty_database_is_refused_naming_the_missing_relations(empty_database_url: str) -> None:
+    message = refusal(FaceBank(SecretStr(empty_database_url)))
+    assert 'has no relation "person", "face_bank_images", "face_exclusions"; run: trr db upgrade' in message
+    assert "(SCREENALYTICS_DB_URL)" in message
 
 
-def test_an_upgrade_makes_it_and_another_changes_nothing(empty_database_url: str) -> None:
+def test_an_upgrade_creates_the_schema_and_a_second_changes_nothing(empty_database_url: str) -> None:
     assert FACE_BANK.upgrade(empty_database_url) == (None, FACE_BANK.head)
     bank = FaceBank(SecretStr(empty_database_url))
     put_cast(bank, [{"id": "00000000-0000-0000-0000-000000000001", "full_name": "Person One", "shows": ["a-show"]}])
@@ -34,7 +34,7 @@ def test_an_upgrade_makes_it_and_another_changes_nothing(empty_database_url: str
 
 
 @pytest.mark.parametrize("table", FACE_BANK.relations)
-def test_a_lost_table_is_named_and_an_upgrade_mends_it(bank: FaceBank, table: str) -> None:
+def test_a_missing_table_is_named_and_restored_by_an_upgrade(bank: FaceBank, table: str) -> None:
     put_cast(bank, [{"id": "00000000-0000-0000-0000-000000000001", "full_name": "Person One", "shows": ["a-show"]}])
     bank_query(bank, f"drop table {table} cascade")
     assert f'has no relation "{table}"; run: trr db upgrade' in refusal(bank)
@@ -44,17 +44,17 @@ def test_a_lost_table_is_named_and_an_upgrade_mends_it(bank: FaceBank, table: st
     assert len(bank_query(bank, "select id from person")) == (0 if table == "person" else 1)
 
 
-def test_a_table_that_is_lost_while_connected_is_one_line_too(bank: FaceBank) -> None:
-    def lose_a_table() -> None:
+def test_a_table_dropped_while_connected_is_a_one_line_error(bank: FaceBank) -> None:
+    def drop_a_table() -> None:
         with bank.connect() as conn:
             conn.execute("drop table person cascade")
             conn.execute("select id from person")
 
     with pytest.raises(SetupError, match=r'relation "person" does not exist.*run: trr db upgrade'):
-        lose_a_table()
+        drop_a_table()
 
 
-def test_a_person_table_that_is_somebody_elses_is_left_alone(empty_database_url: str) -> None:
+def test_a_person_table_of_other_software_is_not_changed(empty_database_url: str) -> None:
     with psycopg.connect(empty_database_url) as conn:
         conn.execute("create table person (name text)")
     assert 'holds a table "person" that is not ours' in refusal(FaceBank(SecretStr(empty_database_url)))
@@ -62,14 +62,14 @@ def test_a_person_table_that_is_somebody_elses_is_left_alone(empty_database_url:
         FACE_BANK.upgrade(empty_database_url)
 
 
-def test_it_stands_beside_the_catalogue_in_one_database(database_url: str) -> None:
+def test_it_can_share_a_database_with_the_catalogue(database_url: str) -> None:
     assert FACE_BANK.upgrade(database_url) == (None, FACE_BANK.head)
 
 
-def test_a_database_that_cannot_be_reached_is_one_line_without_its_password() -> None:
-    told = refusal(FaceBank(SecretStr("postgresql://u:hunter2@127.0.0.1:1/x")))
-    assert told.startswith("cannot reach the Screenalytics database: ")
-    assert "hunter2" not in told
+def test_an_unreachable_database_is_a_one_line_error_without_its_password() -> None:
+    message = refusal(FaceBank(SecretStr("postgresql://u:hunter2@127.0.0.1:1/x")))
+    assert message.startswith("cannot reach the Screenalytics database: ")
+    assert "hunter2" not in message
 
 
 PERSON = "insert into person (id) values ('00000000-0000-0000-0000-000000000001')"
@@ -91,7 +91,7 @@ IMAGE = (
         ("update person set outcome = 'perhaps'", "person_"),
     ],
 )
-def test_the_database_itself_refuses_what_must_never_stand(bank: FaceBank, statement: str, constraint: str) -> None:
+def test_constraints_reject_invalid_rows_of_the_face_bank(bank: FaceBank, statement: str, constraint: str) -> None:
     bank_query(bank, PERSON)
     bank_query(bank, IMAGE)
     with pytest.raises(psycopg.errors.IntegrityError) as caught:

@@ -1,4 +1,4 @@
-"""An environment of three real parts: backend, admin app and face bank, with two people and their photos."""
+"""An environment of a real backend, admin app and face bank, with a person and three photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a deployment lacks, by name, tried on real parts."""
+"""Problems of a deployment, by name of the setting, on real components."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from trr_pipelines_tests.support.ports import refusing_port
 
 
 def problems(deployment: str, settings: Settings) -> dict[str, str]:
-    return {one.name: one.problem for one in examine(deployment, settings) if not one.ok}
+    return {need.name: need.problem for need in examine(deployment, settings) if not need.ok}
 
 
 def complete(environment: Environment) -> Settings:
-    """Whatever a real deployment is given by URL."""
+    """The settings of a real deployment, with every URL set."""
     settings = environment.settings
     return settings.model_copy(update={"dagster_pg_url": settings.database_url, "admin_url": environment.admin})
 
 
-def test_an_environment_that_has_everything_lacks_nothing(environment: Environment) -> None:
+def test_a_complete_environment_has_no_problems(environment: Environment) -> None:
     assert {name: problems(name, complete(environment)) for name in DEPLOYMENTS} == {
         "backend": {},
         "admin": {},
@@ -32,7 +32,7 @@ def test_an_environment_that_has_everything_lacks_nothing(environment: Environme
 
 
 @pytest.mark.parametrize(
-    ("deployment", "setting", "need", "told"),
+    ("deployment", "setting", "need", "problem"),
     [
         ("admin", "service_role_key", "TRR_SERVICE_ROLE_KEY and TRR_INTERNAL_ADMIN_SHARED_SECRET",
          "TRR_SERVICE_ROLE_KEY differs from the backend's"),
@@ -42,14 +42,14 @@ def test_an_environment_that_has_everything_lacks_nothing(environment: Environme
          "SCREENALYTICS_SERVICE_TOKEN differs from the backend's"),
     ],
 )  # fmt: skip
-def test_a_secret_that_is_not_the_backends_is_told_live(
-    environment: Environment, deployment: str, setting: str, need: str, told: str
+def test_a_secret_that_differs_from_the_backends_is_detected_by_a_request(
+    environment: Environment, deployment: str, setting: str, need: str, problem: str
 ) -> None:
     settings = changed(complete(environment), setting, "another-secret-of-the-tests")
-    assert problems(deployment, settings) == {need: told}
+    assert problems(deployment, settings) == {need: problem}
 
 
-def test_every_setting_that_is_missing_is_named(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_missing_setting_is_named(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(("TRR_", "SCREENALYTICS_")):
             monkeypatch.delenv(name)
@@ -71,26 +71,26 @@ def test_every_setting_that_is_missing_is_named(environment: Environment, monkey
     }
 
 
-def test_parts_that_cannot_be_reached_are_told_without_secrets(environment: Environment) -> None:
+def test_unreachable_components_are_reported_without_secrets(environment: Environment) -> None:
     with refusing_port() as port:
-        nowhere = changed(
+        unreachable = changed(
             changed(complete(environment), "database_url", f"postgresql://u:hunter2@127.0.0.1:{port}/x"),
             "screenalytics_db_url",
             f"postgresql://u:hunter2@127.0.0.1:{port}/x",
         ).model_copy(update={"api_url": f"http://127.0.0.1:{port}"})
-        backend, screenalytics = problems("backend", nowhere), problems("screenalytics", nowhere)
+        backend, screenalytics = problems("backend", unreachable), problems("screenalytics", unreachable)
     assert set(backend) == {"TRR_DATABASE_URL"}
     assert set(screenalytics) == {"TRR_API_URL", "SCREENALYTICS_SERVICE_TOKEN", "SCREENALYTICS_DB_URL"}
     assert "cannot be reached" in screenalytics["TRR_API_URL"]
     assert "hunter2" not in str(backend) + str(screenalytics)
 
 
-def test_a_relation_that_is_missing_is_told_with_the_command_that_mends_it(environment: Environment) -> None:
+def test_a_missing_relation_is_reported_with_the_command_that_fixes_it(environment: Environment) -> None:
     bank_query(environment.bank, "drop table face_exclusions")
-    told = problems("screenalytics", complete(environment))["SCREENALYTICS_DB_URL"]
-    assert told.endswith('has no relation "face_exclusions"; run: trr db upgrade')
+    problem = problems("screenalytics", complete(environment))["SCREENALYTICS_DB_URL"]
+    assert problem.endswith('has no relation "face_exclusions"; run: trr db upgrade')
 
 
-def test_an_allowlist_of_nobody_is_told(environment: Environment) -> None:
-    settings = complete(environment).model_copy(update={"admin_allowlist": " , # nobody"})
+def test_an_empty_allowlist_is_reported(environment: Environment) -> None:
+    settings = complete(environment).model_copy(update={"admin_allowlist": " , # no admins"})
     assert problems("admin", settings) == {"TRR_ADMIN_ALLOWLIST": "TRR_ADMIN_ALLOWLIST is empty"}

@@ -1,4 +1,4 @@
-"""The smoke against real parts: everything passes, each part can be made to fail, and everything is put back."""
+"""The smoke on real components: it passes, detects a failure of each part, and restores everything."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def failed(smoke: Smoke) -> dict[str, str]:
 
 
 def state_of(environment: Environment) -> tuple[list[bool], list[object], list[object]]:
-    """All that a smoke could leave behind."""
+    """All state that a smoke changes."""
     return (
         environment.flags(),
         list(
@@ -37,7 +37,7 @@ def state_of(environment: Environment) -> tuple[list[bool], list[object], list[o
     )
 
 
-def test_everything_passes_and_is_put_back(environment: Environment) -> None:
+def test_everything_passes_and_is_restored(environment: Environment) -> None:
     before = state_of(environment)
     smoke = environment.smoke()
     assert failed(smoke) == {}
@@ -47,21 +47,21 @@ def test_everything_passes_and_is_put_back(environment: Environment) -> None:
     assert not list(environment.out.glob("*.undo.json"))
 
 
-def test_the_evidence_holds_the_calls_in_order_and_no_secret(environment: Environment) -> None:
+def test_the_evidence_lists_the_calls_in_order_without_secrets(environment: Environment) -> None:
     smoke = environment.smoke()
     as_json, as_markdown = (path.read_text(encoding="utf-8") for path in smoke.files)
     steps = {step["name"]: step for step in json.loads(as_json)["parts"]["screenalytics"]["steps"]}
-    asked = {
+    queried = {
         name: [call["seed_only"] for call in steps[name]["seen"]["calls"]] for name in ("unseeded_person_falls_back",)
     }
-    assert asked == {"unseeded_person_falls_back": [True, False]}
+    assert queried == {"unseeded_person_falls_back": [True, False]}
     assert [call["seed_only"] for call in steps["seeded_person_needs_one_call"]["seen"]["first"]["calls"]] == [True]
     for name in ("service_role_key", "internal_admin_shared_secret", "screenalytics_service_token", "smoke_token"):
         assert getattr(environment.settings, name).get_secret_value() not in as_json + as_markdown
     assert "## backend: passed" in as_markdown
 
 
-def test_a_minimal_smoke_changes_nothing_at_all(environment: Environment) -> None:
+def test_a_minimal_smoke_changes_nothing(environment: Environment) -> None:
     query(environment.database, "update core.media_links set facebank_seed = true")
     before = state_of(environment), query(environment.database, "select count(*) from core.audit_log")
     smoke = environment.smoke(environment.plan(minimal=True))
@@ -73,7 +73,7 @@ def test_a_minimal_smoke_changes_nothing_at_all(environment: Environment) -> Non
     }
 
 
-def test_what_stood_in_the_face_bank_stands_afterwards(environment: Environment) -> None:
+def test_existing_rows_of_the_face_bank_are_unchanged_afterwards(environment: Environment) -> None:
     environment.smoke()
     bank_query(environment.bank, "insert into person (id, full_name) values (%s, 'Person One')", environment.person)
     for photo in query(environment.database, "select distinct media_asset_id from core.media_links"):
@@ -92,16 +92,16 @@ def test_what_stood_in_the_face_bank_stands_afterwards(environment: Environment)
     assert state_of(environment) == before
 
 
-def test_a_wrong_secret_is_told_by_the_step_that_meets_it(environment: Environment) -> None:
+def test_a_wrong_secret_fails_the_step_that_uses_it(environment: Environment) -> None:
     wrong = changed(environment.settings, "internal_admin_shared_secret", "another-secret-of-the-tests")
-    assert "status 403, expected 200" in failed(environment.smoke(settings=wrong))["gallery_urls_are_alive"]
+    assert "status 403, expected 200" in failed(environment.smoke(settings=wrong))["gallery_urls_return_images"]
     wrong = changed(environment.settings, "screenalytics_service_token", "another-token-of-the-tests")
     assert "status 401" in failed(environment.smoke(settings=wrong))["token_reads_photos_and_nothing_else"]
     wrong = changed(environment.settings, "smoke_token", "no-token")
     assert "signing in: status 401" in failed(environment.smoke(settings=wrong))["toggle_through_the_proxy"]
 
 
-def test_a_backend_that_is_down_is_one_failed_step_and_the_rest_is_left_out(environment: Environment) -> None:
+def test_a_backend_that_is_down_fails_one_step_and_the_rest_is_skipped(environment: Environment) -> None:
     with refusing_port() as port:
         smoke = environment.smoke(environment.plan(backend=f"http://127.0.0.1:{port}"))
     assert set(failed(smoke)) == {"backend_is_ready"}
@@ -109,11 +109,11 @@ def test_a_backend_that_is_down_is_one_failed_step_and_the_rest_is_left_out(envi
     assert {(step.state, step.detail) for step in others} == {(State.SKIPPED, "backend_is_ready failed")}
 
 
-def test_an_admin_app_that_is_down_fails_its_own_part_only(environment: Environment) -> None:
+def test_an_admin_app_that_is_down_fails_only_its_own_part(environment: Environment) -> None:
     with refusing_port() as port:
         smoke = environment.smoke(environment.plan(admin=f"http://127.0.0.1:{port}"))
     assert set(failed(smoke)) == {"admin_is_ready"}
-    assert {part: one.passed for part, one in smoke.evidence.items()} == {
+    assert {part: evidence.passed for part, evidence in smoke.evidence.items()} == {
         Part.BACKEND: True, Part.ADMIN: False, Part.SCREENALYTICS: True,
     }  # fmt: skip
 
@@ -121,11 +121,11 @@ def test_an_admin_app_that_is_down_fails_its_own_part_only(environment: Environm
 def test_a_dropped_table_is_named(environment: Environment) -> None:
     bank_query(environment.bank, "drop table person cascade")
     smoke = environment.smoke()
-    assert 'has no relation "person"; run: trr db upgrade' in failed(smoke)["face_bank_is_whole"]
-    assert set(failed(smoke)) == {"face_bank_is_whole"}
+    assert 'has no relation "person"; run: trr db upgrade' in failed(smoke)["face_bank_is_complete"]
+    assert set(failed(smoke)) == {"face_bank_is_complete"}
 
 
-def test_a_photo_that_stands_twice_is_found(environment: Environment) -> None:
+def test_a_duplicate_photo_is_detected(environment: Environment) -> None:
     bank_query(
         environment.bank, "alter table face_bank_images drop constraint face_bank_images_person_id_media_asset_id_key"
     )
@@ -147,44 +147,44 @@ def test_a_photo_that_stands_twice_is_found(environment: Environment) -> None:
     assert "rows violate a check" in failed(environment.smoke())["seeded_person_needs_one_call"]
 
 
-def test_a_media_file_that_is_gone_is_named(environment: Environment) -> None:
+def test_a_missing_media_file_is_named(environment: Environment) -> None:
     query(
         environment.database,
         "update core.media_asset_variants set hosted_key = hosted_key || 'x', hosted_url = hosted_url || 'x'",
     )
     assert (
         ": status 404, expected 206"
-        in failed(environment.smoke(environment.plan(only_backend=True)))["gallery_urls_are_alive"]
+        in failed(environment.smoke(environment.plan(only_backend=True)))["gallery_urls_return_images"]
     )
 
 
 class Interrupted(BaseException):
-    """Ctrl-C at a moment of the test's choice."""
+    """Simulates Ctrl-C during a step."""
 
 
 @pytest.mark.parametrize("step", [step.name for step in STEPS if step.changes])
-def test_an_interrupted_smoke_puts_everything_back(
+def test_an_interrupted_smoke_restores_everything(
     environment: Environment, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
     before = state_of(environment)
 
-    def interrupted(one: object) -> object:
+    def interrupted(step: object) -> object:
         def run(world: object) -> object:
-            one.run(world)  # type: ignore[attr-defined]
+            step.run(world)  # type: ignore[attr-defined]
             raise Interrupted
 
         return run
 
     monkeypatch.setattr(
-        runner, "STEPS", [replace(one, run=interrupted(one)) if one.name == step else one for one in STEPS]
+        runner, "STEPS", [replace(each, run=interrupted(each)) if each.name == step else each for each in STEPS]
     )
     with pytest.raises(Interrupted):
         environment.smoke()
     assert state_of(environment) == before
 
 
-def test_what_a_killed_smoke_left_is_put_back_by_the_next(environment: Environment) -> None:
+def test_leftovers_of_a_killed_smoke_are_restored_by_the_next(environment: Environment) -> None:
     (link,) = query(environment.database, "select id from core.media_links limit 1")
     query(environment.database, "update core.media_links set facebank_seed = true where id = %s", link["id"])
     environment.out.mkdir()
@@ -194,7 +194,7 @@ def test_what_a_killed_smoke_left_is_put_back_by_the_next(environment: Environme
     assert environment.flags() == [False] * 3
 
 
-def test_what_cannot_be_put_back_is_kept_and_told(environment: Environment) -> None:
+def test_state_that_cannot_be_restored_is_kept_and_reported(environment: Environment) -> None:
     environment.out.mkdir()
     entry = {"kind": "faces", "person": str(environment.person), "ids": [], "seeds": [], "was_known": False}
     (environment.out / "staging.undo.json").write_text(json.dumps([entry]))
@@ -204,7 +204,7 @@ def test_what_cannot_be_put_back_is_kept_and_told(environment: Environment) -> N
     assert environment.smoke().passed
 
 
-def test_without_anybody_to_try_it_on_the_smoke_says_so(environment: Environment) -> None:
+def test_a_smoke_without_a_suitable_person_fails_with_a_message(environment: Environment) -> None:
     query(environment.database, "delete from core.media_links")
     assert "give --person" in failed(environment.smoke())["seeds_are_a_subset_of_all_photos"]
 
@@ -218,15 +218,15 @@ def test_a_smoke_closes_its_part_of_the_rollout(environment: Environment) -> Non
     assert [stage.state for stage in rollout_status(environment.out).stages] == [*["passed"] * 3, *["open"] * 3]
 
 
-def test_steps_are_told_as_they_end(environment: Environment) -> None:
-    told: list[StepResult] = []
-    run_smoke(environment.settings, environment.plan(only_backend=True, minimal=True), told.append)
-    assert [one.part for one in told] == [Part.BACKEND] * len(told)
-    assert told
+def test_each_step_is_reported_when_it_ends(environment: Environment) -> None:
+    results: list[StepResult] = []
+    run_smoke(environment.settings, environment.plan(only_backend=True, minimal=True), results.append)
+    assert [result.part for result in results] == [Part.BACKEND] * len(results)
+    assert results
 
 
 def test_an_unreachable_face_bank_is_one_failed_step(environment: Environment) -> None:
-    nowhere = FaceBank(SecretStr("postgresql://u:hunter2@127.0.0.1:1/x"))
-    smoke = environment.smoke(environment.plan(bank=nowhere))
-    assert set(failed(smoke)) == {"face_bank_is_whole"}
+    unreachable = FaceBank(SecretStr("postgresql://u:hunter2@127.0.0.1:1/x"))
+    smoke = environment.smoke(environment.plan(bank=unreachable))
+    assert set(failed(smoke)) == {"face_bank_is_complete"}
     assert "hunter2" not in smoke.files[0].read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Tiles of gallery items, as the backend sends them and as a newer one may."""
+"""Tiles of gallery items, also with reason codes of a newer backend."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def failed(reason: Any) -> Item:
     ("reason", "message"),
     [("truncated", "the file is truncated"), ("colour_space_unknown", "colour_space_unknown"), (None, "it failed")],
 )
-def test_a_failed_photo_says_why_also_by_a_code_that_only_a_newer_backend_has(reason: str | None, message: str) -> None:
+def test_a_failed_photo_shows_its_reason_even_with_an_unknown_code(reason: str | None, message: str) -> None:
     shown = tile(failed(reason), "crop")
     assert (shown.state, shown.message) == ("failed", message)
 
 
-def test_a_reason_that_is_no_text_is_refused() -> None:
+def test_a_reason_that_is_not_text_is_refused() -> None:
     with pytest.raises(ValidationError, match="reason"):
         failed({"code": "truncated"})

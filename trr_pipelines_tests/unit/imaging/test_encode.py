@@ -7,10 +7,11 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image, JpegImagePlugin
+from PIL import Image, ImageDraw, ImageFont, JpegImagePlugin
 
 from trr_pipelines.imaging.encode import encode, quantisation_table
-from trr_pipelines.imaging.recipes import EncoderOptions, QuantCurve
+from trr_pipelines.imaging.recipes import BASE, EncoderOptions, QuantCurve
+from trr_pipelines_tests import pictures
 
 OPTIONS = EncoderOptions()
 CURVE = QuantCurve(finest=16, coarsest=80, bend=2.0)
@@ -124,3 +125,46 @@ def test_steps_stay_within_the_range_of_baseline_jpeg() -> None:
 def test_every_option_reaches_its_encoder(image_format: str, mode: str, changed: dict[str, object]) -> None:
     usual = encode(photo(mode), image_format, 77, OPTIONS)
     assert encode(photo(mode), image_format, 77, replace(OPTIONS, **changed)) != usual
+
+
+# --- Graphics
+
+
+def poster(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    """Red text and lines on white."""
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    for row, size in enumerate((48, 36, 24, 18)):
+        draw.text((20, 20 + 60 * row), "GRAND EXHIBITION 1936", fill=(220, 0, 0), font=ImageFont.load_default(size))
+    for line in range(20):
+        draw.line((20 + line * 16, height - 140, 26 + line * 16, height - 20), fill=(220, 0, 0), width=1 + line % 3)
+    return image.convert(mode)
+
+
+def is_lossless(webp: bytes) -> bool:
+    return webp[12:16] == b"VP8L"
+
+
+@pytest.mark.parametrize(("mode", "share"), [("RGB", 1.0), ("RGB", 0.5), ("L", 1.0)])
+def test_a_graphic_is_exact_as_webp_and_not_larger_than_lossless(mode: str, share: float) -> None:
+    image = poster(640, 480, mode).resize((round(640 * share), round(480 * share)), Image.Resampling.LANCZOS)
+    data = encode(image, "webp", 77, BASE.encoder)
+    assert is_lossless(data)
+    shown = Image.open(BytesIO(data)).convert(mode)
+    assert shown.tobytes() == image.tobytes()
+
+
+def test_red_text_keeps_its_colour_in_jpeg() -> None:
+    image = poster(640, 480)
+    shown = Image.open(BytesIO(encode(image, "jpeg", 77, BASE.encoder)))
+    assert JpegImagePlugin.get_sampling(shown) == 0  # 4:4:4
+    gray = poster(640, 480, "L").convert("RGB")
+    assert JpegImagePlugin.get_sampling(Image.open(BytesIO(encode(gray, "jpeg", 77, BASE.encoder)))) == 2  # 4:2:0
+
+
+@pytest.mark.parametrize("image_format", ["webp", "jpeg"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_photographs_are_encoded_as_before(image_format: str, mode: str) -> None:
+    image = pictures.photo(320, 240).convert(mode)
+    without = replace(BASE.encoder, graphic_colours=1)
+    assert encode(image, image_format, 77, BASE.encoder) == encode(image, image_format, 77, without)

@@ -1,4 +1,4 @@
-"""The fingerprint of a recipe: every field changes it, and only that of its own recipe."""
+"""The fingerprint of a recipe: every field changes the fingerprint of its own recipe only."""
 
 from __future__ import annotations
 

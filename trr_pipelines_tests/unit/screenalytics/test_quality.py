@@ -1,4 +1,4 @@
-"""From what was measured to a reason."""
+"""The quality reason for given measurements."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOOD = FaceQuality(sharpness=80.0, faces=1, face_share=0.3, preview=b"")
         (FaceQuality(10.0, 1, 0.3, b""), (640, 480), QualityReason.FINE),
     ],
 )
-def test_the_first_reason_that_holds_is_given(
+def test_the_first_matching_reason_is_returned(
     portrait: FaceQuality, size: tuple[int, int], reason: QualityReason
 ) -> None:
     assert reason_for(portrait, width=size[0], height=size[1]) is reason

@@ -68,8 +68,8 @@ def test_each_exceeded_limit_is_reported_with_its_value(archive: Archive, change
     [
         (20, 2, 0, True),  # 10 % is allowed
         (20, 3, 0, False),
-        (19, 19, 0, True),  # too few to say
-        (40, 3, 20, False),  # an original not read yet counts for nothing
+        (19, 19, 0, True),  # too few photos
+        (40, 3, 20, False),  # an original that was not read yet is not counted
         (40, 3, 21, True),
     ],
 )
@@ -121,7 +121,7 @@ LEDGER = "update core.variant_generations set "
             ],
             {},
         ),
-        # An earlier set is served meanwhile: the age of the photo says nothing.
+        # An earlier set is served meanwhile, so the age of the photo is irrelevant.
         ([OLD, LEDGER + "recipe = 'older', updated_at = now()"], {}),
         ([LEDGER + f"recipe = 'older', updated_at = now() - {LATE} where kind = 'base'"], {"base_variants": 1}),
         ([LEDGER + f"asked_at = now() - {LATE} where kind = 'base'"], {"base_variants": 1}),

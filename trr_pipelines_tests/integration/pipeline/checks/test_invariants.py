@@ -30,7 +30,7 @@ OBJECTS = {invariants.originals_are_intact, invariants.variant_objects_are_intac
 
 @pytest.fixture
 def batch(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> str:
-    """Two rendered photos, one of which is larger than any variant, and a file that is no photo."""
+    """Two rendered photos, one of which is larger than any variant, and a file that is not a photo."""
     files = {"big.png": pictures.saved(pictures.photo(1500, 1000), "PNG"), "small.jpg": pictures.jpeg(90, 120)}
     name = import_files(archive, tmp_path / "in", {**files, "text.jpg": b"<html>"})
     run(archive, name, pool=render_pool)
@@ -51,9 +51,9 @@ def broken_claims(archive: Archive, batch: str) -> set[str]:
 
 
 def test_all_claims_hold_after_a_run_and_count_what_they_checked(archive: Archive, batch: str) -> None:
-    found = {claim.__name__: claim(archive, batch) for claim in CLAIMS}
-    assert [name for name, finding in found.items() if not finding.passed] == []
-    assert {name: finding.looked_at for name, finding in found.items()} == {
+    findings = {claim.__name__: claim(archive, batch) for claim in CLAIMS}
+    assert [name for name, finding in findings.items() if not finding.passed] == []
+    assert {name: finding.looked_at for name, finding in findings.items()} == {
         "originals_are_intact": 2,
         "variant_objects_are_intact": 20,
         "variant_sets_are_complete": 2,
@@ -146,7 +146,7 @@ def test_a_damaged_object_violates_its_claim(
     else:
         file.write_bytes(data[:-1] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
     assert broken_claims(archive, batch) == {claim}
-    finding = next(one for one in CLAIMS if one.__name__ == claim)(archive, batch)
+    finding = next(candidate for candidate in CLAIMS if candidate.__name__ == claim)(archive, batch)
     assert (finding.broken_count, finding.broken[0]["key"]) == (1, key)
 
 
@@ -180,7 +180,7 @@ def test_open_and_failed_work_violates_no_claim(archive: Archive, batch: str) ->
     assert broken_claims(archive, batch) == set()
 
 
-def test_over_the_archive_the_worst_batches_are_named(
+def test_checks_of_the_archive_name_the_worst_batches(
     archive: Archive, batch: str, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     other = import_files(archive, tmp_path / "other", {"a.jpg": pictures.jpeg(200, 200, seed=5)}, source="bravo")
@@ -195,7 +195,7 @@ def test_over_the_archive_the_worst_batches_are_named(
     assert finding.broken[0]["median reduction percent"] < 70
 
 
-def test_of_a_large_archive_photos_are_drawn_at_random(archive: Archive, batch: str) -> None:
+def test_photos_of_a_large_archive_are_sampled_at_random(archive: Archive, batch: str) -> None:
     query(
         archive.database,
         "insert into core.media_assets (source, source_url, batch_key, state, sha256, bytes, width, height, format,"

@@ -1,4 +1,4 @@
-"""Crops: set, rolled back, returned to the proposal, refused; served at once where their files stand."""
+"""Crops: set, rolled back, reset to the proposal, refused; served at once if their files exist."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ WIDE = Crop("manual", 80, 90, 1)
 
 @pytest.fixture
 def photo_id(archive: Archive, tmp_path: Path) -> UUID:
-    """A photo that went through the pipeline: its proposal is rendered."""
+    """A fully processed photo, whose proposal is rendered."""
     run(archive, import_files(archive, tmp_path / "photos", {"a.jpg": saved(photo(600, 500), "JPEG")}))
     return photo_ids(archive)["a.jpg"]
 
 
-def render_what_is_due(archive: Archive, photo_id: UUID, run_id: str = "edit") -> int:
-    """What the crop_changes sensor's run does; returns how many photos were rendered."""
+def render_due_work(archive: Archive, photo_id: UUID, run_id: str = "edit") -> int:
+    """Render as a run of the crop_changes sensor does; returns the number of rendered photos."""
     return rerender_photos(archive, Scope(photo_ids=(photo_id,)), run_id, None).tally.complete
 
 
@@ -65,7 +65,7 @@ def test_an_edit_waits_and_the_old_set_stays_served_until_it_is_rendered(archive
     row = CropRow("manual", 20, 10, 2, signature)
     assert edit == CropEdit(photo_id, signature, changed=True, served=False, crop=row)
     assert served(archive, photo_id) == {before}
-    assert render_what_is_due(archive, photo_id) == 1
+    assert render_due_work(archive, photo_id) == 1
     assert served(archive, photo_id) == {edit.signature}
     assert before in {
         row["crop_signature"]
@@ -77,14 +77,14 @@ def test_an_edit_waits_and_the_old_set_stays_served_until_it_is_rendered(archive
 
 def test_setting_the_same_crop_again_changes_and_renders_nothing(archive: Archive, photo_id: UUID) -> None:
     set_crop(archive.database, photo_id, TIGHT, author=EDITOR)
-    render_what_is_due(archive, photo_id)
+    render_due_work(archive, photo_id)
     again = set_crop(archive.database, photo_id, Crop("manual", 20.00001, 10, 2), author=OTHER)
     assert (again.changed, again.served) == (False, True)
-    assert render_what_is_due(archive, photo_id, "again") == 0
+    assert render_due_work(archive, photo_id, "again") == 0
     assert len(crop_history(archive.database, photo_id)) == 2
 
 
-def test_the_history_says_who_and_when_newest_first(archive: Archive, photo_id: UUID) -> None:
+def test_the_history_lists_author_and_time_newest_first(archive: Archive, photo_id: UUID) -> None:
     set_crop(archive.database, photo_id, TIGHT, author=EDITOR)
     set_crop(archive.database, photo_id, WIDE, author=OTHER)
     history = crop_history(archive.database, photo_id)
@@ -96,36 +96,36 @@ def test_the_history_says_who_and_when_newest_first(archive: Archive, photo_id: 
     assert history[0].created_at >= history[1].created_at >= history[2].created_at
 
 
-def test_rolling_back_is_served_at_once_where_the_files_stand(archive: Archive, photo_id: UUID) -> None:
+def test_a_rollback_to_existing_files_is_served_at_once(archive: Archive, photo_id: UUID) -> None:
     first = set_crop(archive.database, photo_id, TIGHT, author=EDITOR)
-    render_what_is_due(archive, photo_id)
+    render_due_work(archive, photo_id)
     set_crop(archive.database, photo_id, WIDE, author=EDITOR)
-    render_what_is_due(archive, photo_id, "second")
+    render_due_work(archive, photo_id, "second")
     back = activate_crop(archive.database, photo_id, first.signature, author=EDITOR)
     assert back.served
     assert served(archive, photo_id) == {first.signature}
-    assert render_what_is_due(archive, photo_id, "third") == 0
+    assert render_due_work(archive, photo_id, "third") == 0
 
 
-def test_rolling_back_to_a_set_that_never_was_rendered_renders_it(archive: Archive, photo_id: UUID) -> None:
+def test_a_rollback_to_an_unrendered_set_renders_it(archive: Archive, photo_id: UUID) -> None:
     first = set_crop(archive.database, photo_id, TIGHT, author=EDITOR)
     set_crop(archive.database, photo_id, WIDE, author=EDITOR)
-    render_what_is_due(archive, photo_id)
+    render_due_work(archive, photo_id)
     back = activate_crop(archive.database, photo_id, first.signature, author=EDITOR)
     assert not back.served
-    assert render_what_is_due(archive, photo_id, "second") == 1
+    assert render_due_work(archive, photo_id, "second") == 1
     assert served(archive, photo_id) == {first.signature}
 
 
-def test_returning_to_the_proposal_serves_it_at_once(archive: Archive, photo_id: UUID) -> None:
+def test_restoring_the_proposal_serves_it_at_once(archive: Archive, photo_id: UUID) -> None:
     (proposal,) = served(archive, photo_id)
     set_crop(archive.database, photo_id, TIGHT, author=EDITOR)
-    render_what_is_due(archive, photo_id)
+    render_due_work(archive, photo_id)
     back = return_to_auto(archive.database, photo_id, author=EDITOR)
     assert (back.signature, back.changed, back.served) == (proposal, True, True)
 
 
-def test_a_manual_crop_set_before_the_first_render_beats_the_proposal(archive: Archive, tmp_path: Path) -> None:
+def test_a_manual_crop_set_before_the_first_render_wins_over_the_proposal(archive: Archive, tmp_path: Path) -> None:
     batch = import_files(archive, tmp_path / "photos", {"a.jpg": saved(photo(600, 500), "JPEG")})
     mirror_originals(archive, Scope(batch=batch), "run")
     photo_id = photo_ids(archive)["a.jpg"]
@@ -135,7 +135,7 @@ def test_a_manual_crop_set_before_the_first_render_beats_the_proposal(archive: A
     assert [entry.crop.mode for entry in crop_history(archive.database, photo_id)] == ["manual"]
 
 
-def test_of_two_edits_during_one_render_the_last_wins_and_no_set_is_mixed(archive: Archive, photo_id: UUID) -> None:
+def test_with_two_edits_during_one_render_the_last_wins_and_no_set_is_mixed(archive: Archive, photo_id: UUID) -> None:
     set_crop(archive.database, photo_id, TIGHT, author=EDITOR)
     (claim,) = archive.database.run(
         lambda conn: ledger.claim(conn, Scope(photo_ids=(photo_id,)), ["crop"], "first", limit=1)
@@ -143,11 +143,11 @@ def test_of_two_edits_during_one_render_the_last_wins_and_no_set_is_mixed(archiv
     last = set_crop(archive.database, photo_id, WIDE, author=EDITOR)
     with pytest.raises(ledger.StaleResultError):
         archive.database.run(lambda conn: ledger.complete(conn, claim, "first", signature=claim.wanted))
-    render_what_is_due(archive, photo_id, "second")
+    render_due_work(archive, photo_id, "second")
     assert served(archive, photo_id) == {last.signature}
 
 
-def test_edits_at_the_same_time_leave_one_active_crop(archive: Archive, photo_id: UUID) -> None:
+def test_concurrent_edits_leave_one_active_crop(archive: Archive, photo_id: UUID) -> None:
     crops = [Crop("manual", x, 50, 1.5) for x in range(0, 100, 10)]
     threads = [
         threading.Thread(target=set_crop, args=(archive.database, photo_id, crop), kwargs={"author": EDITOR})
@@ -160,11 +160,11 @@ def test_edits_at_the_same_time_leave_one_active_crop(archive: Archive, photo_id
     history = crop_history(archive.database, photo_id)
     assert len(history) == 1 + len(crops)
     assert [entry.is_active for entry in history] == [True] + [False] * len(crops)
-    render_what_is_due(archive, photo_id)
+    render_due_work(archive, photo_id)
     assert served(archive, photo_id) == {history[0].crop.signature}
 
 
-def test_an_edit_made_for_another_state_is_refused_and_writes_nothing(archive: Archive, photo_id: UUID) -> None:
+def test_an_edit_with_an_outdated_precondition_is_refused_and_writes_nothing(archive: Archive, photo_id: UUID) -> None:
     first = set_crop(archive.database, photo_id, TIGHT, author=EDITOR)
     for expected in ("", "0" * 64):
         with pytest.raises(ConflictError, match=first.signature):
@@ -199,7 +199,7 @@ def test_a_signature_of_another_photo_is_refused(archive: Archive, tmp_path: Pat
         activate_crop(archive.database, ids["a.jpg"], other.signature, author=EDITOR)
 
 
-def test_photos_that_a_run_holds_are_not_asked_for_again_while_it_works(archive: Archive, tmp_path: Path) -> None:
+def test_photos_leased_by_a_run_are_not_requested_again(archive: Archive, tmp_path: Path) -> None:
     names = [f"{number}.jpg" for number in range(12)]
     files = {name: saved(photo(80, 60, seed=number), "JPEG") for number, name in enumerate(names)}
     run(archive, import_files(archive, tmp_path / "photos", files))
@@ -222,15 +222,15 @@ def test_photos_that_a_run_holds_are_not_asked_for_again_while_it_works(archive:
     assert set(seen) == {0}
 
 
-def test_a_run_that_has_begun_leaves_nothing_to_ask_for(archive: Archive, photo_id: UUID) -> None:
+def test_a_started_run_leaves_nothing_to_request(archive: Archive, photo_id: UUID) -> None:
     set_crop(archive.database, photo_id, TIGHT, author=EDITOR)
-    asked = request_crops(archive.database, lambda _: True)
-    assert asked is not None
-    assert asked.photo_ids == (photo_id,)
+    request = request_crops(archive.database, lambda _: True)
+    assert request is not None
+    assert request.photo_ids == (photo_id,)
     seen: list[object] = []
 
-    class LookingDatabase(Database):
-        """Asks, as a sensor may, right after each transaction of the run."""
+    class PollingDatabase(Database):
+        """Requests crops after the first transaction of the run, as a sensor may."""
 
         def run(self, work: Any) -> Any:
             result = super().run(work)
@@ -238,15 +238,17 @@ def test_a_run_that_has_begun_leaves_nothing_to_ask_for(archive: Archive, photo_
                 seen.append(request_crops(archive.database, lambda _: True))
             return result
 
-    looking = LookingDatabase(archive.settings.database_url.get_secret_value()).open()  # type: ignore[union-attr]
+    polling = PollingDatabase(archive.settings.database_url.get_secret_value()).open()  # type: ignore[union-attr]
     try:
-        rerender_photos(replace(archive, database=looking), Scope(photo_ids=asked.photo_ids), "run", asked.scope)
+        rerender_photos(replace(archive, database=polling), Scope(photo_ids=request.photo_ids), "run", request.scope)
     finally:
-        looking.close()
+        polling.close()
     assert seen == [None]
 
 
-def test_every_change_is_audited_old_beside_new_and_a_repetition_is_not(archive: Archive, photo_id: UUID) -> None:
+def test_every_change_is_audited_with_old_and_new_values_and_a_repetition_is_not(
+    archive: Archive, photo_id: UUID
+) -> None:
     (proposal,) = served(archive, photo_id)
     first = set_crop(archive.database, photo_id, TIGHT, author=EDITOR)
     set_crop(archive.database, photo_id, TIGHT, author=OTHER)

@@ -1,4 +1,4 @@
-"""A better file in place of an original: a new version, new sets at once, nothing old removed or silently reused."""
+"""Replacing an original: a new version with new sets; old files are neither removed nor reused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def pool() -> Any:
 
 @pytest.fixture
 def ids(archive: Archive, tmp_path: Path, pool: RenderPool) -> dict[str, UUID]:
-    """Three photos that went through the pipeline; one of them failed."""
+    """Three processed photos, one of which failed."""
     files = {"a.jpg": FIRST, "b.jpg": OTHER, "cut.jpg": saved(photo(300, 300, seed=9), "JPEG")[:4000]}
     run(archive, import_files(archive, tmp_path / "photos", files), pool=pool)
     return photo_ids(archive)
@@ -49,7 +49,7 @@ def sets(archive: Archive, photo_id: UUID) -> set[tuple[str, bool]]:
     return {(row["source_version"], row["is_crop"]) for row in rows}
 
 
-def test_old_sets_are_served_until_the_new_ones_stand_and_then_both_change(
+def test_old_sets_are_served_until_the_new_ones_are_rendered_and_then_both_change(
     archive: Archive, ids: dict[str, UUID], pool: RenderPool
 ) -> None:
     before = sets(archive, ids["a.jpg"])
@@ -58,8 +58,8 @@ def test_old_sets_are_served_until_the_new_ones_stand_and_then_both_change(
     assert sets(archive, ids["a.jpg"]) == before
     rerender_photos(archive, Scope(photo_ids=(ids["a.jpg"],)), "rerender", None)
     assert sets(archive, ids["a.jpg"]) == {(replaced.sha256, False), (replaced.sha256, True)}
-    found = reconcile(archive)
-    assert (found.orphan_objects, found.rows_without_objects) == (0, 0)
+    report = reconcile(archive)
+    assert (report.orphan_objects, report.rows_without_objects) == (0, 0)
 
 
 def test_every_version_is_kept(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:
@@ -71,7 +71,7 @@ def test_every_version_is_kept(archive: Archive, ids: dict[str, UUID], pool: Ren
     assert all(archive.store.head(version.hosted_key) is not None for version in versions)
 
 
-def test_a_manual_crop_goes_on_under_a_new_signature(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:
+def test_a_manual_crop_is_kept_under_a_new_signature(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:
     old = set_crop(archive.database, ids["a.jpg"], Crop("manual", 20, 10, 2), author=EDITOR)
     replace_original(archive, ids["a.jpg"], BETTER, author=EDITOR, pool=pool)
     newest, *earlier = crop_history(archive.database, ids["a.jpg"])
@@ -83,7 +83,7 @@ def test_a_manual_crop_goes_on_under_a_new_signature(archive: Archive, ids: dict
     assert newest.crop.signature in {row["served"] for row in rows}
 
 
-def test_a_proposal_is_made_anew(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:
+def test_a_new_proposal_is_made_for_the_replacement(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:
     replace_original(archive, ids["a.jpg"], BETTER, author=EDITOR, pool=pool)
     rerender_photos(archive, Scope(photo_ids=(ids["a.jpg"],)), "rerender", None)
     history = crop_history(archive.database, ids["a.jpg"])
@@ -91,7 +91,7 @@ def test_a_proposal_is_made_anew(archive: Archive, ids: dict[str, UUID], pool: R
     assert history[0].source_version != history[1].source_version
 
 
-def test_a_failed_photo_is_mended(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:
+def test_a_replacement_fixes_a_failed_photo(archive: Archive, ids: dict[str, UUID], pool: RenderPool) -> None:
     replace_original(archive, ids["cut.jpg"], BETTER, author=EDITOR, pool=pool)
     rerender_photos(archive, Scope(photo_ids=(ids["cut.jpg"],)), "rerender", None)
     states = query(archive.database, "select state, reason from core.media_assets where id = %s", ids["cut.jpg"])
@@ -102,11 +102,11 @@ def test_the_same_bytes_again_change_nothing(archive: Archive, ids: dict[str, UU
     assert not replace_original(archive, ids["a.jpg"], FIRST, author=EDITOR, pool=pool).changed
 
 
-def test_a_good_picture_is_never_replaced_by_a_bad_one(
+def test_a_valid_picture_is_never_replaced_by_an_invalid_one(
     archive: Archive, ids: dict[str, UUID], pool: RenderPool
 ) -> None:
     before = sets(archive, ids["a.jpg"])
-    for bad in (BETTER[: len(BETTER) // 2], b"<html>not found</html>", b""):
+    for bad in (BETTER[: len(BETTER) // 2], b"<html>not report</html>", b""):
         with pytest.raises(MediaError):
             replace_original(archive, ids["a.jpg"], bad, author=EDITOR, pool=pool)
     assert sets(archive, ids["a.jpg"]) == before
@@ -122,7 +122,7 @@ def test_bytes_of_another_photo_and_unknown_photos_are_refused(
         replace_original(archive, uuid4(), BETTER, author=EDITOR, pool=pool)
 
 
-def test_bytes_that_a_photo_had_once_still_lead_to_it(
+def test_bytes_of_an_earlier_version_still_identify_the_photo(
     archive: Archive, ids: dict[str, UUID], tmp_path: Path, pool: RenderPool
 ) -> None:
     replace_original(archive, ids["a.jpg"], BETTER, author=EDITOR, pool=pool)

@@ -1,4 +1,4 @@
-"""Importing into a real catalogue: again changes nothing, and whatever is wrong with a row stays with that row."""
+"""Importing into a real catalogue: repetitions change nothing, and an invalid row does not affect others."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_rows_become_pending_photos_with_their_links(archive: Archive, tmp_path:
     assert value(archive.database, "select count(*) from core.media_assets where state = 'pending'") == 3
 
 
-def test_importing_again_creates_nothing_and_says_so(archive: Archive, tmp_path: Path) -> None:
+def test_a_second_import_creates_nothing_and_reports_it(archive: Archive, tmp_path: Path) -> None:
     folder = write_files(tmp_path / "in", {"a.jpg": b"x", "b.jpg": b"y"})
     first = import_path(archive, folder, show="The Valley")
     second = import_path(archive, folder, show="The Valley")
@@ -64,12 +64,12 @@ def test_importing_again_creates_nothing_and_says_so(archive: Archive, tmp_path:
     assert value(archive.database, "select count(*) from core.import_items") == 4
 
 
-def test_a_row_that_stands_twice_is_one_photo_and_one_link(archive: Archive, tmp_path: Path) -> None:
+def test_a_repeated_row_is_one_photo_and_one_link(archive: Archive, tmp_path: Path) -> None:
     record = {"url": "https://photos.example/a.jpg", "show": "The Valley"}
     assert counts(import_records(archive, tmp_path, record, record)) == (1, 1, 1, 0)
 
 
-def test_a_known_photo_gets_the_links_that_are_new(archive: Archive, tmp_path: Path) -> None:
+def test_a_known_photo_gets_new_links(archive: Archive, tmp_path: Path) -> None:
     import_records(archive, tmp_path, {"url": "https://photos.example/a.jpg", "show": "The Valley"})
     again = import_records(archive, tmp_path, {"url": "https://photos.example/a.jpg", "show": "Harbour Lights"})
     assert counts(again) == (0, 1, 1, 0)
@@ -84,9 +84,7 @@ BAD_FILES = {
 }
 
 
-def test_rows_that_cannot_be_taken_are_rejected_and_recorded_and_stop_no_other(
-    archive: Archive, tmp_path: Path
-) -> None:
+def test_invalid_rows_are_rejected_and_recorded_and_do_not_stop_others(archive: Archive, tmp_path: Path) -> None:
     (tmp_path / "good.jpg").write_bytes(b"x")
     (tmp_path / "folder.jpg").mkdir()
     os.mkfifo(tmp_path / "pipe.jpg")
@@ -103,7 +101,7 @@ def test_rows_that_cannot_be_taken_are_rejected_and_recorded_and_stop_no_other(
     assert all(item["detail"] for item in items[1:-1])
 
 
-def test_an_import_is_one_whatever_the_number_of_chunks(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_of_many_chunks_has_one_summary(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "CHUNK", 7)
     rows = [replace(ROW, line=line, location=f"https://photos.example/{line % 40}.jpg") for line in range(1, 51)]
     seen: list[int] = []
@@ -115,35 +113,35 @@ def test_an_import_is_one_whatever_the_number_of_chunks(archive: Archive, monkey
     )
 
 
-def test_an_import_that_dies_keeps_the_chunks_before_and_can_be_done_again(
+def test_a_failed_import_keeps_its_earlier_chunks_and_can_be_repeated(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "CHUNK", 5)
     rows = [replace(ROW, line=line, location=f"https://photos.example/{line}.jpg") for line in range(1, 13)]
 
-    def dying() -> object:
+    def failing() -> object:
         yield from rows[:8]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        import_rows(archive.database, dying(), day=DAY)  # type: ignore[arg-type]
+        import_rows(archive.database, failing(), day=DAY)  # type: ignore[arg-type]
     assert value(archive.database, "select count(*) from core.media_assets") == 5
     assert counts(import_rows(archive.database, rows, day=DAY)) == (7, 5, 0, 0)
 
 
-def test_two_imports_of_the_same_rows_at_once_create_each_photo_once(archive: Archive) -> None:
+def test_concurrent_imports_of_the_same_rows_create_each_photo_once(archive: Archive) -> None:
     rows = [
         replace(ROW, line=line, location=f"https://photos.example/{line}.jpg", source=source, show="The Valley")
         for line, source in enumerate(["bravo", "deadline"] * 150, start=1)
     ]
     together = threading.Barrier(3)
 
-    def one(reverse: bool) -> ImportSummary:
+    def run_import(reverse: bool) -> ImportSummary:
         together.wait(10)
         return import_rows(archive.database, rows[::-1] if reverse else rows, day=DAY)
 
     with ThreadPoolExecutor(3) as threads:
-        summaries = list(threads.map(one, [False, True, False]))
+        summaries = list(threads.map(run_import, [False, True, False]))
     assert sum(summary.created for summary in summaries) == 300
     assert sum(summary.links for summary in summaries) == 300
     assert all(summary.created + summary.known == 300 for summary in summaries)
@@ -154,7 +152,7 @@ def test_two_imports_of_the_same_rows_at_once_create_each_photo_once(archive: Ar
 @pytest.mark.parametrize(
     "name", [b"a b.jpg", b"50%25 #1?.jpg", "é.jpg".encode(), b"caf\xe9.jpg", b"new\nline.jpg", b"a;b.jpg"]
 )
-def test_any_name_of_a_file_leads_back_to_the_file(archive: Archive, tmp_path: Path, name: bytes) -> None:
+def test_any_file_name_survives_the_url_round_trip(archive: Archive, tmp_path: Path, name: bytes) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     path = Path(os.fsdecode(os.fsencode(folder) + b"/" + name))
@@ -165,13 +163,13 @@ def test_any_name_of_a_file_leads_back_to_the_file(archive: Archive, tmp_path: P
     assert location.endswith(quote(name).replace("%3B", ";")) or quote(name) in location
 
 
-def test_a_dangling_link_of_any_name_is_a_rejected_row(archive: Archive, tmp_path: Path) -> None:
+def test_a_dangling_symlink_of_any_name_is_a_rejected_row(archive: Archive, tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"caf\xe9.jpg")).symlink_to("nowhere")
     (tmp_path / "good.jpg").write_bytes(b"x")
     assert counts(import_path(archive, tmp_path)) == (1, 0, 0, 1)
 
 
-def test_the_longest_rows_that_a_manifest_may_hold_can_be_entered(archive: Archive, tmp_path: Path) -> None:
+def test_the_longest_allowed_rows_can_be_imported(archive: Archive, tmp_path: Path) -> None:
     noise = "".join(chr(0x4E00 + (index * 7919) % 20_000) for index in range(300))
     address = "https://photos.example/" + "".join(f"{index * 2654435761 % 2**32:08x}" for index in range(250))[:1_977]
     summary = import_records(
@@ -180,11 +178,11 @@ def test_the_longest_rows_that_a_manifest_may_hold_can_be_entered(archive: Archi
     assert counts(summary) == (1, 0, 2, 0)
 
 
-def test_nothing_is_entered_where_there_is_nothing(archive: Archive) -> None:
+def test_an_empty_import_creates_nothing(archive: Archive) -> None:
     assert counts(import_rows(archive.database, [], day=DAY)) == (0, 0, 0, 0)
 
 
-def test_batches_of_today_carry_todays_date_in_utc(archive: Archive, tmp_path: Path) -> None:
+def test_batches_have_todays_date_in_utc(archive: Archive, tmp_path: Path) -> None:
     folder = write_files(tmp_path / "in", {"a.jpg": b"x"})
     (batch,) = import_rows(archive.database, read_rows(folder, Defaults("deadline"))).batches
     assert batch == value(archive.database, "select to_char(now() at time zone 'utc', 'YYYYMMDD') || '-deadline-00001'")

@@ -1,4 +1,4 @@
-"""Mirroring originals out of files and from a real HTTP server: what is stored, what fails, and with which reason."""
+"""Mirroring originals from files and a real HTTP server: stored bytes, and failures with their reasons."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PHOTO, OTHER = pictures.jpeg(), pictures.jpeg(seed=1)
 
 
 class Source(BaseHTTPRequestHandler):
-    """`/a.jpg` and `/again.jpg` are one photo; other paths are what their names say."""
+    """Serves one photo at `/a.jpg` and `/again.jpg`, and a failure at each other path, as its name says."""
 
     answers: ClassVar[dict[str, tuple[int, dict[str, str], bytes]]] = {
         "/a.jpg": (200, {}, PHOTO),
@@ -84,17 +84,17 @@ def import_urls(archive: Archive, folder: Path, *urls: str) -> Scope:
 
 
 def failure(archive: Archive, name: str) -> tuple[str, str, bool]:
-    """Reason, detail, and whether it is tried again."""
+    """Reason, detail, and whether the work will be retried."""
     (row,) = query(
         archive.database,
-        "select g.reason, g.detail, g.next_attempt_at is not null as again from core.variant_generations g"
+        "select g.reason, g.detail, g.next_attempt_at is not null as is_retried from core.variant_generations g"
         " join core.media_assets a on a.id = g.media_asset_id where a.source_url like %s and g.state = 'failed'",
         f"%/{name}",
     )
-    return row["reason"], row["detail"], row["again"]
+    return row["reason"], row["detail"], row["is_retried"]
 
 
-def test_an_original_is_stored_untouched_under_its_hash(archive: Archive, tmp_path: Path) -> None:
+def test_an_original_is_stored_unchanged_under_its_hash(archive: Archive, tmp_path: Path) -> None:
     batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO})
     tally = mirror_originals(archive, Scope(batch=batch), "run-1")
     sha256 = hashlib.sha256(PHOTO).hexdigest()
@@ -115,14 +115,14 @@ def test_an_original_is_stored_untouched_under_its_hash(archive: Archive, tmp_pa
     assert ledger_of(archive, "a.jpg") == {"original": "complete", "base": "pending", "crop": "pending"}
 
 
-def test_mirroring_again_reads_and_writes_nothing(archive: Archive, tmp_path: Path) -> None:
+def test_a_second_mirroring_reads_and_writes_nothing(archive: Archive, tmp_path: Path) -> None:
     scope = Scope(batch=import_files(archive, tmp_path / "in", {"a.jpg": PHOTO}))
     mirror_originals(archive, scope, "run-1")
     again = mirror_originals(archive, scope, "run-2")
     assert (again.complete, again.objects_written, again.bytes_read) == (0, 0, 0)
 
 
-def test_the_width_and_height_are_those_that_one_sees(archive: Archive, tmp_path: Path) -> None:
+def test_width_and_height_are_those_of_the_upright_picture(archive: Archive, tmp_path: Path) -> None:
     exif = pictures.photo(60, 40).getexif()
     exif[0x0112] = 6
     turned = pictures.saved(pictures.photo(60, 40), "JPEG", exif=exif)
@@ -130,7 +130,7 @@ def test_the_width_and_height_are_those_that_one_sees(archive: Archive, tmp_path
     assert query(archive.database, "select width, height from core.media_assets") == [{"width": 40, "height": 60}]
 
 
-def test_photos_of_a_web_server_end_as_mirrored_or_failed_with_a_reason(
+def test_photos_of_a_web_server_are_mirrored_or_fail_with_a_reason(
     lan_archive: Archive, source: str, tmp_path: Path
 ) -> None:
     names = [*(path.strip("/") for path in Source.answers), "missing.jpg"]
@@ -147,10 +147,10 @@ def test_photos_of_a_web_server_end_as_mirrored_or_failed_with_a_reason(
         "blocked_address": 1,
         "side_too_long": 1,
     }
-    tried_again = {
+    is_retried = {
         name: failure(lan_archive, name)[2] for name in (*names, "missing.jpg") if name not in ("a.jpg", "again.jpg")
     }
-    assert {name for name, again in tried_again.items() if again} == {
+    assert {name for name, retried in is_retried.items() if retried} == {
         "gone.jpg",
         "missing.jpg",
         "forbidden.jpg",
@@ -166,12 +166,12 @@ def test_photos_of_a_web_server_end_as_mirrored_or_failed_with_a_reason(
     assert reconcile(lan_archive).is_clean
 
 
-def test_without_leave_nothing_is_fetched_from_this_machine(archive: Archive, source: str, tmp_path: Path) -> None:
+def test_without_permission_nothing_is_fetched_from_this_machine(archive: Archive, source: str, tmp_path: Path) -> None:
     tally = mirror_originals(archive, import_urls(archive, tmp_path, f"{source}/a.jpg"), "run-1")
     assert dict(tally.ended) == {"blocked_address": 1}
 
 
-def test_bytes_that_are_known_become_links_on_the_photo_that_has_them(archive: Archive, tmp_path: Path) -> None:
+def test_known_bytes_become_links_of_the_existing_photo(archive: Archive, tmp_path: Path) -> None:
     first = import_files(archive, tmp_path / "one", {"a.jpg": PHOTO, "b.jpg": OTHER}, show="The Valley")
     mirror_originals(archive, Scope(batch=first), "run-1")
     second = import_files(
@@ -189,7 +189,7 @@ def test_bytes_that_are_known_become_links_on_the_photo_that_has_them(archive: A
     assert [row["title"] for row in titles] == ["Harbour Lights", "The Valley"]
 
 
-def test_many_arrivals_of_the_same_bytes_at_once_are_one_photo(archive: Archive, tmp_path: Path) -> None:
+def test_concurrent_arrivals_of_the_same_bytes_are_one_photo(archive: Archive, tmp_path: Path) -> None:
     batches = [
         import_files(
             archive, tmp_path / source, {f"{number}.jpg": PHOTO for number in range(6)}, source=source, show=source
@@ -213,20 +213,20 @@ def test_many_arrivals_of_the_same_bytes_at_once_are_one_photo(archive: Archive,
         ("document.psd", b"8BPS\0\1" + bytes(100), "unsupported_format"),
     ],
 )
-def test_a_file_that_is_no_photo_for_us_fails_alone_and_for_good(
+def test_an_unusable_file_fails_alone_and_permanently(
     archive: Archive, tmp_path: Path, name: str, data: bytes, reason: str
 ) -> None:
     batch = import_files(archive, tmp_path / "in", {name: data, "good.jpg": PHOTO})
     tally = mirror_originals(archive, Scope(batch=batch), "run-1")
     assert dict(tally.ended) == {"complete": 1, reason: 1}
-    found, detail, again = failure(archive, name)
-    assert (found, again) == (reason, False)
+    actual, detail, is_retried = failure(archive, name)
+    assert (actual, is_retried) == (reason, False)
     assert detail
     assert value(archive.database, "select reason from core.media_assets where state = 'failed'") == reason
 
 
 @pytest.mark.parametrize("name", [b"gone.jpg", b"caf\xe9.jpg"])
-def test_a_file_that_is_gone_by_now_is_looked_for_again(archive: Archive, tmp_path: Path, name: bytes) -> None:
+def test_a_missing_file_is_retried(archive: Archive, tmp_path: Path, name: bytes) -> None:
     folder = write_files(tmp_path / "in", {"good.jpg": PHOTO})
     lost = Path(os.fsdecode(os.fsencode(folder) + b"/" + name))
     lost.write_bytes(OTHER)
@@ -239,15 +239,15 @@ def test_a_file_that_is_gone_by_now_is_looked_for_again(archive: Archive, tmp_pa
     assert mirror_originals(archive, Scope(batch=batch), "run-2").complete == 1
 
 
-def test_a_stored_original_that_was_damaged_is_never_taken_for_the_photo(archive: Archive, tmp_path: Path) -> None:
+def test_a_damaged_stored_original_is_never_used_as_the_photo(archive: Archive, tmp_path: Path) -> None:
     sha256 = hashlib.sha256(PHOTO).hexdigest()
     key = f"originals/{sha256[:2]}/{sha256}.jpg"
     archive.store.put_if_absent(key, PHOTO, content_type="image/jpeg")
-    (tmp_path / "media" / key).write_bytes(b"rotten")
+    (tmp_path / "media" / key).write_bytes(b"damaged")
     batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO})
     mirror_originals(archive, Scope(batch=batch), "run-1")
-    reason, detail, again = failure(archive, "a.jpg")
-    assert (reason, again) == ("storage_unavailable", True)
+    reason, detail, is_retried = failure(archive, "a.jpg")
+    assert (reason, is_retried) == ("storage_unavailable", True)
     assert f"{key} holds other bytes" in detail
     archive.store.delete([key])
     query(archive.database, "update core.variant_generations set next_attempt_at = now() where state = 'failed'")
@@ -255,7 +255,7 @@ def test_a_stored_original_that_was_damaged_is_never_taken_for_the_photo(archive
 
 
 @pytest.mark.parametrize("order", [("a.jpg", "b.jpg"), ("b.jpg", "a.jpg")])
-def test_whichever_twin_arrives_first_the_photo_is_known_by_its_first_import(
+def test_duplicates_keep_the_first_imported_photo_whichever_arrives_first(
     archive: Archive, tmp_path: Path, order: tuple[str, str]
 ) -> None:
     data = pictures.jpeg(60, 40)

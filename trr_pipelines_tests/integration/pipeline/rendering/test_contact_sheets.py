@@ -1,4 +1,4 @@
-"""Pictures of a batch: what is on them, that they are made once, and that nothing else suffers when they cannot be."""
+"""Contact sheets of a batch: their content, that they are made once, and that a missing file is no error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trr_pipelines_tests.support.archives import import_files, query, run
 
 @pytest.fixture
 def batch(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> str:
-    """A red photo that saves nearly nothing and a blue one that saves a lot."""
+    """A batch of a red photo whose variants save almost no bytes and a blue one whose variants save many."""
     files = {
         "red.webp": pictures.saved(Image.new("RGB", (400, 300), "red"), "WEBP", quality=80),
         "blue.png": pictures.saved(pictures.photo(1200, 900), "PNG"),
@@ -41,21 +41,21 @@ def test_the_photo_that_saves_least_comes_first_beside_its_original(
     archive: Archive, batch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object) -> None:
-        raise AssertionError("an original was decoded in the process of the run")
+        raise AssertionError("an original was decoded in the run's own process")
 
     monkeypatch.setattr(decode, "decode", refuse)
     sheet = pixels(make_least_saved_sheet(archive, batch))
     cell = sheet.width // 4
-    for place in (0, 1):
-        red, green, blue = sheet.getpixel((place * cell + cell // 2, cell // 2))  # type: ignore[misc]
+    for column in (0, 1):
+        red, green, blue = sheet.getpixel((column * cell + cell // 2, cell // 2))  # type: ignore[misc]
         assert red > 200
         assert max(green, blue) < 60
-    for place in (2, 3):
-        red, green, blue = sheet.getpixel((place * cell + cell // 2, cell // 2))  # type: ignore[misc]
+    for column in (2, 3):
+        red, green, blue = sheet.getpixel((column * cell + cell // 2, cell // 2))  # type: ignore[misc]
         assert not (red > 200 and max(green, blue) < 60)
 
 
-def test_a_sheet_is_made_once_and_then_nothing_that_is_on_it_is_read(archive: Archive, batch: str) -> None:
+def test_a_sheet_is_made_once_and_its_files_are_not_read_again(archive: Archive, batch: str) -> None:
     first = [make_contact_sheet(archive, batch, "thumb"), make_least_saved_sheet(archive, batch)]
     shown = [item.key for prefix in ("originals/", "variants/") for item in archive.store.list(prefix)]
     archive.store.delete(shown)
@@ -65,8 +65,8 @@ def test_a_sheet_is_made_once_and_then_nothing_that_is_on_it_is_read(archive: Ar
     assert make_least_saved_sheet(archive, batch) is None
 
 
-class TakesDown:
-    """A store; as soon as it is given a picture, all photos are gone from the catalogue."""
+class TakingDownStore:
+    """A store that deletes all photos from the catalogue just before it stores a picture."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -79,8 +79,8 @@ class TakesDown:
         return self._archive.store.put_if_absent(*arguments, **options)
 
 
-def test_a_photo_that_is_taken_down_meanwhile_is_on_no_sheet(archive: Archive, batch: str) -> None:
-    assert make_contact_sheet(replace(archive, store=TakesDown(archive)), batch, "thumb") is None
+def test_a_photo_taken_down_meanwhile_is_on_no_sheet(archive: Archive, batch: str) -> None:
+    assert make_contact_sheet(replace(archive, store=TakingDownStore(archive)), batch, "thumb") is None
     assert list(archive.store.list("contact_sheets/")) == []
 
 

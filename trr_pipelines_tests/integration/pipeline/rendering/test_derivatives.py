@@ -1,4 +1,4 @@
-"""Rendering into a real store and catalogue: all sets, once, whole, whatever happens meanwhile."""
+"""Rendering into a real store and catalogue: complete sets, each rendered once, also with concurrent changes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ COMPLETE = {"original": "complete", "base": "complete", "crop": "complete"}
 
 
 class WatchedPool(RenderPool):
-    """A real pool that counts what it renders, and lets something happen between the pixels and their rows."""
+    """A real pool that counts renders and calls `meanwhile` after each, before its rows are written."""
 
     def __init__(self, workers: int = 1, meanwhile: Callable[[], object] = lambda: None) -> None:
         super().__init__(workers)
@@ -66,7 +66,7 @@ def variants(archive: Archive) -> list[dict[str, Any]]:
     return query(archive.database, "select * from core.media_asset_variants where superseded_at is null order by id")
 
 
-def test_every_key_stands_in_every_format_as_its_row_says(
+def test_every_key_exists_in_every_format_as_recorded_in_its_row(
     archive: Archive, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO})
@@ -96,7 +96,7 @@ def test_every_key_stands_in_every_format_as_its_row_says(
     assert set(photo["metadata"]["variants"]) == {f"{row['variant_key']}.{row['format']}" for row in rows}
 
 
-def test_rendering_again_renders_and_writes_nothing(archive: Archive, tmp_path: Path) -> None:
+def test_a_second_run_renders_and_writes_nothing(archive: Archive, tmp_path: Path) -> None:
     batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO})
     with WatchedPool() as pool:
         run(archive, batch, pool=pool)
@@ -129,7 +129,7 @@ def test_a_photo_without_a_crop_gets_a_proposal_that_is_recorded(
         (Outputs(base=False), {"crop_card", "crop_detail"}, ("pending", "complete")),
     ],
 )
-def test_a_run_makes_only_what_it_was_asked_for(
+def test_a_run_makes_only_the_requested_outputs(
     archive: Archive,
     tmp_path: Path,
     render_pool: RenderPool,
@@ -158,7 +158,7 @@ def test_a_photo_that_cannot_be_decoded_fails_alone_with_its_reason(
     assert reconcile(archive).is_clean
 
 
-def test_a_new_recipe_moves_the_whole_set_and_retires_the_old_one(
+def test_a_new_recipe_replaces_the_whole_set_and_retires_the_old_one(
     archive: Archive, tmp_path: Path, render_pool: RenderPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO, "b.jpg": pictures.jpeg(seed=2)})
@@ -177,44 +177,44 @@ def test_a_new_recipe_moves_the_whole_set_and_retires_the_old_one(
     assert reconcile(archive).is_clean
 
 
-def test_a_crop_that_changes_while_it_renders_is_rendered_as_it_is_wanted_now(archive: Archive, tmp_path: Path) -> None:
+def test_a_crop_changed_while_rendering_is_rendered_in_its_newest_form(archive: Archive, tmp_path: Path) -> None:
     batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO})
     mirror_originals(archive, Scope(batch=batch), "run-1")
     photo = photo_ids(archive)["a.jpg"]
     edits = iter([Crop("manual", 10, 20, 2), Crop("manual", 90, 80, 1.5)])
-    wanted = ""
+    latest = ""
 
     def edit() -> None:
-        nonlocal wanted
+        nonlocal latest
         crop = next(edits, None)
         if crop is not None:
-            wanted = set_crop(archive.database, photo, crop, author=EDITOR).signature
+            latest = set_crop(archive.database, photo, crop, author=EDITOR).signature
 
     began = time.monotonic()
     with WatchedPool(meanwhile=edit) as pool:
         tally = render_photos(archive, Scope(batch=batch), "run-1", pool=pool)
-    assert time.monotonic() - began < 15, "what was dropped must not wait for its lease to run out"
-    assert tally.ended["stale"] >= 2  # the base set may come free and be claimed beside the crop: timing decides
+    assert time.monotonic() - began < 15, "dropped work must not wait for its lease to expire"
+    assert tally.ended["stale"] >= 2  # depending on timing, the base set may be claimed together with the crop
     assert (tally.complete >= 1, tally.failed) == (True, 0)
     crops = {row["crop_signature"] for row in variants(archive) if row["crop_signature"]}
-    assert crops == {wanted}
+    assert crops == {latest}
     assert ledger_of(archive, "a.jpg") == COMPLETE
     assert invariants.active_crops_are_rendered(archive, batch).passed
     active = query(archive.database, "select crop_signature from core.media_asset_crops where is_active")
-    assert active == [{"crop_signature": wanted}]
+    assert active == [{"crop_signature": latest}]
 
 
-def test_two_runs_of_a_batch_at_once_render_no_photo_twice(archive: Archive, tmp_path: Path) -> None:
+def test_concurrent_runs_of_a_batch_render_no_photo_twice(archive: Archive, tmp_path: Path) -> None:
     files = {f"{number}.jpg": pictures.jpeg(300, 200, seed=number) for number in range(8)}
     batch = import_files(archive, tmp_path / "in", files)
     together = threading.Barrier(2)
 
-    def one(run_id: str) -> object:
+    def run_batch(run_id: str) -> object:
         together.wait(10)
         return run(archive, batch, run_id, pool=pool)
 
     with WatchedPool(2) as pool, ThreadPoolExecutor(2) as threads:
-        list(threads.map(one, ["run-1", "run-2"]))
+        list(threads.map(run_batch, ["run-1", "run-2"]))
         assert (len(pool.rendered), set(pool.rendered.values())) == (8, {1})
     assert len(variants(archive)) == 80
     assert value(archive.database, "select count(distinct hosted_key) from core.media_asset_variants") == 80
@@ -232,7 +232,7 @@ with open_archive(load_settings()) as archive:
 """
 
 
-def test_what_a_killed_run_held_is_taken_over_when_its_lease_runs_out(archive: Archive, tmp_path: Path) -> None:
+def test_leases_of_a_killed_run_are_taken_over_when_they_expire(archive: Archive, tmp_path: Path) -> None:
     files = {f"{number}.jpg": pictures.jpeg(300, 200, seed=number) for number in range(3)}
     batch = import_files(archive, tmp_path / "in", files)
     mirror_originals(archive, Scope(batch=batch), "run-1")
@@ -264,8 +264,8 @@ def test_what_a_killed_run_held_is_taken_over_when_its_lease_runs_out(archive: A
     assert reconcile(archive).is_clean
 
 
-@pytest.mark.parametrize("damage", [b"", b"rotten", PHOTO[:-1] + b"\0"])
-def test_an_original_that_was_damaged_in_the_store_is_not_rendered(
+@pytest.mark.parametrize("damage", [b"", b"damaged", PHOTO[:-1] + b"\0"])
+def test_an_original_damaged_in_the_store_is_not_rendered(
     archive: Archive, tmp_path: Path, render_pool: RenderPool, damage: bytes
 ) -> None:
     batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO})
@@ -281,9 +281,7 @@ def test_an_original_that_was_damaged_in_the_store_is_not_rendered(
     assert value(archive.database, "select state from core.media_assets") == "mirrored"
 
 
-def test_objects_that_an_earlier_run_left_are_adopted_as_they_are(
-    archive: Archive, tmp_path: Path, render_pool: RenderPool
-) -> None:
+def test_objects_left_by_an_earlier_run_are_reused(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> None:
     batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO})
     run(archive, batch, pool=render_pool)
     before = [{k: v for k, v in row.items() if k not in ("id", "created_at")} for row in variants(archive)]
@@ -296,7 +294,7 @@ def test_objects_that_an_earlier_run_left_are_adopted_as_they_are(
     assert reconcile(archive).is_clean
 
 
-def test_the_set_of_a_crop_stands_at_its_signature_and_recipe(
+def test_the_keys_of_a_crop_set_contain_its_signature_and_recipe(
     archive: Archive, tmp_path: Path, render_pool: RenderPool
 ) -> None:
     run(archive, import_files(archive, tmp_path / "in", {"a.jpg": PHOTO}), pool=render_pool)

@@ -1,4 +1,4 @@
-"""Files to a folder of derivatives, with real render processes: reports, names, and nothing left half-made."""
+"""Rendering files to a folder with real render processes: reports, names, and no partial output."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def report_of(file: Path, out: Path, pool: RenderPool) -> FileReport:
     return report
 
 
-def test_a_photo_becomes_the_files_that_its_report_names(tmp_path: Path, pool: RenderPool) -> None:
+def test_a_photo_is_rendered_to_the_files_listed_in_its_report(tmp_path: Path, pool: RenderPool) -> None:
     photo = written(tmp_path, "photo.jpg", pictures.jpeg(1600, 1200))
     (report,) = render_files([photo], tmp_path / "out", Crop("manual", 50, 20, 1.5), pool)
 
@@ -104,7 +104,7 @@ def test_files_of_one_stem_do_not_overwrite_each_other(tmp_path: Path, pool: Ren
     assert folders == [{"photo"}, {"photo-2"}, {"PHOTO-3"}, {"photo-2-2"}]
 
 
-def test_a_photo_may_lie_in_the_folder_that_is_written_to(tmp_path: Path, pool: RenderPool) -> None:
+def test_a_photo_may_be_in_the_output_folder(tmp_path: Path, pool: RenderPool) -> None:
     photo = written(tmp_path, "thumb.jpg", pictures.jpeg())
     before = photo.read_bytes()
     assert report_of(photo, tmp_path, pool).state == "complete"
@@ -126,7 +126,7 @@ def test_a_file_above_the_limit_is_not_read(tmp_path: Path, pool: RenderPool) ->
     assert report.detail == "1,000,000,000,000 bytes, the limit is 50,000,000"
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, pool: RenderPool) -> None:
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path, pool: RenderPool) -> None:
     blocked = written(tmp_path, "file", b"")
     with pytest.raises(InputError, match=r"cannot write to .*/file/out: Not a directory"):
         list(render_files([], blocked / "out", None, pool))
@@ -140,8 +140,8 @@ def test_rendering_again_replaces_the_files(tmp_path: Path, pool: RenderPool) ->
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")} == contents
 
 
-def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, pool: RenderPool) -> None:
-    """A folder stands where the last file belongs: those before it must go."""
+def test_a_failed_write_leaves_no_files(tmp_path: Path, pool: RenderPool) -> None:
+    """A folder with the name of the last file makes its write fail; the files before it must be removed."""
     photo = written(tmp_path, "photo.jpg", pictures.jpeg())
     (tmp_path / "out" / "photo" / "crop_detail.jpg").mkdir(parents=True)
     report = report_of(photo, tmp_path / "out", pool)
@@ -167,24 +167,24 @@ FULL_DISK = textwrap.dedent("""
 
 @pytest.mark.skipif(
     subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0,
-    reason="needs the right to mount a small disk of its own",
+    reason="needs permission to mount a small file system",
 )
-def test_a_full_disk_is_a_reason_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_fails_with_a_reason_and_leaves_no_files(tmp_path: Path) -> None:
     photo = written(tmp_path, "photo.jpg", pictures.jpeg(2000, 2000))
     (tmp_path / "out").mkdir()
-    done = subprocess.run(
+    process = subprocess.run(
         ["unshare", "-m", sys.executable, "-c", FULL_DISK, str(photo), str(tmp_path / "out")],
         capture_output=True,
         text=True,
         check=True,
     )
-    report = json.loads(done.stdout)
+    report = json.loads(process.stdout)
     assert (report["state"], report["reason"]) == ("failed", "disk_full")
     assert report["detail"] == f"no space left in {tmp_path}/out"
     assert report["left"] == []
 
 
-def test_a_listener_that_leaves_early_stops_the_rest(tmp_path: Path, pool: RenderPool) -> None:
+def test_a_consumer_that_stops_early_stops_rendering(tmp_path: Path, pool: RenderPool) -> None:
     files = [written(tmp_path, f"{number}.jpg", pictures.jpeg(seed=number)) for number in range(30)]
     reports = render_files(files, tmp_path / "out", None, pool)
     next(reports)

@@ -30,7 +30,7 @@ from trr_pipelines.pipeline.rework.backfills import (
 from trr_pipelines.pipeline.rework.estimates import DEFAULT_PHOTOS_PER_SECOND, RUN_SECONDS, recipe_diff
 from trr_pipelines.settings import Hours
 from trr_pipelines_tests.support.archives import photo_ids, query, write_files
-from trr_pipelines_tests.support.backfills import complete, nobody, put
+from trr_pipelines_tests.support.backfills import complete, no_run, put
 
 ANN = "ann@example.org"
 
@@ -81,7 +81,7 @@ from core.shows where title <> 'The Valley';
 
 
 def test_viewed_galleries_are_hotter_than_large_ones(archive: Archive, tmp_path: Path) -> None:
-    """A view of a show counts for its seasons, too."""
+    """A view of a show also counts for its seasons."""
     put(archive, tmp_path, "deadline", 1, range(3), show="The Valley")
     put(archive, tmp_path, "bravo", 1, range(3, 4), show="Summer House")
     put(archive, tmp_path, "peacock", 1, range(4, 5), show="Vanderpump Rules")
@@ -202,7 +202,7 @@ def test_photos_done_before_a_cancellation_stay_counted(
 ) -> None:
     batch = put(archive, tmp_path, "deadline", 1, range(3), lane="backfill")
     start_backfill(archive.database, galleries=0, author=ANN)
-    feed(archive.database, nobody, queue=1)
+    feed(archive.database, no_run, queue=1)
     ids = tuple(photo_ids(archive).values())[:2]
     begin_batch(archive, batch, "run-1")
     mirror_originals(archive, Scope(photo_ids=ids), "run-1")
@@ -235,14 +235,14 @@ def test_progress_counts_what_is_left_and_when_it_will_end(
     put(archive, tmp_path, "deadline", 1, range(1), lane="backfill")
     newest = put(archive, tmp_path, "deadline", 2, range(1, 4), lane="backfill")
     start_backfill(archive.database, galleries=0, author=ANN)
-    feed(archive.database, nobody, queue=1)
+    feed(archive.database, no_run, queue=1)
     progress = backfill_progress(archive.database)
     assert (progress.done_photos, progress.left_photos, progress.batches) == (0, 4, {"waiting": 1, "fed": 1})
     assert progress.seconds_left == pytest.approx(progress.backfill.planned_seconds, abs=0.1)
     complete(archive, newest, render_pool)
     progress = backfill_progress(archive.database)
     assert (progress.done_photos, progress.left_photos) == (3, 1)
-    feed(archive.database, nobody, queue=1)
+    feed(archive.database, no_run, queue=1)
     assert backfill_progress(archive.database).batches == {"done": 1, "fed": 1}
     assert backfill_progress(archive.database).backfill.is_fed
     pause_backfill(archive.database)
@@ -254,7 +254,7 @@ def test_progress_says_when_no_daemon_feeds_a_backfill(archive: Archive, tmp_pat
     put(archive, tmp_path, "deadline", 1, range(1))
     start_backfill(archive.database, author=ANN)
     seen = [backfill_progress(archive.database).backfill.is_fed]
-    feed(archive.database, nobody, queue=1)
+    feed(archive.database, no_run, queue=1)
     seen.append(backfill_progress(archive.database).backfill.is_fed)
     query(archive.database, "update core.backfills set ticked_at = now() - interval '61 seconds'")
     seen.append(backfill_progress(archive.database).backfill.is_fed)
@@ -267,7 +267,7 @@ def test_the_speed_of_a_backfill_counts_the_time_in_which_it_was_fed(
     batch = put(archive, tmp_path, "deadline", 1, range(20), lane="backfill")
     put(archive, tmp_path, "deadline", 2, range(20, 25), lane="backfill")
     start_backfill(archive.database, ordering="source", galleries=0, author=ANN)
-    feed(archive.database, nobody, queue=2)
+    feed(archive.database, no_run, queue=2)
     complete(archive, batch, render_pool)
     query(archive.database, "update core.backfills set active_seconds = 10")
     progress = backfill_progress(archive.database)

@@ -1,4 +1,4 @@
-"""Takedown: nothing of a photo is left in objects or rows, nothing of it comes back, and others stay as they are."""
+"""Takedown: no object or row of a photo is left, it cannot be imported again, and other photos are unchanged."""
 
 from __future__ import annotations
 
@@ -43,37 +43,37 @@ def small(seed: int) -> bytes:
 
 
 def hashes(archive: Archive) -> dict[str, str]:
-    """The hash of every object that stands, by its key."""
+    """The hash of every object in the store, by key."""
     return {item.key: hashlib.sha256(archive.store.get(item.key)).hexdigest() for item in archive.store.list("")}
 
 
-def everything_said(archive: Archive) -> str:
-    """Every row of every table but those that say, by hashes and ids alone, what was taken down and by whom."""
+def all_rows_as_text(archive: Archive) -> str:
+    """All rows as text, except of the tables that record takedowns by hashes and ids."""
     kept = ("takedowns", "taken_down_fingerprints", "audit_log", "facebank_removals")
     tables = query(archive.database, "select tablename from pg_tables where schemaname = 'core'")
     return "\n".join(
-        str(row["said"])
+        str(row["text"])
         for table in (row["tablename"] for row in tables)
         if table not in kept
-        for row in query(archive.database, f"select t::text as said from core.{table} t")  # noqa: S608  our own tables
+        for row in query(archive.database, f"select t::text as text from core.{table} t")  # noqa: S608  our own tables
     )
 
 
 def person_id(archive: Archive) -> UUID:
-    found: UUID = value(archive.database, "select id from core.people where full_name = %s", PERSON)
-    return found
+    id_: UUID = value(archive.database, "select id from core.people where full_name = %s", PERSON)
+    return id_
 
 
-def assert_nothing_is_left(archive: Archive) -> None:
-    found = reconcile(archive)
-    assert (found.orphan_objects, found.rows_without_objects) == (0, 0)
+def assert_consistent_and_nothing_listed(archive: Archive) -> None:
+    report = reconcile(archive)
+    assert (report.orphan_objects, report.rows_without_objects) == (0, 0)
     assert value(archive.database, "select count(*) from core.removal_list") == 0
 
 
 def test_nothing_of_a_person_with_200_photos_is_left_and_others_stay(
     archive: Archive, tmp_path: Path, render_pool: RenderPool
 ) -> None:
-    assert_a_person_goes_and_others_stay(archive, tmp_path, render_pool, photos=200)
+    assert_only_photos_of_the_person_are_removed(archive, tmp_path, render_pool, photos=200)
 
 
 @pytest.mark.parametrize("server", ["moto", "rclone"])
@@ -82,17 +82,17 @@ def test_nothing_of_a_person_is_left_in_a_bucket(
 ) -> None:
     s3: S3Server = request.getfixturevalue(server)
     with bucket_on(s3, s3.client()) as store:
-        assert_a_person_goes_and_others_stay(replace(archive, store=store), tmp_path, render_pool, photos=5)
+        assert_only_photos_of_the_person_are_removed(replace(archive, store=store), tmp_path, render_pool, photos=5)
 
 
-def assert_a_person_goes_and_others_stay(
+def assert_only_photos_of_the_person_are_removed(
     archive: Archive, tmp_path: Path, render_pool: RenderPool, *, photos: int
 ) -> None:
-    """Take down a person with photos of every state, beside a photo of somebody else's."""
+    """Take down a person with photos in every state; a photo of a show must stay."""
     other = import_files(archive, tmp_path / "other", {"z.jpg": small(9_999)}, show="The Valley", source="bravo")
     run(archive, other, pool=render_pool)
     make_contact_sheet(archive, other, "thumb")
-    stays = hashes(archive)
+    kept_objects = hashes(archive)
 
     files = {f"{number}.jpg": small(number) for number in range(photos)} | {"again.jpg": small(0)}
     batch = import_files(archive, tmp_path / "photos", files, person=PERSON)
@@ -108,28 +108,28 @@ def assert_a_person_goes_and_others_stay(
     )
     rerender_photos(archive, Scope(photo_ids=(ids["1.jpg"], ids["2.jpg"])), "again", None)
     make_contact_sheet(archive, batch, "thumb")
-    goes = {key: sha for key, sha in hashes(archive).items() if key not in stays}
+    removed_objects = {key: sha for key, sha in hashes(archive).items() if key not in kept_objects}
     of_person = query(archive.database, "select media_asset_id from core.media_links where person_id is not null")
     gone_ids = {row["media_asset_id"] for row in of_person}
     assert len(gone_ids) == photos
 
     announced = take_down_person(archive, person_id(archive), author=EDITOR, dry_run=True)
-    assert hashes(archive) == stays | goes
+    assert hashes(archive) == kept_objects | removed_objects
     taken = take_down_person(archive, person_id(archive), author=EDITOR)
 
     assert set(taken.photo_ids) == gone_ids
     assert (announced.objects, announced.links, set(announced.purge_urls)) == (
         taken.objects, taken.links, set(taken.purge_urls),
     )  # fmt: skip
-    assert set(taken.purge_urls) == {archive.store.public_url(key) for key in goes}
-    assert hashes(archive) == stays
-    assert not set(hashes(archive).values()) & set(goes.values())
-    said = everything_said(archive)
-    for trace in (*map(str, gone_ids), *goes.values(), *goes, str(tmp_path / "photos")):
-        assert trace not in said
+    assert set(taken.purge_urls) == {archive.store.public_url(key) for key in removed_objects}
+    assert hashes(archive) == kept_objects
+    assert not set(hashes(archive).values()) & set(removed_objects.values())
+    text = all_rows_as_text(archive)
+    for trace in (*map(str, gone_ids), *removed_objects.values(), *removed_objects, str(tmp_path / "photos")):
+        assert trace not in text
     assert value(archive.database, "select count(*) from core.media_assets") == 1
     assert value(archive.database, "select count(*) from core.people where full_name = %s", PERSON) == 1
-    assert_nothing_is_left(archive)
+    assert_consistent_and_nothing_listed(archive)
 
     audited = query(archive.database, "select * from core.audit_log where action = 'takedown'")
     assert len(audited) == photos + 1
@@ -138,16 +138,16 @@ def assert_a_person_goes_and_others_stay(
 
 
 @pytest.fixture
-def one(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> UUID:
-    """A photo of a person that went through the pipeline."""
+def photo_id(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> UUID:
+    """A fully processed photo of a person."""
     run(archive, import_files(archive, tmp_path / "photos", {"a.jpg": small(1)}, person=PERSON), pool=render_pool)
     return photo_ids(archive)["a.jpg"]
 
 
-def test_its_address_is_rejected_by_later_imports_and_so_are_its_bytes_from_elsewhere(
-    archive: Archive, tmp_path: Path, one: UUID, render_pool: RenderPool
+def test_later_imports_of_its_url_and_of_its_bytes_from_other_urls_are_rejected(
+    archive: Archive, tmp_path: Path, photo_id: UUID, render_pool: RenderPool
 ) -> None:
-    take_down_photo(archive, one, author=EDITOR)
+    take_down_photo(archive, photo_id, author=EDITOR)
     again = import_path(archive, tmp_path / "photos", person=PERSON)
     assert (again.created, [row.problem for row in again.rejected]) == (
         0, ["this photo was taken down; it is not imported again"],
@@ -160,34 +160,34 @@ def test_its_address_is_rejected_by_later_imports_and_so_are_its_bytes_from_else
     assert [(item["outcome"], item["media_asset_id"] is None) for item in items] == [
         ("rejected", True), ("rejected", True), ("rejected", True), ("created", False),
     ]  # fmt: skip
-    assert_nothing_is_left(archive)
+    assert_consistent_and_nothing_listed(archive)
     with pytest.raises(ConflictError, match="taken down"):
         replace_original(archive, photo_ids(archive)["c.jpg"], small(1), author=EDITOR, pool=render_pool)
-    assert_nothing_is_left(archive)
+    assert_consistent_and_nothing_listed(archive)
 
 
-def test_a_render_that_was_overtaken_leaves_no_object(
-    archive: Archive, tmp_path: Path, one: UUID, render_pool: RenderPool
+def test_a_render_overtaken_by_a_takedown_leaves_no_object(
+    archive: Archive, tmp_path: Path, photo_id: UUID, render_pool: RenderPool
 ) -> None:
-    set_crop(archive.database, one, Crop("manual", 10, 10, 2), author=EDITOR)
+    set_crop(archive.database, photo_id, Crop("manual", 10, 10, 2), author=EDITOR)
 
     class OvertakenPool(RenderPool):
-        """Takes the photo down after it was rendered, before anything is stored."""
+        """Takes the photo down after rendering, before anything is stored."""
 
         def render(self, data: bytes, request: RenderRequest, *, name: str) -> Rendered:
             rendered = super().render(data, request, name=name)
-            take_down_photo(archive, one, author=EDITOR)
+            take_down_photo(archive, photo_id, author=EDITOR)
             return rendered
 
     with OvertakenPool(1) as pool:
-        tally = render_photos(archive, Scope(photo_ids=(one,)), "late", pool=pool)
+        tally = render_photos(archive, Scope(photo_ids=(photo_id,)), "late", pool=pool)
     assert tally.ended == {"stale": 1}
     assert hashes(archive) == {}
-    assert_nothing_is_left(archive)
+    assert_consistent_and_nothing_listed(archive)
 
 
 class OvertakenStore:
-    """The archive's store, with a photo taken down just before the first object is put."""
+    """The archive's store, which takes the photo down just before the first object is put."""
 
     def __init__(self, archive: Archive, photo_id: UUID) -> None:
         self._archive = archive
@@ -202,7 +202,7 @@ class OvertakenStore:
         return self._archive.store.put_if_absent(key, data, **options)
 
 
-def test_an_original_that_arrives_late_leaves_no_object_and_its_bytes_are_forbidden(
+def test_an_original_that_arrives_late_leaves_no_object_and_its_bytes_are_blocked(
     archive: Archive, tmp_path: Path
 ) -> None:
     batch = import_files(archive, tmp_path / "photos", {"a.jpg": small(1)}, person=PERSON)
@@ -211,7 +211,7 @@ def test_an_original_that_arrives_late_leaves_no_object_and_its_bytes_are_forbid
     assert hashes(archive) == {}
     batch = import_files(archive, tmp_path / "elsewhere", {"b.jpg": small(1)})
     assert mirror_originals(archive, Scope(batch=batch), "second").ended == {"taken_down": 1}
-    assert_nothing_is_left(archive)
+    assert_consistent_and_nothing_listed(archive)
 
 
 class LateStore:
@@ -235,21 +235,21 @@ class LateStore:
 
 @pytest.mark.parametrize("times", [1, MAX_DELETE_PASSES - 1])
 def test_objects_that_a_render_stores_during_the_takedown_are_deleted_too(
-    archive: Archive, one: UUID, times: int
+    archive: Archive, photo_id: UUID, times: int
 ) -> None:
-    take_down_photo(replace(archive, store=LateStore(archive, one, times=times)), one, author=EDITOR)
+    take_down_photo(replace(archive, store=LateStore(archive, photo_id, times=times)), photo_id, author=EDITOR)
     assert hashes(archive) == {}
-    assert_nothing_is_left(archive)
+    assert_consistent_and_nothing_listed(archive)
 
 
-def test_a_takedown_reports_objects_that_keep_coming_back(archive: Archive, one: UUID) -> None:
-    endless = replace(archive, store=LateStore(archive, one, times=MAX_DELETE_PASSES))
+def test_a_takedown_reports_objects_that_keep_coming_back(archive: Archive, photo_id: UUID) -> None:
+    endless = replace(archive, store=LateStore(archive, photo_id, times=MAX_DELETE_PASSES))
     with pytest.raises(RetryableError, match="1 object could not be deleted, such as variants/"):
-        take_down_photo(endless, one, author=EDITOR)
-    take_down_photo(archive, one, author=EDITOR)
+        take_down_photo(endless, photo_id, author=EDITOR)
+    take_down_photo(archive, photo_id, author=EDITOR)
     retention.remove_listed(archive)
     assert hashes(archive) == {}
-    assert_nothing_is_left(archive)
+    assert_consistent_and_nothing_listed(archive)
 
 
 class StuckStore:
@@ -265,26 +265,30 @@ class StuckStore:
         raise RetryableError(Reason.STORAGE_UNAVAILABLE, "not now")
 
 
-@pytest.mark.parametrize("mend", ["retention", "again"])
-def test_when_the_store_fails_the_rows_are_gone_and_the_objects_follow(archive: Archive, one: UUID, mend: str) -> None:
+@pytest.mark.parametrize("cleanup", ["retention", "again"])
+def test_when_the_store_fails_the_rows_are_deleted_and_the_objects_later(
+    archive: Archive, photo_id: UUID, cleanup: str
+) -> None:
     with pytest.raises(RetryableError, match="not now"):
-        take_down_photo(replace(archive, store=StuckStore(archive)), one, author=EDITOR)
+        take_down_photo(replace(archive, store=StuckStore(archive)), photo_id, author=EDITOR)
     assert value(archive.database, "select count(*) from core.media_assets") == 0
     assert hashes(archive)
-    if mend == "retention":
+    if cleanup == "retention":
         retention.remove_listed(archive)
     else:
-        take_down_photo(archive, one, author=EDITOR)
+        take_down_photo(archive, photo_id, author=EDITOR)
         retention.remove_listed(archive)
     assert hashes(archive) == {}
-    assert_nothing_is_left(archive)
+    assert_consistent_and_nothing_listed(archive)
 
 
-def test_a_photo_or_a_person_is_found_by_id_or_slug_and_a_repetition_finds_nothing(archive: Archive, one: UUID) -> None:
+def test_a_photo_or_a_person_is_found_by_id_or_slug_and_a_repetition_finds_nothing(
+    archive: Archive, photo_id: UUID
+) -> None:
     by_slug = take_down(archive, "person-one", author=EDITOR, dry_run=True)
     assert by_slug == take_down(archive, str(person_id(archive)), author=EDITOR, dry_run=True)
-    assert by_slug == replace(take_down(archive, str(one), author=EDITOR), dry_run=True)
-    assert take_down(archive, str(one), author=EDITOR) == Takedown(False, (), 0, 0, 0, ())
-    for unknown in (str(uuid4()), "nobody"):
+    assert by_slug == replace(take_down(archive, str(photo_id), author=EDITOR), dry_run=True)
+    assert take_down(archive, str(photo_id), author=EDITOR) == Takedown(False, (), 0, 0, 0, ())
+    for unknown in (str(uuid4()), "no-such-person"):
         with pytest.raises(NotFoundError):
             take_down(archive, unknown, author=EDITOR)

@@ -1,4 +1,4 @@
-"""Reconciling a real store with a real catalogue: both directions, with names, and no false alarms."""
+"""Reconciling a real store with a real catalogue: orphan objects and missing objects, named, without false alarms."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def batch(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> str:
 
 
 def test_an_empty_archive_is_clean(archive: Archive) -> None:
-    found = reconcile(archive)
-    assert (found.is_clean, found.objects_checked, found.rows_checked) == (True, 0, 0)
+    report = reconcile(archive)
+    assert (report.is_clean, report.objects_checked, report.rows_checked) == (True, 0, 0)
 
 
 def test_after_a_run_every_object_has_its_row_and_every_row_its_object(archive: Archive, batch: str) -> None:
-    found = reconcile(archive)
-    assert (found.is_clean, found.objects_checked, found.rows_checked) == (True, 11, 11)
+    report = reconcile(archive)
+    assert (report.is_clean, report.objects_checked, report.rows_checked) == (True, 11, 11)
 
 
 @pytest.mark.parametrize("folder", ["originals", "variants", "crops"])
 def test_an_object_without_a_row_is_an_orphan_and_named(archive: Archive, batch: str, folder: str) -> None:
     key = f"{folder}/no/such/row.webp"
     archive.store.put_if_absent(key, b"x", content_type="image/webp")
-    found = reconcile(archive)
-    assert (found.orphan_objects, found.rows_without_objects, found.orphan_examples) == (1, 0, (key,))
-    assert not found.is_clean
+    report = reconcile(archive)
+    assert (report.orphan_objects, report.rows_without_objects, report.orphan_examples) == (1, 0, (key,))
+    assert not report.is_clean
 
 
 def test_a_row_without_an_object_is_found_and_named(archive: Archive, batch: str) -> None:
@@ -50,9 +50,9 @@ def test_a_row_without_an_object_is_found_and_named(archive: Archive, batch: str
         )
     )
     archive.store.delete(keys)
-    found = reconcile(archive)
-    assert (found.orphan_objects, found.rows_without_objects) == (0, 3)
-    assert found.missing_examples == tuple(keys)
+    report = reconcile(archive)
+    assert (report.orphan_objects, report.rows_without_objects) == (0, 3)
+    assert report.missing_examples == tuple(keys)
 
 
 def test_superseded_rows_need_their_objects_and_retired_ones_do_not(archive: Archive, batch: str) -> None:
@@ -76,14 +76,14 @@ def test_superseded_rows_need_their_objects_and_retired_ones_do_not(archive: Arc
     assert reconcile(archive).is_clean
 
 
-def test_contact_sheets_are_nobodys_orphans(archive: Archive, batch: str) -> None:
+def test_contact_sheets_are_not_orphans(archive: Archive, batch: str) -> None:
     assert make_contact_sheet(archive, batch, "thumb") is not None
     assert reconcile(archive).is_clean
 
 
-def test_a_few_examples_are_enough(archive: Archive) -> None:
+def test_the_number_of_examples_is_limited(archive: Archive) -> None:
     for number in range(EXAMPLES + 5):
         archive.store.put_if_absent(f"crops/{number:03}.webp", b"x", content_type="image/webp")
-    found = reconcile(archive)
-    assert (found.orphan_objects, len(found.orphan_examples)) == (EXAMPLES + 5, EXAMPLES)
-    assert found.report()["orphan_objects"] == EXAMPLES + 5
+    report = reconcile(archive)
+    assert (report.orphan_objects, len(report.orphan_examples)) == (EXAMPLES + 5, EXAMPLES)
+    assert report.report()["orphan_objects"] == EXAMPLES + 5

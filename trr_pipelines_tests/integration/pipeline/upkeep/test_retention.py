@@ -1,4 +1,4 @@
-"""Retention: what nothing serves is listed and then deleted; what anything refers to never is."""
+"""Retention: unused objects are listed and then deleted; referenced objects never are."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def test_nothing_is_listed_within_the_grace_period(archive: Archive, photo_id: U
     assert remove_listed(archive).removed == 0
 
 
-def test_exactly_what_was_listed_is_deleted(archive: Archive, photo_id: UUID) -> None:
+def test_exactly_the_listed_objects_are_deleted(archive: Archive, photo_id: UUID) -> None:
     before = keys(archive)
     totals = list_removable(archive, grace_days=0)
-    listed = {one.hosted_key: one.bytes for one in removal_list(archive)}
+    listed = {entry.hosted_key: entry.bytes for entry in removal_list(archive)}
     assert totals["superseded"].objects == len(listed) == 8  # two sets of two keys in two formats
     assert totals["superseded"].bytes == sum(listed.values())
     assert remove_listed(archive).removed == 0, "the undo window has not passed"
@@ -58,7 +58,7 @@ def test_exactly_what_was_listed_is_deleted(archive: Archive, photo_id: UUID) ->
     assert removal_list(archive) == []
 
 
-def test_what_comes_back_into_use_after_it_was_listed_is_refused(archive: Archive, photo_id: UUID) -> None:
+def test_a_listed_object_that_is_used_again_is_not_deleted(archive: Archive, photo_id: UUID) -> None:
     list_removable(archive, grace_days=0)
     first = value(
         archive.database,
@@ -89,7 +89,9 @@ def test_an_orphan_waits_out_its_grace_on_the_list(archive: Archive, photo_id: U
     assert reconcile(archive).is_clean
 
 
-def test_a_crash_between_rows_and_objects_is_finished_by_the_next_time(archive: Archive, photo_id: UUID) -> None:
+def test_a_deletion_that_crashed_between_rows_and_objects_is_completed_by_the_next(
+    archive: Archive, photo_id: UUID
+) -> None:
     list_removable(archive, grace_days=0)
     archive.database.run(
         lambda conn: listing.drop_rows(conn, archive.store.bucket, undo_seconds=0, after="", limit=100)
@@ -99,8 +101,8 @@ def test_a_crash_between_rows_and_objects_is_finished_by_the_next_time(archive: 
     assert reconcile(archive).is_clean
 
 
-def test_a_render_waits_for_a_deletion_and_then_stores_its_object_anew(archive: Archive, photo_id: UUID) -> None:
-    """The dangerous moment: a crop is wanted back exactly while its objects are being deleted."""
+def test_a_render_waits_for_a_deletion_and_then_stores_its_object_again(archive: Archive, photo_id: UUID) -> None:
+    """A crop is restored while its objects are being deleted."""
     list_removable(archive, grace_days=0)
     first = value(archive.database, "select crop_signature from core.media_asset_crops where crop_x = 20")
     archive.database.run(
@@ -118,8 +120,8 @@ def test_a_render_waits_for_a_deletion_and_then_stores_its_object_anew(archive: 
         archive.store.delete(chunk.removable)
         listing.unlist(conn, archive.store.bucket, list(chunk.removable))
     render.join()
-    found = reconcile(archive)
-    assert (found.orphan_objects, found.rows_without_objects) == (0, 0)
+    report = reconcile(archive)
+    assert (report.orphan_objects, report.rows_without_objects) == (0, 0)
     assert value(archive.database, "select served from core.variant_generations where kind = 'crop'") == first
 
 
@@ -149,6 +151,6 @@ def test_an_older_recipe_is_retired_listed_and_deleted(archive: Archive, photo_i
 
 
 @pytest.mark.parametrize("days", [-1, float("nan"), 4000])
-def test_impossible_periods_are_refused(archive: Archive, days: float) -> None:
+def test_invalid_periods_are_refused(archive: Archive, days: float) -> None:
     with pytest.raises(InputError, match="0 to 3650 days"):
         list_removable(archive, grace_days=days)

@@ -1,4 +1,4 @@
-"""What an error may not carry out of the house."""
+"""Secrets are removed from error messages before they are sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SETTINGS = Settings(alert_webhook=SecretStr("https://hooks.example/T0KEN"), jwt_
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "cleaned"),
     [
         ("no\n  disk\0", "no disk\\0"),
         ("signed with canary-of-tests.", "signed with ***."),
@@ -24,5 +24,5 @@ SETTINGS = Settings(alert_webhook=SecretStr("https://hooks.example/T0KEN"), jwt_
         ("x" * 400, "x" * 299 + "…"),
     ],
 )
-def test_an_error_is_one_line_without_secrets(text: str, told: str) -> None:
-    assert without_secrets(text, SETTINGS) == told
+def test_an_error_is_one_line_without_secrets(text: str, cleaned: str) -> None:
+    assert without_secrets(text, SETTINGS) == cleaned

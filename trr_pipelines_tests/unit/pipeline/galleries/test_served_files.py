@@ -75,7 +75,7 @@ def test_without_files_the_original_is_served_and_no_crop() -> None:
     assert urls(delivered(photo(hosted_url=None), [])) == [None] * 4
 
 
-def test_no_file_bigger_than_the_original_is_named() -> None:
+def test_no_file_larger_than_the_original_is_served() -> None:
     item = delivered(photo(bytes=15_000), files())
     assert urls(item) == ["card.webp", "original", "crop_card.webp", "crop_card.webp"]
     assert max(file["bytes"] for file in item["srcset"]) <= 15_000
@@ -94,16 +94,16 @@ def test_a_manual_crop_is_served_even_when_it_is_larger_than_the_original() -> N
     assert urls(item) == ["original", "original", "crop_card.webp", "crop_detail.webp"]
 
 
-def test_a_crop_of_another_original_than_the_base_set_is_not_named() -> None:
+def test_a_crop_of_another_original_than_the_base_set_is_not_served() -> None:
     item = delivered(photo(), files(BASE_KEYS, "v2") + files(CROP_KEYS, "v1"))
     assert urls(item) == ["card.webp", "detail.webp", None, None]
 
 
-def test_no_crop_is_named_while_none_is_active() -> None:
+def test_no_crop_is_served_while_none_is_active() -> None:
     assert urls(delivered(photo(crop_mode=None, crop_signature=None), files()))[2:] == [None, None]
 
 
-def test_files_of_one_width_are_named_once() -> None:
+def test_files_of_the_same_width_are_listed_once() -> None:
     small = [replace(file, width=300, bytes=file.width) for file in files(BASE_KEYS)]
     item = delivered(photo(), small)
     assert [(file["format"], file["width"]) for file in item["srcset"]] == [("jpeg", 300), ("webp", 300)]

@@ -1,4 +1,4 @@
-"""Manifests and folders: what becomes a row, what is refused, and in which words."""
+"""Manifests and folders: rows, refusals and their messages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def only_problem(path: Path, defaults: Defaults = DEFAULTS) -> str:
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """Root may read everything; as somebody else, rights count."""
+    """Run as an unprivileged user, because root ignores file permissions."""
     user = os.getuid()
     if user == 0:
         os.setresuid(65534, 65534, 0)
@@ -59,10 +59,10 @@ def unprivileged() -> Iterator[None]:
         os.setresuid(user, user, user)
 
 
-# Good rows ---------------------------------------------------------------------------------------------------------
+# Valid rows --------------------------------------------------------------------------------------------------------
 
 
-def test_a_csv_row_says_everything_about_a_photo(tmp_path: Path) -> None:
+def test_a_csv_row_is_read_with_all_its_fields(tmp_path: Path) -> None:
     path = csv_of(
         tmp_path,
         "url,source,show,season,person,kind,caption,tags,position\n"
@@ -73,13 +73,13 @@ def test_a_csv_row_says_everything_about_a_photo(tmp_path: Path) -> None:
     )
 
 
-def test_a_json_row_says_everything_about_a_photo(tmp_path: Path) -> None:
+def test_a_json_row_is_read_with_all_its_fields(tmp_path: Path) -> None:
     record = {"url": URL, "show": "The Valley", "season": 0, "kind": "brand", "tags": ["red", "red"], "position": 3}
     row = only_row(json_of(tmp_path, record))
     assert (row.show, row.season, row.kind, row.tags, row.position) == ("The Valley", 0, "brand", ("red",), 3)
 
 
-def test_what_a_row_leaves_out_comes_from_the_command_line(tmp_path: Path) -> None:
+def test_missing_fields_of_a_row_come_from_the_command_line(tmp_path: Path) -> None:
     defaults = Defaults("deadline", show="The Valley", season=3, kind="news", tags=("web",))
     row = only_row(csv_of(tmp_path, f"url,tags\n{URL},red\n"), defaults)
     assert (row.source, row.show, row.season, row.kind, row.tags) == (
@@ -101,17 +101,17 @@ def test_paths_are_relative_to_the_manifest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("position", ["0", "12"])
-def test_a_position_that_is_given_counts_also_when_it_is_nought(tmp_path: Path, position: str) -> None:
+def test_a_position_of_zero_is_kept(tmp_path: Path, position: str) -> None:
     assert only_row(csv_of(tmp_path, f"url,position\n{URL},{position}\n")).position == int(position)
 
 
-def test_without_a_position_the_order_is_that_of_the_lines(tmp_path: Path) -> None:
+def test_without_a_position_rows_are_ordered_by_line(tmp_path: Path) -> None:
     rows = rows_of(csv_of(tmp_path, f"url\n{URL}?1\n\n{URL}?2\n"))
     assert [(row.line, row.position) for row in rows if isinstance(row, ImportRow)] == [(2, 2), (4, 4)]
 
 
 @pytest.mark.parametrize("text", ["URL, Show \n{url},X\n", "\ufeffurl,show\n{url},X\n", "url,show\r\n{url},X\r\n"])
-def test_headings_may_look_as_spreadsheets_write_them(tmp_path: Path, text: str) -> None:
+def test_headings_are_accepted_as_spreadsheets_write_them(tmp_path: Path, text: str) -> None:
     row = only_row(csv_of(tmp_path, text.format(url=URL)))
     assert (row.location, row.show) == (URL, "X")
 
@@ -125,7 +125,7 @@ def test_only_a_newline_ends_a_json_line(tmp_path: Path, separator: str) -> None
     assert [(row.line, row.caption) for row in rows] == [(1, f"one{separator}two"), (2, f"one{separator}two")]
 
 
-# Bad rows ----------------------------------------------------------------------------------------------------------
+# Invalid rows------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_only_a_newline_ends_a_json_line(tmp_path: Path, separator: str) -> None
         ("url,caption", f'{URL},"a"b', "not a CSV row"),
     ],
 )
-def test_a_bad_csv_row_is_told_by_its_line_and_stops_no_other(
+def test_an_invalid_csv_row_is_reported_by_line_and_does_not_stop_others(
     tmp_path: Path, columns: str, values: str, problem: str
 ) -> None:
     good = ",".join(URL if name == "url" else "" for name in columns.split(","))
@@ -196,7 +196,9 @@ def test_a_bad_csv_row_is_told_by_its_line_and_stops_no_other(
         ({}, "neither url nor path is set"),
     ],
 )
-def test_a_bad_json_row_is_told_by_its_line_and_stops_no_other(tmp_path: Path, record: object, problem: str) -> None:
+def test_an_invalid_json_row_is_reported_by_line_and_does_not_stop_others(
+    tmp_path: Path, record: object, problem: str
+) -> None:
     rows = rows_of(json_of(tmp_path, {"url": URL}, record, {"url": URL}))
     assert [type(row) for row in rows] == [ImportRow, BadRow, ImportRow]
     bad = rows[1]
@@ -206,7 +208,7 @@ def test_a_bad_json_row_is_told_by_its_line_and_stops_no_other(tmp_path: Path, r
 
 
 @pytest.mark.parametrize("text", ["{", '{"url": "a"', "nonsense", "[" * 100_000, '{"season": ' + "9" * 5000 + "}"])
-def test_a_line_that_is_no_json_is_told_and_stops_no_other(tmp_path: Path, text: str) -> None:
+def test_a_line_that_is_not_json_is_reported_and_does_not_stop_others(tmp_path: Path, text: str) -> None:
     path = tmp_path / "manifest.jsonl"
     path.write_text(f'{text}\n\n{{"url": "{URL}"}}\n', encoding="utf-8")
     bad, good = rows_of(path)
@@ -216,7 +218,7 @@ def test_a_line_that_is_no_json_is_told_and_stops_no_other(tmp_path: Path, text:
     assert good.line == 3
 
 
-# Nothing to read at all --------------------------------------------------------------------------------------------
+# Unusable manifests ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -233,7 +235,7 @@ def test_a_line_that_is_no_json_is_told_and_stops_no_other(tmp_path: Path, text:
         ('"url\n', "not a CSV file"),
     ],
 )
-def test_a_csv_manifest_that_cannot_be_used_is_refused_as_a_whole(tmp_path: Path, text: str, problem: str) -> None:
+def test_an_unusable_csv_manifest_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     path = csv_of(tmp_path, text)
     with pytest.raises(InputError) as caught:
         rows_of(path)
@@ -250,7 +252,7 @@ def test_a_json_manifest_without_rows_is_refused(tmp_path: Path, text: str) -> N
 
 
 @pytest.mark.parametrize("name", ["manifest.csv", "manifest.jsonl"])
-def test_a_manifest_that_is_not_utf_8_is_refused_with_the_place(tmp_path: Path, name: str) -> None:
+def test_a_manifest_that_is_not_utf_8_is_refused_with_the_position(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes("url,caption\nhttp://a.example/,café\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"not UTF-8 at byte 33$"):
@@ -258,7 +260,7 @@ def test_a_manifest_that_is_not_utf_8_is_refused_with_the_place(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("name", ["missing", "missing.csv", "missing.jsonl", "x" * 5000])
-def test_a_path_where_nothing_is_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_missing_path_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r": no such file or folder$|: cannot be read \(File name too long\)$"):
         rows_of(tmp_path / name)
 
@@ -275,7 +277,7 @@ def test_a_path_where_nothing_is_is_refused(tmp_path: Path, name: str) -> None:
         ({"tags": ("\udc80",)}, "tags is not valid Unicode"),
     ],
 )
-def test_a_wrong_option_is_refused_before_anything_is_read(
+def test_an_invalid_option_is_refused_before_anything_is_read(
     tmp_path: Path, defaults: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(InputError) as caught:
@@ -286,7 +288,7 @@ def test_a_wrong_option_is_refused_before_anything_is_read(
 # Folders -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_is_every_file_below_it_that_is_not_hidden_by_name(tmp_path: Path) -> None:
+def test_a_folder_yields_every_file_below_it_that_is_not_hidden_sorted_by_name(tmp_path: Path) -> None:
     for name in ("b.jpg", "a.jpg", ".hidden.jpg", "deep/er/c.jpg", ".git/d.jpg", "deep/notes.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -297,7 +299,7 @@ def test_a_folder_is_every_file_below_it_that_is_not_hidden_by_name(tmp_path: Pa
     assert [row.line for row in rows] == [1, 2, 3, 4]
 
 
-def test_one_photo_is_a_row_of_its_own(tmp_path: Path) -> None:
+def test_a_single_photo_is_one_row(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     assert only_row(tmp_path / "a.jpg").location == (tmp_path / "a.jpg").as_uri()
 
@@ -310,26 +312,26 @@ def test_a_folder_without_files_is_refused(tmp_path: Path, hidden: bool) -> None
         rows_of(tmp_path)
 
 
-def test_a_folder_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
+def test_an_unreadable_folder_is_named_in_the_error(tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir(mode=0)
-    open_up(tmp_path)
+    make_accessible(tmp_path)
     with unprivileged(), pytest.raises(InputError, match=r"locked: .*cannot be read"):
         rows_of(folder)
 
 
-def test_what_lies_behind_a_locked_folder_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_path_below_an_unreadable_folder_is_named_in_the_error(tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir(mode=0)
-    open_up(tmp_path)
+    make_accessible(tmp_path)
     with unprivileged(), pytest.raises(InputError, match=r"photos: cannot be read"):
         rows_of(folder / "photos")
 
 
-def test_a_folder_that_cannot_be_read_costs_only_what_is_in_it(tmp_path: Path) -> None:
+def test_an_unreadable_folder_affects_only_its_own_files(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     (tmp_path / "locked").mkdir(mode=0)
-    open_up(tmp_path)
+    make_accessible(tmp_path)
     with unprivileged():
         good, bad = rows_of(tmp_path)
     assert isinstance(good, ImportRow)
@@ -337,20 +339,20 @@ def test_a_folder_that_cannot_be_read_costs_only_what_is_in_it(tmp_path: Path) -
     assert bad.problem == f"{tmp_path / 'locked'}: folder cannot be read (Permission denied)"
 
 
-def open_up(folder: Path) -> None:
-    """pytest's folders are their owner's alone."""
-    for one in (folder, *folder.parents):
-        if one.owner() == Path.home().owner() and one.name.startswith(("pytest-", "popen-", "test_")):
-            one.chmod(0o755)
+def make_accessible(folder: Path) -> None:
+    """Make pytest's folders, which only their owner may enter, accessible to other users."""
+    for path in (folder, *folder.parents):
+        if path.owner() == Path.home().owner() and path.name.startswith(("pytest-", "popen-", "test_")):
+            path.chmod(0o755)
 
 
 @pytest.mark.parametrize(
     ("text", "name"),
     [("Deadline", "deadline"), ("Bravo TV!", "bravo-tv"), ("éclair", "eclair"), ("x" * 60, "x" * 40), ("a,b", "a-b")],
 )
-def test_a_source_stands_in_keys_with_plain_letters_only(text: str, name: str) -> None:
+def test_a_source_appears_in_keys_with_plain_letters_only(text: str, name: str) -> None:
     assert source_name(text) == name
 
 
-def test_the_columns_are_those_that_the_documentation_names() -> None:
+def test_the_columns_are_the_documented_ones() -> None:
     assert COLUMNS == ("path", "url", "source", "show", "season", "person", "kind", "caption", "tags", "position")

@@ -1,4 +1,4 @@
-"""Fetching from real servers on loopback, friendly, slow, broken and hostile."""
+"""Fetching from real servers on loopback: correct, slow, broken and hostile ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PHOTO = bytes(range(256)) * 400
 
 
 class RecordingDialler(httpcore.SyncBackend):
-    """Dials for real, and remembers every address."""
+    """Connects normally and records every address."""
 
     def __init__(self) -> None:
         self.dialled: list[str] = []
@@ -49,13 +49,13 @@ def serving(tls: ssl.SSLContext | None = None, **scripts: Script) -> Iterator[Sc
 
 @contextmanager
 def fetcher(**settings: Any) -> Iterator[Fetcher]:
-    with Fetcher(**{"allow": LOOPBACK, "seconds": 5.0, "ssl_context": usual_trust(), **settings}) as found:
-        yield found
+    with Fetcher(**{"allow": LOOPBACK, "seconds": 5.0, "ssl_context": default_trust(), **settings}) as opened:
+        yield opened
 
 
 @cache
-def usual_trust() -> ssl.SSLContext:
-    """What a `Fetcher` trusts by default, made once: reading the certificates takes 50 ms."""
+def default_trust() -> ssl.SSLContext:
+    """The default TLS context of a `Fetcher`, created once: reading the certificates takes 50 ms."""
     return httpx.create_ssl_context()
 
 
@@ -71,7 +71,7 @@ def always(*addresses: str) -> Callable[[str, int], list[str]]:
 
 
 def drip(start: bytes, endless: bytes = b"x", pause: float = 0.02) -> Script:
-    """Sends `start`, and then a little at a time for as long as anybody listens."""
+    """Sends `start`, then `endless` in small pieces until the client disconnects."""
 
     def send(_: Received, connection: socket.socket) -> None:
         connection.sendall(start)
@@ -94,20 +94,20 @@ def redirect(location: str, status: int = 302) -> Script:
     return answer(status, b"", f"Location: {location}")
 
 
-# What is fetched
+# Successful fetches
 
 
-def test_a_photo_comes_with_what_the_ledger_and_the_next_fetch_need() -> None:
+def test_a_fetch_returns_the_photo_with_its_type_and_validators() -> None:
     headers = ('ETag: "v1"', "Last-Modified: Mon, 05 Jan 2026 10:00:00 GMT", "Content-Type: image/jpeg")
     with serving(photo=answer(200, PHOTO, *headers)) as server, fetcher() as fetch:
-        got = fetch.fetch(f"{server.url}/photo?size=full#top")
-    assert got.data == PHOTO
-    assert got.final_url == f"{server.url}/photo?size=full"
-    assert (got.etag, got.last_modified) == ('"v1"', "Mon, 05 Jan 2026 10:00:00 GMT")
-    assert got.content_type == "image/jpeg"
+        fetched = fetch.fetch(f"{server.url}/photo?size=full#top")
+    assert fetched.data == PHOTO
+    assert fetched.final_url == f"{server.url}/photo?size=full"
+    assert (fetched.etag, fetched.last_modified) == ('"v1"', "Mon, 05 Jan 2026 10:00:00 GMT")
+    assert fetched.content_type == "image/jpeg"
 
 
-def test_the_request_says_who_asks_and_carries_nothing_else_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_request_has_our_user_agent_and_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     with refusing_port() as proxy, serving(photo=answer(200, PHOTO)) as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy}")
@@ -128,12 +128,12 @@ def test_the_request_says_who_asks_and_carries_nothing_else_of_ours(monkeypatch:
     ],
     ids=["plain", "compressed although not requested"],
 )
-def test_the_body_is_what_the_file_was(body: bytes, headers: tuple[str, ...]) -> None:
+def test_the_body_equals_the_file(body: bytes, headers: tuple[str, ...]) -> None:
     with serving(photo=answer(200, body, *headers)) as server, fetcher() as fetch:
         assert fetch.fetch(f"{server.url}/photo").data == PHOTO
 
 
-def test_a_chunked_body_and_one_that_ends_with_the_connection_are_whole() -> None:
+def test_a_chunked_body_and_one_ended_by_the_connection_are_complete() -> None:
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
     until_close = b"HTTP/1.0 200 OK\r\n\r\nhello world"
     with serving(a=then_hang_up(chunked), b=then_hang_up(until_close)) as server, fetcher() as fetch:
@@ -147,13 +147,13 @@ def test_a_connection_serves_many_fetches_and_many_threads_share_a_fetcher() -> 
             fetch.fetch(f"{server.url}/photo")
         assert server.connections == 1
         with ThreadPoolExecutor(8) as threads:
-            got = list(threads.map(lambda number: fetch.fetch(f"{server.url}/photo?{number}"), range(100)))
-        assert [photo.final_url for photo in got] == [f"{server.url}/photo?{number}" for number in range(100)]
-        assert all(photo.data == PHOTO for photo in got)
-        assert server.connections < 30, "a hundred fetches, and far fewer connections"
+            fetched = list(threads.map(lambda number: fetch.fetch(f"{server.url}/photo?{number}"), range(100)))
+        assert [photo.final_url for photo in fetched] == [f"{server.url}/photo?{number}" for number in range(100)]
+        assert all(photo.data == PHOTO for photo in fetched)
+        assert server.connections < 30, "100 fetches should reuse connections"
 
 
-def test_a_kept_connection_that_the_server_closes_without_a_word_costs_no_photo() -> None:
+def test_a_kept_connection_closed_by_the_server_fails_no_photo() -> None:
     with (
         serving(photo=then_hang_up(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")) as server,
         fetcher() as fetch,
@@ -162,26 +162,28 @@ def test_a_kept_connection_that_the_server_closes_without_a_word_costs_no_photo(
             assert fetch.fetch(f"{server.url}/photo").data == b"hello"
 
 
-def test_a_server_that_always_hangs_up_is_asked_twice() -> None:
+def test_a_server_that_always_hangs_up_is_tried_twice() -> None:
     with serving(photo=then_hang_up(b"")) as server, fetcher() as fetch:
         assert fails(fetch, f"{server.url}/photo").reason is Reason.FETCH_FAILED
         assert len(server.received) == 2
 
 
-def test_a_photo_that_has_not_changed_is_not_sent_again() -> None:
+def test_an_unchanged_photo_is_not_sent_again() -> None:
     with serving(photo=answer(304)) as server, fetcher() as fetch:
         assert fetch.fetch(f"{server.url}/photo", conditional=('"v1"', "Mon, 05 Jan 2026 10:00:00 GMT")) is None
         headers = server.received[0].headers
         assert headers["if-none-match"] == '"v1"'
         assert headers["if-modified-since"] == "Mon, 05 Jan 2026 10:00:00 GMT"
-        assert fails(fetch, f"{server.url}/photo").reason is Reason.FETCH_FAILED, "304 to a plain request is no photo"
+        assert fails(fetch, f"{server.url}/photo").reason is Reason.FETCH_FAILED, (
+            "304 to an unconditional request is a failure"
+        )
 
 
-def test_a_photo_that_has_changed_is_fetched_whatever_was_asked() -> None:
+def test_a_changed_photo_is_fetched_despite_the_validators() -> None:
     with serving(photo=answer(200, PHOTO)) as server, fetcher() as fetch:
-        got = fetch.fetch(f"{server.url}/photo", conditional=('"v1"', None))
-    assert got is not None
-    assert got.data == PHOTO
+        fetched = fetch.fetch(f"{server.url}/photo", conditional=('"v1"', None))
+    assert fetched is not None
+    assert fetched.data == PHOTO
     assert "if-modified-since" not in server.received[0].headers
 
 
@@ -200,8 +202,8 @@ def test_five_redirects_are_followed_absolute_relative_and_with_a_path_alone() -
         server.scripts["/d"] = redirect(f"//127.0.0.1:{server.port}/e", 307)
         server.scripts["/e"] = redirect(f"{server.url}/photo", 308)
         with fetcher() as fetch:
-            got = fetch.fetch(f"{server.url}/a")
-    assert (got.data, got.final_url) == (PHOTO, f"{server.url}/photo")
+            fetched = fetch.fetch(f"{server.url}/a")
+    assert (fetched.data, fetched.final_url) == (PHOTO, f"{server.url}/photo")
     assert [request.path for request in server.received] == ["/a", "/b", "/c?x=1", "/d", "/e", "/photo"]
 
 
@@ -213,12 +215,12 @@ def test_the_sixth_redirect_is_not_followed() -> None:
     assert "more than 5" in failure.detail
 
 
-def test_a_redirect_that_says_no_place_is_a_failure() -> None:
+def test_a_redirect_without_a_location_is_a_failure() -> None:
     with serving(a=answer(302)) as server, fetcher() as fetch:
         assert fails(fetch, f"{server.url}/a").reason is Reason.FETCH_FAILED
 
 
-FORBIDDEN_PLACES = [
+FORBIDDEN_URLS = [
     "http://169.254.169.254/latest/meta-data/",
     "http://[::ffff:169.254.169.254]/",
     "http://[64:ff9b::a9fe:a9fe]/",
@@ -244,17 +246,17 @@ FORBIDDEN_PLACES = [
 ]
 
 
-@pytest.mark.parametrize("place", FORBIDDEN_PLACES)
-def test_a_forbidden_place_is_refused_before_a_packet_leaves_also_when_redirected_to(place: str) -> None:
+@pytest.mark.parametrize("url", FORBIDDEN_URLS)
+def test_a_forbidden_address_is_refused_before_a_packet_is_sent_also_after_a_redirect(url: str) -> None:
     dialler = RecordingDialler()
-    quoted = "".join(sign if sign.isascii() else "".join(f"%{byte:02x}" for byte in sign.encode()) for sign in place)
+    quoted = "".join(sign if sign.isascii() else "".join(f"%{byte:02x}" for byte in sign.encode()) for sign in url)
     with serving(a=redirect(quoted)) as server, fetcher(dialler=dialler) as fetch:
-        for url in (place, f"{server.url}/a"):
-            failure = fails(fetch, url)
+        for target in (url, f"{server.url}/a"):
+            failure = fails(fetch, target)
             assert isinstance(failure, PermanentError)
             assert failure.reason is Reason.BLOCKED_ADDRESS
             assert "password@" not in failure.detail
-    assert dialler.dialled == ["127.0.0.1"], "the redirecting server, and nobody else"
+    assert dialler.dialled == ["127.0.0.1"], "only the redirecting server may be contacted"
 
 
 def test_loopback_is_refused_where_it_is_not_allowed() -> None:
@@ -266,9 +268,9 @@ def test_loopback_is_refused_where_it_is_not_allowed() -> None:
     assert server.received == []
 
 
-def test_check_url_refuses_at_once_what_would_never_be_fetched() -> None:
+def test_check_url_refuses_urls_that_are_never_fetched() -> None:
     check_url("https://example.com/photo.jpg?size=full")
-    for place in (
+    for url in (
         "http://",
         "http:///photo.jpg",
         "ftp://example.com/a",
@@ -278,10 +280,10 @@ def test_check_url_refuses_at_once_what_would_never_be_fetched() -> None:
         "",
     ):
         with pytest.raises(InputError):
-            check_url(place)
+            check_url(url)
 
 
-# Names that resolve to something else
+# DNS
 
 
 @pytest.mark.parametrize(
@@ -294,7 +296,7 @@ def test_check_url_refuses_at_once_what_would_never_be_fetched() -> None:
         ("fe80::1%lo",),
     ],
 )
-def test_a_name_with_one_forbidden_address_among_others_is_refused_whole(addresses: tuple[str, ...]) -> None:
+def test_a_name_with_one_forbidden_address_is_refused(addresses: tuple[str, ...]) -> None:
     dialler = RecordingDialler()
     with fetcher(resolver=always(*addresses), dialler=dialler) as fetch:
         failure = fails(fetch, "http://photos.example/a.jpg")
@@ -303,16 +305,16 @@ def test_a_name_with_one_forbidden_address_among_others_is_refused_whole(address
     assert dialler.dialled == []
 
 
-def test_the_address_that_was_checked_is_the_one_that_is_dialled() -> None:
+def test_the_checked_address_is_the_one_that_is_dialled() -> None:
     dialler = RecordingDialler()
     with serving(photo=answer(200, PHOTO)) as server:
         with fetcher(resolver=always("127.0.0.1"), dialler=dialler) as fetch:
             assert fetch.fetch(f"http://photos.example:{server.port}/photo").data == PHOTO
         assert server.received[0].headers["host"] == f"photos.example:{server.port}"
-    assert dialler.dialled == ["127.0.0.1"], "never the name, which could resolve to something else by now"
+    assert dialler.dialled == ["127.0.0.1"], "never the name, which may resolve to another address by now"
 
 
-def test_a_name_that_is_rebound_between_two_hops_is_refused_at_the_second() -> None:
+def test_a_name_rebound_between_two_redirects_is_refused() -> None:
     answers = iter([["127.0.0.1"], ["169.254.169.254"]])
     dialler = RecordingDialler()
     with (
@@ -324,14 +326,14 @@ def test_a_name_that_is_rebound_between_two_hops_is_refused_at_the_second() -> N
     assert [request.path for request in server.received] == ["/a"]
 
 
-def test_a_dead_address_leaves_the_next_one_its_turn() -> None:
+def test_after_a_dead_address_the_next_one_is_tried() -> None:
     with serving(photo=answer(200, PHOTO)) as server:
-        listening_nowhere = "127.0.0.2"
-        with fetcher(resolver=always(listening_nowhere, "127.0.0.1")) as fetch:
+        dead_address = "127.0.0.2"
+        with fetcher(resolver=always(dead_address, "127.0.0.1")) as fetch:
             assert fetch.fetch(f"http://photos.example:{server.port}/photo").data == PHOTO
 
 
-def test_a_name_that_does_not_resolve_may_resolve_later() -> None:
+def test_an_unresolved_name_is_a_retryable_failure() -> None:
     def unknown(host: str, port: int) -> list[str]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -342,7 +344,7 @@ def test_a_name_that_does_not_resolve_may_resolve_later() -> None:
         assert failure.reason is Reason.FETCH_FAILED
 
 
-# Time
+# Timeouts
 
 
 def silent(_: Received, connection: socket.socket) -> None:
@@ -362,7 +364,7 @@ SLOW: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("script", SLOW.values(), ids=SLOW.keys())
-def test_however_a_server_dawdles_the_whole_fetch_has_one_deadline(script: Script) -> None:
+def test_a_slow_server_cannot_exceed_the_deadline_of_the_whole_fetch(script: Script) -> None:
     with serving(photo=script) as server, fetcher(seconds=0.5) as fetch:
         began = time.monotonic()
         failure = fails(fetch, f"{server.url}/photo")
@@ -382,7 +384,7 @@ def test_redirects_share_the_deadline() -> None:
         assert time.monotonic() - began < 4
 
 
-def test_a_resolver_that_does_not_answer_is_left_behind() -> None:
+def test_a_resolver_that_does_not_answer_times_out() -> None:
     def stuck(host: str, port: int) -> list[str]:
         time.sleep(3)
         return ["127.0.0.1"]
@@ -395,7 +397,7 @@ def test_a_resolver_that_does_not_answer_is_left_behind() -> None:
     assert "DNS" in failure.detail
 
 
-def test_a_server_that_never_shakes_hands_is_left_behind() -> None:
+def test_a_server_that_never_finishes_the_tls_handshake_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, fetcher(seconds=0.4) as fetch:
         began = time.monotonic()
         failure = fails(fetch, f"https://127.0.0.1:{listener.getsockname()[1]}/a.jpg")
@@ -403,7 +405,7 @@ def test_a_server_that_never_shakes_hands_is_left_behind() -> None:
     assert failure.reason is Reason.FETCH_TIMEOUT
 
 
-# Size
+# Size limits
 
 
 def endless_headers(_: Received, connection: socket.socket) -> None:
@@ -423,7 +425,7 @@ def endless_headers(_: Received, connection: socket.socket) -> None:
     ],
     ids=["one byte over", "announced", "endless", "endless in chunks", "gzip bomb"],
 )
-def test_a_body_above_the_limit_is_given_up_and_the_limit_is_named(script: Script) -> None:
+def test_a_body_above_the_limit_is_aborted_and_the_limit_is_named(script: Script) -> None:
     with serving(photo=script, small=answer(200, b"x" * 1000)) as server, fetcher(max_bytes=1000) as fetch:
         failure = fails(fetch, f"{server.url}/photo")
         assert len(fetch.fetch(f"{server.url}/small").data) == 1000
@@ -432,7 +434,7 @@ def test_a_body_above_the_limit_is_given_up_and_the_limit_is_named(script: Scrip
     assert "limit is 1000" in failure.detail
 
 
-def test_headers_without_end_are_given_up() -> None:
+def test_endless_headers_are_aborted() -> None:
     with serving(photo=endless_headers) as server, fetcher() as fetch:
         assert fails(fetch, f"{server.url}/photo").reason is Reason.FETCH_FAILED
 
@@ -442,7 +444,7 @@ def test_an_empty_body_is_an_empty_file() -> None:
         assert fails(fetch, f"{server.url}/photo").reason is Reason.EMPTY_FILE
 
 
-# What is cut, broken or refused
+# Truncated, invalid and refused responses
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -459,7 +461,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     ],
     ids=["early close", "no byte of the body", "inside a chunk", "between chunks", "inside gzip"],
 )
-def test_a_body_cut_short_is_truncated_and_worth_another_try(script: Script) -> None:
+def test_a_truncated_body_is_a_retryable_failure(script: Script) -> None:
     with serving(photo=script) as server, fetcher() as fetch:
         failure = fails(fetch, f"{server.url}/photo?signature=secret")
     assert isinstance(failure, RetryableError)
@@ -480,9 +482,9 @@ def test_a_body_cut_short_is_truncated_and_worth_another_try(script: Script) -> 
         answer(206, PHOTO),
         answer(204),
     ],
-    ids=["nothing", "not HTTP", "no length", "two lengths", "no chunk", "unknown encoding", "a part", "no content"],
+    ids=["empty", "not HTTP", "bad length", "two lengths", "bad chunk", "unknown encoding", "partial", "no content"],
 )
-def test_an_answer_that_makes_no_sense_is_a_failure_and_worth_another_try(script: Script) -> None:
+def test_an_invalid_response_is_a_retryable_failure(script: Script) -> None:
     with serving(photo=script) as server, fetcher() as fetch:
         failure = fails(fetch, f"{server.url}/photo")
     assert isinstance(failure, RetryableError)
@@ -512,7 +514,7 @@ def test_a_status_has_its_reason_and_names_url_and_status(status: int, reason: R
     assert failure.detail == f"{server.url}/photo answered {status}"
 
 
-SERVERS_NOW = datetime(2030, 1, 1, tzinfo=UTC)  # a clock that is far from ours must not matter
+SERVERS_NOW = datetime(2030, 1, 1, tzinfo=UTC)  # the server's clock may differ from ours
 
 
 @pytest.mark.parametrize(
@@ -537,12 +539,12 @@ SERVERS_NOW = datetime(2030, 1, 1, tzinfo=UTC)  # a clock that is far from ours 
     ],
 )
 @pytest.mark.parametrize("status", [403, 429, 503])
-def test_a_source_says_when_to_come_back(status: int, headers: Iterable[str], seconds: float | None) -> None:
+def test_retry_after_of_the_source_is_read(status: int, headers: Iterable[str], seconds: float | None) -> None:
     with serving(photo=answer(status, b"", *headers)) as server, fetcher() as fetch:
         assert fails(fetch, f"{server.url}/photo").retry_after == seconds
 
 
-def test_nobody_listening_is_a_failure_and_worth_another_try() -> None:
+def test_a_refused_connection_is_a_retryable_failure() -> None:
     with refusing_port() as port, fetcher() as fetch:
         failure = fails(fetch, f"http://127.0.0.1:{port}/photo.jpg")
     assert isinstance(failure, RetryableError)
@@ -552,18 +554,18 @@ def test_nobody_listening_is_a_failure_and_worth_another_try() -> None:
 # TLS
 
 
-def test_https_verifies_the_name_although_an_address_was_dialled(tmp_path: Path) -> None:
+def test_https_verifies_the_host_name_although_an_address_is_dialled(tmp_path: Path) -> None:
     certificate = certificate_for("photos.example", tmp_path)
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(certificate)
-    asked: list[str] = []
-    server_side.sni_callback = lambda _socket, name, _context: asked.append(name)
+    requested: list[str] = []
+    server_side.sni_callback = lambda _socket, name, _context: requested.append(name)
     trusting = ssl.create_default_context(cafile=str(certificate))
 
     with serving(server_side, photo=answer(200, PHOTO)) as server:
         with fetcher(resolver=always("127.0.0.1"), ssl_context=trusting) as fetch:
             assert fetch.fetch(f"https://photos.example:{server.port}/photo").data == PHOTO
-            assert asked == ["photos.example"]
+            assert requested == ["photos.example"]
             wrong_name = fails(fetch, f"https://other.example:{server.port}/photo")
         with fetcher(resolver=always("127.0.0.1")) as fetch:
             unknown_issuer = fails(fetch, f"https://photos.example:{server.port}/photo")
@@ -574,6 +576,6 @@ def test_https_verifies_the_name_although_an_address_was_dialled(tmp_path: Path)
         assert "certificate" in failure.detail
 
 
-def test_https_spoken_to_a_plain_server_is_a_failure() -> None:
+def test_https_to_a_plain_http_server_is_a_failure() -> None:
     with serving(photo=answer(200, PHOTO)) as server, fetcher() as fetch:
         assert fails(fetch, f"https://127.0.0.1:{server.port}/photo").reason is Reason.FETCH_FAILED

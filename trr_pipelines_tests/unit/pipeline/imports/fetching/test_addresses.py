@@ -1,4 +1,4 @@
-"""Which addresses are public, and which spellings of a host are believed."""
+"""Public addresses, and accepted spellings of a host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trr_pipelines.errors import InputError
 from trr_pipelines.pipeline.imports.fetching.addresses import check_host, may_contact, parse_networks
 
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+NO_DEADLINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is not a failure
 
 PUBLIC = [
     "1.1.1.1",
@@ -85,26 +85,26 @@ def test_a_public_address_may_be_contacted(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC.values(), ids=NOT_PUBLIC.keys())
-def test_an_address_that_is_not_public_may_not(address: str) -> None:
+def test_a_private_or_special_address_may_not_be_contacted(address: str) -> None:
     assert not may_contact(ip_address(address))
 
 
-@UNHURRIED
+@NO_DEADLINE
 @given(st.integers(0, 2**32 - 1).map(IPv4Address) | st.integers(0, 2**128 - 1).map(IPv6Address))
-def test_nothing_that_the_standard_library_calls_not_global_may_be_contacted(
+def test_no_address_that_ipaddress_calls_not_global_may_be_contacted(
     address: IPv4Address | IPv6Address,
 ) -> None:
     if isinstance(address, IPv4Address) or address not in parse_networks(["64:ff9b::/96"])[0]:
         assert address.is_global or not may_contact(address)
 
 
-@UNHURRIED
+@NO_DEADLINE
 @given(st.integers(0, 2**32 - 1).map(IPv4Address))
 def test_an_address_reached_through_nat64_counts_as_itself(address: IPv4Address) -> None:
     assert may_contact(IPv6Address(int(IPv6Address("64:ff9b::")) + int(address))) == may_contact(address)
 
 
-def test_only_the_named_networks_are_allowed_beside_public_ones() -> None:
+def test_only_the_listed_networks_are_allowed_besides_public_ones() -> None:
     allow = parse_networks(["127.0.0.0/8", "fd12::/16", "10.1.2.3"])
     for address in ("127.0.0.1", "fd12::1", "10.1.2.3", "8.8.8.8"):
         assert may_contact(ip_address(address), allow)
@@ -113,7 +113,7 @@ def test_only_the_named_networks_are_allowed_beside_public_ones() -> None:
 
 
 @pytest.mark.parametrize("network", ["", "loopback", "10.0.0.1/8", "10.0.0.0/33", "10.0.0"])
-def test_a_network_that_is_none_is_named(network: str) -> None:
+def test_an_invalid_network_is_named(network: str) -> None:
     with pytest.raises(InputError, match="not a network"):
         parse_networks(["10.0.0.0/8", network])
 
@@ -134,7 +134,7 @@ def test_a_network_that_is_none_is_named(network: str) -> None:
         "2001:db8::1",
     ],
 )
-def test_a_name_or_an_address_in_its_usual_form_is_a_host(host: str) -> None:
+def test_a_name_or_an_address_in_canonical_form_is_a_host(host: str) -> None:
     check_host(host)
 
 
@@ -176,6 +176,6 @@ def test_a_name_or_an_address_in_its_usual_form_is_a_host(host: str) -> None:
         "127.0.0.1:80",
     ],
 )
-def test_any_other_spelling_is_none(host: str) -> None:
+def test_any_other_spelling_is_refused(host: str) -> None:
     with pytest.raises(InputError):
         check_host(host)

@@ -1,4 +1,4 @@
-"""Bodies: decoded in small steps, counted after decoding, never half taken for whole."""
+"""Bodies: decoded in small steps, limited after decoding, and refused if truncated."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read(data: bytes, encoding: str, limit: int = len(PHOTO)) -> bytes:
         ("deflate", zlib.compress(PHOTO)),
     ],
 )
-def test_a_body_is_read_in_every_encoding_that_servers_use_unasked(encoding: str, body: bytes) -> None:
+def test_a_body_is_decoded_from_every_encoding_that_servers_send_unrequested(encoding: str, body: bytes) -> None:
     assert read(body, encoding) == PHOTO
 
 
@@ -50,7 +50,7 @@ def test_the_limit_counts_decoded_bytes_and_is_named(encoding: str, body: bytes)
     assert caught.value.reason is Reason.TOO_MANY_BYTES
 
 
-def test_a_bomb_is_given_up_at_the_limit_without_being_unpacked() -> None:
+def test_a_decompression_bomb_is_aborted_at_the_limit() -> None:
     bomb = gzip.compress(bytes(300_000_000), compresslevel=1)
     tracemalloc.start()
     with pytest.raises(PermanentError) as caught:
@@ -71,9 +71,9 @@ def test_a_bomb_is_given_up_at_the_limit_without_being_unpacked() -> None:
         ("br", PHOTO, "'br', which was not requested"),
         ("gzip, gzip", zipped(zipped(PHOTO)), "not requested"),
     ],
-    ids=["without its checksum", "cut early", "never was gzip", "empty", "unknown", "two layers"],
+    ids=["without its checksum", "truncated", "not gzip", "empty", "unknown", "two layers"],
 )
-def test_a_body_that_cannot_be_decoded_whole_may_be_better_next_time(encoding: str, body: bytes, message: str) -> None:
+def test_an_undecodable_body_is_a_retryable_failure(encoding: str, body: bytes, message: str) -> None:
     with pytest.raises(RetryableError, match=message) as caught:
         read(body, encoding)
     assert caught.value.reason is Reason.FETCH_FAILED
@@ -86,7 +86,7 @@ def test_an_empty_body_is_an_empty_file(encoding: str, body: bytes) -> None:
     assert caught.value.reason is Reason.EMPTY_FILE
 
 
-def test_what_follows_the_end_of_a_compressed_body_is_ignored() -> None:
+def test_bytes_after_the_end_of_a_compressed_body_are_ignored() -> None:
     assert read(zipped(PHOTO) + b"\0" * 50, "gzip") == PHOTO
 
 

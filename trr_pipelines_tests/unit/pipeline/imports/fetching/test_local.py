@@ -1,4 +1,4 @@
-"""Local files: read whole when they are files, and refused in plain words when they are not."""
+"""Local files: read completely, and refused with a clear message if they are not regular files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def fails(path: Path, limit: int = 1000) -> MediaError:
     return caught.value
 
 
-def test_a_file_is_read_whole_also_through_a_link(tmp_path: Path) -> None:
+def test_a_file_is_read_completely_even_through_a_symlink(tmp_path: Path) -> None:
     photo, link = tmp_path / "ünïcode photo.jpg", tmp_path / "link.jpg"
     photo.write_bytes(b"x" * 1000)
     link.symlink_to(photo)
@@ -36,8 +36,8 @@ def test_a_file_above_the_limit_is_not_read_and_limit_and_size_are_named(tmp_pat
     assert failure.detail == f"{photo} has 1000000000000 bytes, the limit is 1000"
 
 
-def test_a_file_whose_size_is_not_the_truth_is_bounded_all_the_same() -> None:
-    endless = Path("/proc/self/maps")  # says 0 bytes, holds thousands
+def test_a_file_with_a_wrong_size_is_still_limited() -> None:
+    endless = Path("/proc/self/maps")  # reports 0 bytes and contains thousands
     failure = fails(endless, limit=100)
     assert failure.reason is Reason.TOO_MANY_BYTES
     assert "more than 100" in failure.detail
@@ -51,7 +51,7 @@ def test_an_empty_file_is_an_empty_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing.jpg", "file.txt/photo.jpg", "dangling.jpg"])
-def test_a_file_that_is_not_there_may_come(tmp_path: Path, name: str) -> None:
+def test_a_missing_file_is_a_retryable_failure(tmp_path: Path, name: str) -> None:
     (tmp_path / "file.txt").touch()
     (tmp_path / "dangling.jpg").symlink_to(tmp_path / "gone.jpg")
     failure = fails(tmp_path / name)
@@ -60,13 +60,13 @@ def test_a_file_that_is_not_there_may_come(tmp_path: Path, name: str) -> None:
     assert name in failure.detail
 
 
-def test_a_path_that_no_file_can_have_is_never_found() -> None:
+def test_an_invalid_path_is_a_permanent_failure() -> None:
     failure = fails(Path("a\0b.jpg"))
     assert isinstance(failure, PermanentError)
     assert failure.reason is Reason.FETCH_NOT_FOUND
 
 
-def test_what_is_not_a_file_is_named_for_what_it_is_and_cannot_hang(tmp_path: Path) -> None:
+def test_a_special_file_is_refused_by_its_kind_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.jpg")
     for path, kind in [
         (tmp_path, "a directory"),
@@ -78,8 +78,8 @@ def test_what_is_not_a_file_is_named_for_what_it_is_and_cannot_hang(tmp_path: Pa
         assert (failure.reason, failure.detail) == (Reason.FETCH_FAILED, f"{path} is {kind}, not a file")
 
 
-def test_a_socket_and_a_loop_of_links_are_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # a socket's path may have 107 bytes at most
+def test_a_socket_and_a_symlink_loop_are_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket is limited to 107 bytes
     (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("s.jpg")
@@ -96,13 +96,13 @@ def test_a_socket_and_a_loop_of_links_are_failures(tmp_path: Path, monkeypatch: 
         (errno.EMFILE, Reason.FETCH_FAILED),
     ],
 )
-def test_a_file_that_cannot_be_opened_may_open_later(
+def test_a_file_that_cannot_be_opened_is_a_retryable_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: Reason
 ) -> None:
     def refuse(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
-    with monkeypatch.context() as patch:  # root may open everything, so the system is made to say no
+    with monkeypatch.context() as patch:  # simulated, because root may open every file
         patch.setattr(os, "open", refuse)
         failure = fails(tmp_path / "photo.jpg")
     assert isinstance(failure, RetryableError)
