@@ -12,7 +12,7 @@ import pytest
 
 from trr_pipelines.errors import PermanentError, Reason
 from trr_pipelines.imaging.decode import decode
-from trr_pipelines_tests import tiff_files
+from trr_pipelines_tests import pictures, tiff_files
 from trr_pipelines_tests.tiff_files import (
     BLACK_IS_ZERO,
     CMYK,
@@ -234,6 +234,34 @@ def test_a_cut_picture_behind_its_preview_is_truncated() -> None:
     with pytest.raises(PermanentError) as caught:
         decode(tiff_files.written(stamp, picture))
     assert caught.value.reason is Reason.TRUNCATED
+
+
+# --- Samples of 16 bits with a profile, which another decoder reads
+
+
+@pytest.mark.parametrize("is_planar", [False, True])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("compression", [LZW, DEFLATE])
+@pytest.mark.parametrize("extra", [(), (0,), (2,)])
+def test_16_bit_colour_with_a_profile_equals_that_of_8_bits(
+    extra: tuple[int, ...], compression: int, order: str, is_planar: bool
+) -> None:
+    samples = np.round(ramps(3 + len(extra)) * 255).astype(np.int64)
+    profile = {34675: (1, list(pictures.icc_profile(pictures.ADOBE_RGB, 2.2)))}
+    seen = []
+    for bits, planar in ((8, False), (16, is_planar)):
+        page = tiff_files.page(
+            samples * (257 if bits == 16 else 1),
+            photometric=RGB,
+            bits=bits,
+            extra=extra,
+            planar=planar,
+            compression=compression,
+            order=order,
+            tags=profile,
+        )
+        seen.append(np.asarray(decode(tiff_files.written(page, order=order)).image).astype(int))
+    assert np.abs(seen[0] - seen[1]).max() <= 6
 
 
 # --- Samples of 32 bits
