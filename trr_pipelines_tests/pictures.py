@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
+from trr_pipelines_tests import tiff_files
+
 
 def photo(width: int, height: int, *, seed: int = 0) -> Image.Image:
     """A deterministic RGB picture with the soft shapes and fine grain of a photograph."""
@@ -81,41 +83,10 @@ def tiff(
     samples: Any, *, photometric: int, extra: tuple[int, ...] = (), planar: bool = False, colour_map: Any = None
 ) -> bytes:
     """An uncompressed little-endian TIFF of one strip; `samples` is height × width × channels, 8 or 16 bits."""
-    height, width, channels = samples.shape
     bits = samples.dtype.itemsize * 8
-    stored = np.moveaxis(samples, 2, 0) if planar else samples
-    pixels = stored.astype(f"<u{bits // 8}").tobytes()
-    plane = len(pixels) // channels
-    strips = [8 + plane * number for number in range(channels)] if planar else [8]
-    entries: dict[int, tuple[str, list[int]]] = {
-        256: ("I", [width]),
-        257: ("I", [height]),
-        258: ("H", [bits] * channels),
-        259: ("H", [1]),
-        262: ("H", [photometric]),
-        273: ("I", strips),
-        277: ("H", [channels]),
-        278: ("I", [height]),
-        279: ("I", [plane] * channels if planar else [len(pixels)]),
-        284: ("H", [2 if planar else 1]),
-    }
-    if extra:
-        entries[338] = ("H", list(extra))
-    if colour_map is not None:
-        entries[320] = ("H", colour_map)
-    at = 8 + len(pixels)
-    table = struct.pack("<H", len(entries))
-    outside = b""
-    outside_at = at + 2 + 12 * len(entries) + 4
-    for tag, (letter, values) in sorted(entries.items()):
-        packed = struct.pack(f"<{len(values)}{letter}", *values)
-        if len(packed) > 4:
-            field = struct.pack("<I", outside_at + len(outside))
-            outside += packed
-        else:
-            field = packed.ljust(4, b"\0")
-        table += struct.pack("<HHI", tag, {"H": 3, "I": 4}[letter], len(values)) + field
-    return b"II*\0" + struct.pack("<I", at) + pixels + table + bytes(4) + outside
+    return tiff_files.written(
+        tiff_files.page(samples, photometric=photometric, bits=bits, extra=extra, planar=planar, colour_map=colour_map)
+    )
 
 
 def without_jpeg_segments(data: bytes, *markers: int) -> bytes:

@@ -26,8 +26,6 @@ _LAB = ImageCms.createProfile("LAB")
 # the rounding.
 _SAME_COLOUR = 1
 
-_UNSIGNED_WHITE = 2.0**32 - 1
-
 # Rows converted at once if samples are wider than a byte: limits the memory of the intermediate floats.
 _STRIP_ROWS = 256
 
@@ -90,8 +88,6 @@ def _eight_bit(image: Image.Image, curve: Curve | None = None) -> Image.Image:
     for top in range(0, image.height, _STRIP_ROWS):
         strip = image.crop((0, top, image.width, min(top + _STRIP_ROWS, image.height)))
         samples = np.asarray(strip)
-        if white == _UNSIGNED_WHITE:
-            samples = samples.view(np.uint32)
         if alpha is not None:
             alpha.paste(Image.fromarray(np.where(samples == key, 0, 255).astype(np.uint8)), (0, top))
         if table is not None:
@@ -111,19 +107,17 @@ def _white_of(image: Image.Image) -> float:
     """
     if image.mode.startswith("I;16"):
         return 65_535.0
-    lowest, largest = _extremes(image)
+    largest = _largest(image)
     if image.mode == "F":
         return next((white for white in (1.0, 255.0, 65_535.0) if largest <= white), largest)
-    if lowest < -32_768:
-        return _UNSIGNED_WHITE  # unsigned 32-bit samples, which Pillow reads as signed
     return next(white for white in (32_767.0, 65_535.0, 2.0**31 - 1) if largest <= white)
 
 
-def _extremes(image: Image.Image) -> tuple[float, float]:
-    lowest, largest = image.getextrema()
-    if isinstance(lowest, tuple) or isinstance(largest, tuple):
+def _largest(image: Image.Image) -> float:
+    _, largest = image.getextrema()
+    if isinstance(largest, tuple):
         raise TypeError(f"{image.mode} has more than one channel")
-    return lowest, largest
+    return largest
 
 
 def _without_key_or_palette(image: Image.Image) -> Image.Image:

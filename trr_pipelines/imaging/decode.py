@@ -21,11 +21,11 @@ from PIL import (
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 
 from trr_pipelines.errors import MediaError, PermanentError, Reason
+from trr_pipelines.imaging import headers, tiff_kinds
 from trr_pipelines.imaging.colour import to_srgb
 from trr_pipelines.imaging.colour_signals import SignalledColour, read_signal
 from trr_pipelines.imaging.deep import deep_picture
@@ -36,7 +36,7 @@ from trr_pipelines.imaging.headers import HeaderError, is_truncated, read_header
 from trr_pipelines.imaging.headers.header import UPRIGHT
 from trr_pipelines.imaging.jpeg_pixels import load_pixels
 from trr_pipelines.imaging.orientation import oriented_size
-from trr_pipelines.imaging.pillow_fixes import corrected, refuse_misread, release_decoder, without_metadata
+from trr_pipelines.imaging.pillow_fixes import corrected, prepared, release_decoder
 
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 75_000_000
@@ -102,15 +102,14 @@ def decode(data: bytes, reduction: int = 1) -> Picture:
         PermanentError: as `inspect`, and for damaged or missing pixels.
     """
     info, orientation = _inspect(data)
-    bare = without_metadata(info.format, data)
     with _reasons_for_failures(info.format, data):
+        bare = prepared(info.format, data)
         if info.format == "png":
             PngImagePlugin.PngImageFile(BytesIO(bare.data)).verify()  # checksums: loading skips those of pixel chunks
         file = _OPENERS[info.format](BytesIO(bare.data))
         # The limits also hold if the decoder finds another size than our header reader.
         _check_size(Size(*file.size))
         reduction = _reduce(file, reduction) if info.format == "jpeg" else 1
-        refuse_misread(file)
         loaded, damage = _load(info.format, file, data, bare.data)
         release_decoder(file)
     profile = bare.profile or file.info.get("icc_profile")
@@ -129,6 +128,7 @@ def decode(data: bytes, reduction: int = 1) -> Picture:
     image.info = {}  # encoders would copy comments and profiles from it
     warnings = bare.warnings + damage + described.warnings + warnings
     unfit = reasons_not_to_serve(info.format, data, orientation=orientation, is_srgb=is_as_stored and not warnings)
+    warnings += headers.warnings(info.format, data)
     return Picture(image, info, orientation, reduction, warnings, unfit)
 
 
@@ -156,7 +156,8 @@ def _inspect(data: bytes) -> tuple[SourceInfo, int]:
     _check_size(header.stored)
     shown = oriented_size(header.stored, header.orientation)
     orientation = UPRIGHT if image_format in _ORIENTED_BY_DECODER else header.orientation
-    return SourceInfo(image_format, shown.width, shown.height, header.frames), orientation
+    frames = min(header.frames, len(data))  # a header may claim four billion, but each takes a byte
+    return SourceInfo(image_format, shown.width, shown.height, frames), orientation
 
 
 def _check_size(size: Size) -> None:
@@ -223,7 +224,7 @@ _OPENERS: dict[str, Callable[[BytesIO], ImageFile.ImageFile]] = {
     "webp": WebPImagePlugin.WebPImageFile,
     "gif": GifImagePlugin.GifImageFile,
     "avif": AvifImagePlugin.AvifImageFile,
-    "tiff": TiffImagePlugin.TiffImageFile,
+    "tiff": tiff_kinds.opened,
     "bmp": BmpImagePlugin.BmpImageFile,
     "heic": _open_heic,
 }

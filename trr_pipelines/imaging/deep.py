@@ -18,6 +18,7 @@ MAX_PIXELS: Final = 40_000_000
 _STRIP_ROWS: Final = 256
 _PHOTOMETRIC, _BITS_PER_SAMPLE, _EXTRA_SAMPLES, _RGB = 262, 258, 338, 2
 _PREMULTIPLIED: Final = 1
+_PLANES, _ONE_PLANE = 284, 1
 
 
 def encoded_as_srgb(curve: Curve) -> Any:
@@ -56,7 +57,7 @@ def _is_deep(image_format: str, data: bytes, file: ImageFile.ImageFile) -> bool:
         return False
     if isinstance(file, TiffImagePlugin.TiffImageFile):
         is_straight = _PREMULTIPLIED not in file.tag_v2.get(_EXTRA_SAMPLES, ())
-        return (
-            set(file.tag_v2.get(_BITS_PER_SAMPLE, ())) == {16} and file.tag_v2.get(_PHOTOMETRIC) == _RGB and is_straight
-        )
+        is_one_plane = file.tag_v2.get(_PLANES, _ONE_PLANE) == _ONE_PLANE  # OpenCV misreads separate ones
+        is_rgb = file.tag_v2.get(_PHOTOMETRIC) == _RGB
+        return set(file.tag_v2.get(_BITS_PER_SAMPLE, ())) == {16} and is_rgb and is_straight and is_one_plane
     return image_format == "png" and png.bit_depth(data) == 16

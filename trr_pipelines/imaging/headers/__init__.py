@@ -9,7 +9,7 @@ from __future__ import annotations
 from trr_pipelines.imaging.headers import base_media, bmp, gif, jpeg, png, tiff, webp
 from trr_pipelines.imaging.headers.header import Header, HeaderError
 
-__all__ = ["Header", "HeaderError", "is_truncated", "may_have_metadata", "read_header"]
+__all__ = ["Header", "HeaderError", "is_truncated", "may_have_metadata", "read_header", "warnings"]
 
 _READERS = {
     "jpeg": jpeg.read_header,
@@ -41,6 +41,8 @@ _METADATA = {
     "avif": base_media.has_metadata,
 }
 
+_WARNINGS = {"avif": base_media.warnings, "heic": base_media.warnings}
+
 
 def read_header(image_format: str, data: bytes) -> Header:
     """The header of `data`, a file of `image_format` (a key of `formats.FILE_TYPES`).
@@ -68,3 +70,11 @@ def may_have_metadata(image_format: str, data: bytes) -> bool:
         return image_format not in _METADATA or _METADATA[image_format](data)
     except (HeaderError, IndexError):
         return True
+
+
+def warnings(image_format: str, data: bytes) -> tuple[str, ...]:
+    """What a header says that has no effect on the picture, although the photographer may have meant it."""
+    try:
+        return _WARNINGS[image_format](data) if image_format in _WARNINGS else ()
+    except (HeaderError, IndexError):
+        return ()

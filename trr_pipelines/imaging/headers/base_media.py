@@ -1,6 +1,7 @@
 """AVIF and HEIC: boxes of ISO base media files. Source: ISO/IEC 14496-12 (boxes) and 23008-12 (items and properties).
 
-Only the size of the primary item, its orientation, and the number of pictures are read.
+Only the size of the primary item, its orientation (and that in EXIF, which has no effect), and the number of pictures
+are read.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from trr_pipelines.imaging.geometry import Size
-from trr_pipelines.imaging.headers.header import Header, HeaderError, unpack_at
+from trr_pipelines.imaging.headers.header import UPRIGHT, Header, HeaderError, unpack_at
+from trr_pipelines.imaging.headers.tiff import exif_orientation
 
 # A HEIC may have several pictures of equal rank; of an AVIF, decoders return the primary one or a whole sequence.
 _PICTURE_ITEMS = {b"hvc1", b"grid", b"iden", b"iovl"}
 _SEQUENCE_BRANDS = {b"avis"}
+_TONE_MAP = b"tmap"  # a picture for HDR screens, derived from another one and its gain map (ISO 21496-1)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,20 @@ def read_header(data: bytes) -> Header:
         raise HeaderError("the primary picture has no size")
     left, top, right, bottom = _aperture(data, primary, size) or (0, 0, size.width, size.height)
     return Header(Size(right - left, bottom - top), _orientation(quarters, mirror), _frames(data))
+
+
+def warnings(data: bytes) -> tuple[str, ...]:
+    """A warning if EXIF turns the picture and no property does: the standard ignores EXIF, some cameras do not know.
+
+    Raises:
+        HeaderError: a damaged header.
+    """
+    if any(box.name in (b"irot", b"imir") for box in _primary_properties(data) or []):
+        return ()
+    orientation = exif_orientation(_exif(data))
+    if orientation == UPRIGHT:
+        return ()
+    return (f"EXIF orientation {orientation} ignored: the file has no rotation or mirror property",)
 
 
 def clean_aperture(data: bytes) -> tuple[int, int, int, int] | None:
@@ -120,16 +137,24 @@ def _primary_properties(data: bytes) -> list[_Box] | None:
     if meta is None or primary is None:
         return None
     item = unpack_at(">I" if data[primary.start] else ">H", data, primary.start + 4)[0]
-    container = _child(data, meta.start, meta.end, b"iprp")
-    store = _child(data, container.start, container.end, b"ipco") if container else None
-    links = _child(data, container.start, container.end, b"ipma") if container else None
-    if store is None or links is None:
+    store, links = _properties(data, meta)
+    if store is None or not links:
         raise HeaderError("no properties of pictures")
     properties = list(_boxes(data, store.start, store.end))
-    return [properties[index - 1] for index in _property_indexes(data, links, item) if 1 <= index <= len(properties)]
+    indexes = [index for box in links for of_item, found in _links(data, box) if of_item == item for index in found]
+    return [properties[index - 1] for index in indexes if 1 <= index <= len(properties)]
 
 
-def _property_indexes(data: bytes, links: _Box, item: int) -> list[int]:
+def _properties(data: bytes, meta: _Box) -> tuple[_Box | None, list[_Box]]:
+    """The box of all properties, and the boxes that link items to them."""
+    container = _child(data, meta.start, meta.end, b"iprp")
+    boxes = list(_boxes(data, container.start, container.end)) if container else []
+    store = next((box for box in boxes if box.name == b"ipco"), None)
+    return store, [box for box in boxes if box.name == b"ipma"]
+
+
+def _links(data: bytes, links: _Box) -> Iterator[tuple[int, list[int]]]:
+    """Each item with the indexes of its properties, which count from 1."""
     version, wide = data[links.start], data[links.start + 3] & 1
     (count,) = unpack_at(">I", data, links.start + 4)
     at = links.start + 8
@@ -139,12 +164,9 @@ def _property_indexes(data: bytes, links: _Box, item: int) -> list[int]:
         (of_item,) = unpack_at(">I" if version else ">H", data, at)
         at += 4 if version else 2
         (number,) = unpack_at(">B", data, at)
-        step = 2 if wide else 1
-        if of_item == item:
-            raw = [unpack_at(">H" if wide else ">B", data, at + 1 + n * step)[0] for n in range(number)]
-            return [value & (0x7FFF if wide else 0x7F) for value in raw]
-        at += 1 + number * step
-    return []
+        raw = unpack_at(f">{number}{'H' if wide else 'B'}", data, at + 1)
+        yield of_item, [value & (0x7FFF if wide else 0x7F) for value in raw]
+        at += 1 + number * (2 if wide else 1)
 
 
 def _frames(data: bytes) -> int:
@@ -174,39 +196,94 @@ def _in_first_track(data: bytes, name: bytes) -> _Box | None:
 
 
 def _pictures(data: bytes, meta: _Box) -> set[int]:
-    """The items that are independent pictures: not hidden, not thumbnails, not auxiliary such as alpha planes."""
+    """The items that are independent pictures: not hidden, not thumbnails, not auxiliary such as gain maps."""
+    kinds = _kinds_of_items(data, meta)
+    pictures = {item for item, (kind, is_hidden) in kinds.items() if kind in _PICTURE_ITEMS and not is_hidden}
+    tone_maps = {item for item, (kind, _) in kinds.items() if kind == _TONE_MAP}
+    return pictures - _dependent(data, meta, tone_maps) - _auxiliary(data, meta)
+
+
+def _kinds_of_items(data: bytes, meta: _Box) -> dict[int, tuple[bytes, bool]]:
+    """The kind of each item, and whether it is hidden."""
     infos = _child(data, meta.start, meta.end, b"iinf")
+    kinds: dict[int, tuple[bytes, bool]] = {}
     if infos is None:
-        return set()
-    pictures = set()
+        return kinds
     for box in _boxes(data, infos.start + (8 if data[infos.start] else 6), infos.end):
         version = data[box.start] if box.start < box.end else 0
         if box.name != b"infe" or version < 2:
             continue
         (item,) = unpack_at(">I" if version == 3 else ">H", data, box.start + 4)
         kind_at = box.start + (10 if version == 3 else 8)
-        is_hidden = data[box.start + 3] & 1
-        if data[kind_at : kind_at + 4] in _PICTURE_ITEMS and not is_hidden:
-            pictures.add(item)
-    return pictures - _auxiliary(data, meta)
+        kinds[item] = data[kind_at : kind_at + 4], bool(data[box.start + 3] & 1)
+    return kinds
 
 
-def _auxiliary(data: bytes, meta: _Box) -> set[int]:
-    """Items that belong to others: thumbnails, alpha planes, the tiles of a grid."""
+def _dependent(data: bytes, meta: _Box, tone_maps: set[int]) -> set[int]:
+    """Items that others refer to: thumbnails, alpha planes, the tiles of a grid, the gain map of a tone map."""
     references = _child(data, meta.start, meta.end, b"iref")
     if references is None:
         return set()
     layout = ">I" if data[references.start] else ">H"
     step = struct.calcsize(layout)
-    auxiliary: set[int] = set()
+    dependent: set[int] = set()
     for box in _boxes(data, references.start + 4, references.end):
+        (of_item,) = unpack_at(layout, data, box.start)
         if box.name in (b"thmb", b"auxl"):
-            auxiliary.update(unpack_at(layout, data, box.start))
+            dependent.add(of_item)
         elif box.name == b"dimg":
             (count,) = unpack_at(">H", data, box.start + step)
-            first = box.start + step + 2
-            auxiliary.update(unpack_at(layout, data, first + number * step)[0] for number in range(count))
-    return auxiliary
+            inputs = unpack_at(f">{count}{layout[1]}", data, box.start + step + 2)
+            dependent.update(inputs[1:] if of_item in tone_maps else inputs)
+    return dependent
+
+
+def _auxiliary(data: bytes, meta: _Box) -> set[int]:
+    """Items with a type of auxiliary picture (`auxC`): alpha planes, depth and gain maps, mattes."""
+    store, links = _properties(data, meta)
+    boxes = _boxes(data, store.start, store.end) if store else ()
+    types = {index for index, box in enumerate(boxes, 1) if box.name == b"auxC"}
+    return {item for box in links for item, indexes in _links(data, box) if types.intersection(indexes)}
+
+
+def _exif(data: bytes) -> bytes:
+    """The EXIF data of the file, from its TIFF header on; empty without any. Source: ISO/IEC 23008-12, annex A."""
+    meta = _items(data)
+    if meta is None:
+        return b""
+    item = next((item for item, (kind, _) in _kinds_of_items(data, meta).items() if kind == b"Exif"), None)
+    stored = b"" if item is None else _content(data, meta, item)
+    return stored[4 + int.from_bytes(stored[:4], "big") :]
+
+
+def _content(data: bytes, meta: _Box, item: int) -> bytes:
+    """The first extent of an item, empty if it is elsewhere. Source: ISO/IEC 14496-12, section 8.11.3."""
+    places = _child(data, meta.start, meta.end, b"iloc")
+    if places is None:
+        return b""
+    version = data[places.start]
+    offset_bytes, length_bytes = data[places.start + 4] >> 4, data[places.start + 4] & 15
+    base_bytes, index_bytes = data[places.start + 5] >> 4, data[places.start + 5] & 15 if version else 0
+    wide = ">I" if version == 2 else ">H"
+    at = places.start + 6 + struct.calcsize(wide)
+    for _ in range(unpack_at(wide, data, places.start + 6)[0]):
+        if at >= places.end:
+            break
+        (of_item,) = unpack_at(wide, data, at)
+        at += struct.calcsize(wide)
+        method = unpack_at(">H", data, at)[0] & 15 if version else 0
+        at += (2 if version else 0) + 2
+        base = int.from_bytes(data[at : at + base_bytes], "big")
+        (extents,) = unpack_at(">H", data, at + base_bytes)
+        at += base_bytes + 2
+        if of_item == item:
+            at += index_bytes
+            start = base + int.from_bytes(data[at : at + offset_bytes], "big")
+            length = int.from_bytes(data[at + offset_bytes : at + offset_bytes + length_bytes], "big")
+            held = _child(data, meta.start, meta.end, b"idat") if method == 1 else _Box(b"", 0, len(data))
+            return data[held.start + start : held.start + start + length] if held and extents and method < 2 else b""
+        at += extents * (index_bytes + offset_bytes + length_bytes)
+    return b""
 
 
 def _child(data: bytes, start: int, end: int, name: bytes) -> _Box | None:

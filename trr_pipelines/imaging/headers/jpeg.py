@@ -1,8 +1,13 @@
-"""JPEG's markers up to the first scan. Source: ITU T.81, annex B; CIPA DC-007 for several pictures in one file."""
+"""JPEG's markers up to the first scan.
+
+Source: ITU T.81, annex B; CIPA DC-007 for several pictures in one file; ISO 21496-1, Adobe and Apple for gain maps.
+"""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
+from itertools import islice
 
 from trr_pipelines.imaging.geometry import Size
 from trr_pipelines.imaging.headers.header import UPRIGHT, Header, HeaderError, unpack_at
@@ -19,32 +24,44 @@ _JFIF, _JFIF_BYTES = b"JFIF\0", 14
 _ADOBE, _ADOBE_BYTES = b"Adobe", 12
 
 _PROFILE, _PROFILE_HEAD_BYTES = b"ICC_PROFILE\0", 14
-_EXIF, _MULTI_PICTURE, _GAIN_MAP = b"Exif\0\0", b"MPF\0", b' hdrgm:Version="'
-_NUMBER_OF_IMAGES_TAG = 0xB001
+_EXIF, _MULTI_PICTURE = b"Exif\0\0", b"MPF\0"
+_NUMBER_OF_IMAGES_TAG, _ENTRIES_TAG, _ENTRY_BYTES = 0xB001, 0xB002, 16
 
+# Classes of pictures that belong to another: large thumbnails, originals of edited pictures, gain maps.
+_DEPENDENT_CLASSES = {0x01, 0x04, 0x05}
+
+# A gain map brightens the picture on HDR screens; it is not a second picture. A picture with one has one of the first
+# marks in its XMP or APP2; gain maps, depth maps and mattes have one of the others.
+_ISO_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
+_HAS_GAIN_MAP = b"hdrgm:Version"
+_AUXILIARY = (b"hdrgm:", b"HDRGainMap", b"AuxiliaryImageType")
+
+# Only this much of an index of pictures is read, so that a malicious one takes milliseconds.
+_MOST_ENTRIES, _MOST_SEGMENTS, _MOST_BYTES = 16, 50, 200_000
+
+_SEGMENT_HEAD_BYTES = 4
 _TAIL_BYTES = 64
 
 
 def read_header(data: bytes) -> Header:
     size = None
     orientation = UPRIGHT
-    frames = 1
+    frames, dependent = 1, 0
     has_exif = has_gain_map = False
-    for marker, _, content in _segments(data):
+    for marker, at, content in _segments(data):
         if marker in _START_OF_FRAME and size is None:
             height, width = unpack_at(">HH", content, 1)
             size = Size(width, height)
         elif marker == _APP1 and content.startswith(_EXIF) and not has_exif:
             orientation = exif_orientation(content)
             has_exif = True
-        elif marker == _APP1 and _GAIN_MAP in content:
+        elif (marker == _APP1 and _HAS_GAIN_MAP in content) or (marker == _APP2 and content.startswith(_ISO_GAIN_MAP)):
             has_gain_map = True
         elif marker == _APP2 and content.startswith(_MULTI_PICTURE):
-            frames = _pictures(content.removeprefix(_MULTI_PICTURE))
+            frames, dependent = _pictures(data, at + _SEGMENT_HEAD_BYTES, content)
     if size is None:
         raise HeaderError("no frame header before the first scan")
-    # A gain map brightens the picture on HDR screens; it is not a second picture.
-    return Header(size, orientation, 1 if has_gain_map else frames)
+    return Header(size, orientation, max(1, frames - max(dependent, int(has_gain_map))))
 
 
 def has_metadata(data: bytes) -> bool:
@@ -114,9 +131,28 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
             at += 2 + max(2, length)
 
 
-def _pictures(index: bytes) -> int:
+def _pictures(data: bytes, at: int, index: bytes) -> tuple[int, int]:
+    """The number of pictures in the index at offset `at`, and how many of them belong to another picture."""
     try:
-        values = first_directory(index).values(_NUMBER_OF_IMAGES_TAG)
+        directory = first_directory(index.removeprefix(_MULTI_PICTURE))
+        entries = directory.content(_ENTRIES_TAG)[_ENTRY_BYTES:]  # the first is of this picture
+        number = min(directory.value(_NUMBER_OF_IMAGES_TAG, 1), 1 + len(entries) // _ENTRY_BYTES)
     except HeaderError:
-        return 1
-    return max(1, values[0]) if values else 1
+        return 1, 0
+    complete = entries[: min(len(entries) // _ENTRY_BYTES, _MOST_ENTRIES) * _ENTRY_BYTES]
+    dependent = 0
+    for attributes, size, offset, _ in struct.iter_unpack(directory.order + "III4s", complete):
+        start = at + len(_MULTI_PICTURE) + offset
+        is_dependent = attributes >> 16 & 0xFF in _DEPENDENT_CLASSES
+        dependent += is_dependent or _is_auxiliary(data[start : start + min(size, _MOST_BYTES)])
+    return number, dependent
+
+
+def _is_auxiliary(picture: bytes) -> bool:
+    """Whether a second picture is a gain map, a depth map or a matte."""
+    for marker, _, content in islice(_segments(picture), _MOST_SEGMENTS):
+        if marker == _APP1 and any(mark in content for mark in _AUXILIARY):
+            return True
+        if marker == _APP2 and content.startswith(_ISO_GAIN_MAP):
+            return True
+    return False

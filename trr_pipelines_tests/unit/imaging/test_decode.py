@@ -368,6 +368,12 @@ def test_several_pictures_in_a_heic_are_counted() -> None:
     assert np.abs(blocks(shown(data)) - blocks(SCENE)).max() <= LOSSY
 
 
+def test_a_file_has_no_more_frames_than_bytes() -> None:
+    claim = pictures.png_chunk(b"acTL", struct.pack(">II", 0x8000_0000, 0))
+    data = pictures.png(samples(SCENE), colour_type=2, before_pixels=claim)
+    assert inspect(data).frames <= len(data)
+
+
 # --- Metadata
 
 
