@@ -157,7 +157,7 @@ class Fetcher:
         announced = headers.get("content-length")
         if announced is not None and int(announced) > self._max_bytes:  # h11 has checked that it is a number
             raise too_many_bytes(source, announced, self._max_bytes)
-        encoding = headers.get("content-encoding", "").strip().lower()
+        encoding = headers.get("content-encoding", "")
         return read_body(_whole(response, announced, source), encoding, self._max_bytes, source)
 
 
