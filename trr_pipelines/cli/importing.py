@@ -15,7 +15,7 @@ commands = typer.Typer()
 
 @commands.command(name="import", epilog="Example: trr import photos/ --source deadline --show 'The Valley' --season 2")
 def import_command(
-    path: Annotated[Path, typer.Argument(help="A folder, a photo, or a manifest (.csv, .jsonl).")],
+    path: Annotated[Path, typer.Argument(help="A folder, a photo, or a manifest (.csv, .tsv, .jsonl).")],
     source: Annotated[str, typer.Option(help="Source of the photos, such as deadline.")],
     show: Annotated[str, typer.Option(help="Title or slug of the show to link them to.")] = "",
     season: Annotated[int | None, typer.Option(help="Season number within that show.", min=0)] = None,
@@ -37,12 +37,16 @@ def import_command(
     rejected = [{"line": row.line, "location": row.location, "problem": row.problem} for row in summary.rejected]
     if as_json:
         counts = {name: getattr(summary, name) for name in ("rows", "created", "known", "links", "batches")}
-        print_json({"import_id": str(summary.import_id), **counts, "rejected": rejected})
+        print_json(
+            {"import_id": str(summary.import_id), **counts, "rejected": rejected, "skipped": dict(summary.skipped)}
+        )
     else:
         print(
             f"{summary.rows} rows: {summary.created} new photos, {summary.known} known, {len(rejected)} rejected; "
             f"{summary.links} new links; batches: {', '.join(summary.batches) or 'none'}"
         )
+        if summary.skipped:
+            print("skipped: " + ", ".join(f"{count} {kind}" for kind, count in sorted(summary.skipped.items())))
         for row in rejected:
             print(f"  line {row['line']}: {row['problem']}", file=sys.stderr)
     if rejected:

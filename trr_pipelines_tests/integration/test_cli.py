@@ -74,6 +74,17 @@ def test_importing_again_says_that_everything_is_known(trr: Trr, photos: Path) -
     assert again.out.startswith("3 rows: 0 new photos, 3 known, 0 rejected; 0 new links; batches: ")
 
 
+def test_an_import_counts_what_it_left_out_by_kind(trr: Trr, photos: Path) -> None:
+    for name in ("a.jpg ", "a.xmp", "b.jpg.json", "Thumbs.db", "clip.mp4"):
+        (photos / name).write_bytes(pictures.jpeg(seed=2))
+    first = trr("import", photos, "--source", "deadline")
+    assert (first.code, first.err) == (0, "")
+    assert first.out.startswith("4 rows: 4 new photos, 0 known, 0 rejected; ")
+    assert first.out.splitlines()[1] == "skipped: 2 sidecars, 1 thumbnails, 1 videos"
+    again = trr("import", photos, "--source", "deadline", "--json").json
+    assert again["skipped"] == {"sidecars": 2, "thumbnails": 1, "videos": 1}
+
+
 def test_files_are_rendered_without_any_database(tmp_path: Path, photos: Path) -> None:
     trr = Trr(tmp_path, TRR_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", TRR_RENDER_PROCESSES="1")
     (photos / "text.jpg").write_bytes(b"<html>")

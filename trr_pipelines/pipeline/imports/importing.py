@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -18,14 +19,15 @@ from uuid import UUID, uuid4
 from trr_pipelines.catalogue import imports, takedowns
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.imports import Item, Lane, NewLink, Target
-from trr_pipelines.pipeline.imports.manifest import BadRow, ImportRow
+from trr_pipelines.pipeline.imports.folders import Skipped
+from trr_pipelines.pipeline.imports.manifest import BadRow, ImportRow, Row
 
 CHUNK = 500  # rows in one transaction: a killed import keeps all earlier chunks
 
 
 @dataclass
 class ImportSummary:
-    """The result of an import: counts, rejected rows, and the batches of its photos."""
+    """The result of an import: counts, rejected rows, files left out by kind, and the batches of its photos."""
 
     import_id: UUID
     rows: int = 0
@@ -33,12 +35,13 @@ class ImportSummary:
     known: int = 0
     links: int = 0
     rejected: list[BadRow] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
     batches: list[str] = field(default_factory=list)
 
 
 def import_rows(
     database: Database,
-    rows: Iterable[ImportRow | BadRow],
+    rows: Iterable[Row],
     *,
     day: date | None = None,
     lane: Lane = "live",
@@ -51,7 +54,7 @@ def import_rows(
     """
     summary = ImportSummary(uuid4())
     batch_day = day or datetime.now(UTC).date()
-    for chunk in _chunks(rows):
+    for chunk in _chunks(_counted(rows, summary.skipped)):
         checked = [_checked(row) for row in chunk]
         registered = database.run(
             lambda conn, rows=checked: register_rows(conn, summary.import_id, batch_day, rows, lane)  # type: ignore[misc]
@@ -64,6 +67,15 @@ def import_rows(
         summary.batches = sorted({*summary.batches, *registered.batches})
         progress(summary.rows)
     return summary
+
+
+def _counted(rows: Iterable[Row], skipped: Counter[str]) -> Iterator[ImportRow | BadRow]:
+    """The rows to register; those that are left out are counted in `skipped`."""
+    for row in rows:
+        if isinstance(row, Skipped):
+            skipped[row.kind] += 1
+        else:
+            yield row
 
 
 def _chunks(rows: Iterable[ImportRow | BadRow]) -> Iterator[list[ImportRow | BadRow]]:
