@@ -47,6 +47,24 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
+OF_BYTES = frozenset(
+    {
+        Reason.EMPTY_FILE,
+        Reason.NOT_AN_IMAGE,
+        Reason.UNSUPPORTED_FORMAT,
+        Reason.CORRUPT,
+        Reason.TRUNCATED,
+        Reason.TOO_MANY_BYTES,
+        Reason.TOO_MANY_PIXELS,
+        Reason.SIDE_TOO_LONG,
+        Reason.DECODE_TIMEOUT,
+        Reason.DECODE_OOM,
+        Reason.DECODE_CRASH,
+    }
+)
+"""Reasons that lie in the bytes of a photo: its source may have a corrected file by now."""
+
+
 class TrrError(Exception):
     """Base of every error this project raises on purpose."""
 

@@ -117,6 +117,11 @@ def reopen(conn: Connection, photo_id: UUID, kind: Kind) -> None:
     _queries.reopen(conn, photo_id=photo_id, kind=kind)
 
 
+def ask_for_derivatives(conn: Connection, photo_id: UUID) -> None:
+    """Make the photo's sets that are not complete pending, whatever its batch waits for."""
+    _queries.ask_for_derivatives(conn, photo_id=photo_id)
+
+
 def settle(conn: Connection, photo_id: UUID, kind: Kind) -> None:
     """Mark a kind of work complete that was done by other means."""
     _queries.settle(conn, photo_id=photo_id, kind=kind)

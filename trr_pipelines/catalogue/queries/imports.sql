@@ -75,6 +75,23 @@ insert into core.seasons (show_id, number) values (:show_id, :number)
 on conflict on constraint seasons_show_id_number_key do update set number = excluded.number
 returning id;
 
+-- name: fetch_again(photo_ids, of_bytes)
+-- Originals to fetch again, in runs of listed photos: fetching them had ended as failed, or their sets failed because of
+-- their bytes. Not those that an editor gave.
+update core.variant_generations g
+set state = 'pending', version = g.version + 1, lease_until = null, run_id = null, attempts = 0,
+    reason = null, detail = null, next_attempt_at = null, asked_at = now(), updated_at = now()
+where g.media_asset_id = any(:photo_ids) and g.kind = 'original' and g.state in ('complete', 'failed')
+  and g.next_attempt_at is null
+  and (g.state = 'failed' or exists (
+      select from core.variant_generations derivative
+      join core.media_assets a on a.id = derivative.media_asset_id
+      join core.media_asset_versions v on v.media_asset_id = a.id and v.sha256 = a.sha256 and v.author = 'import'
+      where derivative.media_asset_id = g.media_asset_id and derivative.kind <> 'original'
+        and derivative.state = 'failed' and derivative.next_attempt_at is null
+        and derivative.reason = any(:of_bytes::text[])))
+returning g.media_asset_id;
+
 -- name: batches_of(photo_ids)
 select distinct batch_key from core.media_assets where id = any(:photo_ids);
 

@@ -81,6 +81,13 @@ on conflict on constraint variant_generations_pkey do update
     set state = 'pending', version = variant_generations.version + 1, lease_until = null, run_id = null,
         asked_at = null, attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now();
 
+-- name: ask_for_derivatives(photo_id)!
+-- Make sets that have failed or are open pending, for runs of listed photos; complete ones stay.
+update core.variant_generations
+set state = 'pending', version = version + 1, lease_until = null, run_id = null, attempts = 0,
+    reason = null, detail = null, next_attempt_at = null, asked_at = now(), updated_at = now()
+where media_asset_id = :photo_id and kind <> 'original' and state <> 'complete';
+
 -- name: settle(photo_id, kind)!
 -- Mark a kind of work complete, leased or not.
 update core.variant_generations

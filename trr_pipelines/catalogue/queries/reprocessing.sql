@@ -21,12 +21,24 @@ select count(*) as photos,
        count(*) filter (where crop) as crop_sets
 from work;
 
--- name: reopen(photo_ids, state, reason, source)
+-- name: reopen(photo_ids, state, reason, source, of_bytes)
 -- Make matching work pending for the sensor that requests runs of listed photos; `failed_for` is its earlier failure.
+-- For a set that failed because of its bytes the original is fetched again, which then reopens the set.
 update core.variant_generations g
 set state = 'pending', version = g.version + 1, lease_until = null, run_id = null, attempts = 0,
     reason = null, detail = null, next_attempt_at = null, asked_at = now(), updated_at = now()
-from core.reprocessable(:photo_ids, :state, :reason, :source) as matching
+from (
+    select distinct on (work.media_asset_id, step.kind) work.media_asset_id, step.kind, work.reason
+    from core.reprocessable(:photo_ids, :state, :reason, :source) as work
+    cross join lateral (
+        select case when work.reason = any(:of_bytes::text[]) and exists (
+            select from core.media_assets a
+            join core.media_asset_versions v
+              on v.media_asset_id = a.id and v.sha256 = a.sha256 and v.author = 'import'
+            where a.id = work.media_asset_id) then 'original' else work.kind end as kind
+    ) as step
+    order by work.media_asset_id, step.kind, array_position(array['original', 'base', 'crop'], work.kind)
+) as matching
 where g.media_asset_id = matching.media_asset_id and g.kind = matching.kind and g.state in ('complete', 'failed')
 returning g.media_asset_id, g.kind, matching.reason as failed_for;
 

@@ -33,6 +33,7 @@ class ImportSummary:
     rows: int = 0
     created: int = 0
     known: int = 0
+    fetched_again: int = 0
     links: int = 0
     rejected: list[BadRow] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -49,8 +50,9 @@ def import_rows(
 ) -> ImportSummary:
     """Register rows in the catalogue; `progress` is called with the number of rows processed.
 
-    Importing the same rows again creates nothing. A bad row is recorded and stops no other. `day` (UTC, today by
-    default) is part of the batch keys. Photos in the lane `backfill` wait for a backfill.
+    Importing the same rows again creates nothing, and fetches photos again that had failed. A bad row is recorded and
+    stops no other. `day` (UTC, today by default) is part of the batch keys. Photos in the lane `backfill` wait for a
+    backfill.
     """
     summary = ImportSummary(uuid4())
     batch_day = day or datetime.now(UTC).date()
@@ -62,6 +64,7 @@ def import_rows(
         summary.rows += len(chunk)
         summary.created += registered.created
         summary.known += registered.known
+        summary.fetched_again += registered.fetched_again
         summary.links += registered.links
         summary.rejected += registered.rejected
         summary.batches = sorted({*summary.batches, *registered.batches})
@@ -108,10 +111,14 @@ def local_path(location: str) -> Path:
 
 @dataclass(frozen=True)
 class RegisteredRows:
-    """The result of registering rows: `items` has the outcome of each row in order, `rejected` the bad ones."""
+    """The result of registering rows: `items` has the outcome of each row in order, `rejected` the bad ones.
+
+    `fetched_again` counts known photos that had failed and are fetched again.
+    """
 
     created: int
     known: int
+    fetched_again: int
     links: int
     items: list[Item]
     rejected: list[BadRow]
@@ -148,8 +155,9 @@ def register_rows(
     items.sort(key=lambda item: item.line)
     new_links = imports.add_links(conn, links)
     imports.add_items(conn, import_id, items)
+    again = imports.fetch_again(conn, [item.media_asset_id for item in items if item.outcome == "known"])
     batches = imports.batches_of(conn, [item.media_asset_id for item in items])
-    return RegisteredRows(created, len(good) - created, new_links, items, rejected, batches)
+    return RegisteredRows(created, len(good) - created, len(again), new_links, items, rejected, batches)
 
 
 def _without_taken_down(conn: Connection, rows: Sequence[ImportRow | BadRow]) -> list[ImportRow | BadRow]:

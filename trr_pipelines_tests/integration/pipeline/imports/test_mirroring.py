@@ -13,18 +13,25 @@ from typing import ClassVar
 
 import pytest
 
+from trr_pipelines.catalogue import ledger
 from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.edits.replacement import replace_original
 from trr_pipelines.pipeline.imports.mirroring import mirror_originals
+from trr_pipelines.pipeline.rework.reprocessing import ReprocessFilter, reprocess, reprocess_photo
+from trr_pipelines.pipeline.rework.rerender import rerender_photos
 from trr_pipelines.pipeline.upkeep.reconcile import reconcile
 from trr_pipelines.settings import Settings
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import (
+    EDITOR,
     import_files,
     import_path,
     ledger_of,
     photo_ids,
     query,
+    run,
     value,
     write_files,
 )
@@ -267,3 +274,111 @@ def test_whichever_twin_arrives_first_the_photo_is_known_by_its_first_import(
     again = import_files(archive, tmp_path / "in", {})
     assert again
     assert list(photo_ids(archive)) == ["a.jpg"]
+
+
+# Fetched again -----------------------------------------------------------------------------------------------------
+
+CUT = PHOTO[: len(PHOTO) // 2]
+
+
+@pytest.fixture
+def cut(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> Path:
+    """The file of a photo that failed as truncated, and of one that was mirrored."""
+    batch = import_files(archive, tmp_path / "in", {"cut.jpg": CUT, "good.jpg": OTHER}, show="The Valley")
+    run(archive, batch, pool=render_pool)
+    assert ledger_of(archive, "cut.jpg") == {"original": "complete", "base": "truncated", "crop": "truncated"}
+    return tmp_path / "in" / "cut.jpg"
+
+
+def ask(archive: Archive, way: str, file: Path) -> None:
+    """Ask for the failed photo again, as a user does."""
+    if way == "import":
+        assert import_path(archive, file.parent, show="The Valley").fetched_again == 1
+    elif way == "photo":
+        reprocess_photo(archive.database, photo_ids(archive)["cut.jpg"], author=EDITOR)
+    else:
+        assert reprocess(archive.database, ReprocessFilter(reason="truncated"), author=EDITOR).estimate.photos == 1
+
+
+def work_off(archive: Archive) -> None:
+    """A run of the photos that the sensor `retry_failed` finds."""
+    due = archive.database.run(lambda conn: ledger.retries_due(conn, 10))
+    rerender_photos(archive, Scope(photo_ids=tuple(due)), "run-2", None)
+
+
+@pytest.mark.parametrize("way", ["import", "photo", "reason"])
+def test_a_file_that_was_corrected_is_fetched_again_when_asked(archive: Archive, cut: Path, way: str) -> None:
+    photo = photo_ids(archive)["cut.jpg"]
+    cut.write_bytes(PHOTO)
+    ask(archive, way, cut)
+    work_off(archive)
+    assert ledger_of(archive, "cut.jpg") == dict.fromkeys(("original", "base", "crop"), "complete")
+    (row,) = query(archive.database, "select id, state, reason, sha256 from core.media_assets where id = %s", photo)
+    assert (row["state"], row["reason"], row["sha256"]) == ("mirrored", None, hashlib.sha256(PHOTO).hexdigest())
+    assert (
+        value(archive.database, "select count(*) from core.media_asset_versions where media_asset_id = %s", photo) == 2
+    )
+    assert reconcile(archive).is_clean
+    assert import_path(archive, cut.parent, show="The Valley").fetched_again == 0
+
+
+@pytest.mark.parametrize("now", [CUT, None, b"", b"<html>"], ids=["the same", "gone", "empty", "a page"])
+def test_a_source_without_a_better_file_leaves_the_photo_as_it_was(
+    archive: Archive, cut: Path, now: bytes | None
+) -> None:
+    if now is None:
+        cut.unlink()
+    else:
+        cut.write_bytes(now)
+    ask(archive, "reason", cut)
+    work_off(archive)
+    assert ledger_of(archive, "cut.jpg") == {"original": "complete", "base": "truncated", "crop": "truncated"}
+    assert value(archive.database, "select reason from core.media_assets where state = 'failed'") == "truncated"
+    assert value(archive.database, "select count(*) from core.media_asset_versions") == 2
+
+
+def test_a_corrected_file_that_another_photo_has_makes_the_failed_photo_a_duplicate(
+    archive: Archive, cut: Path
+) -> None:
+    cut.write_bytes(OTHER)
+    ask(archive, "import", cut)
+    work_off(archive)
+    assert list(photo_ids(archive)) in (["cut.jpg"], ["good.jpg"])
+    assert reconcile(archive).is_clean
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("empty.jpg", b""), ("page.jpg", b"<html>"), ("gone.jpg", None)], ids=["empty", "page", "gone"]
+)
+def test_an_import_fetches_again_what_could_not_be_mirrored(
+    archive: Archive, tmp_path: Path, name: str, data: bytes | None
+) -> None:
+    folder = write_files(tmp_path / "in", {"good.jpg": OTHER, name: data or b"x"})
+    (batch,) = import_path(archive, folder).batches
+    if data is None:
+        (folder / name).unlink()
+    for _ in range(4):
+        mirror_originals(archive, Scope(batch=batch), "run-1")
+        query(
+            archive.database,
+            "update core.variant_generations set next_attempt_at = now() where next_attempt_at > now()",
+        )
+    (folder / name).write_bytes(PHOTO)
+    assert import_path(archive, folder).fetched_again == 1
+    work_off(archive)
+    assert ledger_of(archive, name) == dict.fromkeys(("original", "base", "crop"), "complete")
+
+
+def test_a_file_that_an_editor_gave_is_not_taken_back_to_its_source(
+    archive: Archive, cut: Path, render_pool: RenderPool
+) -> None:
+    photo = photo_ids(archive)["cut.jpg"]
+    replace_original(archive, photo, PHOTO, author=EDITOR, pool=render_pool)
+    query(
+        archive.database,
+        "update core.variant_generations set state = 'failed', reason = 'decode_timeout'"
+        " where media_asset_id = %s and kind = 'base'",
+        photo,
+    )
+    assert reprocess_photo(archive.database, photo, author=EDITOR) == ("base",)
+    assert import_path(archive, cut.parent, show="The Valley").fetched_again == 0
