@@ -89,7 +89,7 @@ def extent(conn: Connection, matching: Matching, recipes: Recipes, *, most_photo
 def reopen(conn: Connection, matching: Matching) -> dict[UUID, Reopened]:
     """Make matching work pending; returns the photos that have pending work again.
 
-    For sets that failed because of the bytes of an imported original, that is the original: it is fetched again.
+    With sets that failed because of the bytes of an imported original, the original is reopened: it is fetched again.
     """
     found = _queries.reopen(conn, **asdict(matching), of_bytes=sorted(OF_BYTES))
     rows = sorted(found, key=lambda row: STEPS.index(row["kind"]))

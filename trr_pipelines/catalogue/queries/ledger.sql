@@ -1,7 +1,7 @@
 -- Scopes: a batch (:batch) or listed photos (:photo_ids); the other is null.
 
 -- name: claim(batch, photo_ids, kinds, propose_crops, limit, run_id, lease_seconds)
--- Lease the due, free work of the given kinds on up to :limit photos.
+-- Lease the due, free work of the given kinds on up to :limit photos. Sets wait for an original that is fetched again.
 -- The photo's row is locked meanwhile, so two runs never lease parts of one photo.
 with photo as (
     select a.id
@@ -13,6 +13,9 @@ with photo as (
           where g.media_asset_id = a.id and g.kind = any(:kinds)
             and (g.state = 'pending' or (g.state = 'failed' and g.next_attempt_at <= now()))
             and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
+            and not (g.kind <> 'original' and exists (
+                select from core.variant_generations o
+                where o.media_asset_id = a.id and o.kind = 'original' and o.state = 'pending'))
             and (g.lease_until is null or g.lease_until < now())
       )
     order by a.id
@@ -26,6 +29,9 @@ from photo
 where g.media_asset_id = photo.id and g.kind = any(:kinds)
   and (g.state = 'pending' or (g.state = 'failed' and g.next_attempt_at <= now()))
   and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
+  and not (g.kind <> 'original' and exists (
+      select from core.variant_generations o
+      where o.media_asset_id = g.media_asset_id and o.kind = 'original' and o.state = 'pending'))
   and (g.lease_until is null or g.lease_until < now())
 returning g.media_asset_id, g.kind, g.version, g.wanted;
 
@@ -37,7 +43,10 @@ join core.media_assets a on a.id = g.media_asset_id
 where (:batch::text is null or a.batch_key = :batch::text)
   and (:photo_ids::uuid[] is null or a.id = any(:photo_ids::uuid[]))
   and g.kind = any(:kinds) and g.state = 'pending'
-  and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops);
+  and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
+  and not (g.kind <> 'original' and exists (
+      select from core.variant_generations o
+      where o.media_asset_id = g.media_asset_id and o.kind = 'original' and o.state = 'pending'));
 
 -- name: renew(lease_seconds, photo_ids, run_id)!
 update core.variant_generations
