@@ -15,7 +15,7 @@ with photo as (
             and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
             and not (g.kind <> 'original' and exists (
                 select from core.variant_generations o
-                where o.media_asset_id = a.id and o.kind = 'original' and o.state = 'pending'))
+                where o.media_asset_id = a.id and o.kind = 'original' and o.state = 'pending' and o.asked_at is not null))
             and (g.lease_until is null or g.lease_until < now())
       )
     order by a.id
@@ -31,7 +31,7 @@ where g.media_asset_id = photo.id and g.kind = any(:kinds)
   and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
   and not (g.kind <> 'original' and exists (
       select from core.variant_generations o
-      where o.media_asset_id = g.media_asset_id and o.kind = 'original' and o.state = 'pending'))
+      where o.media_asset_id = g.media_asset_id and o.kind = 'original' and o.state = 'pending' and o.asked_at is not null))
   and (g.lease_until is null or g.lease_until < now())
 returning g.media_asset_id, g.kind, g.version, g.wanted;
 
@@ -46,7 +46,7 @@ where (:batch::text is null or a.batch_key = :batch::text)
   and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
   and not (g.kind <> 'original' and exists (
       select from core.variant_generations o
-      where o.media_asset_id = g.media_asset_id and o.kind = 'original' and o.state = 'pending'));
+      where o.media_asset_id = g.media_asset_id and o.kind = 'original' and o.state = 'pending' and o.asked_at is not null));
 
 -- name: renew(lease_seconds, photo_ids, run_id)!
 update core.variant_generations
