@@ -132,6 +132,21 @@ def add_links(conn: Connection, links: Sequence[NewLink]) -> int:
     return int(_queries.add_links(conn, links=json.dumps(rows)))
 
 
+def first_spellings(conn: Connection, tags: Sequence[str]) -> dict[str, str]:
+    """For each tag the spelling that was first given; unknown tags become known."""
+    names = sorted(set(tags))
+    known = _spellings(conn, names)
+    missing = [tag for tag in tags if tag not in known]
+    if not missing:
+        return known
+    _queries.add_tags(conn, names=missing)
+    return known | _spellings(conn, missing)
+
+
+def _spellings(conn: Connection, tags: Sequence[str]) -> dict[str, str]:
+    return {row["given"]: row["name"] for row in _queries.known_tags(conn, names=list(tags))}
+
+
 def add_items(conn: Connection, import_id: UUID, items: Sequence[Item]) -> None:
     """Record the outcome of each row of an import."""
     rows = [
@@ -147,12 +162,12 @@ def add_items(conn: Connection, import_id: UUID, items: Sequence[Item]) -> None:
 
 
 def ensure_show(conn: Connection, name: str) -> UUID:
-    """The show with this title or slug; created with its own slug if missing."""
+    """The show with this title, in any spelling that looks the same, or slug; created with its own slug if missing."""
     return _ensure_entity(conn, "show", name)
 
 
 def ensure_person(conn: Connection, name: str) -> UUID:
-    """The person with this full name or slug; created with their own slug if missing."""
+    """The person with this full name, in any spelling that looks the same, or slug; created with a slug if missing."""
     return _ensure_entity(conn, "person", name)
 
 

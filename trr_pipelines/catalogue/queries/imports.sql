@@ -58,11 +58,29 @@ from jsonb_to_recordset(:items::jsonb) as item (
 on conflict on constraint import_items_import_id_line_key do nothing;
 
 -- name: find_entity(entity_kind, name)$
--- The show or person with this name in any case, or with this slug.
-select id from core.entities where entity_kind = :entity_kind and lower(name) = lower(:name)
-union all
-select entity_id from core.slugs where entity_kind = :entity_kind and slug = :name
+-- The show or person with this name, or with a name that looks the same (the oldest), or with this slug.
+select id
+from (
+    select id, lower(name) <> lower(:name) as differs, created_at
+    from core.entities where entity_kind = :entity_kind and name_key = core.name_key(:name)
+    union all
+    select entity_id, null, null from core.slugs where entity_kind = :entity_kind and slug = :name
+) as found
+order by differs nulls last, created_at
 limit 1;
+
+-- name: known_tags(names)
+-- For each of these tags that is known in any spelling, the spelling that was first given.
+select given.name as given, tags.name
+from unnest(:names::text[]) as given (name) join core.tags on tags.key = core.name_key(given.name);
+
+-- name: add_tags(names)!
+-- In order of their keys, so that two imports never wait for each other.
+insert into core.tags (key, name)
+select distinct on (core.name_key(given.name)) core.name_key(given.name), given.name
+from unnest(:names::text[]) with ordinality as given (name, place)
+order by core.name_key(given.name), given.place
+on conflict on constraint tags_pkey do nothing;
 
 -- name: add_show(name)$
 insert into core.shows (title) values (:name) returning id;

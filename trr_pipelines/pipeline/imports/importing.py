@@ -137,6 +137,7 @@ def register_rows(
     items = [Item(row.line, "", row.location, "rejected", row.problem[:1000], None) for row in rejected]
     good = [row for row in rows if isinstance(row, ImportRow)]
     targets = _Targets(conn)
+    spelled = imports.first_spellings(conn, [tag for row in good for tag in row.tags])
     links: list[NewLink] = []
     created = 0
     for source in sources:
@@ -149,9 +150,8 @@ def register_rows(
             outcome = "created" if row.location in fresh else "known"
             fresh.discard(row.location)
             items.append(Item(row.line, source, row.location, outcome, "", photo))
-            links += [
-                NewLink(photo, target, row.kind, row.position, row.caption, row.tags) for target in targets.of(row)
-            ]
+            tags = tuple(dict.fromkeys(spelled[tag] for tag in row.tags))
+            links += [NewLink(photo, target, row.kind, row.position, row.caption, tags) for target in targets.of(row)]
     items.sort(key=lambda item: item.line)
     new_links = imports.add_links(conn, links)
     imports.add_items(conn, import_id, items)
