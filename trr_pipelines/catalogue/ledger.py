@@ -12,7 +12,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from trr_pipelines.catalogue.database import Connection, load_queries
-from trr_pipelines.errors import MediaError, PermanentError, Reason, TrrError
+from trr_pipelines.errors import HostBusyError, MediaError, PermanentError, Reason, TrrError
 
 _queries = load_queries("ledger.sql")
 
@@ -143,8 +143,12 @@ def complete(conn: Connection, claim: Claim, run_id: str, *, recipe: str = "", s
 
 
 def fail(conn: Connection, claim: Claim, run_id: str, error: MediaError) -> bool:
-    """Record a failure; a retryable one gets a time for its next attempt. False when the claim is stale."""
+    """Record a failure; a retryable one gets a time for its next attempt. False when the claim is stale.
+
+    A wait that a host asked for is no attempt of the photo.
+    """
     not_found = error.reason is Reason.FETCH_NOT_FOUND
+    wait = error.wait_seconds if isinstance(error, HostBusyError) else error.retry_after
     return bool(
         _queries.fail(
             conn,
@@ -155,8 +159,9 @@ def fail(conn: Connection, claim: Claim, run_id: str, error: MediaError) -> bool
             reason=str(error.reason),
             detail=error.detail[:1000],
             retryable=not isinstance(error, PermanentError),
+            is_attempt=not isinstance(error, HostBusyError),
             max_attempts=MAX_ATTEMPTS_NOT_FOUND if not_found else MAX_ATTEMPTS,
-            retry_after=float(error.retry_after or 0),
+            retry_after=float(wait or 0),
         )
     )
 

@@ -113,13 +113,16 @@ where media_asset_id = :photo_id and kind = :kind and version = :version and run
   and state = 'pending'
 returning true;
 
--- name: fail(reason, detail, retryable, max_attempts, retry_after, photo_id, kind, version, run_id)$
--- Backoff doubles twice with each attempt (30 s, 2, 8, 32 min); after :max_attempts the photo is parked.
+-- name: fail(reason, detail, retryable, is_attempt, max_attempts, retry_after, photo_id, kind, version, run_id)$
+-- Backoff doubles twice with each attempt (30 s, 2, 8, 32 min); after :max_attempts the photo is parked. A failure that is
+-- no attempt waits as long as its host asked for.
 update core.variant_generations
-set state = 'failed', reason = :reason, detail = :detail, attempts = attempts + 1, lease_until = null,
-    asked_at = null,
-    next_attempt_at = case when :retryable and attempts + 1 < :max_attempts
-        then now() + greatest(make_interval(secs => :retry_after), interval '30 seconds' * power(4, attempts)) end,
+set state = 'failed', reason = :reason, detail = :detail, lease_until = null, asked_at = null,
+    attempts = attempts + case when :is_attempt then 1 else 0 end,
+    next_attempt_at = case
+        when not :is_attempt then now() + make_interval(secs => :retry_after)
+        when :retryable and attempts + 1 < :max_attempts
+            then now() + greatest(make_interval(secs => :retry_after), interval '30 seconds' * power(4, attempts)) end,
     updated_at = now()
 where media_asset_id = :photo_id and kind = :kind and version = :version and run_id = :run_id
   and state = 'pending'

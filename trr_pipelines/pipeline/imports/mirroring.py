@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -16,11 +17,12 @@ from trr_pipelines.catalogue import crops, ledger, photos, retention, takedowns
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Claim, Scope, StaleResultError
 from trr_pipelines.catalogue.photos import Original, Photo
-from trr_pipelines.errors import MediaError, Reason, RetryableError, TakenDownError
+from trr_pipelines.errors import HostBusyError, MediaError, Reason, RetryableError, TakenDownError
 from trr_pipelines.imaging.decode import inspect
 from trr_pipelines.imaging.formats import FILE_TYPES
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.imports.fetching import Fetcher, read_local
+from trr_pipelines.pipeline.imports.hosts import PATIENCE_SECONDS, SharedTurns
 from trr_pipelines.pipeline.imports.importing import local_path
 from trr_pipelines.pipeline.imports.versions import put_original
 from trr_pipelines.pipeline.takedown.late_objects import forbid_late_original
@@ -31,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 # Fetching is bound by the network; each thread may hold one original of 50 MB, and a run has 600 MB.
 FETCH_THREADS = 4
+# A host that asks for short waits, again and again, does not hold a run for longer than this for each photo.
+MOST_WAITED_SECONDS = 60.0
 
 
 def mirror_originals(archive: Archive, scope: Scope, run_id: str) -> Tally:
@@ -38,7 +42,7 @@ def mirror_originals(archive: Archive, scope: Scope, run_id: str) -> Tally:
 
     Returns when each photo has its original or has failed with a reason.
     """
-    with Fetcher(allow=archive.settings.fetch_allow_networks) as fetcher:
+    with Fetcher(allow=archive.settings.fetch_allow_networks, turns=SharedTurns(archive.database)) as fetcher:
         work = Work(archive.database, scope, ("original",), run_id, FETCH_THREADS)
         return work_through(work, _Mirror(archive, fetcher, run_id))
 
@@ -118,7 +122,14 @@ class _Mirror:
     def _read(self, location: str) -> bytes:
         if location.startswith("file:"):
             return read_local(local_path(location))
-        return self._fetcher.fetch(location).data
+        began = time.monotonic()
+        while True:
+            try:
+                return self._fetcher.fetch(location).data
+            except HostBusyError as busy:
+                waited = time.monotonic() - began
+                if busy.wait_seconds > PATIENCE_SECONDS or waited > MOST_WAITED_SECONDS:
+                    raise
 
     def _register(self, conn: Connection, claim: Claim, original: Original) -> bool:
         """Record the original; False when the photo was a duplicate."""
