@@ -79,3 +79,13 @@ def fail(conn: Connection, scope: str, run_id: str) -> int | None:
     """
     failures: int | None = _queries.fail(conn, scope=scope, run_id=run_id)
     return failures
+
+
+def hold(conn: Connection, scope: str) -> None:
+    """Request no more runs of the scope, until it is let go or a run that a user started by hand succeeds."""
+    _queries.hold(conn, scope=scope)
+
+
+def let_go(conn: Connection, scope: str) -> None:
+    """Request runs of the scope again, even if it was parked."""
+    _queries.let_go(conn, scope=scope)

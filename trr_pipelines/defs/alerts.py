@@ -119,7 +119,7 @@ def failing_ticks(
     instance: DagsterInstance, repository: RepositoryDefinition, settings: Settings
 ) -> Iterator[FailingTicks]:
     """Running sensors and schedules whose last five ticks failed, with the error of the newest, without secrets."""
-    present = {one.name for one in (*repository.sensor_defs, *repository.schedule_defs)}
+    present = {one.name for one in repository.sensor_defs} | {one.name for one in repository.schedule_defs}
     for state in sorted(instance.all_instigator_state(), key=lambda state: state.instigator_name):
         if not state.is_running or state.instigator_name not in present:
             continue

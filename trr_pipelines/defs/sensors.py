@@ -24,7 +24,7 @@ from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.defs.run_failures import failed_run
 from trr_pipelines.pipeline import scheduling
 from trr_pipelines.pipeline.alerting.alerts import record_failed_run
-from trr_pipelines.pipeline.scheduling import PhotosRequest
+from trr_pipelines.pipeline.scheduling import BatchRequest, PhotosRequest
 
 TICK_SECONDS = 2
 COMPARE_SECONDS = 600  # between two comparisons of all partitions, which take a second for 200,000
@@ -56,6 +56,8 @@ def new_imports(context: SensorEvaluationContext, archive: ArchiveResource) -> S
         keys += scheduling.batches_missing_from(database, instance.get_dynamic_partitions(name))
         compared_at = now
     requests = scheduling.request_batches(database, has_run(instance))
+    for request in requests:
+        _warn_if_terminated(context, request)
     return SensorResult(
         run_requests=[
             RunRequest(run_key=request.run_key, partition_key=request.batch, tags={SCOPE_TAG: request.scope})
@@ -66,6 +68,18 @@ def new_imports(context: SensorEvaluationContext, archive: ArchiveResource) -> S
         ),
         cursor=str(compared_at),
     )
+
+
+def _warn_if_terminated(context: SensorEvaluationContext, request: BatchRequest) -> None:
+    """Terminating a run does not end its batch: say so, and what does."""
+    for run in context.instance.get_runs(RunsFilter(tags={SCOPE_TAG: request.scope}), limit=1):
+        if run.status is DagsterRunStatus.CANCELED:
+            context.log.warning(
+                "run %s of %s was terminated; its open work is requested again. To stop that: trr hold %s",
+                run.run_id,
+                request.batch,
+                request.batch,
+            )
 
 
 def _seconds(cursor: str | None) -> float:

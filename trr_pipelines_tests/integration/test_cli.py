@@ -85,6 +85,16 @@ def test_an_import_counts_what_it_left_out_by_kind(trr: Trr, photos: Path) -> No
     assert again["skipped"] == {"sidecars": 2, "thumbnails": 1, "videos": 1}
 
 
+def test_a_held_batch_runs_again_by_hand_or_after_its_release(trr: Trr, photos: Path) -> None:
+    (batch,) = trr("import", photos, "--source", "deadline", "--json").json["batches"]
+    assert trr("hold", batch).out.startswith(f"{batch}: no more runs are requested")
+    assert trr("run", "--json").json == []
+    assert trr("hold", batch, "--release").code == 0
+    (ran,) = trr("run", "--json").json
+    assert (ran["batch"], ran["succeeded"]) == (batch, True)
+    one_line(trr("hold", "20260101-nobody-00001"), "no import batch '20260101-nobody-00001' in the catalogue")
+
+
 def test_files_are_rendered_without_any_database(tmp_path: Path, photos: Path) -> None:
     trr = Trr(tmp_path, TRR_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", TRR_RENDER_PROCESSES="1")
     (photos / "text.jpg").write_bytes(b"<html>")

@@ -38,6 +38,14 @@ where scope = :scope and run_id = :run_id;
 -- of failures in a row.
 update core.dispatches
 set epoch = epoch + 1, requested_at = null, lease_until = null, failures = failures + 1,
-    not_before = now() + interval '10 seconds' * power(4, least(failures, 5)), run_id = null
+    not_before = greatest(not_before, now() + interval '10 seconds' * power(4, least(failures, 5))), run_id = null
 where scope = :scope and (run_id is null or run_id = :run_id or requested_at is not null)
 returning failures;
+
+-- name: hold(scope)!
+-- No run is requested of the scope. Not infinity, which is no time in Python.
+insert into core.dispatches (scope, not_before) values (:scope, '9000-01-01Z')
+on conflict on constraint dispatches_pkey do update set not_before = excluded.not_before;
+
+-- name: let_go(scope)!
+update core.dispatches set not_before = null, failures = 0 where scope = :scope;

@@ -155,7 +155,8 @@ def register_rows(
     items.sort(key=lambda item: item.line)
     new_links = imports.add_links(conn, links)
     imports.add_items(conn, import_id, items)
-    again = imports.fetch_again(conn, [item.media_asset_id for item in items if item.outcome == "known"])
+    known = [item.media_asset_id for item in items if item.outcome == "known" and item.media_asset_id is not None]
+    again = imports.fetch_again(conn, known)
     batches = imports.batches_of(conn, [item.media_asset_id for item in items])
     return RegisteredRows(created, len(good) - created, len(again), new_links, items, rejected, batches)
 

@@ -29,6 +29,7 @@ from trr_pipelines.imaging.geometry import Crop
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.edits.crops import set_crop
 from trr_pipelines.pipeline.rendering.batches import begin_batch
+from trr_pipelines.pipeline.scheduling import hold_batch, release_batch, run_failed
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import EDITOR, import_files, photo_ids, query, run, value
 
@@ -216,3 +217,29 @@ def test_a_failed_run_frees_what_it_held_and_moves_its_key_on(
     expected = "run of import_batch failed (nobody, lane live, 1 in a row): original_images: no import batch 'nobody'"
     assert alert["text"].startswith(expected)
     assert "\n" not in alert["text"]
+
+
+def test_a_batch_whose_run_was_terminated_is_requested_again_with_a_warning_until_it_is_held(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, batch: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tick(defs, instance, "new_imports")
+    assert "was terminated" not in capfd.readouterr().err
+    begin_batch(archive, batch, "run-1")
+    run = create_run_for_test(
+        instance, status=DagsterRunStatus.CANCELED, tags={"trr/scope": f"batch:{batch}"}, job_name="import_batch"
+    )
+    query(archive.database, "update core.dispatches set lease_until = now() - interval '1 second'")
+    assert [one.run_key for one in requests(tick(defs, instance, "new_imports"))] == [f"batch:{batch}:2"]
+    logged = capfd.readouterr().err
+    assert f"run {run.run_id} of {batch} was terminated; its open work is requested again" in logged
+    assert f"trr hold {batch}" in logged
+
+    hold_batch(archive.database, batch)
+    assert requests(tick(defs, instance, "new_imports")) == []
+    assert value(archive.database, "select count(*) from core.live_work") == 0
+    run_failed(archive.database, "run-1", f"batch:{batch}")
+    assert requests(tick(defs, instance, "new_imports")) == []
+
+    release_batch(archive.database, batch)
+    assert [one.run_key for one in requests(tick(defs, instance, "new_imports"))] == [f"batch:{batch}:3"]
+    assert value(archive.database, "select count(*) from core.live_work") == 1

@@ -45,3 +45,27 @@ create table core.source_hosts (
     leases     timestamptz[] not null default '{}',
     constraint source_hosts_pkey primary key (host)
 );
+
+-- As in 0014, without batches that an operator holds: no run is requested of them until then.
+create or replace view core.live_work as
+select g.media_asset_id, g.kind, a.batch_key,
+       coalesce(
+           g.next_attempt_at, g.asked_at, case when g.version = 1 and g.recipe = '' then a.created_at else g.updated_at end
+       ) as since
+from (
+    select * from core.variant_generations where state = 'pending'
+    union all
+    select * from core.variant_generations where state = 'failed' and next_attempt_at <= now()
+) as g
+join core.media_assets a on a.id = g.media_asset_id
+join core.import_batches b on b.key = a.batch_key
+where (g.asked_at is not null or (g.kind = 'crop' and g.served <> '' and g.wanted <> g.served)
+       or (b.lane = 'live'
+           and not exists (
+               select from core.backfill_batches i where i.batch_key = a.batch_key and i.state in ('waiting', 'fed'))
+           and not exists (
+               select from core.dispatches d
+               where d.scope = 'batch:' || a.batch_key and d.not_before > now() + interval '1 year')))
+  and (g.kind <> 'crop' or exists (
+      select from core.variant_generations base
+      where base.media_asset_id = g.media_asset_id and base.kind = 'base' and base.state = 'complete'));

@@ -137,7 +137,8 @@ def _inflated(chunks: Iterable[bytes], *, is_gzip: bool) -> Generator[bytes, Non
             yield piece
             rest = inflater.unconsumed_tail
             if inflater.eof:
-                inflater, rest = None, inflater.unused_data
+                rest = inflater.unused_data
+                inflater = None
             elif not rest and len(piece) < _PIECE:
                 break
     return members > 0 and inflater is None and rest != _GZIP_MEMBER[:1]
