@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from trr_pipelines.errors import InputError
 
 if TYPE_CHECKING:
-    from _csv import _reader
+    from _csv import Reader
 
 SEPARATORS = (",", ";", "\t", "|")
 
@@ -56,7 +56,7 @@ def _records(
     return _rows(reader, columns, skipped_lines)
 
 
-def _rows(reader: _reader, columns: list[str], skipped_lines: int) -> Iterator[tuple[int, Record | str | None]]:
+def _rows(reader: Reader, columns: list[str], skipped_lines: int) -> Iterator[tuple[int, Record | str | None]]:
     while True:
         try:
             row = next(reader)
