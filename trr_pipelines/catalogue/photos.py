@@ -149,6 +149,7 @@ def register_original(conn: Connection, photo_id: UUID, original: Original) -> U
         return photo_id
     _queries.move_links(conn, kept_id=kept, duplicate_id=photo_id)
     _queries.move_items(conn, kept_id=kept, duplicate_id=photo_id)
+    _queries.retire_originals(conn, photo_id=photo_id)
     _queries.remove_photo(conn, photo_id=photo_id)
     _queries.take_first_address(conn, photo_id=kept)
     return kept
@@ -164,6 +165,11 @@ def photo_with_bytes(conn: Connection, sha256: str) -> UUID | None:
     hold_bytes(conn, sha256)
     photo_id: UUID | None = _queries.photo_with_bytes(conn, sha256=sha256)
     return photo_id
+
+
+def has_base_set(conn: Connection, photo_id: UUID) -> bool:
+    """Whether the photo has anything to show."""
+    return bool(_queries.has_base_set(conn, photo_id=photo_id))
 
 
 def set_original(conn: Connection, photo_id: UUID, original: Original, *, author: str) -> None:

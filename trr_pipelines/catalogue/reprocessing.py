@@ -13,6 +13,7 @@ from uuid import UUID
 
 from trr_pipelines.catalogue.backfills import Recipes
 from trr_pipelines.catalogue.database import Connection, load_queries, row_as, rows_as
+from trr_pipelines.errors import OF_BYTES
 
 _queries = load_queries("reprocessing.sql")
 
@@ -86,8 +87,12 @@ def extent(conn: Connection, matching: Matching, recipes: Recipes, *, most_photo
 
 
 def reopen(conn: Connection, matching: Matching) -> dict[UUID, Reopened]:
-    """Make matching work pending; returns the photos that have pending work again."""
-    rows = sorted(_queries.reopen(conn, **asdict(matching)), key=lambda row: STEPS.index(row["kind"]))
+    """Make matching work pending; returns the photos that have pending work again.
+
+    With sets that failed because of the bytes of an imported original, the original is reopened: it is fetched again.
+    """
+    found = _queries.reopen(conn, **asdict(matching), of_bytes=sorted(OF_BYTES))
+    rows = sorted(found, key=lambda row: STEPS.index(row["kind"]))
     reopened: dict[UUID, Reopened] = {}
     for row in rows:
         before = reopened.get(row["media_asset_id"], Reopened((), None))

@@ -18,7 +18,7 @@ commands = typer.Typer()
 def alerts(as_json: Json = False) -> None:
     """Evaluate alerts now, including a dead daemon, and notify the webhook; exit code 1 if any is open."""
     from trr_pipelines.definitions import defs
-    from trr_pipelines.defs.alerts import silences
+    from trr_pipelines.defs.alerts import failing_ticks, silences
     from trr_pipelines.local.batch_runs import local_instance
     from trr_pipelines.local.dagster_home import dagster_home
     from trr_pipelines.pipeline.alerting.alerts import evaluate, open_alerts
@@ -27,8 +27,10 @@ def alerts(as_json: Json = False) -> None:
     with opened_archive() as archive:
         settings = archive.settings
         with local_instance(dagster_home(settings)) as instance:
-            sensors = defs.get_repository_def().sensor_defs
-            changes = evaluate(archive, silences=list(silences(instance, sensors, settings.alert_silence_seconds)))
+            repository = defs.get_repository_def()
+            silent = silences(instance, repository.sensor_defs, settings.alert_silence_seconds)
+            failing = failing_ticks(instance, repository, settings)
+            changes = evaluate(archive, silences=list(silent), failing=list(failing))
         delivered = deliver(archive)
         stored = archive.database.read(open_alerts)
     opened_at = {alert["kind"]: alert["opened_at"] for alert in stored["alerts"]}

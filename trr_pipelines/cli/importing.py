@@ -15,7 +15,7 @@ commands = typer.Typer()
 
 @commands.command(name="import", epilog="Example: trr import photos/ --source deadline --show 'The Valley' --season 2")
 def import_command(
-    path: Annotated[Path, typer.Argument(help="A folder, a photo, or a manifest (.csv, .jsonl).")],
+    path: Annotated[Path, typer.Argument(help="A folder, a photo, or a manifest (.csv, .tsv, .jsonl).")],
     source: Annotated[str, typer.Option(help="Source of the photos, such as deadline.")],
     show: Annotated[str, typer.Option(help="Title or slug of the show to link them to.")] = "",
     season: Annotated[int | None, typer.Option(help="Season number within that show.", min=0)] = None,
@@ -27,7 +27,10 @@ def import_command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Register photos in the catalogue; the pipeline fetches and renders them. Importing again changes nothing."""
+    """Register photos in the catalogue; the pipeline fetches and renders them.
+
+    Importing again creates nothing, and fetches photos again that had failed.
+    """
     from trr_pipelines.pipeline.imports.importing import import_rows
     from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
 
@@ -36,13 +39,20 @@ def import_command(
         summary = import_rows(archive.database, rows, lane="backfill" if backfill else "live")
     rejected = [{"line": row.line, "location": row.location, "problem": row.problem} for row in summary.rejected]
     if as_json:
-        counts = {name: getattr(summary, name) for name in ("rows", "created", "known", "links", "batches")}
-        print_json({"import_id": str(summary.import_id), **counts, "rejected": rejected})
-    else:
-        print(
-            f"{summary.rows} rows: {summary.created} new photos, {summary.known} known, {len(rejected)} rejected; "
-            f"{summary.links} new links; batches: {', '.join(summary.batches) or 'none'}"
+        counts = {
+            name: getattr(summary, name) for name in ("rows", "created", "known", "fetched_again", "links", "batches")
+        }
+        print_json(
+            {"import_id": str(summary.import_id), **counts, "rejected": rejected, "skipped": dict(summary.skipped)}
         )
+    else:
+        again = f" ({summary.fetched_again} failed, fetched again)" if summary.fetched_again else ""
+        print(
+            f"{summary.rows} rows: {summary.created} new photos, {summary.known} known{again}, "
+            f"{len(rejected)} rejected; {summary.links} new links; batches: {', '.join(summary.batches) or 'none'}"
+        )
+        if summary.skipped:
+            print("skipped: " + ", ".join(f"{count} {kind}" for kind, count in sorted(summary.skipped.items())))
         for row in rejected:
             print(f"  line {row['line']}: {row['problem']}", file=sys.stderr)
     if rejected:

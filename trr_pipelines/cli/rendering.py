@@ -97,3 +97,22 @@ def _summary(run: BatchRun, outcome: Outcome) -> str:
         f", {sum(outcome.failed_by_reason.values())} failed ({failed})" if failed else ""
     )
     return f"{run.batch}: {result}, {photos}, run {run.run_id}"
+
+
+@commands.command(epilog="Example: trr hold 20260212-deadline-00001")
+def hold(
+    batch: Annotated[str, typer.Argument(help="Key of a batch.")],
+    release: Annotated[bool, typer.Option("--release", help="Request its runs again, also if it was parked.")] = False,
+) -> None:
+    """Request no more runs of a live batch. Terminate a run in progress in Dagster's UI."""
+    from trr_pipelines.pipeline.scheduling import hold_batch, release_batch
+
+    with opened_archive() as archive:
+        if release:
+            release_batch(archive.database, batch)
+            print(f"{batch}: runs are requested again")
+        else:
+            hold_batch(archive.database, batch)
+            print(
+                f"{batch}: no more runs are requested, until `trr hold {batch} --release` or `trr run --batch {batch}`"
+            )

@@ -14,25 +14,31 @@ from dagster import (
     DagsterInstance,
     DagsterRunStatus,
     DefaultSensorStatus,
+    RepositoryDefinition,
     RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
     sensor,
 )
+from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 
 from trr_pipelines.defs.assets import OWNERS
 from trr_pipelines.defs.metadata import Metadata, table
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.defs.run_failures import failed_run
 from trr_pipelines.pipeline.alerting import alerts as use_cases
-from trr_pipelines.pipeline.alerting.alerts import Silence
-from trr_pipelines.pipeline.alerting.messages import deliver
+from trr_pipelines.pipeline.alerting.alerts import FailingTicks, Silence
+from trr_pipelines.pipeline.alerting.messages import deliver, without_secrets
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.settings import Settings
 
 EVALUATION_SECONDS = 30
 # The daemon may tick a sensor late: 10 intervals are long for one of 2 s, and enough for the others.
 INTERVALS = 10
+# One failed tick is an outage that passes, such as a restart of the database.
+FAILED_TICKS = 5
+ENDED = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
 # `failed_runs` records a run within 5 s; this finds those that it missed while the catalogue was unavailable.
 MISSED_AFTER = timedelta(minutes=1)
 MISSED_WITHIN = timedelta(days=1)
@@ -53,8 +59,8 @@ alerts_asset = AssetSpec(
     default_status=DefaultSensorStatus.RUNNING,
     name=use_cases.SENSOR,
     description="Evaluates alerts (overdue live work, parked photos and batches, daemons and sensors without a"
-    " heartbeat, a full disk). Notifies the webhook (TRR_ALERT_WEBHOOK) once when an alert opens and once when it"
-    " ends, and of failed runs.",
+    " heartbeat, ticks that fail in a row, a full disk). Notifies the webhook (TRR_ALERT_WEBHOOK) once when an"
+    " alert opens and once when it ends, and of failed runs.",
 )
 def evaluate_alerts(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
     opened, instance = archive.get(), context.instance
@@ -67,7 +73,8 @@ def evaluate_alerts(context: SensorEvaluationContext, archive: ArchiveResource) 
     assert context.repository_def is not None
     limit = opened.settings.alert_silence_seconds
     silent = list(silences(instance, context.repository_def.sensor_defs, limit)) if is_steady else None
-    changes = use_cases.evaluate(opened, silences=silent, watcher=use_cases.SENSOR)
+    failing = list(failing_ticks(instance, context.repository_def, opened.settings))
+    changes = use_cases.evaluate(opened, silences=silent, failing=failing, watcher=use_cases.SENSOR)
     for kind in changes.raised:
         context.log.warning("alert %s", kind)
     for kind in changes.resolved:
@@ -106,6 +113,30 @@ def silences(instance: DagsterInstance, sensors: Iterable[SensorDefinition], lim
         age = now - last_ticks.get(running.name, now)
         if age > limit_of_sensor:
             yield Silence(f"sensor {running.name}", age, limit_of_sensor)
+
+
+def failing_ticks(
+    instance: DagsterInstance, repository: RepositoryDefinition, settings: Settings
+) -> Iterator[FailingTicks]:
+    """Running sensors and schedules whose last five ticks failed, with the error of the newest, without secrets."""
+    present = {one.name for one in repository.sensor_defs} | {one.name for one in repository.schedule_defs}
+    for state in sorted(instance.all_instigator_state(), key=lambda state: state.instigator_name):
+        if not state.is_running or state.instigator_name not in present:
+            continue
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=FAILED_TICKS, statuses=ENDED)
+        if len(ticks) == FAILED_TICKS and all(tick.status is TickStatus.FAILURE for tick in ticks):
+            kind = state.instigator_type.value.lower()
+            yield FailingTicks(
+                f"{kind} {state.instigator_name}", FAILED_TICKS, without_secrets(_tick_error(ticks[0]), settings)
+            )
+
+
+def _tick_error(tick: InstigatorTick) -> str:
+    """The cause of a failed tick in one line, without the traceback."""
+    error = tick.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return " ".join(error.message.split()) if error is not None else "no cause recorded by Dagster"
 
 
 def _record_missed(archive: Archive, instance: DagsterInstance, *, since: datetime) -> list[str]:

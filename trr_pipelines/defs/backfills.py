@@ -1,5 +1,6 @@
 """Backfills in Dagster: the sensor that requests their runs, a few at a time, and a job that starts one from the UI."""
 
+import re
 from collections.abc import Iterator
 
 from dagster import (
@@ -21,7 +22,7 @@ from dagster import (
 
 from trr_pipelines.defs.jobs import PhotoIds, import_batch, rerender
 from trr_pipelines.defs.lanes import BACKFILL, BACKFILL_TAG, LANE_TAG, SCOPE_TAG
-from trr_pipelines.defs.partitions import import_batches
+from trr_pipelines.defs.partitions import add_missing, import_batches
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.defs.sensors import UNFINISHED, has_run
 from trr_pipelines.pipeline.archive import Archive
@@ -30,6 +31,7 @@ from trr_pipelines.pipeline.rework.backfills import TOP_GALLERIES, start_backfil
 
 FEED_SECONDS = 5
 PRIORITY_TAG = "dagster/priority"
+_BACKFILL_ID = re.compile(r"[0-9]{1,18}")
 
 
 @sensor(
@@ -43,17 +45,25 @@ def backfill_feed(context: SensorEvaluationContext, archive: ArchiveResource) ->
     opened, instance = archive.get(), context.instance
     settings = opened.settings
     for run in _runs_to_end(opened, instance):
-        assert instance.run_coordinator is not None
-        instance.run_coordinator.cancel_run(run.run_id)
-        context.log.info("cancelled run %s of backfill %s", run.run_id, run.tags[BACKFILL_TAG])
+        _cancel(context, run)
     wanted = feed(opened.database, has_run(instance), queue=settings.backfill_queue, hours=settings.backfill_hours)
-    name = str(import_batches.name)
     batches = [request.batch for requests in wanted.batches.values() for request in requests]
-    unknown = [batch for batch in batches if not instance.has_dynamic_partition(name, batch)]
     return SensorResult(
         run_requests=list(_run_requests(wanted)),
-        dynamic_partitions_requests=[import_batches.build_add_request(unknown)] if unknown else [],
+        dynamic_partitions_requests=add_missing(instance, import_batches, batches),
     )
+
+
+def _cancel(context: SensorEvaluationContext, run: DagsterRun) -> None:
+    """Cancel a run; one that cannot be cancelled is tried again by the next tick, and stops no request of this one."""
+    coordinator = context.instance.run_coordinator
+    assert coordinator is not None
+    try:
+        coordinator.cancel_run(run.run_id)
+    except Exception as error:  # noqa: BLE001  whatever the launcher raises
+        context.log.warning("run %s of backfill %s cannot be cancelled: %s", run.run_id, run.tags[BACKFILL_TAG], error)
+    else:
+        context.log.info("cancelled run %s of backfill %s", run.run_id, run.tags[BACKFILL_TAG])
 
 
 def _run_requests(wanted: Feed) -> Iterator[RunRequest]:
@@ -82,7 +92,8 @@ def _tags(backfill_id: int, scope: str) -> dict[str, str]:
 def _runs_to_end(archive: Archive, instance: DagsterInstance) -> list[DagsterRun]:
     """Queued runs of backfills that are not fed now, and all runs of cancelled ones."""
     runs = instance.get_runs(RunsFilter(tags={LANE_TAG: BACKFILL}, statuses=UNFINISHED))
-    by_id = {run.run_id: int(run.tags[BACKFILL_TAG]) for run in runs if BACKFILL_TAG in run.tags}
+    # A user may launch a run with any tag.
+    by_id = {run.run_id: int(tag) for run in runs if _BACKFILL_ID.fullmatch(tag := run.tags.get(BACKFILL_TAG, ""))}
     if not by_id:
         return []
     ends = runs_to_end(archive.database, sorted(set(by_id.values())), hours=archive.settings.backfill_hours)

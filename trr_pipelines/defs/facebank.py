@@ -32,6 +32,7 @@ from dagster import (
 from trr_pipelines.defs.assets import OWNERS
 from trr_pipelines.defs.lanes import LANE_TAG, LIVE, SCOPE_TAG
 from trr_pipelines.defs.metadata import Metadata, table
+from trr_pipelines.defs.partitions import add_missing
 from trr_pipelines.defs.resources import ArchiveResource, ScreenalyticsResource
 from trr_pipelines.defs.sensors import TICK_SECONDS, has_run
 from trr_pipelines.pipeline import scheduling
@@ -168,7 +169,6 @@ def facebank_seeds(context: SensorEvaluationContext, archive: ArchiveResource) -
     if not requests:
         return SensorResult(skip_reason="nothing is due")
     people = [str(request.person_id) for request in requests]
-    known = {key for key in people if context.instance.has_dynamic_partition(str(facebank_people.name), key)}
     config = RunConfig(ops={"facebank_images": ImportConfig(fall_back=False)})
     return SensorResult(
         run_requests=[
@@ -180,9 +180,7 @@ def facebank_seeds(context: SensorEvaluationContext, archive: ArchiveResource) -
             )
             for request in requests
         ],
-        dynamic_partitions_requests=[facebank_people.build_add_request([key for key in people if key not in known])]
-        if len(known) < len(people)
-        else [],
+        dynamic_partitions_requests=add_missing(context.instance, facebank_people, people),
     )
 
 

@@ -1,5 +1,6 @@
 """Sensors: level-triggered. `pipeline.scheduling` decides which work is due; the sensors request its runs."""
 
+import time
 from collections.abc import Callable
 
 from dagster import (
@@ -18,15 +19,15 @@ from dagster import (
 
 from trr_pipelines.defs.jobs import PhotoIds, import_batch, rerender
 from trr_pipelines.defs.lanes import SCOPE_TAG
-from trr_pipelines.defs.partitions import import_batches
+from trr_pipelines.defs.partitions import add_missing, import_batches
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.defs.run_failures import failed_run
 from trr_pipelines.pipeline import scheduling
 from trr_pipelines.pipeline.alerting.alerts import record_failed_run
-from trr_pipelines.pipeline.scheduling import PhotosRequest
+from trr_pipelines.pipeline.scheduling import BatchRequest, PhotosRequest
 
 TICK_SECONDS = 2
-HEALED = "healed"
+COMPARE_SECONDS = 600  # between two comparisons of all partitions, which take a second for 200,000
 
 UNFINISHED = [
     DagsterRunStatus.QUEUED,
@@ -47,21 +48,46 @@ UNFINISHED = [
     description="Adds new batches to Dagster as partitions, and requests a run of each that has open work.",
 )
 def new_imports(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
-    database = archive.get().database
+    database, instance = archive.get().database, context.instance
     name = str(import_batches.name)
-    keys = scheduling.batches_to_announce(database, lambda key: context.instance.has_dynamic_partition(name, key))
-    if context.cursor != HEALED:  # the first tick on this storage: it may be a new one
-        known = context.instance.get_dynamic_partitions(name)
-        keys = sorted({*keys, *scheduling.batches_missing_from(database, known)})
-    requests = scheduling.request_batches(database, has_run(context.instance))
+    keys = scheduling.batches_to_announce(database, lambda key: instance.has_dynamic_partition(name, key))
+    compared_at, now = _seconds(context.cursor), time.time()
+    if not 0 <= now - compared_at < COMPARE_SECONDS:
+        keys += scheduling.batches_missing_from(database, instance.get_dynamic_partitions(name))
+        compared_at = now
+    requests = scheduling.request_batches(database, has_run(instance))
+    for request in requests:
+        _warn_if_terminated(context, request)
     return SensorResult(
         run_requests=[
             RunRequest(run_key=request.run_key, partition_key=request.batch, tags={SCOPE_TAG: request.scope})
             for request in requests
         ],
-        dynamic_partitions_requests=[import_batches.build_add_request(keys)] if keys else [],
-        cursor=HEALED,
+        dynamic_partitions_requests=add_missing(
+            instance, import_batches, [*keys, *(request.batch for request in requests)]
+        ),
+        cursor=str(compared_at),
     )
+
+
+def _warn_if_terminated(context: SensorEvaluationContext, request: BatchRequest) -> None:
+    """Terminating a run does not end its batch: say so, and what does."""
+    for run in context.instance.get_runs(RunsFilter(tags={SCOPE_TAG: request.scope}), limit=1):
+        if run.status is DagsterRunStatus.CANCELED:
+            context.log.warning(
+                "run %s of %s was terminated; its open work is requested again. To stop that: trr hold %s",
+                run.run_id,
+                request.batch,
+                request.batch,
+            )
+
+
+def _seconds(cursor: str | None) -> float:
+    """The time of the last comparison; 0 for a cursor that this sensor did not write."""
+    try:
+        return float(cursor or 0)
+    except ValueError:
+        return 0.0
 
 
 @sensor(

@@ -173,3 +173,15 @@ def require_batches(database: Database, keys: Sequence[str]) -> None:
     for key, exists in zip(keys, known, strict=True):
         if not exists:
             raise InputError(f"no import batch {key!r} in the catalogue")
+
+
+def hold_batch(database: Database, key: str) -> None:
+    """Request no more runs of a batch; a run in progress goes on. Raises InputError for an unknown batch."""
+    require_batches(database, [key])
+    database.run(lambda conn: dispatches.hold(conn, dispatches.batch_scope(key)))
+
+
+def release_batch(database: Database, key: str) -> None:
+    """Request runs of a batch again that was held, or parked. Raises InputError for an unknown batch."""
+    require_batches(database, [key])
+    database.run(lambda conn: dispatches.unpark(conn, [dispatches.batch_scope(key)]))

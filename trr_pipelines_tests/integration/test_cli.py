@@ -75,6 +75,27 @@ def test_a_second_import_reports_that_everything_is_known(trr: Trr, photos: Path
     assert again.out.startswith("3 rows: 0 new photos, 3 known, 0 rejected; 0 new links; batches: ")
 
 
+def test_an_import_counts_what_it_left_out_by_kind(trr: Trr, photos: Path) -> None:
+    for name in ("a.jpg ", "a.xmp", "b.jpg.json", "Thumbs.db", "clip.mp4"):
+        (photos / name).write_bytes(pictures.jpeg(seed=2))
+    first = trr("import", photos, "--source", "deadline")
+    assert (first.code, first.err) == (0, "")
+    assert first.out.startswith("4 rows: 4 new photos, 0 known, 0 rejected; ")
+    assert first.out.splitlines()[1] == "skipped: 2 sidecars, 1 thumbnails, 1 videos"
+    again = trr("import", photos, "--source", "deadline", "--json").json
+    assert again["skipped"] == {"sidecars": 2, "thumbnails": 1, "videos": 1}
+
+
+def test_a_held_batch_runs_again_by_hand_or_after_its_release(trr: Trr, photos: Path) -> None:
+    (batch,) = trr("import", photos, "--source", "deadline", "--json").json["batches"]
+    assert trr("hold", batch).out.startswith(f"{batch}: no more runs are requested")
+    assert trr("run", "--json").json == []
+    assert trr("hold", batch, "--release").code == 0
+    (ran,) = trr("run", "--json").json
+    assert (ran["batch"], ran["succeeded"]) == (batch, True)
+    one_line(trr("hold", "20260101-nobody-00001"), "no import batch '20260101-nobody-00001' in the catalogue")
+
+
 def test_files_are_rendered_without_any_database(tmp_path: Path, photos: Path) -> None:
     trr = Trr(tmp_path, TRR_DATABASE_URL="postgresql://user@127.0.0.1:1/none", TRR_RENDER_PROCESSES="1")
     (photos / "text.jpg").write_bytes(b"<html>")

@@ -19,6 +19,7 @@ ALERTS = {
     "alerts_undelivered": "Webhook unavailable.",
     "silent_watch": "No heartbeat from Dagster.",
     "silent_dagster": "No heartbeat from parts of Dagster.",
+    "failing_ticks": "Sensors or schedules fail.",
 }
 WIDTH, HEIGHT = 720, 180  # units of the SVG chart
 

@@ -38,7 +38,7 @@ where scope = :scope and run_id = :run_id;
 -- of failures in a row.
 update core.dispatches
 set epoch = epoch + 1, requested_at = null, lease_until = null, failures = failures + 1,
-    not_before = now() + interval '10 seconds' * power(4, least(failures, 5)), run_id = null
+    not_before = greatest(not_before, now() + interval '10 seconds' * power(4, least(failures, 5))), run_id = null
 where scope = :scope and (run_id is null or run_id = :run_id or requested_at is not null)
 returning failures;
 
@@ -59,3 +59,8 @@ where f.id = i.backfill_id and f.state in ('running', 'paused')
   and not exists (
       select from core.backfill_batches other
       where other.batch_key = i.batch_key and other.state in ('waiting', 'fed'));
+
+-- name: hold(scope)!
+-- No run is requested of the scope. Not infinity, which is no time in Python.
+insert into core.dispatches (scope, not_before) values (:scope, '9000-01-01Z')
+on conflict on constraint dispatches_pkey do update set not_before = excluded.not_before;

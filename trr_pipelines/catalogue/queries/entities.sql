@@ -16,7 +16,7 @@ from (
     from core.entities
     where entity_kind = :entity_kind
       and (:entity_id::uuid is null or id = :entity_id)
-      and (:q::text is null or strpos(lower(name), lower(:q::text)) > 0)
+      and (:q::text is null or strpos(name_key, core.name_key(:q::text)) > 0)
       and (:after::uuid is null
            or lower(name) > (select lower(name) from core.entities where entity_kind = :entity_kind and id = :after))
     order by lower(name)
@@ -52,5 +52,5 @@ update core.shows set title = :name where id = :entity_id;
 -- name: rename_person(name, entity_id)!
 update core.people set full_name = :name where id = :entity_id;
 
--- name: with_name(entity_kind, name)$
-select id from core.entities where entity_kind = :entity_kind and lower(name) = lower(:name);
+-- name: with_name(entity_kind, name)
+select id from core.entities where entity_kind = :entity_kind and name_key = core.name_key(:name);

@@ -58,11 +58,29 @@ from jsonb_to_recordset(:items::jsonb) as item (
 on conflict on constraint import_items_import_id_line_key do nothing;
 
 -- name: find_entity(entity_kind, name)$
--- The show or person with this name in any case, or with this slug.
-select id from core.entities where entity_kind = :entity_kind and lower(name) = lower(:name)
-union all
-select entity_id from core.slugs where entity_kind = :entity_kind and slug = :name
+-- The show or person with this name, or with a name that looks the same (the oldest), or with this slug.
+select id
+from (
+    select id, lower(name) <> lower(:name) as differs, created_at
+    from core.entities where entity_kind = :entity_kind and name_key = core.name_key(:name)
+    union all
+    select entity_id, null, null from core.slugs where entity_kind = :entity_kind and slug = :name
+) as found
+order by differs nulls last, created_at
 limit 1;
+
+-- name: known_tags(names)
+-- For each of these tags that is known in any spelling, the spelling that was first given.
+select given.name as given, tags.name
+from unnest(:names::text[]) as given (name) join core.tags on tags.key = core.name_key(given.name);
+
+-- name: add_tags(names)!
+-- In order of their keys, so that two imports never wait for each other.
+insert into core.tags (key, name)
+select distinct on (core.name_key(given.name)) core.name_key(given.name), given.name
+from unnest(:names::text[]) with ordinality as given (name, place)
+order by core.name_key(given.name), given.place
+on conflict on constraint tags_pkey do nothing;
 
 -- name: add_show(name)$
 insert into core.shows (title) values (:name) returning id;
@@ -74,6 +92,23 @@ insert into core.people (full_name) values (:name) returning id;
 insert into core.seasons (show_id, number) values (:show_id, :number)
 on conflict on constraint seasons_show_id_number_key do update set number = excluded.number
 returning id;
+
+-- name: fetch_again(photo_ids, of_bytes)
+-- Originals to fetch again, in runs of listed photos: fetching them had ended as failed, or their sets failed because of
+-- their bytes. Not those that an editor gave.
+update core.variant_generations g
+set state = 'pending', version = g.version + 1, lease_until = null, run_id = null, attempts = 0,
+    reason = null, detail = null, next_attempt_at = null, asked_at = now(), updated_at = now()
+where g.media_asset_id = any(:photo_ids) and g.kind = 'original' and g.state in ('complete', 'failed')
+  and g.next_attempt_at is null
+  and (g.state = 'failed' or exists (
+      select from core.variant_generations derivative
+      join core.media_assets a on a.id = derivative.media_asset_id
+      join core.media_asset_versions v on v.media_asset_id = a.id and v.sha256 = a.sha256 and v.author = 'import'
+      where derivative.media_asset_id = g.media_asset_id and derivative.kind <> 'original'
+        and derivative.state = 'failed' and derivative.next_attempt_at is null
+        and derivative.reason = any(:of_bytes::text[])))
+returning g.media_asset_id;
 
 -- name: batches_of(photo_ids)
 select distinct batch_key from core.media_assets where id = any(:photo_ids);

@@ -1,7 +1,7 @@
 -- Scopes: a batch (:batch) or listed photos (:photo_ids); the other is null.
 
 -- name: claim(batch, photo_ids, kinds, propose_crops, limit, run_id, lease_seconds)
--- Lease the due, free work of the given kinds on up to :limit photos.
+-- Lease the due, free work of the given kinds on up to :limit photos. Sets wait for an original that is fetched again.
 -- The photo's row is locked meanwhile, so two runs never lease parts of one photo.
 with photo as (
     select a.id
@@ -13,6 +13,9 @@ with photo as (
           where g.media_asset_id = a.id and g.kind = any(:kinds)
             and (g.state = 'pending' or (g.state = 'failed' and g.next_attempt_at <= now()))
             and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
+            and not (g.kind <> 'original' and exists (
+                select from core.variant_generations o
+                where o.media_asset_id = a.id and o.kind = 'original' and o.state = 'pending' and o.asked_at is not null))
             and (g.lease_until is null or g.lease_until < now())
       )
     order by a.id
@@ -26,6 +29,9 @@ from photo
 where g.media_asset_id = photo.id and g.kind = any(:kinds)
   and (g.state = 'pending' or (g.state = 'failed' and g.next_attempt_at <= now()))
   and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
+  and not (g.kind <> 'original' and exists (
+      select from core.variant_generations o
+      where o.media_asset_id = g.media_asset_id and o.kind = 'original' and o.state = 'pending' and o.asked_at is not null))
   and (g.lease_until is null or g.lease_until < now())
 returning g.media_asset_id, g.kind, g.version, g.wanted;
 
@@ -37,7 +43,10 @@ join core.media_assets a on a.id = g.media_asset_id
 where (:batch::text is null or a.batch_key = :batch::text)
   and (:photo_ids::uuid[] is null or a.id = any(:photo_ids::uuid[]))
   and g.kind = any(:kinds) and g.state = 'pending'
-  and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops);
+  and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
+  and not (g.kind <> 'original' and exists (
+      select from core.variant_generations o
+      where o.media_asset_id = g.media_asset_id and o.kind = 'original' and o.state = 'pending' and o.asked_at is not null));
 
 -- name: renew(lease_seconds, photo_ids, run_id)!
 update core.variant_generations
@@ -81,6 +90,13 @@ on conflict on constraint variant_generations_pkey do update
     set state = 'pending', version = variant_generations.version + 1, lease_until = null, run_id = null,
         asked_at = null, attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now();
 
+-- name: ask_for_derivatives(photo_id)!
+-- Make sets that have failed or are open pending, for runs of listed photos; complete ones stay.
+update core.variant_generations
+set state = 'pending', version = version + 1, lease_until = null, run_id = null, attempts = 0,
+    reason = null, detail = null, next_attempt_at = null, asked_at = now(), updated_at = now()
+where media_asset_id = :photo_id and kind <> 'original' and state <> 'complete';
+
 -- name: settle(photo_id, kind)!
 -- Mark a kind of work complete, leased or not.
 update core.variant_generations
@@ -97,13 +113,16 @@ where media_asset_id = :photo_id and kind = :kind and version = :version and run
   and state = 'pending'
 returning true;
 
--- name: fail(reason, detail, retryable, max_attempts, retry_after, photo_id, kind, version, run_id)$
--- The backoff is four times longer after each attempt (30 s, 2, 8, 32 min); after :max_attempts the photo is parked.
+-- name: fail(reason, detail, retryable, is_attempt, max_attempts, retry_after, photo_id, kind, version, run_id)$
+-- The backoff is four times longer after each attempt (30 s, 2, 8, 32 min); after :max_attempts the photo is parked. A
+-- failure that is no attempt waits as long as its host requires.
 update core.variant_generations
-set state = 'failed', reason = :reason, detail = :detail, attempts = attempts + 1, lease_until = null,
-    asked_at = null,
-    next_attempt_at = case when :retryable and attempts + 1 < :max_attempts
-        then now() + greatest(make_interval(secs => :retry_after), interval '30 seconds' * power(4, attempts)) end,
+set state = 'failed', reason = :reason, detail = :detail, lease_until = null, asked_at = null,
+    attempts = attempts + case when :is_attempt then 1 else 0 end,
+    next_attempt_at = case
+        when not :is_attempt then now() + make_interval(secs => :retry_after)
+        when :retryable and attempts + 1 < :max_attempts
+            then now() + greatest(make_interval(secs => :retry_after), interval '30 seconds' * power(4, attempts)) end,
     updated_at = now()
 where media_asset_id = :photo_id and kind = :kind and version = :version and run_id = :run_id
   and state = 'pending'

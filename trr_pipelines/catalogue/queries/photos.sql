@@ -44,6 +44,15 @@ on conflict on constraint media_links_media_asset_id_entity_id_kind_key
 update core.import_items set media_asset_id = :kept_id, outcome = 'duplicate'
 where media_asset_id = :duplicate_id;
 
+-- name: retire_originals(photo_id)!
+-- Objects of originals that lose their row with the photo.
+insert into core.retired_objects (hosted_bucket, hosted_key, media_asset_id, bytes)
+select hosted_bucket, hosted_key, media_asset_id, bytes from core.media_asset_versions where media_asset_id = :photo_id
+on conflict on constraint retired_objects_pkey do nothing;
+
+-- name: has_base_set(photo_id)$
+select exists (select from core.media_asset_variants where media_asset_id = :photo_id and crop_signature = '');
+
 -- name: remove_photo(photo_id)!
 delete from core.media_assets where id = :photo_id;
 

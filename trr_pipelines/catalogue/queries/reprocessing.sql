@@ -21,14 +21,27 @@ select count(*) as photos,
        count(*) filter (where crop) as crop_sets
 from work;
 
--- name: reopen(photo_ids, state, reason, source)
+-- name: reopen(photo_ids, state, reason, source, of_bytes)
 -- Make matching work pending for the sensor that requests runs of listed photos; `failed_for` is its earlier failure.
+-- With a set that failed because of its bytes the original is fetched again; `claim` leaves the set until then.
+with matching as (
+    select * from core.reprocessable(:photo_ids, :state, :reason, :source)
+), wanted as (
+    select media_asset_id, kind, reason from matching
+    union all
+    select distinct on (m.media_asset_id) m.media_asset_id, 'original', m.reason
+    from matching m
+    join core.media_assets a on a.id = m.media_asset_id
+    join core.media_asset_versions v on v.media_asset_id = a.id and v.sha256 = a.sha256 and v.author = 'import'
+    where m.kind <> 'original' and m.reason = any(:of_bytes::text[])
+    order by media_asset_id
+)
 update core.variant_generations g
 set state = 'pending', version = g.version + 1, lease_until = null, run_id = null, attempts = 0,
     reason = null, detail = null, next_attempt_at = null, asked_at = now(), updated_at = now()
-from core.reprocessable(:photo_ids, :state, :reason, :source) as matching
-where g.media_asset_id = matching.media_asset_id and g.kind = matching.kind and g.state in ('complete', 'failed')
-returning g.media_asset_id, g.kind, matching.reason as failed_for;
+from wanted
+where g.media_asset_id = wanted.media_asset_id and g.kind = wanted.kind and g.state in ('complete', 'failed')
+returning g.media_asset_id, g.kind, wanted.reason as failed_for;
 
 -- name: add_request(state, reason, source, show, photos, author)$
 insert into core.reprocess_requests (state, reason, source, show, photos, author)

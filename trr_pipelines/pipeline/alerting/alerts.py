@@ -33,7 +33,8 @@ DISK = "disk_nearly_full"
 UNDELIVERED = "alerts_undelivered"
 SILENT_WATCH = "silent_watch"
 SILENT_DAGSTER = "silent_dagster"
-CONDITIONS = (LAG, PARKED_PHOTOS, PARKED_RUNS, DISK, UNDELIVERED, SILENT_WATCH, SILENT_DAGSTER)
+FAILING_TICKS = "failing_ticks"
+CONDITIONS = (LAG, PARKED_PHOTOS, PARKED_RUNS, DISK, UNDELIVERED, SILENT_WATCH, SILENT_DAGSTER, FAILING_TICKS)
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,18 @@ class Silence:
 
 
 @dataclass(frozen=True)
+class FailingTicks:
+    """A sensor or schedule whose last `ticks` ticks failed; `error` is that of the newest, in one line, no secrets."""
+
+    name: str
+    ticks: int
+    error: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.error})"
+
+
+@dataclass(frozen=True)
 class AlertChanges:
     """The result of an evaluation: all current conditions, and which began and which ended."""
 
@@ -84,11 +97,17 @@ class FailedRun:
     failures_in_a_row: int | None
 
 
-def evaluate(archive: Archive, *, silences: Sequence[Silence] | None, watcher: str | None = None) -> AlertChanges:
+def evaluate(
+    archive: Archive,
+    *,
+    silences: Sequence[Silence] | None,
+    failing: Sequence[FailingTicks] = (),
+    watcher: str | None = None,
+) -> AlertChanges:
     """Evaluate every condition: open new alerts, resolve those that ended.
 
     `silences` lists parts of Dagster without a heartbeat in time; None when Dagster cannot be queried, which leaves its
-    alert unchanged. The time is recorded for `watcher`.
+    alert unchanged. `failing` lists sensors and schedules whose ticks fail. The time is recorded for `watcher`.
     """
     settings = archive.settings
     disk = _disk(archive)  # a network disk may hang; no transaction waits for it
@@ -101,6 +120,8 @@ def evaluate(archive: Archive, *, silences: Sequence[Silence] | None, watcher: s
         kinds = [kind for kind in CONDITIONS if kind != SILENT_DAGSTER or silences is not None]
         if silences:
             found.append(_silent_dagster(silences))
+        if failing:
+            found.append(_failing_ticks(failing))
         alerts.prune(conn)
         return _settle(conn, found, kinds)
 
@@ -223,6 +244,12 @@ def _silent_watch(conn: Connection, settings: Settings, *, up_seconds: float) ->
 def _silent_dagster(silences: Sequence[Silence]) -> Condition:
     text = f"no heartbeat from Dagster: {_some([str(one) for one in silences])}"
     return Condition(SILENT_DAGSTER, text, {"silent": [asdict(one) for one in silences]})
+
+
+def _failing_ticks(failing: Sequence[FailingTicks]) -> Condition:
+    most = max(one.ticks for one in failing)
+    text = f"the last {most} ticks failed: {_some([str(one) for one in failing])}"
+    return Condition(FAILING_TICKS, text, {"failing": [asdict(one) for one in failing]})
 
 
 def _some(names: Sequence[str]) -> str:

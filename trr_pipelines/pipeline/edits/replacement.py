@@ -1,26 +1,21 @@
-"""Replacing a photo's original with a better file: a new version, new derivatives, a new crop signature.
-
-The earlier original and its sets are kept and served until the new base and crop sets are complete.
-"""
+"""Replacing a photo's original with a better file that an editor gives."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 from uuid import UUID
 
 from trr_pipelines.catalogue import audit, crops, ledger, photos, takedowns
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.crops import PhotoState
 from trr_pipelines.catalogue.database import Connection
-from trr_pipelines.catalogue.photos import CropRow, Original
+from trr_pipelines.catalogue.photos import Original
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.errors import ConflictError, NotFoundError, TakenDownError
-from trr_pipelines.imaging.geometry import Crop, CropMode
 from trr_pipelines.imaging.render import RenderRequest
-from trr_pipelines.imaging.signature import crop_signature
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.imports.mirroring import store_original
+from trr_pipelines.pipeline.imports.versions import put_original
 from trr_pipelines.pipeline.takedown.late_objects import forbid_late_original
 
 
@@ -72,32 +67,8 @@ def _record(conn: Connection, photo_id: UUID, original: Original, author: Author
         raise NotFoundError(f"no photo {photo_id}")
     if photo.sha256 == original.sha256 and photo.state == "mirrored":
         return False
-    photos.set_original(conn, photo_id, original, author=author.actor)
+    put_original(conn, photo_id, original, author=author.actor)
     ledger.settle(conn, photo_id, "original")
-    ledger.reopen(conn, photo_id, "base")
-    ledger.reopen(conn, photo_id, "crop")
-    _renew_crop(conn, photo_id, original.sha256)
     old, new = {"sha256": photo.sha256, "state": photo.state}, {"sha256": original.sha256, "state": "mirrored"}
     audit.record(conn, author, "original", "media_asset", photo_id, old=old, new=new)
     return True
-
-
-def _renew_crop(conn: Connection, photo_id: UUID, source_version: str) -> None:
-    """Sign a manual crop for the new original; request a new proposal in place of an old one."""
-    active = crops.active(conn, photo_id)
-    if active is None:
-        return
-    if active.mode != "manual":
-        crops.want_proposal(conn, photo_id)
-        return
-    crop = Crop(cast(CropMode, active.mode), active.x, active.y, active.zoom)
-    row = CropRow(crop.mode, crop.x, crop.y, crop.zoom, crop_signature(crop, source_version))
-    crops.replace_active(
-        conn,
-        photo_id,
-        row,
-        source_version=source_version,
-        reason="stale: the original was replaced",
-        author="replacement",
-    )
-    crops.want(conn, photo_id, row.signature)

@@ -99,9 +99,9 @@ def rename_entity(database: Database, kind: EntityKind, given: UUID | str, name:
         entity_id = require_entity(conn, kind, given)
         old_name = entities.lock_name(conn, kind, entity_id)
         if old_name != new_name:
-            holder = entities.with_name(conn, kind, new_name)
-            if holder not in (None, entity_id):
-                raise ConflictError(f"{kind} {holder} has the name {new_name} already; nothing was changed")
+            holders = entities.with_name(conn, kind, new_name)
+            if holders and entity_id not in holders:
+                raise ConflictError(f"{kind} {min(holders)} has the name {new_name} already; nothing was changed")
             old_slug = _read(conn, kind, entity_id)["slug"]
             entities.rename(conn, kind, entity_id, new_name)
             new_slug = slugs.give(conn, kind, entity_id, new_name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -18,27 +19,30 @@ from uuid import UUID, uuid4
 from trr_pipelines.catalogue import imports, takedowns
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.imports import Item, Lane, NewLink, Target
-from trr_pipelines.pipeline.imports.manifest import BadRow, ImportRow
+from trr_pipelines.pipeline.imports.folders import Skipped
+from trr_pipelines.pipeline.imports.manifest import BadRow, ImportRow, Row
 
 CHUNK = 500  # rows in one transaction: a killed import keeps all earlier chunks
 
 
 @dataclass
 class ImportSummary:
-    """The result of an import: counts, rejected rows, and the batches of its photos."""
+    """The result of an import: counts, rejected rows, files left out by kind, and the batches of its photos."""
 
     import_id: UUID
     rows: int = 0
     created: int = 0
     known: int = 0
+    fetched_again: int = 0
     links: int = 0
     rejected: list[BadRow] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
     batches: list[str] = field(default_factory=list)
 
 
 def import_rows(
     database: Database,
-    rows: Iterable[ImportRow | BadRow],
+    rows: Iterable[Row],
     *,
     day: date | None = None,
     lane: Lane = "live",
@@ -46,12 +50,13 @@ def import_rows(
 ) -> ImportSummary:
     """Register rows in the catalogue; `progress` is called with the number of rows processed.
 
-    Importing the same rows again creates nothing. A bad row is recorded and stops no other. `day` (UTC, today by
-    default) is part of the batch keys. Photos in the lane `backfill` wait for a backfill.
+    Importing the same rows again creates nothing, and fetches photos again that had failed. A bad row is recorded and
+    stops no other. `day` (UTC, today by default) is part of the batch keys. Photos in the lane `backfill` wait for a
+    backfill.
     """
     summary = ImportSummary(uuid4())
     batch_day = day or datetime.now(UTC).date()
-    for chunk in _chunks(rows):
+    for chunk in _chunks(_counted(rows, summary.skipped)):
         checked = [_checked(row) for row in chunk]
         registered = database.run(
             lambda conn, rows=checked: register_rows(conn, summary.import_id, batch_day, rows, lane)  # type: ignore[misc]
@@ -59,11 +64,21 @@ def import_rows(
         summary.rows += len(chunk)
         summary.created += registered.created
         summary.known += registered.known
+        summary.fetched_again += registered.fetched_again
         summary.links += registered.links
         summary.rejected += registered.rejected
         summary.batches = sorted({*summary.batches, *registered.batches})
         progress(summary.rows)
     return summary
+
+
+def _counted(rows: Iterable[Row], skipped: Counter[str]) -> Iterator[ImportRow | BadRow]:
+    """The rows to register; those that are left out are counted in `skipped`."""
+    for row in rows:
+        if isinstance(row, Skipped):
+            skipped[row.kind] += 1
+        else:
+            yield row
 
 
 def _chunks(rows: Iterable[ImportRow | BadRow]) -> Iterator[list[ImportRow | BadRow]]:
@@ -96,10 +111,14 @@ def local_path(location: str) -> Path:
 
 @dataclass(frozen=True)
 class RegisteredRows:
-    """The result of registering rows: `items` has the outcome of each row in order, `rejected` the bad ones."""
+    """The result of registering rows: `items` has the outcome of each row in order, `rejected` the bad ones.
+
+    `fetched_again` counts known photos that had failed and are fetched again.
+    """
 
     created: int
     known: int
+    fetched_again: int
     links: int
     items: list[Item]
     rejected: list[BadRow]
@@ -118,6 +137,7 @@ def register_rows(
     items = [Item(row.line, "", row.location, "rejected", row.problem[:1000], None) for row in rejected]
     good = [row for row in rows if isinstance(row, ImportRow)]
     targets = _Targets(conn)
+    spelled = imports.first_spellings(conn, [tag for row in good for tag in row.tags])
     links: list[NewLink] = []
     created = 0
     for source in sources:
@@ -130,14 +150,15 @@ def register_rows(
             outcome = "created" if row.location in fresh else "known"
             fresh.discard(row.location)
             items.append(Item(row.line, source, row.location, outcome, "", photo))
-            links += [
-                NewLink(photo, target, row.kind, row.position, row.caption, row.tags) for target in targets.of(row)
-            ]
+            tags = tuple(dict.fromkeys(spelled[tag] for tag in row.tags))
+            links += [NewLink(photo, target, row.kind, row.position, row.caption, tags) for target in targets.of(row)]
     items.sort(key=lambda item: item.line)
     new_links = imports.add_links(conn, links)
     imports.add_items(conn, import_id, items)
+    known = [item.media_asset_id for item in items if item.outcome == "known" and item.media_asset_id is not None]
+    again = imports.fetch_again(conn, known)
     batches = imports.batches_of(conn, [item.media_asset_id for item in items])
-    return RegisteredRows(created, len(good) - created, new_links, items, rejected, batches)
+    return RegisteredRows(created, len(good) - created, len(again), new_links, items, rejected, batches)
 
 
 def _without_taken_down(conn: Connection, rows: Sequence[ImportRow | BadRow]) -> list[ImportRow | BadRow]:

@@ -1,12 +1,12 @@
 """Parsing import rows from a manifest (CSV or JSON lines), the files of a folder, or a request.
 
-Every row becomes an `ImportRow`, or a `BadRow` with the reason. Nothing is fetched or looked up here.
+Every row becomes an `ImportRow`, or a `BadRow` with the reason. Nothing is fetched here. `folders` walks folders, and
+`tables` reads CSV.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import codecs
 import json
 import os
 import stat
@@ -19,8 +19,11 @@ from slugify import slugify
 
 from trr_pipelines.errors import InputError
 from trr_pipelines.pipeline.imports.fetching import check_url
+from trr_pipelines.pipeline.imports.folders import Skipped, UnreadableFolder, files_below, skipped_kind
+from trr_pipelines.pipeline.imports.tables import read_table
 
 KINDS = ("photo", "video_still", "brand", "social", "news")
+MANIFESTS = (".csv", ".tsv", ".jsonl")
 LOCATION_COLUMNS = ("path", "url")
 COLUMNS = (*LOCATION_COLUMNS, "source", "show", "season", "person", "kind", "caption", "tags", "position")
 MAX_TEXT = 2_000
@@ -71,11 +74,14 @@ class BadRow:
     problem: str
 
 
-def read_rows(path: Path, defaults: Defaults) -> Iterator[ImportRow | BadRow]:
-    """The rows of a folder, of one photo, or of a manifest (`.csv`, `.jsonl`), in order.
+Row = ImportRow | BadRow | Skipped
 
-    Raises InputError when nothing can be read: the path is missing or unreadable, the manifest is empty or not UTF-8,
-    or a CSV has an unknown column.
+
+def read_rows(path: Path, defaults: Defaults) -> Iterator[Row]:
+    """The rows of a folder, of one photo, or of a manifest (`.csv`, `.tsv`, `.jsonl`), in order.
+
+    Raises InputError when nothing can be read: the path is missing or unreadable, or is neither a photo nor a manifest
+    by its name, the manifest is empty or not UTF-8, or a CSV has an unknown column.
     """
     _checked_defaults(defaults)
     try:
@@ -86,9 +92,11 @@ def read_rows(path: Path, defaults: Defaults) -> Iterator[ImportRow | BadRow]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     if is_folder:
         return _folder_rows(path, defaults)
-    if path.suffix.lower() in (".csv", ".jsonl"):
-        records = _csv_records(path) if path.suffix.lower() == ".csv" else _json_records(path)
+    if path.suffix.lower() in MANIFESTS:
+        records = _json_records(path) if path.suffix.lower() == ".jsonl" else _csv_records(path)
         return _manifest_rows(records, path, defaults)
+    if path.suffix and (kind := skipped_kind(path.name)) in ("sidecars", "videos"):
+        raise InputError(f"{path}: neither a photo nor a manifest ({', '.join(MANIFESTS)}), but one of the {kind}")
     return iter([_row(1, {"path": str(path)}, Path(), defaults)])
 
 
@@ -125,32 +133,37 @@ def _checked_defaults(defaults: Defaults) -> None:
         raise InputError(row.problem)
 
 
-def _folder_rows(folder: Path, defaults: Defaults) -> Iterator[ImportRow | BadRow]:
-    """Every file below the folder that is not hidden, in order of name."""
+def _folder_rows(folder: Path, defaults: Defaults) -> Iterator[Row]:
+    """Every file below the folder that may be a photo."""
     try:
         os.scandir(folder).close()
     except OSError as error:
         raise InputError(f"{folder}: folder cannot be read ({error.strerror})") from None
     line = 0
-    unreadable: list[OSError] = []
-    for parent, folders, files in os.walk(folder, onerror=unreadable.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith("."):
-                line += 1
-                yield _row(line, {"path": str(Path(parent) / name)}, Path(), defaults)
+    unreadable: list[UnreadableFolder] = []
+    for found in files_below(folder):
+        if isinstance(found, Skipped):
+            yield found
+        elif isinstance(found, UnreadableFolder):
+            unreadable.append(found)
+        else:
+            line += 1
+            yield _row(line, {"path": str(found)}, Path(), defaults)
     for closed in unreadable:
         line += 1
-        yield BadRow(line, str(closed.filename), f"{closed.filename}: folder cannot be read ({closed.strerror})")
+        yield BadRow(line, str(closed.path), f"{closed.path}: folder cannot be read ({closed.problem})")
     if line == 0:
-        raise InputError(f"{folder}: the folder holds no files")
+        raise InputError(f"{folder}: the folder holds no files that may be photos")
 
 
 def _manifest_rows(
-    records: Iterator[tuple[int, dict[str, Any] | str]], manifest: Path, defaults: Defaults
-) -> Iterator[ImportRow | BadRow]:
+    records: Iterator[tuple[int, dict[str, Any] | str | None]], manifest: Path, defaults: Defaults
+) -> Iterator[Row]:
     count = 0
     for line, record in records:
+        if record is None:
+            yield Skipped("empty rows")
+            continue
         count += 1
         yield BadRow(line, "", record) if isinstance(record, str) else _row(line, record, manifest.parent, defaults)
     if count == 0:
@@ -159,44 +172,38 @@ def _manifest_rows(
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
-
-
-def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    text = _read_text(path)
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
+    is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
     try:
-        columns = [name.strip().lower() for name in reader.fieldnames or []]
-    except csv.Error as error:
-        raise InputError(f"{path}: not a CSV file ({error})") from None
+        return data.decode("utf-16" if is_utf_16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not {'UTF-16' if is_utf_16 else 'UTF-8'} at byte {error.start}") from None
+
+
+def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str | None]]:
+    text = _read_text(path)
+    try:
+        yield from read_table(text, _column_problem)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _column_problem(columns: list[str]) -> str:
+    """Why a table with these columns cannot be used; empty when it can."""
     if not columns:
-        raise InputError(f"{path}: the manifest holds no rows")
+        return "the manifest holds no rows"
     if problem := _unknown_column(columns):
-        raise InputError(f"{path}: {problem}")
+        return problem
     if len(set(columns)) < len(columns):
-        raise InputError(f"{path}: duplicate column: {', '.join(columns)}")
+        return f"duplicate column: {', '.join(columns)}"
     if not set(columns) & set(LOCATION_COLUMNS):
-        raise InputError(f"{path}: no column for the location of the photos; add one of {', '.join(LOCATION_COLUMNS)}")
-    reader.fieldnames = columns
-    while True:
-        try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield reader.reader.line_num, f"not a CSV row ({error})"  # the outer count is that of the previous row
-            continue
-        if "" in record:
-            yield reader.line_num, f"{len(columns)} columns in the heading, {len(columns) + len(record[''])} here"
-        else:
-            yield reader.line_num, record
+        return f"no column for the location of the photos; add one of {', '.join(LOCATION_COLUMNS)}"
+    return ""
 
 
-def _json_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def _json_records(path: Path) -> Iterator[tuple[int, dict[str, Any] | str | None]]:
     # Not splitlines: JSON strings may contain other line separators, such as U+2028.
     for line, text in enumerate(_read_text(path).split("\n"), start=1):
         if not text.strip():
@@ -247,6 +254,7 @@ def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> I
 
 
 def _text(name: str, value: Any) -> str:
+    """A value without surrounding spaces; a path keeps them."""
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -260,7 +268,7 @@ def _text(name: str, value: Any) -> str:
         value.encode("utf-8", "surrogateescape" if name == "path" else "strict")
     except UnicodeEncodeError as error:
         raise InputError(f"{name} is not valid Unicode: {error.reason}") from None
-    return value.strip()
+    return value if name == "path" else value.strip()
 
 
 def _people(person: str, people: Any) -> tuple[str, ...]:
@@ -273,10 +281,11 @@ def _people(person: str, people: Any) -> tuple[str, ...]:
 
 
 def _location(text: dict[str, str], base: Path) -> str:
-    if text["url"] and text["path"]:
+    path = _path(text["path"], base)
+    if text["url"] and path:
         raise InputError("both url and path are set; only one is allowed")
-    if text["path"]:
-        location = (base / text["path"]).absolute().as_uri()
+    if path:
+        location = (base / path).absolute().as_uri()
     elif text["url"]:
         check_url(text["url"])
         location = text["url"]
@@ -285,6 +294,11 @@ def _location(text: dict[str, str], base: Path) -> str:
     if (count := len(location.encode())) > MAX_LOCATION_BYTES:
         raise InputError(f"location has {count} bytes as a URL, at most {MAX_LOCATION_BYTES} are allowed")
     return location
+
+
+def _path(text: str, base: Path) -> str:
+    """A path as given when such a file exists, as names may begin or end with spaces; otherwise without them."""
+    return text if text.strip() != text and os.path.lexists(base / text) else text.strip()
 
 
 def _season(value: Any, show: str, default: int | None) -> int | None:

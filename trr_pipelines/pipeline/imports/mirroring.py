@@ -1,31 +1,41 @@
 """Mirroring originals: fetch, inspect the header, store unchanged under the hash, register.
 
 Bytes that another photo already has make this one a duplicate: its links move to that photo, and it is deleted.
-Nothing is decoded here beyond the header.
+A photo that has an original is fetched again when its bytes failed: a corrected file becomes a new version; without one
+the photo keeps its bytes. Nothing is decoded here beyond the header.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import time
 from collections.abc import Sequence
+from uuid import UUID
 
-from trr_pipelines.catalogue import ledger, photos, retention, takedowns
+from trr_pipelines.catalogue import crops, ledger, photos, retention, takedowns
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Claim, Scope, StaleResultError
 from trr_pipelines.catalogue.photos import Original, Photo
-from trr_pipelines.errors import TakenDownError
+from trr_pipelines.errors import HostBusyError, MediaError, Reason, RetryableError, TakenDownError
 from trr_pipelines.imaging.decode import inspect
 from trr_pipelines.imaging.formats import FILE_TYPES
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.imports.fetching import Fetcher, read_local
+from trr_pipelines.pipeline.imports.hosts import PATIENCE_SECONDS, SharedTurns
 from trr_pipelines.pipeline.imports.importing import local_path
+from trr_pipelines.pipeline.imports.versions import put_original
 from trr_pipelines.pipeline.takedown.late_objects import forbid_late_original
 from trr_pipelines.pipeline.worker import PhotoOutcome, Tally, Work, work_through
 from trr_pipelines.storage.keys import original_key
 from trr_pipelines.storage.store import put_exactly
 
+logger = logging.getLogger(__name__)
+
 # Fetching is bound by the network; each thread may hold one original of 50 MB, and a run has 600 MB.
 FETCH_THREADS = 4
+# A host that asks for short waits, again and again, does not hold a run for longer than this for each photo.
+MOST_WAITED_SECONDS = 60.0
 
 
 def mirror_originals(archive: Archive, scope: Scope, run_id: str) -> Tally:
@@ -33,7 +43,7 @@ def mirror_originals(archive: Archive, scope: Scope, run_id: str) -> Tally:
 
     Returns when each photo has its original or has failed with a reason.
     """
-    with Fetcher(allow=archive.settings.fetch_allow_networks) as fetcher:
+    with Fetcher(allow=archive.settings.fetch_allow_networks, turns=SharedTurns(archive.database)) as fetcher:
         work = Work(archive.database, scope, ("original",), run_id, FETCH_THREADS)
         return work_through(work, _Mirror(archive, fetcher, run_id))
 
@@ -80,14 +90,20 @@ class _Mirror:
 
     def __call__(self, photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
         (claim,) = claims
-        data = self._read(photo.source_url)
         original: Original | None = None
         try:
+            data = self._read(photo.source_url)
             original, is_new = store_original(self._archive, data)
             kept = self._archive.database.run(lambda conn: self._register(conn, claim, original))
         except TakenDownError:
             self._reject(claim, original)
             return PhotoOutcome("taken_down", bytes_read=len(data))
+        except MediaError as error:
+            if photo.sha256 is None or _may_pass(error):
+                raise
+            logger.warning("photo %s (%s) keeps its original: %s", photo.id, photo.source_url, error)
+            self._archive.database.run(lambda conn: self._keep(conn, claim))
+            return PhotoOutcome()
         except StaleResultError:
             if original is not None:
                 forbid_late_original(self._archive, photo.id, original.sha256, original.hosted_key)
@@ -102,7 +118,14 @@ class _Mirror:
     def _read(self, location: str) -> bytes:
         if location.startswith("file:"):
             return read_local(local_path(location))
-        return self._fetcher.fetch(location).data
+        began = time.monotonic()
+        while True:
+            try:
+                return self._fetcher.fetch(location).data
+            except HostBusyError as busy:
+                waited = time.monotonic() - began
+                if busy.wait_seconds > PATIENCE_SECONDS or waited > MOST_WAITED_SECONDS:
+                    raise
 
     def _register(self, conn: Connection, claim: Claim, original: Original) -> bool:
         """Record the original; False when the photo was a duplicate."""
@@ -110,9 +133,30 @@ class _Mirror:
         photos.hold_bytes(conn, original.sha256)
         if takedowns.content_is_taken_down(conn, original.sha256):
             raise TakenDownError(takedowns.TAKEN_DOWN)
+        before = crops.lock_photo(conn, claim.photo_id)
+        if before is not None and before.sha256 is not None:
+            return self._register_again(conn, claim.photo_id, before.sha256, original)
         kept = photos.register_original(conn, claim.photo_id, original)
         ledger.open_derivatives(conn, kept)
         return kept == claim.photo_id
+
+    def _register_again(self, conn: Connection, photo_id: UUID, before: str, original: Original) -> bool:
+        """Record what the source delivers for a photo that has an original; False when the photo was a duplicate.
+
+        A photo with anything to show is never a duplicate: it keeps its original, crops and address.
+        """
+        holder = photos.photo_with_bytes(conn, original.sha256)
+        if holder not in (None, photo_id) and not photos.has_base_set(conn, photo_id):
+            return photos.register_original(conn, photo_id, original) == photo_id
+        if holder in (None, photo_id) and original.sha256 != before:
+            put_original(conn, photo_id, original, author="import")
+        ledger.ask_for_derivatives(conn, photo_id)
+        return True
+
+    def _keep(self, conn: Connection, claim: Claim) -> None:
+        """End the work with the original that the photo has; what failed is rendered again from it."""
+        ledger.complete(conn, claim, self._run_id)
+        ledger.ask_for_derivatives(conn, claim.photo_id)
 
     def _reject(self, claim: Claim, original: Original | None) -> None:
         """Delete a photo whose bytes were taken down; its import rows keep the reason."""
@@ -124,3 +168,9 @@ class _Mirror:
         self._archive.database.run(reject)
         if original is not None:  # taken down while this run stored them
             self._archive.store.delete([original.hosted_key])
+
+
+def _may_pass(error: MediaError) -> bool:
+    """Whether a later fetch may succeed without any change at the source."""
+    lasting = (Reason.FETCH_NOT_FOUND, Reason.FETCH_FORBIDDEN)
+    return isinstance(error, RetryableError) and error.reason not in lasting

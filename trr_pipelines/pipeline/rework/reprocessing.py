@@ -157,7 +157,8 @@ class ReprocessReport:
 def reprocess_photo(database: Database, photo_id: UUID, *, author: Author) -> tuple[str, ...]:
     """Reprocess one photo; returns the kinds of work that were reopened (none: all of it is open already).
 
-    An original is fetched again only if that failed. Raises NotFoundError for an unknown photo.
+    An original is fetched again only if that failed, or if its bytes are why a set failed. Raises NotFoundError for an
+    unknown photo.
     """
 
     def work(conn: Connection) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def test_only_the_failed_work_of_failed_photos_is_reprocessed(
     reason = ledger_of(archive, "cut.jpg")["base"]
     assert post_reprocess(client, reason=reason).json()["photos"] == 1
     assert due(archive) == {ids["cut.jpg"]}
-    assert ledger_of(archive, "cut.jpg") == {"original": "complete", "base": "pending", "crop": "pending"}
+    assert ledger_of(archive, "cut.jpg") == {"original": "pending", "base": "pending", "crop": "pending"}
     assert ledger_of(archive, "no.jpg") == {"original": "not_an_image"}
     assert post_reprocess(client, state="failed").json()["photos"] == 1
     assert due(archive) == {ids["cut.jpg"], ids["no.jpg"]}

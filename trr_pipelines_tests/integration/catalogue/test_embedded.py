@@ -184,6 +184,24 @@ def test_an_incomplete_data_directory_is_created_again(server_home: Path) -> Non
     embedded.release()
 
 
+@pytest.mark.parametrize(
+    "name", ["my photos", "it's ours", 'a "b" c', "$HOME `id`", "a,b; c", "back\\slash", "Fotos für José", "x" * 120]
+)
+def test_a_home_may_have_any_name(server_home: Path, name: str) -> None:
+    home = server_home.with_name(name) / "home"
+    home.parent.mkdir()
+    first = EmbeddedPostgres(home)
+    first.start()
+    assert answers(first)
+    killed = postmaster(home)
+    killed.send_signal(signal.SIGKILL)
+    wait_for(lambda: has_ended(killed), "the server is gone")
+    first.start()
+    assert answers(first)
+    first.release()
+    assert not first.is_running()
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
 def test_a_home_without_write_permission_is_refused_by_name(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)

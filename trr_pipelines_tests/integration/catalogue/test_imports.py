@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from uuid import UUID, uuid4
@@ -11,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from trr_pipelines.catalogue import imports, slugs
-from trr_pipelines.catalogue.database import Database
+from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.imports import Item, NewLink, Target
 from trr_pipelines_tests.support.archives import DAY, query, value
 
@@ -210,3 +211,57 @@ def test_batches_are_announced_once(database: Database) -> None:
     assert database.run(lambda conn: imports.unannounced_batches(conn, 10)) == keys[1:]
     assert database.run(lambda conn: imports.batch_exists(conn, keys[0])) is True
     assert database.run(lambda conn: imports.batch_exists(conn, "20260212-unknown-00001")) is False
+
+
+# Spellings ---------------------------------------------------------------------------------------------------------
+
+SPELLINGS = (
+    "Zoë O'Brien-Smith",
+    "Zoe\u0308 O'Brien-Smith",
+    "Zoë  O'Brien-Smith",
+    " Zoë\u00a0O'Brien-Smith\u200b",
+    "Zoë O\u2019Brien-Smith",
+    "Zoë O\u02bcBrien\u2013Smith",
+    "\ufeffZo\u200dë\u2009O\u2018Brien\u2010Smith",
+    "Ｚoë\u3000O＇Brien－Smith",
+    "zoë o`brien\u00ad-SMITH",
+)
+
+
+@pytest.mark.parametrize("ensure", [imports.ensure_show, imports.ensure_person])
+@pytest.mark.parametrize("first", range(len(SPELLINGS)))
+def test_spellings_that_look_alike_are_one_name_shown_as_first_given(
+    database: Database, ensure: Callable[[Connection, str], UUID], first: int
+) -> None:
+    order = [SPELLINGS[first], *SPELLINGS]
+    assert len({database.run(lambda conn, name=name: ensure(conn, name)) for name in order}) == 1  # type: ignore[misc]
+    assert [row["name"] for row in query(database, "select name from core.entities")] == [SPELLINGS[first]]
+
+
+def test_names_that_look_different_stay_apart(database: Database) -> None:
+    names = ["Zoe Smith", "Zoë Smith", "Zoes Mith", "Zoë Smith Jr", "Zoë-Smith", "x" * 300, "ﷺ" * 300, "ﷺ" * 299 + "x"]
+    assert len({database.run(lambda conn, name=name: imports.ensure_person(conn, name)) for name in names}) == len(
+        names
+    )  # type: ignore[misc]
+
+
+def test_of_spellings_that_an_archive_holds_already_each_finds_its_own(database: Database) -> None:
+    held = SPELLINGS[:3]
+    ids = [value(database, "insert into core.people (full_name) values (%s) returning id", name) for name in held]
+    assert [database.run(lambda conn, name=name: imports.ensure_person(conn, name)) for name in held] == ids  # type: ignore[misc]
+    assert database.run(lambda conn: imports.ensure_person(conn, SPELLINGS[7])) == ids[0]
+
+
+def test_tags_are_shown_as_first_given(database: Database) -> None:
+    def work(conn: Connection) -> dict[str, str]:
+        return imports.first_spellings(conn, ["Red Carpet", "red\u00a0carpet", "x" * 2000, "café"])
+
+    first = database.run(work)
+    assert first == {
+        "Red Carpet": "Red Carpet",
+        "red\u00a0carpet": "Red Carpet",
+        "x" * 2000: "x" * 2000,
+        "café": "café",
+    }
+    again = database.run(lambda conn: imports.first_spellings(conn, ["cafe\u0301", "RED CARPET"]))
+    assert again == {"cafe\u0301": "café", "RED CARPET": "Red Carpet"}

@@ -9,10 +9,17 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus, Definitions, SensorResult, build_sensor_context
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
 from dagster._core.test_utils import create_run_for_test
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.types import DaemonHeartbeat
+from dagster._utils.error import SerializableErrorInfo
 
 from trr_pipelines.defs.alerts import silences
 from trr_pipelines.pipeline.archive import Archive
@@ -98,6 +105,52 @@ def test_silent_daemons_and_sensors_are_reported_unless_they_are_off(
     assert set(named) <= set(found)
     assert bool(found) == bool(named)
     assert list(silences(instance, sensors, 0)) == []
+
+
+def ticked(instance: DagsterInstance, name: str, *statuses: str) -> None:
+    """A running sensor with these ticks, the oldest first."""
+    add_sensor_tick(instance, name, 1, "RUNNING")
+    (state,) = [one for one in instance.all_instigator_state() if one.instigator_name == name]
+    for number, status in enumerate(statuses):
+        error = SerializableErrorInfo("Error in evaluation_fn\n", [], "SensorExecutionError")
+        if status == "FAILURE":
+            cause = SerializableErrorInfo(f"could not\nfind partition {number}, password=s3cret\n", [], "Unknown")
+            error = error._replace(cause=cause)
+        instance.create_tick(
+            TickData(
+                state.instigator_origin_id,
+                name,
+                InstigatorType.SENSOR,
+                TickStatus[status],
+                time.time() - 60 + number,
+                run_ids=["run"] if status == "SUCCESS" else None,
+                skip_reason="nothing is due" if status == "SKIPPED" else None,
+                error=error if status == "FAILURE" else None,
+                selector_id=state.selector_id,
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("statuses", "alerted"),
+    [
+        (["FAILURE"] * 5, True),
+        (["SUCCESS", *["FAILURE"] * 6, "STARTED"], True),
+        (["FAILURE"] * 4, False),
+        ([*["FAILURE"] * 4, "SKIPPED", "FAILURE"], False),
+        ([*["FAILURE"] * 5, "SUCCESS"], False),
+    ],
+)
+def test_ticks_that_fail_in_a_row_are_an_alert_with_the_error_of_the_newest(
+    defs: Definitions, instance: DagsterInstance, statuses: list[str], alerted: bool
+) -> None:
+    add_daemon_heartbeats(instance)
+    ticked(instance, "new_imports", *statuses)
+    ticked(instance, "a_sensor_of_older_code", *["FAILURE"] * 9)
+    text = open_alerts_in(tick(defs, instance))
+    newest = max((number for number, status in enumerate(statuses) if status == "FAILURE"), default=0)
+    expected = f"the last 5 ticks failed: sensor new_imports (could not find partition {newest}, password=***)"
+    assert text == (f"open: {expected}" if alerted else "open: nothing")
 
 
 def test_a_failed_run_that_was_not_recorded_is_reported(

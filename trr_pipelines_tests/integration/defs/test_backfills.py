@@ -64,6 +64,16 @@ def requests(result: SensorResult) -> list[RunRequest]:
     return list(result.run_requests or ())
 
 
+@pytest.mark.parametrize("tag", ["mine", "", "-1", "9" * 30])
+def test_a_run_that_a_user_tagged_by_hand_fails_no_tick(
+    defs: Definitions, instance: DagsterInstance, archive: Archive, batches: list[str], tag: str
+) -> None:
+    start(archive)
+    tags = {"trr/lane": "backfill", "trr/backfill": tag}
+    create_run_for_test(instance, status=DagsterRunStatus.STARTED, tags=tags, job_name="import_batch")
+    assert [one.partition_key for one in requests(tick(defs, instance))] == batches[:2]
+
+
 def test_the_first_batches_are_asked_for_in_the_lane_of_backfills(
     defs: Definitions, instance: DagsterInstance, archive: Archive, batches: list[str]
 ) -> None:

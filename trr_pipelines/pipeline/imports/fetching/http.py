@@ -9,17 +9,17 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Final, Self, overload
+from typing import Final, Protocol, Self, overload
 
 import httpcore
 import httpx
 
-from trr_pipelines.errors import InputError, PermanentError, Reason, RetryableError
+from trr_pipelines.errors import HostBusyError, InputError, PermanentError, Reason, RetryableError
 from trr_pipelines.imaging.decode import MAX_BYTES
 from trr_pipelines.pipeline.imports.fetching.addresses import Network, check_host, parse_networks
 from trr_pipelines.pipeline.imports.fetching.body import read_body, too_many_bytes
@@ -53,24 +53,45 @@ class Fetched:
     content_type: str | None
 
 
+class Turns(Protocol):
+    """Decides when a request to a host may begin."""
+
+    def turn(self, host: str, /) -> AbstractContextManager[None]:
+        """One request to the host, begun when it is due. Raises HostBusyError instead of a long wait."""
+
+    def wait(self, host: str, seconds: float, /) -> None:
+        """The host asked for a wait."""
+
+
+class _NoTurns:
+    def turn(self, _: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def wait(self, _: str, __: float) -> None:
+        pass
+
+
 class Fetcher:
     """Fetches photos; thread-safe. Leaving its `with` block closes pooled connections.
 
-    `allow` lists networks that may be contacted although they are not public. `seconds` is the deadline for a whole
-    fetch: DNS, every redirect, and the last byte of the body. `max_bytes` limits the decoded body; a body is held in
-    memory, so N threads may hold N times that. Proxies and credentials of the environment are never used.
+    `allow` lists networks that may be contacted although they are not public. `turns` decides when a request may begin.
+    `seconds` is the deadline for a whole fetch: DNS, every redirect, and the last byte of the body, without waits for a
+    turn. `max_bytes` limits the decoded body; a body is held in memory, so N threads may hold N times that. Proxies and
+    credentials of the environment are never used.
     """
 
     def __init__(
         self,
         *,
         allow: Iterable[str | Network] = (),
+        turns: Turns | None = None,
         seconds: float = DEADLINE_SECONDS,
         max_bytes: int = MAX_BYTES,
         ssl_context: ssl.SSLContext | None = None,
         resolver: Resolver = resolve,
         dialler: httpcore.NetworkBackend | None = None,
     ) -> None:
+        self._turns = turns or _NoTurns()
         self._seconds = seconds
         self._max_bytes = max_bytes
         self._pool = httpcore.ConnectionPool(
@@ -100,30 +121,46 @@ class Fetcher:
         Raises:
             PermanentError: `blocked_address` for a URL or redirect that may not be followed, `too_many_bytes`,
                 `empty_file`.
+            HostBusyError: the host asked for a wait (429, or 503 with `Retry-After`).
             RetryableError: `fetch_not_found` (404, 410), `fetch_forbidden` (401, 403, 451), `fetch_timeout`, and
                 `fetch_failed` for everything else, including a truncated body; with `retry_after` when the source sent
                 one. The ledger decides after how many of these a photo is parked.
         """
-        deadline = time.monotonic() + self._seconds
+        left = self._seconds
         current = _checked(url)
         for _ in range(MAX_REDIRECTS + 1):
-            with _fetch_errors(_shown(current)), self._response(current, conditional, deadline) as response:
-                headers = httpx.Headers(response.headers)
-                if response.status in _REDIRECTS and "location" in headers:
-                    current = _redirected(current, headers["location"])
-                    continue
-                if response.status == 304 and conditional is not None:
-                    return None
-                if response.status not in (200, 203):
-                    raise _refused(response.status, headers, _shown(current))
-                return Fetched(
-                    self._body(response, headers, _shown(current)),
-                    str(current),
-                    headers.get("etag"),
-                    headers.get("last-modified"),
-                    headers.get("content-type"),
-                )
+            with self._turns.turn(host := current.netloc.decode()):
+                began = time.monotonic()
+                try:
+                    result = self._request(current, conditional, began + left)
+                except HostBusyError as busy:
+                    self._turns.wait(host, busy.wait_seconds)
+                    raise
+                left -= time.monotonic() - began
+            if not isinstance(result, httpx.URL):
+                return result
+            current = result
         raise RetryableError(Reason.FETCH_FAILED, f"{_shown(_checked(url))} redirects more than {MAX_REDIRECTS} times")
+
+    def _request(
+        self, url: httpx.URL, conditional: tuple[str | None, str | None] | None, deadline: float
+    ) -> Fetched | httpx.URL | None:
+        """The photo at `url`, or where it redirects to; None for an unchanged photo."""
+        with _fetch_errors(_shown(url)), self._response(url, conditional, deadline) as response:
+            headers = httpx.Headers(response.headers)
+            if response.status in _REDIRECTS and "location" in headers:
+                return _redirected(url, headers["location"])
+            if response.status == 304 and conditional is not None:
+                return None
+            if response.status not in (200, 203):
+                raise _refused(response.status, headers, _shown(url))
+            return Fetched(
+                self._body(response, headers, _shown(url)),
+                str(url),
+                headers.get("etag"),
+                headers.get("last-modified"),
+                headers.get("content-type"),
+            )
 
     @contextmanager
     def _response(
@@ -157,7 +194,7 @@ class Fetcher:
         announced = headers.get("content-length")
         if announced is not None and int(announced) > self._max_bytes:  # h11 has checked that it is a number
             raise too_many_bytes(source, announced, self._max_bytes)
-        encoding = headers.get("content-encoding", "").strip().lower()
+        encoding = headers.get("content-encoding", "")
         return read_body(_whole(response, announced, source), encoding, self._max_bytes, source)
 
 
@@ -203,8 +240,10 @@ def _shown(url: httpx.URL) -> str:
 
 
 def _refused(status: int, headers: httpx.Headers, source: str) -> RetryableError:
-    detail = f"{source} answered {status}"
-    return RetryableError(_REASONS.get(status, Reason.FETCH_FAILED), detail, retry_after=_retry_after(headers))
+    detail, retry_after = f"{source} answered {status}", _retry_after(headers)
+    if status == 429 or (status == 503 and retry_after is not None):
+        return HostBusyError(detail, retry_after=retry_after)
+    return RetryableError(_REASONS.get(status, Reason.FETCH_FAILED), detail, retry_after=retry_after)
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:

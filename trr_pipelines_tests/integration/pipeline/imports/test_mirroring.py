@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import ClassVar
 
 import pytest
 
+from trr_pipelines.catalogue import hosts, ledger
 from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.edits.replacement import replace_original
 from trr_pipelines.pipeline.imports.mirroring import mirror_originals
+from trr_pipelines.pipeline.rework.reprocessing import ReprocessFilter, reprocess, reprocess_photo
+from trr_pipelines.pipeline.rework.rerender import rerender_photos
 from trr_pipelines.pipeline.upkeep.reconcile import reconcile
 from trr_pipelines.settings import Settings
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import (
+    EDITOR,
     import_files,
     import_path,
     ledger_of,
     photo_ids,
     query,
+    run,
     value,
     write_files,
 )
+from trr_pipelines_tests.support.scripted_server import Received, ScriptedServer, answer
 
 PHOTO, OTHER = pictures.jpeg(), pictures.jpeg(seed=1)
 
@@ -42,7 +53,7 @@ class Source(BaseHTTPRequestHandler):
         "/empty.jpg": (200, {}, b""),
         "/gone.jpg": (410, {}, b""),
         "/forbidden.jpg": (403, {"Retry-After": "90"}, b""),
-        "/busy.jpg": (503, {"Retry-After": "120"}, b""),
+        "/down.jpg": (503, {}, b""),
         "/moved.jpg": (302, {"Location": "http://169.254.169.254/latest/meta-data"}, b""),
         "/wide.png": (200, {}, pictures.png_of_zeros(31_000, 10)),
     }
@@ -154,7 +165,7 @@ def test_photos_of_a_web_server_are_mirrored_or_fail_with_a_reason(
         "gone.jpg",
         "missing.jpg",
         "forbidden.jpg",
-        "busy.jpg",
+        "down.jpg",
     }
     assert failure(lan_archive, "missing.jpg")[1] == f"{source}/missing.jpg answered 404"
     waits = value(
@@ -162,7 +173,7 @@ def test_photos_of_a_web_server_are_mirrored_or_fail_with_a_reason(
         "select extract(epoch from next_attempt_at - now()) from core.variant_generations"
         " where reason = 'fetch_failed'",
     )
-    assert 110 < waits <= 120
+    assert 20 < waits <= 30
     assert reconcile(lan_archive).is_clean
 
 
@@ -263,3 +274,205 @@ def test_duplicates_keep_the_first_imported_photo_whichever_arrives_first(
     again = import_files(archive, tmp_path / "in", {})
     assert again
     assert list(photo_ids(archive)) == ["a.jpg"]
+
+
+# Fetched again -----------------------------------------------------------------------------------------------------
+
+CUT = PHOTO[: len(PHOTO) // 2]
+
+
+@pytest.fixture
+def cut(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> Path:
+    """The file of a photo that failed as truncated, and of one that was mirrored."""
+    batch = import_files(archive, tmp_path / "in", {"cut.jpg": CUT, "good.jpg": OTHER}, show="The Valley")
+    run(archive, batch, pool=render_pool)
+    assert ledger_of(archive, "cut.jpg") == {"original": "complete", "base": "truncated", "crop": "truncated"}
+    return tmp_path / "in" / "cut.jpg"
+
+
+def ask(archive: Archive, way: str, file: Path) -> None:
+    """Ask for the failed photo again, as a user does."""
+    if way == "import":
+        assert import_path(archive, file.parent, show="The Valley").fetched_again == 1
+    elif way == "photo":
+        reprocess_photo(archive.database, photo_ids(archive)["cut.jpg"], author=EDITOR)
+    else:
+        assert reprocess(archive.database, ReprocessFilter(reason="truncated"), author=EDITOR).estimate.photos == 1
+
+
+def work_off(archive: Archive) -> None:
+    """A run of the photos that the sensor `retry_failed` finds."""
+    due = archive.database.run(lambda conn: ledger.retries_due(conn, 10))
+    rerender_photos(archive, Scope(photo_ids=tuple(due)), "run-2", None)
+
+
+@pytest.mark.parametrize("way", ["import", "photo", "reason"])
+def test_a_file_that_was_corrected_is_fetched_again_when_asked(archive: Archive, cut: Path, way: str) -> None:
+    photo = photo_ids(archive)["cut.jpg"]
+    cut.write_bytes(PHOTO)
+    ask(archive, way, cut)
+    work_off(archive)
+    assert ledger_of(archive, "cut.jpg") == dict.fromkeys(("original", "base", "crop"), "complete")
+    (row,) = query(archive.database, "select id, state, reason, sha256 from core.media_assets where id = %s", photo)
+    assert (row["state"], row["reason"], row["sha256"]) == ("mirrored", None, hashlib.sha256(PHOTO).hexdigest())
+    assert (
+        value(archive.database, "select count(*) from core.media_asset_versions where media_asset_id = %s", photo) == 2
+    )
+    assert reconcile(archive).is_clean
+    assert import_path(archive, cut.parent, show="The Valley").fetched_again == 0
+
+
+@pytest.mark.parametrize("now", [CUT, None, b"", b"<html>"], ids=["the same", "gone", "empty", "a page"])
+def test_a_source_without_a_better_file_leaves_the_photo_as_it_was(
+    archive: Archive, cut: Path, now: bytes | None
+) -> None:
+    if now is None:
+        cut.unlink()
+    else:
+        cut.write_bytes(now)
+    ask(archive, "reason", cut)
+    work_off(archive)
+    assert ledger_of(archive, "cut.jpg") == {"original": "complete", "base": "truncated", "crop": "truncated"}
+    assert value(archive.database, "select reason from core.media_assets where state = 'failed'") == "truncated"
+    assert value(archive.database, "select count(*) from core.media_asset_versions") == 2
+
+
+def test_a_corrected_file_that_another_photo_has_makes_the_failed_photo_a_duplicate(
+    archive: Archive, cut: Path
+) -> None:
+    cut.write_bytes(OTHER)
+    ask(archive, "import", cut)
+    work_off(archive)
+    assert list(photo_ids(archive)) in (["cut.jpg"], ["good.jpg"])
+    assert reconcile(archive).is_clean
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("empty.jpg", b""), ("page.jpg", b"<html>"), ("gone.jpg", None)], ids=["empty", "page", "gone"]
+)
+def test_an_import_fetches_again_what_could_not_be_mirrored(
+    archive: Archive, tmp_path: Path, name: str, data: bytes | None
+) -> None:
+    folder = write_files(tmp_path / "in", {"good.jpg": OTHER, name: data or b"x"})
+    (batch,) = import_path(archive, folder).batches
+    if data is None:
+        (folder / name).unlink()
+    for _ in range(4):
+        mirror_originals(archive, Scope(batch=batch), "run-1")
+        query(
+            archive.database,
+            "update core.variant_generations set next_attempt_at = now() where next_attempt_at > now()",
+        )
+    (folder / name).write_bytes(PHOTO)
+    assert import_path(archive, folder).fetched_again == 1
+    work_off(archive)
+    assert ledger_of(archive, name) == dict.fromkeys(("original", "base", "crop"), "complete")
+
+
+def test_a_file_that_an_editor_gave_is_not_taken_back_to_its_source(
+    archive: Archive, cut: Path, render_pool: RenderPool
+) -> None:
+    photo = photo_ids(archive)["cut.jpg"]
+    replace_original(archive, photo, PHOTO, author=EDITOR, pool=render_pool)
+    query(
+        archive.database,
+        "update core.variant_generations set state = 'failed', reason = 'decode_timeout'"
+        " where media_asset_id = %s and kind = 'base'",
+        photo,
+    )
+    assert reprocess_photo(archive.database, photo, author=EDITOR) == ("base",)
+    assert import_path(archive, cut.parent, show="The Valley").fetched_again == 0
+
+
+# Hosts that limit their rate ---------------------------------------------------------------------------------------
+
+
+class Limited:
+    """A server that answers at most `most` requests in each `seconds`, and asks the others to wait."""
+
+    def __init__(self, most: int, seconds: float, status: int, retry_after: str | None) -> None:
+        self.times: list[float] = []
+        self.refused = self.at_once = self.most_at_once = 0
+        self._limit = most, seconds, status, retry_after
+        self._lock = Lock()
+
+    def __call__(self, request: Received, connection: socket.socket) -> None:
+        most, seconds, status, retry_after = self._limit
+        with self._lock:
+            now = time.monotonic()
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            is_refused = len([at for at in self.times if at > now - seconds]) >= most
+            self.refused += is_refused
+            self.times += [] if is_refused else [now]
+        time.sleep(0.02)
+        with self._lock:
+            self.at_once -= 1
+        if is_refused:
+            answer(status, b"", *([] if retry_after is None else [f"Retry-After: {retry_after}"]))(request, connection)
+        else:
+            seed = int(request.path.removeprefix("/").removesuffix(".jpg"))
+            answer(200, pictures.jpeg(60, 40, seed=seed))(request, connection)
+
+
+@contextmanager
+def limited(
+    photos: int, most: int, seconds: float, status: int, retry_after: str | None
+) -> Iterator[tuple[Limited, list[str]]]:
+    script = Limited(most, seconds, status, retry_after)
+    with ScriptedServer({f"/{number}.jpg": script for number in range(photos)}) as server:
+        yield script, [f"{server.url}/{number}.jpg" for number in range(photos)]
+
+
+def test_short_waits_of_a_host_are_sat_out_by_all_runs_and_cost_no_attempt(
+    lan_archive: Archive, tmp_path: Path
+) -> None:
+    with limited(12, 4, 1.0, 429, "1") as (script, urls):
+        scope = import_urls(lan_archive, tmp_path, *urls)
+        with ThreadPoolExecutor(2) as runs:
+            tallies = list(runs.map(lambda run_id: mirror_originals(lan_archive, scope, run_id), ("run-1", "run-2")))
+    assert sum(tally.complete for tally in tallies) == 12
+    assert sum(tally.failed for tally in tallies) == 0
+    assert script.refused <= 12
+    assert script.most_at_once <= 4
+
+
+@pytest.mark.parametrize(("status", "retry_after"), [(429, "600"), (503, "600"), (429, None)])
+def test_a_long_wait_belongs_to_the_host_and_outlasts_the_run(
+    lan_archive: Archive, tmp_path: Path, status: int, retry_after: str | None
+) -> None:
+    with limited(20, 3, 1e6, status, retry_after) as (script, urls):
+        scope = import_urls(lan_archive, tmp_path, *urls)
+        first = mirror_originals(lan_archive, scope, "run-1")
+        assert (first.complete, first.failed) == (3, 17)
+        asked = script.refused
+        assert asked <= 4
+        for number in range(6):  # more often than a photo has attempts
+            query(
+                lan_archive.database,
+                "update core.variant_generations set next_attempt_at = now() where state = 'failed'",
+            )
+            assert mirror_originals(lan_archive, scope, f"again-{number}").failed == 17
+        assert script.refused == asked
+        assert value(lan_archive.database, "select max(attempts) from core.variant_generations") == 0
+        longest = value(
+            lan_archive.database,
+            "select extract(epoch from max(next_attempt_at) - now()) from core.variant_generations",
+        )
+        assert float(retry_after or 30) - 20 < longest <= float(retry_after or 30)
+        script.times.clear()
+        query(lan_archive.database, "update core.source_hosts set not_before = now()")
+        query(
+            lan_archive.database, "update core.variant_generations set next_attempt_at = now() where state = 'failed'"
+        )
+        assert mirror_originals(lan_archive, scope, "run-3").complete == 3
+
+
+def test_a_request_of_a_killed_run_does_not_hold_its_host_for_long(lan_archive: Archive) -> None:
+    def take() -> hosts.Turn:
+        return lan_archive.database.run(lambda conn: hosts.take(conn, "a.example", most=2, lease_seconds=0.3))
+
+    first, second, third = take(), take(), take()
+    assert (first.lease is None, second.lease is None, third.lease is None) == (False, False, True)
+    time.sleep(0.4)
+    assert take().lease is not None

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from trr_pipelines.errors import InputError
+from trr_pipelines.pipeline.imports.folders import Skipped
 from trr_pipelines.pipeline.imports.manifest import COLUMNS, BadRow, Defaults, ImportRow, read_rows, source_name
 
 DEFAULTS = Defaults("deadline")
@@ -32,7 +35,15 @@ def json_of(folder: Path, *records: object) -> Path:
 
 
 def rows_of(path: Path, defaults: Defaults = DEFAULTS) -> list[ImportRow | BadRow]:
-    return list(read_rows(path, defaults))
+    return [row for row in read_rows(path, defaults) if not isinstance(row, Skipped)]
+
+
+def skipped_of(path: Path) -> dict[str, int]:
+    return dict(Counter(row.kind for row in read_rows(path, DEFAULTS) if isinstance(row, Skipped)))
+
+
+def names_of(folder: Path) -> list[str]:
+    return [unquote(row.location.rpartition("/")[2]) for row in rows_of(folder) if isinstance(row, ImportRow)]
 
 
 def only_row(path: Path, defaults: Defaults = DEFAULTS) -> ImportRow:
@@ -116,6 +127,26 @@ def test_headings_are_accepted_as_spreadsheets_write_them(tmp_path: Path, text: 
     assert (row.location, row.show) == (URL, "X")
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("name", ["manifest.csv", "manifest.tsv", "MANIFEST.CSV"])
+def test_a_table_is_read_with_the_separator_that_it_was_written_with(tmp_path: Path, separator: str, name: str) -> None:
+    lines = [["url", "show", "tags"], [URL, '"The Valley, again"', '"red;green"']]
+    (tmp_path / name).write_text("".join(separator.join(line) + "\r\n" for line in lines), encoding="utf-8")
+    row = only_row(tmp_path / name)
+    assert (row.line, row.location, row.show, row.tags) == (2, URL, "The Valley, again", ("red", "green"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_table_of_excel_is_read_with_its_hint_its_empty_rows_and_its_empty_columns(
+    tmp_path: Path, encoding: str
+) -> None:
+    text = f"sep=;\r\n;;;\r\nurl;show;;\r\n{URL};Ünder;;\r\n;;;\r\n; ;;\r\n{URL};;;\r\n;;\r\n"
+    path = csv_of(tmp_path, text, encoding=encoding)
+    rows = rows_of(path)
+    assert [(row.line, row.show) for row in rows if isinstance(row, ImportRow)] == [(4, "Ünder"), (7, "")]
+    assert (len(rows), skipped_of(path)) == (2, {"empty rows": 3})
+
+
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085"])
 def test_only_a_newline_ends_a_json_line(tmp_path: Path, separator: str) -> None:
     path = tmp_path / "manifest.jsonl"
@@ -139,8 +170,7 @@ def test_only_a_newline_ends_a_json_line(tmp_path: Path, separator: str) -> None
         ("url", "http://2130706433/a.jpg", "dotted decimal form"),
         ("url", f"https://photos.example/{'a' * 4000}.jpg", "url has 4027 characters, at most 2000 are allowed"),
         ("url,path", f"{URL},a.jpg", "both url and path are set"),
-        ("url,path", ",", "neither url nor path is set"),
-        ("path", "  ", "neither url nor path is set"),
+        ("url,path,show", " , ,The Valley", "neither url nor path is set"),
         ("path", "a\0b.jpg", "path holds a NUL character"),
         ("path", "é" * 400, "location has"),
         ("url,kind", f"{URL},painting", "unknown kind 'painting'; known are photo, video_still"),
@@ -228,8 +258,10 @@ def test_a_line_that_is_not_json_is_reported_and_does_not_stop_others(tmp_path: 
         ("url\n", "the manifest holds no rows"),
         ("url\n\n\n", "the manifest holds no rows"),
         (f"url,titel\n{URL},x\n", "unknown column 'titel'; known are path, url, source, show, season"),
-        (f"url;show\n{URL};x\n", "unknown column 'url;show'"),
-        (f"url,\n{URL},\n", "unknown column ''"),
+        (f"url;titel\n{URL};x\n", "unknown column 'titel'"),
+        (f"url\tshow\ttitel\n{URL}\tx\n", "unknown column 'titel'"),
+        (f"url,,show\n{URL},,x\n", "unknown column ''"),
+        (";;\n;;\n", "the manifest holds no rows"),
         (f"url,URL\n{URL},{URL}\n", "duplicate column: url, url"),
         ("show,person\nThe Valley,\n", "no column for the location of the photos; add one of path, url"),
         ('"url\n', "not a CSV file"),
@@ -297,6 +329,67 @@ def test_a_folder_yields_every_file_below_it_that_is_not_hidden_sorted_by_name(t
         (tmp_path / name).as_uri() for name in ("a.jpg", "b.jpg", "deep/notes.txt", "deep/er/c.jpg")
     ]
     assert [row.line for row in rows] == [1, 2, 3, 4]
+
+
+LEFT_OUT = {
+    "sidecars": [
+        "a.xmp",
+        "A.XMP",
+        "a.jpg.json",
+        "a.jpg.supplemental-metadata.json",
+        "IMG_1.AAE",
+        "a.THM",
+        ".picasa.ini",
+    ],
+    "videos": ["a.mp4", "A.MOV", "a.mts"],
+    "thumbnails": ["Thumbs.db", "thumbs.DB", "@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "b/@eaDir/c.jpg/x.jpg"],
+    "recycled files": ["#recycle/a.jpg", "$RECYCLE.BIN/x/b.jpg", "@Recycle/c.jpg"],
+    "system files": [".DS_Store", "b/.DS_Store", "desktop.ini", "Desktop.ini", "._a.jpg", "__MACOSX/._a.jpg"],
+    "hidden files": [".hidden.jpg", ".git/objects/d.jpg"],
+}
+
+
+def test_what_nas_systems_and_photo_apps_keep_beside_photos_is_counted_by_kind(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b/c.HEIC", "document.psd", "json", *(name for names in LEFT_OUT.values() for name in names)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert names_of(tmp_path) == ["a.jpg", "document.psd", "json", "c.HEIC"]
+    assert skipped_of(tmp_path) == {kind: len(names) for kind, names in LEFT_OUT.items()}
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.xmp", "clip.MP4"])
+def test_one_file_that_is_no_photo_by_its_name_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(InputError, match=rf"{name}: neither a photo nor a manifest \(\.csv, \.tsv, \.jsonl\)"):
+        rows_of(tmp_path / name)
+
+
+def test_spaces_around_a_file_name_are_part_of_it(tmp_path: Path) -> None:
+    names = [" a.jpg", "a.jpg", "a.jpg ", "a.jpg  ", "a.jpg\n", "b.jpg\t"]
+    for name in names:
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"x")
+    assert names_of(tmp_path / "in") == sorted(names)
+    assert names_of(tmp_path / "in" / "a.jpg ") == ["a.jpg "]
+    listed = csv_of(tmp_path, 'path\n"in/a.jpg "\nin/a.jpg\n  in/b.jpg\t\n"in/c.jpg "\n')
+    assert names_of(listed) == ["a.jpg ", "a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_links_to_folders_are_followed_and_each_folder_is_read_once(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for name in ("root/a/1.jpg", "root/z/2.jpg", "outside/3.jpg", "outside/deep/4.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (root / "0_album").symlink_to(outside)
+    (root / "a" / "again").symlink_to(outside / "deep")
+    (root / "a" / "loop").symlink_to(root)
+    (outside / "up").symlink_to(tmp_path)
+    (root / "linked.jpg").symlink_to(outside / "3.jpg")
+    rows = [row for row in rows_of(root) if isinstance(row, ImportRow)]
+    assert [row.location.removeprefix(root.as_uri()) for row in rows] == [
+        "/linked.jpg", "/a/1.jpg", "/z/2.jpg", "/0_album/3.jpg", "/0_album/deep/4.jpg",
+    ]  # fmt: skip
+    assert skipped_of(root)["linked folders"] >= 2
 
 
 def test_a_single_photo_is_one_row(tmp_path: Path) -> None:

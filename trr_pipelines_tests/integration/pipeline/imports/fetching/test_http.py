@@ -125,8 +125,11 @@ def test_the_request_has_our_user_agent_and_no_credentials(monkeypatch: pytest.M
     [
         (PHOTO, ()),
         (gzip.compress(PHOTO, mtime=0), ("Content-Encoding: GZIP",)),
+        (gzip.compress(PHOTO[:500]) + gzip.compress(PHOTO[500:]), ("Content-Encoding: gzip",)),
+        (PHOTO, ("Content-Encoding: aws-chunked",)),
+        (PHOTO, ("Content-Encoding: UTF-8", "Content-Encoding: none")),
     ],
-    ids=["plain", "compressed although not requested"],
+    ids=["plain", "compressed although not requested", "two members", "left by a store", "no content codings"],
 )
 def test_the_body_equals_the_file(body: bytes, headers: tuple[str, ...]) -> None:
     with serving(photo=answer(200, body, *headers)) as server, fetcher() as fetch:
