@@ -94,5 +94,5 @@ def unpark(conn: Connection, scopes: Sequence[str]) -> None:
 
 
 def hold(conn: Connection, scope: str) -> None:
-    """Request no more runs of the scope, until it is let go or a run that a user started by hand succeeds."""
+    """Request no more runs of the scope, until it is released, or a run that a user started succeeds."""
     _queries.hold(conn, scope=scope)
