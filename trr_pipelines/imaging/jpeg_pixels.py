@@ -20,14 +20,23 @@ from trr_pipelines.imaging.pillow_fixes import NO_END_MARKER
 # Above this share of missing rows a photo is refused.
 MAX_MISSING: Final = 0.05
 
-# Warnings after which pixels are missing or wrong; source: libjpeg's jerror.h. All others concern headers, or bytes
-# that the decoder skipped.
+# The warnings of libjpeg, from its jerror.h. After these pixels are missing or wrong.
 _DAMAGE: Final = (
     "premature end of data segment",
     "bad Huffman code",
     "bad arithmetic code",
     "instead of RST",
     "Premature end of JPEG file",
+)
+# These concern headers, or bytes that the decoder skipped. Any other message is an error, for Pillow to report.
+_HARMLESS: Final = (
+    "extraneous bytes before marker",
+    "Inconsistent progression sequence",
+    "Invalid SOS parameters",
+    "unknown JFIF revision",
+    "Unknown Adobe color transform",
+    "bad ICC marker",
+    "too many scanlines",
 )
 _END_OF_IMAGE: Final = b"\xff\xd9"
 # libjpeg fills missing blocks of a sequential file with the middle of the range.
@@ -57,22 +66,28 @@ def load_pixels(file: ImageFile.ImageFile, data: bytes) -> JpegPixels:
         PermanentError: `truncated` or `corrupt`, if more pixels are missing or any are wrong.
     """
     samples, problem = _decoded(file, data)
-    if problem and jpeg.is_truncated(data):
+    has_no_end = bool(problem) and jpeg.is_truncated(data)
+    if has_no_end:
         samples, problem = _decoded(file, data + _END_OF_IMAGE)
-        if not problem:
-            return JpegPixels(_image(samples, file.mode), (NO_END_MARKER,))
-        if _is_damage(problem):
-            return JpegPixels(_image(samples, file.mode), (_require_most_rows(samples, file, data),))
-    if samples is None:  # a kind of JPEG that simplejpeg does not decode
+    if samples is None:
         file.load()
         return JpegPixels(file)
-    if _is_damage(problem):
+    if not problem:
+        warnings = (NO_END_MARKER,) if has_no_end else ()
+    elif not _is_damage(problem):
+        warnings = (f"jpeg: {problem}",)
+    elif has_no_end:
+        warnings = (_require_most_rows(samples, file, data),)
+    else:
         raise PermanentError(Reason.CORRUPT, f"jpeg: {problem}")
-    return JpegPixels(_image(samples, file.mode), (f"jpeg: {problem}",) if problem else ())
+    return JpegPixels(_image(samples, file.mode), warnings)
 
 
 def _decoded(file: ImageFile.ImageFile, data: bytes) -> tuple[Any, str]:
-    """The samples, and the last warning or "". Without samples the decoder refused the file."""
+    """The samples, and the last warning or "". Without samples the decoder failed.
+
+    simplejpeg returns samples after errors as well, unless it is strict: these are dropped.
+    """
     space = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}.get(file.mode)
     if space is None:
         return None, "unknown mode"
@@ -81,6 +96,8 @@ def _decoded(file: ImageFile.ImageFile, data: bytes) -> tuple[Any, str]:
         return _of_size(simplejpeg.decode_jpeg(data, space, **size), file), ""
     except ValueError as error:
         problem = " ".join(str(error).split())
+    if not _is_damage(problem) and not any(phrase in problem for phrase in _HARMLESS):
+        return None, problem
     try:
         return _of_size(simplejpeg.decode_jpeg(data, space, strict=False, **size), file), problem
     except ValueError:

@@ -151,3 +151,21 @@ def test_a_png_without_its_end_is_complete_with_a_warning(missing: int) -> None:
 def test_a_png_without_its_last_pixels_is_truncated() -> None:
     data = pictures.saved(PHOTO, "PNG")
     assert refusal(data[:-20]).reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("reduction", [1, 4])
+@pytest.mark.parametrize(
+    "segment",
+    [
+        b"\xff\xc4\x00\x16\x00" + b"\xff" * 16 + bytes(3),  # impossible Huffman table
+        b"\xff\xdb\x00\x03\x0f",  # quantisation table 15
+        b"\xff\xc0\x00\x0b\x08\x00\x10\x00\x10\x01\x01\x11\x00",  # a second frame header
+        b"\xff\xf7\x00\x02",  # a marker that no decoder knows
+    ],
+    ids=["Huffman table", "quantisation table", "frame header", "marker"],
+)
+def test_an_error_of_the_decoder_is_never_a_picture(segment: bytes, reduction: int) -> None:
+    """simplejpeg returns samples after an error at the end of a scan, unless it is strict."""
+    data = jpeg()
+    middle = len(data) // 2
+    assert refusal(data[:middle] + segment + data[middle:], reduction).reason in (Reason.CORRUPT, Reason.TRUNCATED)
