@@ -15,6 +15,8 @@ import numpy as np
 from trr_pipelines.imaging.headers import base_media, jpeg, png
 from trr_pipelines.imaging.icc import Curve, MatrixProfile, from_chromaticities, srgb_curve
 
+DEFAULT_PEAK: Final = 1000.0
+
 _SRGB_POINT, _UNSPECIFIED, _PQ, _HLG = 13, 2, 16, 18
 _BT709, _D65 = 1, (0.3127, 0.329)
 
@@ -64,10 +66,14 @@ _SAME_GAMMA: Final = 0.05
 
 @dataclass(frozen=True)
 class ColourSignal:
-    """The colour of the samples: primaries and curves, or an HDR curve with the primaries' chromaticities."""
+    """The colour of the samples: primaries and curves, or an HDR curve with the primaries' chromaticities.
+
+    `peak`: the luminance of an HDR picture's brightest content, in cd/m².
+    """
 
     profile: MatrixProfile
     hdr: Literal["pq", "hlg"] | None = None
+    peak: float = DEFAULT_PEAK
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ def _of_png(data: bytes) -> SignalledColour:
         primaries, transfer, matrix, is_full_range = chunks.code_points
         if _UNSPECIFIED in (primaries, transfer):
             return SignalledColour()
-        found = _of_code_points(primaries, transfer, _STUDIO_DISPLAY)
+        found = _of_code_points(primaries, transfer, _STUDIO_DISPLAY, chunks.peak)
         ignored = () if matrix == 0 and is_full_range == 1 else ("colour description: matrix and range are ignored",)
         is_understood = not found.warnings
         return SignalledColour(found.signal, is_understood, found.warnings + ignored)
@@ -114,10 +120,12 @@ def _of_png(data: bytes) -> SignalledColour:
 
 def _of_base_media(data: bytes) -> SignalledColour:
     points = base_media.code_points(data)
-    return SignalledColour() if points is None else _of_code_points(*points, srgb_curve)
+    if points is None:
+        return SignalledColour()
+    return _of_code_points(*points, srgb_curve, base_media.peak_luminance(data))
 
 
-def _of_code_points(primaries: int, transfer: int, video_curve: Curve) -> SignalledColour:
+def _of_code_points(primaries: int, transfer: int, video_curve: Curve, peak: float) -> SignalledColour:
     primaries = _BT709 if primaries == _UNSPECIFIED else primaries
     transfer = _SRGB_POINT if transfer == _UNSPECIFIED else transfer
     xy = _PRIMARIES.get(primaries)
@@ -131,7 +139,8 @@ def _of_code_points(primaries: int, transfer: int, video_curve: Curve) -> Signal
     curve = curve or srgb_curve
     profile = from_chromaticities(xy, (curve, curve, curve))
     assert profile is not None
-    return SignalledColour(ColourSignal(profile, hdr))
+    # The display light of HLG is defined for a peak of 1,000 cd/m².
+    return SignalledColour(ColourSignal(profile, hdr, peak if hdr == "pq" and peak else DEFAULT_PEAK))
 
 
 _READERS: Final = {"jpeg": _of_jpeg, "png": _of_png, "avif": _of_base_media, "heic": _of_base_media}

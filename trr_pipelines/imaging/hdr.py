@@ -6,6 +6,7 @@ Sources: ITU-R BT.2100 (curves of PQ and HLG), ITU-R BT.2408 (203 cd/m² as the 
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any, Final, Literal
 
@@ -16,7 +17,7 @@ from trr_pipelines.imaging.colour_signals import ColourSignal
 from trr_pipelines.imaging.icc import from_chromaticities, srgb_curve, srgb_encoded
 
 _REFERENCE_WHITE: Final = 203.0
-_PEAK: Final = 1000.0
+_HLG_PEAK: Final = 1000.0
 _HLG_SYSTEM_GAMMA: Final = 1.2
 
 # Points of the table on each axis; between them, values are interpolated.
@@ -24,7 +25,8 @@ _POINTS: Final = 65
 
 # The highlights above the reference white are a quadratic Bézier curve with its middle point at this share of the way.
 _KAPPA: Final = 0.65
-_WHITE_AT: Final = 0.5
+# With a peak of 1,000 cd/m² or more, the reference white is mapped to this share of the SDR white.
+_LEAST_WHITE: Final = 0.5
 
 _BT2020 = from_chromaticities(
     (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.329), (srgb_curve, srgb_curve, srgb_curve)
@@ -36,7 +38,7 @@ _BT2020_LUMINANCE: Final = np.array([0.2627, 0.6780, 0.0593])
 def tone_mapped(image: Image.Image, signal: ColourSignal) -> Image.Image:
     """An RGB or RGBA picture in PQ or HLG as sRGB in the same mode."""
     assert signal.hdr is not None
-    table = _table(signal.hdr, signal.profile.colourants.tobytes())
+    table = _table(signal.hdr, signal.profile.colourants.tobytes(), signal.peak)
     if image.mode == "RGBA":
         shown = image.convert("RGB").filter(table)
         shown.putalpha(image.getchannel("A"))
@@ -45,7 +47,7 @@ def tone_mapped(image: Image.Image, signal: ColourSignal) -> Image.Image:
 
 
 @cache
-def _table(hdr: Literal["pq", "hlg"], colourants: bytes) -> ImageFilter.Color3DLUT:
+def _table(hdr: Literal["pq", "hlg"], colourants: bytes, peak: float) -> ImageFilter.Color3DLUT:
     assert _BT2020 is not None
     assert _BT709 is not None
     to_xyz = np.frombuffer(colourants).reshape(3, 3)
@@ -56,9 +58,9 @@ def _table(hdr: Literal["pq", "hlg"], colourants: bytes) -> ImageFilter.Color3DL
     light = light @ (np.linalg.inv(_BT2020.colourants) @ to_xyz).T
     if hdr == "hlg":
         luminance = np.maximum(light @ _BT2020_LUMINANCE, 0)[:, None]
-        light = light * luminance ** (_HLG_SYSTEM_GAMMA - 1) * (_PEAK / _REFERENCE_WHITE)
+        light = light * luminance ** (_HLG_SYSTEM_GAMMA - 1) * (_HLG_PEAK / _REFERENCE_WHITE)
     brightest = np.maximum(light.max(axis=1, keepdims=True), 1e-9)
-    mapped = light * (_tone_curve(brightest) / brightest)
+    mapped = light * (_tone_curve(brightest, peak / _REFERENCE_WHITE) / brightest)
     linear = mapped @ (np.linalg.inv(_BT709.colourants) @ _BT2020.colourants).T
     return ImageFilter.Color3DLUT(_POINTS, srgb_encoded(linear).astype(np.float32).reshape(-1))
 
@@ -76,15 +78,19 @@ def _hlg_scene(encoded: Any) -> Any:
     return np.where(encoded <= 0.5, encoded**2 / 3, bright)
 
 
-def _tone_curve(light: Any) -> Any:
-    """Light relative to the reference white as light relative to the SDR white.
+def _tone_curve(light: Any, peak: float) -> Any:
+    """Light relative to the reference white as light relative to the SDR white; `peak` is mapped to the SDR white.
 
-    The reference white is mapped to half of the SDR white, the peak to the SDR white.
+    The reference white is mapped to 0.5 for a peak of 1,000 cd/m² or more. A peak up to the reference white needs no
+    mapping: channels above it are clipped by the caller.
     """
-    peak = _PEAK / _REFERENCE_WHITE
-    middle_x = (1 - _KAPPA) + _KAPPA / _WHITE_AT
-    middle_y = (1 - _KAPPA) * _WHITE_AT + _KAPPA
-    a, b = 1 - 2 * middle_x + peak, 2 * (middle_x - 1)
-    at = (-b + np.sqrt(np.maximum(b * b + 4 * a * (np.clip(light, 1, peak) - 1), 0))) / (2 * a)
-    curve = _WHITE_AT * (1 - at) ** 2 + 2 * middle_y * at * (1 - at) + at**2
-    return np.where(light <= 1, light * _WHITE_AT, curve)
+    if peak <= 1:
+        return light
+    share = math.log2(peak) / math.log2(_HLG_PEAK / _REFERENCE_WHITE)
+    white = 1 - (1 - _LEAST_WHITE) * min(share, 1)
+    middle_x = (1 - _KAPPA) + _KAPPA / white
+    middle_y = (1 - _KAPPA) * white + _KAPPA
+    a, b, c = 1 - 2 * middle_x + peak, 2 * (middle_x - 1), np.clip(light, 1, peak) - 1
+    at = 2 * c / (b + np.sqrt(np.maximum(b * b + 4 * a * c, 0)))
+    curve = white * (1 - at) ** 2 + 2 * middle_y * at * (1 - at) + at**2
+    return np.where(light <= 1, light * white, curve)

@@ -104,6 +104,13 @@ def test_hdr_png(primaries: int, transfer: int, shown_by_chromium: Callable[[byt
     assert np.abs(centres(decode(data).image) - shown_by_chromium(data, "image/png")).max() <= CLOSE_HDR
 
 
+@pytest.mark.parametrize("peak", [150, 203, 400, 1000, 4000])
+def test_hdr_png_with_the_luminance_of_its_content(peak: int, shown_by_chromium: Callable[[bytes, str], Any]) -> None:
+    content_light = pictures.png_chunk(b"cLLI", struct.pack(">II", peak * 10_000, 100 * 10_000))
+    data = png(code_points(1, 16) + content_light)
+    assert np.abs(centres(decode(data).image) - shown_by_chromium(data, "image/png")).max() <= CLOSE_HDR
+
+
 @pytest.mark.parametrize(
     ("primaries", "transfer"),
     [(1, 1), (1, 4), (1, 8), (1, 13), (2, 2), (9, 1), (9, 14), (12, 13), (11, 13), (9, 16), (9, 18)],

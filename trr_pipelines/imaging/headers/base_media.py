@@ -84,6 +84,20 @@ def code_points(data: bytes) -> tuple[int, int] | None:
     return None
 
 
+def peak_luminance(data: bytes) -> float:
+    """The luminance of the primary picture's brightest content in cd/m², else of its mastering display; 0.0 without.
+
+    Source: ISO/IEC 14496-12, sections 12.1.6 (`clli`) and 12.1.7 (`mdcv`).
+    """
+    content = display = 0.0
+    for box in _primary_properties(data) or []:
+        if box.name == b"clli":
+            content = float(unpack_at(">H", data, box.start)[0])
+        elif box.name == b"mdcv":
+            display = unpack_at(">I", data, box.start + 16)[0] / 10_000
+    return content or display
+
+
 def _aperture(data: bytes, properties: list[_Box], stored: Size) -> tuple[int, int, int, int] | None:
     """Source: ISO/IEC 14496-12, section 12.1.4. An aperture with fractional edges or beyond the picture is ignored."""
     for box in properties:

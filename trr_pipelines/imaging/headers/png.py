@@ -21,7 +21,7 @@ _APPEARANCE = {
     *(b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"bKGD", b"pHYs"),
 }
 
-_COLOUR_BYTES = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
+_COLOUR_BYTES = {b"cLLI": 8, b"mDCV": 24, b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
 _END = bytes(4) + b"IEND" + zlib.crc32(b"IEND").to_bytes(4, "big")
 
 MAX_PROFILE_BYTES = 8_000_000
@@ -106,13 +106,15 @@ class ColourChunks:
     """Colour as a PNG describes it without an ICC profile.
 
     `code_points`: primaries, transfer, matrix and full-range flag of cICP; `gamma`: of gAMA, 0.0 without one;
-    `chromaticities`: x and y of red, green, blue and white of cHRM.
+    `chromaticities`: x and y of red, green, blue and white of cHRM; `peak`: the luminance in cd/m² of the brightest
+    content (cLLI), else of the mastering display (mDCV), 0.0 without.
     """
 
     code_points: tuple[int, int, int, int] | None = None
     is_srgb: bool = False
     gamma: float = 0.0
     chromaticities: tuple[float, ...] | None = None
+    peak: float = 0.0
 
 
 def colour_chunks(data: bytes) -> ColourChunks:
@@ -128,11 +130,14 @@ def colour_chunks(data: bytes) -> ColourChunks:
     if white is not None:
         values = [value / 100_000 for value in struct.unpack_from(">8I", white)]
         xy = (*values[2:], *values[:2])
+    luminances = ((contents.get(b"cLLI"), 0), (contents.get(b"mDCV"), 16))
+    peaks = [struct.unpack_from(">I", chunk, at)[0] / 10_000 for chunk, at in luminances if chunk]
     return ColourChunks(
         (points[0], points[1], points[2], points[3]) if points else None,
         b"sRGB" in contents,
         struct.unpack_from(">I", gamma)[0] / 100_000 if gamma else 0.0,
         xy,
+        next((float(peak) for peak in peaks if peak), 0.0),
     )
 
 
