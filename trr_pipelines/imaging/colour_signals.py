@@ -78,17 +78,29 @@ class ColourSignal:
 
 @dataclass(frozen=True)
 class SignalledColour:
-    """What a file describes without an ICC profile. `overrides_profile`: an ICC profile of the file is ignored."""
+    """What a file describes without an ICC profile. `overrides_profile`: its ICC profile is ignored."""
 
     signal: ColourSignal | None = None
     overrides_profile: bool = False
     warnings: tuple[str, ...] = ()
 
 
-def read_signal(image_format: str, data: bytes) -> SignalledColour:
-    """The described colour; without a signal the samples are sRGB, or those of the ICC profile."""
+@dataclass(frozen=True)
+class SourceColour:
+    """The colour of a file's samples: an ICC profile, a signal, or neither for sRGB."""
+
+    profile: bytes | None
+    signal: ColourSignal | None
+    warnings: tuple[str, ...]
+
+
+def source_colour(image_format: str, data: bytes, profile: bytes | None) -> SourceColour:
+    """The colour of a file: a profile takes precedence over every other description but cICP."""
     reader: Callable[[bytes], SignalledColour] | None = _READERS.get(image_format)
-    return SignalledColour() if reader is None else reader(data)
+    described = SignalledColour() if reader is None else reader(data)
+    if profile and not described.overrides_profile:
+        return SourceColour(profile, None, ())
+    return SourceColour(None, described.signal, described.warnings)
 
 
 def _of_jpeg(data: bytes) -> SignalledColour:

@@ -27,7 +27,7 @@ from PIL import (
 from trr_pipelines.errors import MediaError, PermanentError, Reason
 from trr_pipelines.imaging import headers, tiff_kinds
 from trr_pipelines.imaging.colour import to_srgb
-from trr_pipelines.imaging.colour_signals import SignalledColour, read_signal
+from trr_pipelines.imaging.colour_signals import source_colour
 from trr_pipelines.imaging.deep import deep_picture
 from trr_pipelines.imaging.direct_serving import reasons_not_to_serve
 from trr_pipelines.imaging.formats import sniff
@@ -112,21 +112,14 @@ def decode(data: bytes, reduction: int = 1) -> Picture:
         reduction = _reduce(file, reduction) if info.format == "jpeg" else 1
         loaded, damage = _load(info.format, file, data, bare.data)
         release_decoder(file)
-    profile = bare.profile or file.info.get("icc_profile")
-    described = read_signal(info.format, data)
-    if profile and not described.overrides_profile:
-        described = SignalledColour()
-    image, warnings, is_as_stored = to_srgb(
-        loaded,
-        None if described.overrides_profile else profile,
-        described.signal,
-        partial(deep_picture, info.format, bare.data, file),
-    )
+    colour = source_colour(info.format, data, bare.profile or file.info.get("icc_profile"))
+    deep = partial(deep_picture, info.format, bare.data, file)
+    image, warnings, is_as_stored = to_srgb(loaded, colour.profile, colour.signal, deep)
     shown = oriented_size(Size(*image.size), orientation)
     if reduction == 1 and shown != info.size:
         info = replace(info, width=shown.width, height=shown.height)
     image.info = {}  # encoders would copy comments and profiles from it
-    warnings = bare.warnings + damage + described.warnings + warnings
+    warnings = bare.warnings + damage + colour.warnings + warnings
     unfit = reasons_not_to_serve(info.format, data, orientation=orientation, is_srgb=is_as_stored and not warnings)
     warnings += headers.warnings(info.format, data)
     return Picture(image, info, orientation, reduction, warnings, unfit)
