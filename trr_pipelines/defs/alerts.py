@@ -138,15 +138,15 @@ def failing_ticks(
             )
 
 
-def waiting_runs(instance: DagsterInstance) -> WaitingRuns | None:
+def waiting_runs(instance: DagsterInstance, *, seconds: float = STALLED_SECONDS) -> WaitingRuns | None:
     """The runs that have been queued for long while none started or ended; None when there are none, or one did."""
-    limit = datetime.now(UTC) - timedelta(seconds=STALLED_SECONDS)
+    limit = datetime.now(UTC) - timedelta(seconds=seconds)
     queued = RunsFilter(statuses=[DagsterRunStatus.QUEUED], created_before=limit)
     oldest = instance.get_run_records(queued, limit=1, ascending=True)
     if not oldest or instance.get_run_records(RunsFilter(statuses=MOVING, updated_after=limit), limit=1):
         return None
-    seconds = (datetime.now(UTC) - oldest[0].create_timestamp).total_seconds()
-    return WaitingRuns(instance.get_runs_count(queued), seconds)
+    waited = (datetime.now(UTC) - oldest[0].create_timestamp).total_seconds()
+    return WaitingRuns(instance.get_runs_count(queued), waited)
 
 
 def _tick_error(tick: InstigatorTick) -> str:
