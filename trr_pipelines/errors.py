@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from trr_pipelines.foreign_text import shown
+
 
 class Reason(StrEnum):
     """Why a photo failed. The codes are a contract: the catalogue, metrics and payloads contain them."""
@@ -117,7 +119,7 @@ class MediaError(TrrError):
 
     def __init__(self, reason: Reason, detail: str, *, retry_after: float | None = None) -> None:
         self.reason = reason
-        self.detail = printable(detail)
+        self.detail = shown(detail)
         super().__init__(f"{reason}: {self.detail}")
         self.retry_after = retry_after
 

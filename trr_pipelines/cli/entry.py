@@ -28,6 +28,7 @@ from trr_pipelines.cli import (
 )
 from trr_pipelines.cli.console import console, is_debug
 from trr_pipelines.errors import TrrError
+from trr_pipelines.foreign_text import shown
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,7 +59,10 @@ def main() -> NoReturn:
 
 
 class _OneLine(logging.Formatter):
-    """Log format without tracebacks."""
+    """Log format of one line each, without tracebacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: ARG002, N802  logging's names
         return ""
@@ -84,5 +88,5 @@ def _report_unexpected(error: Exception) -> NoReturn:
 
 
 def _fail(message: str) -> NoReturn:
-    console.print(f"[bold red]trr:[/] {escape(' '.join(message.split()))}", soft_wrap=True)
+    console.print(f"[bold red]trr:[/] {escape(shown(' '.join(message.split())))}", soft_wrap=True)
     sys.exit(1)

@@ -89,7 +89,7 @@ class Guard:
 
 
 def _is_from_another_site(scope: Scope, headers: Headers, known: frozenset[str]) -> bool:
-    """Whether a page of another site sent this request. A link to the UI is one that may; programs send neither header."""
+    """Whether a page of another site sent this request, other than by a link. Programs send neither header."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if origin is not None and origin not in known:
         return True
@@ -106,9 +106,7 @@ def _wrong_form(scope: Scope, headers: Headers) -> Refused | None:
     if method == "POST":
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
-            return Refused(
-                415, f"a request for a change must be application/json, not {media_type[:80] or 'without type'}"
-            )
+            return Refused(415, f"a POST must be application/json, not {media_type[:80] or 'of no type'}")
     elif scope["path"].rstrip("/").endswith(GRAPHQL) and "text/html" not in headers.get("accept", ""):
         return Refused(405, "GraphQL is answered to POST only")  # the page of the GraphQL playground is text/html
     return None

@@ -1,4 +1,4 @@
-"""Which user of this machine is at the other end of a local TCP connection, from the kernel's socket table (proc(5))."""
+"""Which user of this machine is at the other end of a local TCP connection: the kernel's socket table (proc(5))."""
 
 from __future__ import annotations
 

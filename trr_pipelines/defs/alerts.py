@@ -64,8 +64,8 @@ alerts_asset = AssetSpec(
     default_status=DefaultSensorStatus.RUNNING,
     name=use_cases.SENSOR,
     description="Evaluates alerts (overdue live work, parked photos and batches, daemons and sensors without a"
-    " heartbeat, ticks that fail in a row, a queue that does not move, a full disk). Notifies the webhook (TRR_ALERT_WEBHOOK) once when an"
-    " alert opens and once when it ends, and of failed runs.",
+    " heartbeat, ticks that fail in a row, a queue that does not move, a full disk). Notifies the webhook"
+    " (TRR_ALERT_WEBHOOK) once when an alert opens and once when it ends, and of failed runs.",
 )
 def evaluate_alerts(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
     opened, instance = archive.get(), context.instance

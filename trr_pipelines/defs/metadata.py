@@ -7,6 +7,7 @@ from typing import Any
 
 from dagster import MetadataValue, TableRecord
 
+from trr_pipelines.foreign_text import shown
 from trr_pipelines.pipeline.checks.invariants import Finding
 from trr_pipelines.pipeline.rendering.contact_sheets import ContactSheet
 from trr_pipelines.pipeline.reporting.batches import BatchReport, GalleryLink
@@ -96,8 +97,8 @@ def galleries_metadata(galleries: Sequence[GalleryLink]) -> Metadata:
 
 
 def _plain(text: str) -> str:
-    """Text with Markdown's special characters escaped."""
-    return "".join(f"\\{char}" if char in "\\`*_[]<>()#!|&" else char for char in text)
+    """Text of others in one line, with Markdown's special characters escaped."""
+    return "".join(f"\\{char}" if char in "\\`*_[]<>()#!|&" else char for char in shown(text))
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> MetadataValue[Any]:
@@ -106,4 +107,4 @@ def table(rows: Sequence[Mapping[str, Any]]) -> MetadataValue[Any]:
 
 
 def _cell(value: Any) -> str | int | float | bool:
-    return value if isinstance(value, str | int | float | bool) else str(value)
+    return value if isinstance(value, int | float | bool) else shown(str(value))

@@ -2,8 +2,8 @@
 
 Dagster starts each run in a new interpreter, which imports Dagster and this project for 3-5 s on two cores. Here a run
 is forked from a process that has imported everything already. Dagster has no setting for that, so its request for a
-`spawn` context returns the `forkserver` context. Dagster still monitors, ends and counts the runs; those that were killed with an earlier code server are ended first. `dagster dev` works
-without this module.
+`spawn` context returns the `forkserver` context. Dagster still monitors, ends and counts the runs;
+those that were killed with an earlier code server are ended first. `dagster dev` works without this module.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def dagster_home(settings: Settings) -> Path:
 
 @contextmanager
 def private_socket(settings: Settings, name: str) -> Iterator[Path]:
-    """A path for a Unix socket that only this user reaches: in Dagster's home, or in a new folder if that is too long."""
+    """A path for a Unix socket that only this user reaches: in Dagster's home, or a new folder if that is too long."""
     path = dagster_home(settings) / f"{name}.sock"
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
         path.parent.chmod(0o700)

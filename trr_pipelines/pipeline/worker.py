@@ -25,6 +25,7 @@ from trr_pipelines.catalogue.ledger import Claim, Kind, Scope, StaleResultError
 from trr_pipelines.catalogue.photos import Photo
 from trr_pipelines.compute.pool import PoolClosedError
 from trr_pipelines.errors import MediaError, Reason, RetryableError, SetupError
+from trr_pipelines.foreign_text import shown_url
 
 logger = logging.getLogger(__name__)
 
@@ -214,7 +215,7 @@ class _Loop:
         except Exception as error:
             if is_outage(error):
                 raise
-            logger.exception("photo %s (%s): unexpected error", photo.id, photo.source_url)
+            logger.exception("photo %s (%s): unexpected error", photo.id, shown_url(photo.source_url))
             detail = " ".join(f"{type(error).__name__}: {error}".split())
             return self._failed(photo, claims, RetryableError(Reason.INTERNAL, detail))
 
@@ -225,7 +226,7 @@ class _Loop:
                 photos.mark_failed(conn, photo.id, error.reason)
             return bool(recorded)
 
-        logger.warning("photo %s (%s): %s", photo.id, photo.source_url, error)
+        logger.warning("photo %s (%s): %s", photo.id, shown_url(photo.source_url), error)
         return PhotoOutcome(str(error.reason) if self._database.run(record) else "stale")
 
     def _count_open(self) -> int:

@@ -88,7 +88,7 @@ def run_here(arguments: tuple[str | Path, ...], environment: Mapping[str, str], 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
     """Restore signal handlers, which some commands change."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

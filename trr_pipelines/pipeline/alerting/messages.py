@@ -14,7 +14,8 @@ from pydantic import SecretStr
 
 from trr_pipelines.catalogue import alerts
 from trr_pipelines.catalogue.alerts import Notification
-from trr_pipelines.errors import NotDeliveredError, printable
+from trr_pipelines.errors import NotDeliveredError
+from trr_pipelines.foreign_text import shown
 from trr_pipelines.pipeline.alerting.webhook import post_json
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.settings import Settings
@@ -86,7 +87,7 @@ def message(notification: Notification, settings: Settings) -> dict[str, Any]:
 
 def without_secrets(text: str, settings: Settings) -> str:
     """`text` as one line of at most 300 characters, without our secrets and anything that looks like a secret."""
-    line = " ".join(printable(text).split())
+    line = shown(" ".join(text.split()))
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, SecretStr) and len(value.get_secret_value()) >= MIN_SECRET:

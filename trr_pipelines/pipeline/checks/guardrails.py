@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from trr_pipelines.catalogue import guardrails
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.guardrails import OversizedOriginal, SizeLimits, SourceFigures
+from trr_pipelines.foreign_text import shown_url
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.checks.invariants import Finding, TableRow, finding
 
@@ -116,7 +117,7 @@ def _oversized(original: OversizedOriginal) -> TableRow:
         "batch": original.batch_key,
         "source": original.source,
         "what": over,
-        "file": original.source_url,
+        "file": shown_url(original.source_url),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
@@ -13,11 +12,8 @@ from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.entities import Entity, require_entity
 from trr_pipelines.catalogue.slugs import EntityKind
-from trr_pipelines.errors import ConflictError, InputError, NotFoundError
-
-MAX_NAME = 300
-# Bidirectional controls: they also reorder the text around a name. Marks and joiners stay allowed: Persian needs them.
-_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+from trr_pipelines.errors import ConflictError, NotFoundError
+from trr_pipelines.pipeline.names import displayable_name
 
 
 class SeasonRow(TypedDict):
@@ -92,7 +88,7 @@ def rename_entity(database: Database, kind: EntityKind, given: UUID | str, name:
     Its present name changes nothing. Raises NotFoundError; InputError for a name that cannot be displayed;
     ConflictError for a name that another entity has.
     """
-    new_name = _displayable_name(name)
+    new_name = displayable_name(name)
 
     def work(conn: Connection) -> EntityRow:
         slugs.lock(conn)
@@ -133,15 +129,3 @@ def _row(kind: EntityKind, entity: Entity) -> EntityRow:
     if kind == "show":
         return {**row, "title": entity.name, "seasons": entity.seasons}
     return {**row, "full_name": entity.name, "seeds": entity.seeds}
-
-
-def _displayable_name(name: str) -> str:
-    """`name` in one line and NFC. Raises InputError for a name that is blank, too long or cannot be displayed."""
-    clean = " ".join(unicodedata.normalize("NFC", name).split())
-    if not 1 <= len(clean) <= MAX_NAME:
-        raise InputError(f"the name has {len(clean)} characters; 1 to {MAX_NAME} are needed")
-    if any(unicodedata.category(character) in ("Cc", "Cs") or character in _BIDI_CONTROLS for character in clean):
-        raise InputError("the name has a character that cannot be shown")
-    if not any(unicodedata.category(character)[0] in "LNPS" for character in clean):
-        raise InputError("the name has no visible character")
-    return clean

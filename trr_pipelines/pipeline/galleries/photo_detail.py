@@ -14,6 +14,7 @@ from trr_pipelines.catalogue import photo_detail
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.photo_detail import PhotoDetail, PhotoRows, PhotoVariant
 from trr_pipelines.errors import NotFoundError
+from trr_pipelines.foreign_text import shown_url
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline.galleries.served_files import ServedFiles, choose_served_files
 from trr_pipelines.web.photo_payloads import (
@@ -44,7 +45,7 @@ def read_photo(database: Database, photo_id: UUID) -> Asset:
     return Asset(
         id=photo.id,
         source=photo.source,
-        source_url=photo.source_url,
+        source_url=shown_url(photo.source_url),
         batch_key=photo.batch_key,
         state=photo.state,
         reason=photo.reason,
@@ -81,7 +82,7 @@ def explain_photo(database: Database, photo_id: UUID) -> Explanation:
         reason=photo.reason,
         original=ExplainedOriginal(
             source=photo.source,
-            source_url=photo.source_url,
+            source_url=shown_url(photo.source_url),
             sha256=photo.sha256,
             bytes=photo.bytes,
             width=photo.width,

@@ -18,9 +18,11 @@ from typing import Any
 from slugify import slugify
 
 from trr_pipelines.errors import InputError
+from trr_pipelines.foreign_text import host_of, shown, shown_url
 from trr_pipelines.pipeline.imports.fetching import check_url
 from trr_pipelines.pipeline.imports.folders import Skipped, UnreadableFolder, files_below, skipped_kind
 from trr_pipelines.pipeline.imports.tables import read_table
+from trr_pipelines.pipeline.names import MAX_NAME, displayable_name
 
 KINDS = ("photo", "video_still", "brand", "social", "news")
 MANIFESTS = (".csv", ".tsv", ".jsonl")
@@ -30,7 +32,6 @@ MAX_TEXT = 2_000
 # These three are indexed; PostgreSQL limits an index entry to 2,704 bytes.
 MAX_URL = 2_000
 MAX_LOCATION_BYTES = 2_000
-MAX_NAME = 300
 _LIMITS = {"path": MAX_URL, "url": MAX_URL, "show": MAX_NAME, "person": MAX_NAME}
 MAX_SEASON = 10_000
 REQUEST_FIELDS = ("source", "source_url", "show", "season", "people", "kind", "caption", "tags", "position")
@@ -118,10 +119,13 @@ def rows_of_request(records: Iterable[Any]) -> Iterator[ImportRow | BadRow]:
 
 
 def source_name(text: str) -> str:
-    """A source in the form used in keys: `[a-z0-9-]`, at most 40 characters. Raises InputError when nothing is left."""
-    name = slugify(text, max_length=40)
+    """A source in the form used in keys: `[a-z0-9-]`, at most 40 characters; of a URL its host.
+
+    Raises InputError when nothing is left.
+    """
+    name = slugify(host_of(text) or text, max_length=40)
     if not name:
-        raise InputError(f"source {text!r} has no letter or digit")
+        raise InputError(f"source '{shown(text)[:80]}' has no letter or digit")
     return name
 
 
@@ -228,7 +232,7 @@ def _unknown_column(columns: Iterable[str]) -> str:
 def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> ImportRow | BadRow:
     """A record with defaults filled in, or the reason it is rejected."""
     location = record.get("url") or record.get("path")
-    shown = location[:200] if isinstance(location, str) else ""
+    where = shown_url(location) if isinstance(location, str) else ""
     try:
         text = {name: _text(name, record.get(name)) for name in COLUMNS if name not in ("tags", "season", "position")}
         people = _people(text["person"], record.get("people"))
@@ -239,7 +243,7 @@ def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> I
             location=_location(text, base),
             source=source_name(text["source"] or defaults.source),
             # A row that names a show or person ignores the default show and person.
-            show=text["show"] if shown_by_row else defaults.show,
+            show=_name(text["show"]) if shown_by_row else _name(defaults.show),
             season=_season(record.get("season"), text["show"] or defaults.show, defaults.season),
             people=people if shown_by_row else _people(defaults.person, None),
             kind=_kind(text["kind"] or defaults.kind),
@@ -248,7 +252,7 @@ def _row(line: int, record: dict[str, Any], base: Path, defaults: Defaults) -> I
             position=line if position is None else position,
         )
     except InputError as error:
-        return BadRow(line, shown, str(error))
+        return BadRow(line, where, str(error))
     except RecursionError:  # raised when formatting a value that is nested a thousand levels deep
         return BadRow(line, "", "a value is nested too deeply")
 
@@ -277,7 +281,12 @@ def _people(person: str, people: Any) -> tuple[str, ...]:
         raise InputError("people is not a list of names")
     if len(named) > MAX_PEOPLE:
         raise InputError(f"people has {len(named)} names, at most {MAX_PEOPLE} are allowed")
-    return tuple(dict.fromkeys(name for name in (person, *(_text("person", name) for name in named)) if name))
+    texts = (person, *(_text("person", name) for name in named))
+    return tuple(dict.fromkeys(_name(name) for name in texts if name))
+
+
+def _name(text: str) -> str:
+    return displayable_name(text) if text else ""
 
 
 def _location(text: dict[str, str], base: Path) -> str:

@@ -18,6 +18,7 @@ from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Claim, Scope, StaleResultError
 from trr_pipelines.catalogue.photos import Original, Photo
 from trr_pipelines.errors import HostBusyError, MediaError, Reason, RetryableError, TakenDownError
+from trr_pipelines.foreign_text import shown_url
 from trr_pipelines.imaging.decode import inspect
 from trr_pipelines.imaging.formats import FILE_TYPES
 from trr_pipelines.pipeline.archive import Archive
@@ -101,7 +102,7 @@ class _Mirror:
         except MediaError as error:
             if photo.sha256 is None or _may_pass(error):
                 raise
-            logger.warning("photo %s (%s) keeps its original: %s", photo.id, photo.source_url, error)
+            logger.warning("photo %s (%s) keeps its original: %s", photo.id, shown_url(photo.source_url), error)
             self._archive.database.run(lambda conn: self._keep(conn, claim))
             return PhotoOutcome()
         except StaleResultError:

@@ -17,6 +17,7 @@ from trr_pipelines.catalogue.photos import NO_CROP, CropRow, DecodedInfo, Photo,
 from trr_pipelines.compute.cluster import ClusterRenderer
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.compute.renderer import LocalRenderer, OriginalRef, RenderedPhoto, Renderer
+from trr_pipelines.foreign_text import shown_url
 from trr_pipelines.imaging.formats import FILE_TYPES
 from trr_pipelines.imaging.geometry import Crop, CropMode
 from trr_pipelines.imaging.recipes import BASE, CROP
@@ -119,7 +120,7 @@ class _PhotoHandler:
         kinds = {claim.kind for claim in claims}
         assert photo.hosted_key is not None
         assert photo.sha256 is not None
-        source = OriginalRef(f"{photo.id} ({photo.source_url})", photo.hosted_key, photo.sha256)
+        source = OriginalRef(f"{photo.id} ({shown_url(photo.source_url)})", photo.hosted_key, photo.sha256)
         request = RenderRequest(
             base=BASE if "base" in kinds else None,
             crop_recipe=CROP if "crop" in kinds else None,

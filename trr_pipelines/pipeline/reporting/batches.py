@@ -7,12 +7,12 @@ for Dagster.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from trr_pipelines.catalogue import batches
 from trr_pipelines.catalogue.batches import LeastSaved
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Kind
+from trr_pipelines.foreign_text import file_name_of
 from trr_pipelines.pipeline.archive import Archive
 
 MAX_GALLERIES = 10
@@ -146,7 +146,7 @@ def _galleries(conn: Connection, batch: str, admin_app_url: str) -> list[Gallery
 def _failures(conn: Connection, batch: str, kind: Kind) -> list[TableRow]:
     return [
         {
-            "file": _file_name(photo.source_url),
+            "file": file_name_of(photo.source_url),
             "reason": photo.reason,
             "detail": photo.detail or "",
             "attempts": photo.attempts,
@@ -160,18 +160,13 @@ def _failures(conn: Connection, batch: str, kind: Kind) -> list[TableRow]:
 
 def _least_saved_row(photo: LeastSaved) -> TableRow:
     return {
-        "file": _file_name(photo.source_url),
+        "file": file_name_of(photo.source_url),
         "bytes before": photo.before,
         "bytes after": photo.after,
         "saved percent": round(100 * photo.reduction, 1),
         "original": photo.hosted_url,
         "photo": str(photo.id),
     }
-
-
-def _file_name(url: str) -> str:
-    """The last part of the URL's path, decoded, at most 80 characters; the URL where that part is empty."""
-    return unquote(url.rpartition("/")[2])[:80] or url[:80]
 
 
 def _payload_numbers(conn: Connection, batch: str, *, is_crop: bool) -> dict[str, int | float]:

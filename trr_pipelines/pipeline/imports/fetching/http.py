@@ -20,6 +20,7 @@ import httpcore
 import httpx
 
 from trr_pipelines.errors import HostBusyError, InputError, PermanentError, Reason, RetryableError
+from trr_pipelines.foreign_text import shown_url
 from trr_pipelines.imaging.decode import MAX_BYTES
 from trr_pipelines.pipeline.imports.fetching.addresses import Network, check_host, parse_networks
 from trr_pipelines.pipeline.imports.fetching.body import read_body, too_many_bytes
@@ -207,9 +208,9 @@ def _parsed(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise InputError(f"not a URL: {error}: {url[:100]!r}") from error
+        raise InputError(f"not a URL: {error}: {shown_url(url)[:100]}") from error
     if parsed.scheme not in ("http", "https"):
-        raise InputError(f"only http and https URLs can be fetched: {url[:100]!r}")
+        raise InputError(f"only http and https URLs can be fetched: {shown_url(url)[:100]}")
     if parsed.userinfo:
         raise InputError(f"a URL with credentials cannot be fetched: {_shown(parsed)}")
     if parsed.port == 0:
@@ -235,8 +236,8 @@ def _redirected(current: httpx.URL, location: str) -> httpx.URL:
 
 
 def _shown(url: httpx.URL) -> str:
-    """The URL for messages, without its query, which may hold a signature."""
-    return f"{url.scheme}://{url.netloc.decode()}{url.path[:200]}"
+    """The URL for messages."""
+    return shown_url(str(url))
 
 
 def _refused(status: int, headers: httpx.Headers, source: str) -> RetryableError:

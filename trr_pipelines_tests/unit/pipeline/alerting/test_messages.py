@@ -14,7 +14,7 @@ SETTINGS = Settings(alert_webhook=SecretStr("https://hooks.example/T0KEN"), jwt_
 @pytest.mark.parametrize(
     ("text", "cleaned"),
     [
-        ("no\n  disk\0", "no disk\\0"),
+        ("no\n  disk\0", "no disk\\x00"),
         ("signed with canary-of-tests.", "signed with ***."),
         ("at https://hooks.example/T0KEN", "at ***"),
         ("postgresql://trr:pass@db/trr is down", "postgresql://***@db/trr is down"),
