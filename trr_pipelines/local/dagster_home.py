@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from trr_pipelines.errors import SetupError
+from trr_pipelines.home import make_folder, make_home, open_file
 from trr_pipelines.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -18,8 +18,10 @@ def dagster_home(settings: Settings) -> Path:
     if not source.is_file():
         raise SetupError(f"{source} is missing: run this from a checkout of the project")
     home = settings.home / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, home / "dagster.yaml")
+    make_home(settings.home)
+    make_folder(home)
+    with open_file(home / "dagster.yaml", "wb") as copy:
+        copy.write(source.read_bytes())
     return home
 
 

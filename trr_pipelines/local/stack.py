@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trr_pipelines.errors import SetupError
+from trr_pipelines.home import make_home, open_file, private_umask
 from trr_pipelines.local.dagster_home import CODE_LOCATION, dagster_home, write_workspace
 from trr_pipelines.local.processes import Child, accepts, answers, free_port, last_line, require_free_port
 from trr_pipelines.pipeline.archive import dagster_url, open_archive
@@ -51,8 +52,8 @@ class Stack:
 @contextmanager
 def only_one(home: Path, name: str) -> Iterator[None]:
     """Raise SetupError when another process has the lock `name` of this home; the message has its process id."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / f"{name}.lock").open("a+", encoding="utf-8") as lock:
+    make_home(home)
+    with open_file(home / f"{name}.lock", "a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -67,7 +68,7 @@ def only_one(home: Path, name: str) -> Iterator[None]:
 @contextmanager
 def running_stack(settings: Settings, report: Callable[[str], None]) -> Iterator[Stack]:
     """Run all processes during the block; `report` gets a line for each. Raises SetupError when one fails."""
-    with only_one(settings.home, "up"):
+    with private_umask(), only_one(settings.home, "up"):
         require_free_port(settings.api_port, "API", "TRR_API_PORT")
         require_free_port(settings.admin_port, "admin app", "TRR_ADMIN_PORT")
         require_free_port(settings.dagster_port, "Dagster UI", "TRR_DAGSTER_PORT")
