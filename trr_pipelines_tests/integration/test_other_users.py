@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import pwd
@@ -129,7 +130,7 @@ def test_a_home_of_an_earlier_release_becomes_private(folder: Path) -> None:
     (home / "logs" / "link").symlink_to(foreign / "a.jpg")
     (home / "samples").symlink_to(foreign)
     os.link(foreign / "a.jpg", home / "logs" / "linked")
-    for path in (home, *home.rglob("*")):
+    for path in (home, *home.rglob("*"), foreign):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() else 0o644)
     server.start()
@@ -142,13 +143,15 @@ def test_a_home_of_an_earlier_release_becomes_private(folder: Path) -> None:
 
 def test_a_folder_with_files_of_others_keeps_its_mode_and_ours_in_it_are_private(folder: Path) -> None:
     write_files(folder, {"theirs.txt": b"not ours"})
+    (folder / "theirs.txt").chmod(0o644)
     trr(folder, 0o022, "sign-in", TRR_HOME=str(folder))
     assert open_to_others(folder) == [f"{folder} 755", f"{folder / 'theirs.txt'} 644"]
 
 
 def test_a_link_at_the_home_never_opens_or_closes_its_target(folder: Path) -> None:
     target = folder / "target"
-    target.mkdir(mode=0o755)
+    target.mkdir()
+    target.chmod(0o755)
     (folder / "home").symlink_to(target)
     trr(folder, 0o022, "sign-in")
     assert stat.S_IMODE(target.stat().st_mode) == 0o755
@@ -259,3 +262,22 @@ psycopg.connect(server.url("trr")).close()
     finally:
         if not Path(program).is_relative_to(site):
             shutil.rmtree(next(path for path in Path(program).parents if path.name.startswith("postgres-")))
+
+
+def test_a_command_that_waits_for_a_lock_says_so(folder: Path) -> None:
+    home = folder / "home"
+    trr(folder, 0o022, "status")
+    with (home / "postgres.lock").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "trr_pipelines", "status"],
+            env={**os.environ, "TRR_HOME": str(home)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert waiting.stderr is not None
+        line = waiting.stderr.readline()
+    waiting.communicate(timeout=60)
+    expected = f"WARNING waiting for the lock {home / 'postgres.lock'}, held by process {os.getpid()} ("
+    assert (line[: len(expected)], waiting.returncode) == (expected, 0)

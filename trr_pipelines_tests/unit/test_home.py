@@ -65,7 +65,8 @@ def test_an_open_file_of_an_earlier_release_is_closed_to_others(tmp_path: Path) 
 
 
 def test_a_file_behind_a_link_is_not_opened(tmp_path: Path) -> None:
-    (tmp_path / "target").touch(mode=0o644)
+    (tmp_path / "target").touch()
+    (tmp_path / "target").chmod(0o644)
     (tmp_path / "up.lock").symlink_to(tmp_path / "target")
     with pytest.raises(OSError, match="symbolic links"):
         own.open_file(tmp_path / "up.lock")
