@@ -139,7 +139,7 @@ _CENTOS: Final = (
     " system's libpq"
 )
 _FFMPEG: Final = (
-    "LGPL. OpenCV reads videos with it, and we read none: we use its face cascades, and its decoder of deep PNG files."
+    "LGPL. OpenCV reads videos with it, and we read none: we use its face cascades, and its decoder of 16-bit files."
     " Leaving it out needs a build of OpenCV of our own (`-DWITH_FFMPEG=OFF`)"
 )
 _OPENSSL: Final = (
@@ -363,7 +363,7 @@ libraries), and what they are known to link.
 _REASONS: Final = """
 ## Copyleft, and without support: why it remains
 
-All of it is used unchanged. Who passes the product on together with these wheels must offer the sources of what is under
+All of it is used unchanged. Who passes the product on with these wheels must offer the sources of what is under
 GPL and LGPL.
 
 | what | reason |
