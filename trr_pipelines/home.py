@@ -142,16 +142,16 @@ def lock(file: IO[Any], path: Path, *, shared: bool = False, seconds: float = LO
         except BlockingIOError:
             waited = time.monotonic() - began
         if waited > seconds:
-            raise SetupError(f"{path} has been locked by {lock_holder(file)} for {seconds:.0f} s")
+            raise SetupError(f"{path} has been locked by {lock_holder(file.fileno())} for {seconds:.0f} s")
         if waited > min(_WARN_SECONDS, seconds / 2) and not is_logged:
-            logger.warning("waiting for the lock %s, held by %s", path, lock_holder(file))
+            logger.warning("waiting for the lock %s, held by %s", path, lock_holder(file.fileno()))
             is_logged = True
         time.sleep(_POLL_SECONDS)
 
 
-def lock_holder(file: IO[Any]) -> str:
+def lock_holder(descriptor: int) -> str:
     """The processes that hold the flock of a file, as far as the kernel shows them, in words."""
-    inode = str(os.fstat(file.fileno()).st_ino)
+    inode = str(os.fstat(descriptor).st_ino)
     holders = []
     with suppress(OSError):
         for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():

@@ -219,22 +219,41 @@ class EmbeddedPostgres:
             )
 
     def _run(self) -> None:
-        """Start the server and wait until it is ready; sessions of a killed server may block it for some seconds."""
-        programs = installed_programs()
+        """Start the server and wait until it is ready; sessions of a killed server may block it for some seconds.
+
+        The server and its sessions hold a lock on the data directory, which they inherit. So no second server starts
+        while one is alive, even one that this process cannot see: that of another container with the same home.
+        """
         self._restrict()
-        began = time.monotonic()
-        while not self.is_running():
-            is_starting = self._postmaster() is not None
-            if time.monotonic() - began > (START_SECONDS if is_starting else SESSIONS_END_SECONDS):
-                raise self._start_error(self._log_end())
-            if not is_starting:
-                # Left by a killed server, or copied. PostgreSQL takes a zombie, and any process with that id, for a
-                # running server; shared memory still keeps two servers of one directory apart.
-                for leftover in (self._data / "postmaster.pid", *self._data.glob(".s.PGSQL.*.lock")):
-                    leftover.unlink(missing_ok=True)
-                options = ("-w", "-t", "10", "-o", "-h '' -k .", "-l", "log", "-D", HERE)
-                programs.run("pg_ctl", [*options, "start"], self._data)
-            time.sleep(0.05)
+        folder = os.open(self._data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            began = time.monotonic()
+            while not self.is_running():
+                is_starting = self._postmaster() is not None
+                is_late = time.monotonic() - began > (START_SECONDS if is_starting else SESSIONS_END_SECONDS)
+                if not is_starting:
+                    try:
+                        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        if is_late:
+                            raise self._start_error(
+                                "its data directory is used by sessions of a server that was killed, or by a server"
+                                " that is not visible here, such as that of another container"
+                            ) from None
+                    else:
+                        self._start_server(folder)
+                if is_late:
+                    raise self._start_error(self._log_end())
+                time.sleep(0.05)
+        finally:
+            os.close(folder)
+
+    def _start_server(self, folder: int) -> None:
+        # Left by a killed server, or copied. PostgreSQL takes a zombie, and any process with that id, for a server.
+        for leftover in (self._data / "postmaster.pid", *self._data.glob(".s.PGSQL.*.lock")):
+            leftover.unlink(missing_ok=True)
+        options = ("-w", "-t", "10", "-o", "-h '' -k .", "-l", "log", "-D", HERE)
+        installed_programs().run("pg_ctl", [*options, "start"], self._data, inherited=folder)
 
     def _has_private_socket(self) -> bool:
         """Whether the server's socket is in its data directory. Earlier releases had others in /tmp, open to all."""

@@ -34,11 +34,20 @@ class Programs:
     uid: int
     gid: int
 
-    def run(self, name: str, arguments: Sequence[str], data: Path, *, keep_output: bool = False) -> str:
-        """Run a program in the data directory, which is `HERE` for it; the last lines of its output, if kept.
+    def run(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        data: Path,
+        *,
+        keep_output: bool = False,
+        inherited: int | None = None,
+    ) -> str:
+        """Run a program in the data directory, which is `HERE` for it; its output, if kept.
 
-        A server inherits the streams, so they are kept only of a program that starts none. Raises SetupError when the
-        program fails and its output is kept; otherwise the caller looks at what it did.
+        A server that it starts inherits the descriptor `inherited`; and the streams, so the output is kept only of a
+        program that starts none. Raises SetupError when the program fails and its output is kept; otherwise the caller
+        looks at what it did.
         """
         stream = subprocess.PIPE if keep_output else subprocess.DEVNULL
         ended = subprocess.run(
@@ -48,6 +57,7 @@ class Programs:
             stdout=stream,
             stderr=subprocess.STDOUT,
             umask=OTHERS,
+            pass_fds=() if inherited is None else (inherited,),
             check=False,
             **self.identity(),
         )

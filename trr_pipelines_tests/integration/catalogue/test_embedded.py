@@ -360,6 +360,32 @@ def test_a_server_whose_socket_others_can_reach_is_replaced(server_home: Path) -
         server.release()
 
 
+IN_ANOTHER_CONTAINER = """
+import sys
+from pathlib import Path
+from trr_pipelines.catalogue import embedded
+embedded.SESSIONS_END_SECONDS = 1
+embedded.EmbeddedPostgres(Path(sys.argv[1])).start()
+"""
+
+
+@needs_root
+def test_a_second_server_never_starts_on_a_directory_where_the_first_cannot_be_seen(
+    server: EmbeddedPostgres, home: Path
+) -> None:
+    """As from two containers with one home: other process ids, other shared memory."""
+    separate = ["unshare", "--pid", "--ipc", "--fork", "--mount-proc"]
+    if subprocess.run([*separate, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine makes no namespaces")
+    process = postmaster(home)
+    second = subprocess.run(
+        [*separate, sys.executable, "-c", IN_ANOTHER_CONTAINER, str(home)], capture_output=True, text=True, check=False
+    )
+    assert "or by a server that is not visible here, such as that of another container" in second.stderr
+    assert postmaster(home) == process
+    assert answers(server)
+
+
 # Failed starts name their reason -------------------------------------------------------------------------------------
 
 
