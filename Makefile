@@ -9,7 +9,7 @@ PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 # Where this is set, as in many container images, each of some hundred processes would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test check lint lint-types lint-rest bench clean
+.PHONY: help setup demo up test check lint lint-types lint-rest licences bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ lint-rest:
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/dg check defs
 
 check: lint test ## What CI runs
+
+licences: setup ## Write docs/licences.md from uv.lock and the installed wheels
+	@$(BIN)/python trr_pipelines_tests/support/licences.py
 
 bench: setup ## Photos per second beside sharp and libvips, and what the pipeline costs; PHOTOS=folder takes your own
 	@$(BIN)/python benchmarks/compare.py $(if $(PHOTOS),--photos "$(PHOTOS)")

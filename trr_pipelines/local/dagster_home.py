@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from trr_pipelines.errors import SetupError
+from trr_pipelines.home import make_folder, make_home, open_file
 from trr_pipelines.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -24,8 +24,10 @@ def dagster_home(settings: Settings) -> Path:
     if not source.is_file():
         raise SetupError(f"{source} is missing: run this from a checkout of the project")
     home = settings.home / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, home / "dagster.yaml")
+    make_home(settings.home)
+    make_folder(home)
+    with open_file(home / "dagster.yaml", "wb") as copy:
+        copy.write(source.read_bytes())
     return home
 
 
@@ -34,7 +36,6 @@ def private_socket(settings: Settings, name: str) -> Iterator[Path]:
     """A path for a Unix socket that only this user reaches: in Dagster's home, or a new folder if that is too long."""
     path = dagster_home(settings) / f"{name}.sock"
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
-        path.parent.chmod(0o700)
         path.unlink(missing_ok=True)
         yield path
         return
@@ -45,11 +46,11 @@ def private_socket(settings: Settings, name: str) -> Iterator[Path]:
 def write_workspace(settings: Settings, socket: Path) -> Path:
     """A workspace file with the address of the stack's code server, so that Dagster does not start its own."""
     path = dagster_home(settings) / "workspace.yaml"
-    path.write_text(
-        "load_from:\n"
-        "  - grpc_server:\n"
-        f"      socket: {json.dumps(str(socket))}\n"
-        f"      location_name: {CODE_LOCATION}\n",
-        encoding="utf-8",
-    )
+    with open_file(path, "w", encoding="utf-8") as file:
+        file.write(
+            "load_from:\n"
+            "  - grpc_server:\n"
+            f"      socket: {json.dumps(str(socket))}\n"
+            f"      location_name: {CODE_LOCATION}\n"
+        )
     return path

@@ -16,6 +16,7 @@ from trr_pipelines.catalogue import batches as batch_figures
 from trr_pipelines.catalogue import status as archive_figures
 from trr_pipelines.catalogue.status import ArchiveStatus
 from trr_pipelines.errors import InputError, SetupError
+from trr_pipelines.home import make_folder, open_file
 from trr_pipelines.local.dagster_home import dagster_home
 from trr_pipelines.local.processes import last_line, start_attached
 from trr_pipelines.pipeline.archive import Archive, dagster_url
@@ -83,7 +84,7 @@ def _run(
     """Run one batch as a Dagster run in a child process; start it again when it is killed."""
     say(f"Dagster run of batch {batch}")
     logs = archive.settings.home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    make_folder(logs)
     log, result = logs / f"run-{batch}.log", logs / f"run-{batch}.json"
     environment = {
         "TRR_HOME": str(archive.settings.home),
@@ -92,7 +93,7 @@ def _run(
     }
     for _ in range(MAX_KILLED):
         result.unlink(missing_ok=True)
-        with log.open("wb") as output:
+        with open_file(log, "wb") as output:
             process = start_attached(
                 "trr_pipelines", ["run", "--batch", batch, "--result", str(result)], environment, output
             )

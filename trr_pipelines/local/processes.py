@@ -21,6 +21,7 @@ import httpx
 import psutil
 
 from trr_pipelines.errors import SetupError
+from trr_pipelines.home import make_folder, open_file
 from trr_pipelines.local.stopping import Stop
 
 READY_SECONDS = 90
@@ -44,8 +45,8 @@ class Child:
 
     def start(self) -> None:
         """Start the process in its own process group: Ctrl-C reaches only this one, which stops all in order."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        make_folder(self.log.parent)
+        with open_file(self.log) as log:
             # libpq's variable: names the session in pg_stat_activity and in the log of the database.
             environment = {"PGAPPNAME": self.name, **self.environment}
             self.process = start_attached(self.module, self.arguments, environment, log)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trr_pipelines.errors import SetupError
+from trr_pipelines.home import make_home, open_file, private_umask
 from trr_pipelines.local.dagster_home import CODE_LOCATION, dagster_home, private_socket, write_workspace
 from trr_pipelines.local.processes import Child, accepts, answers, require_free_port
 from trr_pipelines.local.stopping import Stop
@@ -34,8 +35,8 @@ class Stack:
 @contextmanager
 def only_one(home: Path, name: str) -> Iterator[None]:
     """Raise SetupError when another process has the lock `name` of this home; the message has its process id."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / f"{name}.lock").open("a+", encoding="utf-8") as lock:
+    make_home(home)
+    with open_file(home / f"{name}.lock", "a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -51,7 +52,7 @@ def only_one(home: Path, name: str) -> Iterator[None]:
 def running_stack(settings: Settings, report: Callable[[str], None], stop: Stop) -> Iterator[Stack]:
     """Run all processes during the block; `report` gets a line for each. Raises SetupError when one does not start,
     and Stopped when a stop is requested meanwhile."""
-    with only_one(settings.home, "up"), private_socket(settings, "code-server") as socket:
+    with private_umask(), only_one(settings.home, "up"), private_socket(settings, "code-server") as socket:
         require_free_port(settings.api_port, "API", "TRR_API_PORT")
         require_free_port(settings.admin_port, "admin app", "TRR_ADMIN_PORT")
         require_free_port(settings.dagster_port, "Dagster UI", "TRR_DAGSTER_PORT")

@@ -14,6 +14,7 @@ from trr_pipelines.catalogue import schema
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.embedded import embedded_postgres
 from trr_pipelines.errors import SetupError
+from trr_pipelines.home import make_home
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.factory import open_store
 from trr_pipelines.storage.store import ObjectStore
@@ -82,6 +83,15 @@ def _embedded_url(settings: Settings, database: str) -> str:
     return server.url(database)
 
 
+def _store(settings: Settings, s3_client: Any) -> ObjectStore:
+    if not settings.media_store:
+        try:
+            make_home(settings.home)
+        except OSError as error:
+            raise SetupError(f"cannot use {settings.home} for the object store: {error.strerror}") from error
+    return open_store(settings.store_url, base_url=settings.base_url, client=s3_client)
+
+
 @contextmanager
 def open_archive(settings: Settings, *, s3_client: Any = None, for_http: bool = False) -> Iterator[Archive]:
     """Open catalogue and store for the block; `for_http` uses the short timeouts of a web server.
@@ -96,6 +106,6 @@ def open_archive(settings: Settings, *, s3_client: Any = None, for_http: bool = 
             schema.upgrade(database_url(settings))
         with database.transaction() as conn:
             schema.require_current(conn)
-        yield Archive(settings, database, open_store(settings.store_url, base_url=settings.base_url, client=s3_client))
+        yield Archive(settings, database, _store(settings, s3_client))
     finally:
         database.close()

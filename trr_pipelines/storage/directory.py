@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from trr_pipelines.errors import MediaError, PermanentError, Reason, RetryableError
+from trr_pipelines.home import FILE, set_mode
 from trr_pipelines.storage import safe_paths
 from trr_pipelines.storage.keys import check_key, check_prefix, checked_type, content_type_of, is_segment
 from trr_pipelines.storage.naming import take_free_name, take_name
@@ -154,7 +155,7 @@ class DirectoryStore:
         with safe_paths.directory(self.root, [_INCOMING]) as incoming:
             temporary = uuid.uuid4().hex
             names = (temporary, f"{temporary}-probe")
-            os.close(os.open(temporary, _CREATE, 0o644, dir_fd=incoming))
+            os.close(os.open(temporary, _CREATE, FILE, dir_fd=incoming))
             try:
                 take_free_name(temporary, incoming, names[1], incoming)
             finally:
@@ -194,7 +195,7 @@ class DirectoryStore:
         """
         *names, name = key.split("/")
         safe_paths.make(self.root, [_INCOMING])
-        with safe_paths.directory(self.root, [_INCOMING]) as incoming, _written(incoming, data) as temporary:
+        with safe_paths.directory(self.root, [_INCOMING]) as incoming, self._written(incoming, data) as temporary:
             for _ in range(_LINK_ATTEMPTS):
                 with suppress(FileNotFoundError):  # a delete removed the empty directory: create it again
                     safe_paths.make(self.root, names)
@@ -204,20 +205,22 @@ class DirectoryStore:
                         return created
         raise RetryableError(Reason.STORAGE_UNAVAILABLE, f"the directory of {key} was removed {_LINK_ATTEMPTS} times")
 
-
-@contextmanager
-def _written(incoming: int, data: bytes) -> Iterator[str]:
-    """The name of a temporary file with `data`, synced; it is removed after the block."""
-    name = uuid.uuid4().hex
-    try:
-        with os.fdopen(os.open(name, _CREATE, 0o644, dir_fd=incoming), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        yield name
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=incoming)
+    @contextmanager
+    def _written(self, incoming: int, data: bytes) -> Iterator[str]:
+        """The name of a temporary file with `data`, synced; it is removed after the block."""
+        name = uuid.uuid4().hex
+        mode = safe_paths.readers(self.root) & 0o666
+        try:
+            with os.fdopen(os.open(name, _CREATE, FILE, dir_fd=incoming), "wb") as file:
+                if mode != FILE:
+                    set_mode(file.fileno(), mode)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield name
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=incoming)
 
 
 def _walk(directory: int, path: str, start: str) -> Iterator[ListedObject]:

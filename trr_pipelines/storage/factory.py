@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from trr_pipelines.errors import InputError, MediaError, SetupError
+from trr_pipelines.home import make_folder
 from trr_pipelines.storage.directory import DirectoryStore
 from trr_pipelines.storage.keys import check_key
 from trr_pipelines.storage.naming import UnsuitableFileSystemError
@@ -46,7 +47,7 @@ def _directory_store(url: str, base_url: str) -> DirectoryStore:
         raise InputError(f"a directory store requires a directory (file:DIRECTORY): {url!r}")
     root = Path(path).absolute()
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
     except OSError as error:
         raise SetupError(f"the object store's directory {root} cannot be made: {error.strerror}") from error
     store = DirectoryStore(root, base_url)

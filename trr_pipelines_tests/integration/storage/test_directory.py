@@ -8,6 +8,7 @@ import os
 import pickle
 import random
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -258,6 +259,37 @@ def test_an_object_opened_for_serving_has_the_values_for_headers(store: Director
         assert (opened.bytes, opened.content_type, opened.file.read()) == (6, JPEG, b"pixels")
     assert abs(opened.last_modified.timestamp() - time.time()) < 60
     assert store.open_object("a/other.jpg") is None
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize(
+    ("root_mode", "folder_mode", "file_mode"),
+    [
+        (None, 0o700, 0o600),  # made by the first put
+        (0o700, 0o700, 0o600),
+        (0o755, 0o755, 0o644),  # served by another user's web server
+        (0o2770, 0o2750, 0o640),
+        (0o777, 0o755, 0o644),
+    ],
+)
+def test_who_may_read_the_root_may_read_its_objects_whatever_the_umask(
+    tmp_path: Path, umask: int, root_mode: int | None, folder_mode: int, file_mode: int
+) -> None:
+    """SECURITY, row "other users of the machine": by default the root is in `TRR_HOME`, and private."""
+    root = tmp_path / "media"
+    if root_mode is not None:
+        root.mkdir()
+        root.chmod(root_mode)
+    store, before = DirectoryStore(root, "http://media"), os.umask(umask)
+    try:
+        store.put_if_absent("a/b/c.jpg", b"first", content_type=JPEG)
+        store.replace("a/b/c.jpg", b"second", content_type=JPEG)
+        store.probe()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(root.stat().st_mode) == (root_mode or 0o700)
+    folders = {stat.S_IMODE(path.stat().st_mode) for path in (root / "a", root / "a" / "b", root / ".incoming")}
+    assert (folders, stat.S_IMODE((root / "a/b/c.jpg").stat().st_mode)) == ({folder_mode}, file_mode)
 
 
 def test_a_store_can_be_pickled(store: DirectoryStore) -> None:
