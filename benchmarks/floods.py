@@ -38,6 +38,7 @@ class Target:
     port: int
     process: subprocess.Popen[bytes]
     large: str
+    log: Path
 
     def rss(self) -> float:
         """Memory of the process in MB."""
@@ -88,14 +89,20 @@ FLOODS: dict[str, Flood] = {
     "slow bodies": Flood(lambda t: _form(t, "Content-Length: 9000"), b"a", pause=1),
     "bodies of 15 KB that lack a byte": Flood(lambda t: _form(t, "Content-Length: 15001") + b"a" * 15_000),
     "bodies larger than declared": Flood(lambda t: _form(t, "Content-Length: 1"), b"a" * 65_536),
-    "endless bodies that nobody asked for": Flood(lambda t: _head(t, "GET", "/healthz", "Content-Length: 99999999999"), b"a" * 65_536),
+    "endless bodies that nobody asked for": Flood(
+        lambda t: _head(t, "GET", "/healthz", "Content-Length: 99999999999"), b"a" * 65_536
+    ),
     "chunked bodies without an end": Flood(lambda t: _form(t, "Transfer-Encoding: chunked"), b"1\r\na\r\n" * 1_000),
     "endless chunk extensions": Flood(lambda t: _form(t, "Transfer-Encoding: chunked") + b"1;a=", b"a" * 65_536),
-    "endless trailers": Flood(lambda t: _form(t, "Transfer-Encoding: chunked") + b"1\r\na\r\n0\r\n", b"a:b\r\n" * 10_000),
-    "large answers unread": Flood(lambda t: _head(t, "GET", t.large) * 20),
+    "endless trailers": Flood(
+        lambda t: _form(t, "Transfer-Encoding: chunked") + b"1\r\na\r\n0\r\n", b"a:b\r\n" * 10_000
+    ),
+    "large answers unread": Flood(lambda t: _head(t, "GET", t.large)),
     "idle connections": Flood(lambda t: b""),
     "kept-alive connections": Flood(lambda t: _head(t)),
-    "websocket upgrades": Flood(lambda t: _head(t, "GET", "/healthz", "Connection: Upgrade", "Upgrade: websocket"), b"a" * 65_536),
+    "websocket upgrades": Flood(
+        lambda t: _head(t, "GET", "/healthz", "Connection: Upgrade", "Upgrade: websocket"), b"a" * 65_536
+    ),
 }
 
 
@@ -183,17 +190,22 @@ def running_apps(home: Path) -> Iterator[list[Target]]:
         large.parent.mkdir(parents=True)
         large.write_bytes(os.urandom(20_000_000))
         targets = []
-        for name, port, path in (("API", api_port, f"/media/{key}"), ("admin app", admin_port, "/admin/static/vendor/htmx.min.js")):
+        for name, port, path in (
+            ("API", api_port, f"/media/{key}"),
+            ("admin app", admin_port, "/admin/static/vendor/htmx.min.js"),
+        ):
             module = "trr_pipelines.api" if name == "API" else "trr_pipelines.admin"
-            log = stack.enter_context((home / f"{module}.log").open("wb"))
-            process = subprocess.Popen([sys.executable, "-m", module], env=environment, stdout=log, stderr=log)
-            stack.callback(_stop, process)
-            targets.append(Target(name, port, process, path))
-            _wait_until_ready(targets[-1])
+            log = home / f"{module}.log"
+            output = stack.enter_context(log.open("wb"))
+            process = subprocess.Popen([sys.executable, "-m", module], env=environment, stdout=output, stderr=output)
+            stack.callback(stop, process)
+            targets.append(Target(name, port, process, path, log))
+            wait_until_ready(targets[-1])
         yield targets
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process that this one started."""
     process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(30)
@@ -201,7 +213,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _wait_until_ready(target: Target) -> None:
+def wait_until_ready(target: Target) -> None:
+    """Exit when the app ends, or does not answer within 90 s."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and target.process.poll() is None:
         with suppress(httpx.HTTPError):
@@ -218,7 +231,7 @@ def _free_port() -> int:
         return port
 
 
-def _warm_up(target: Target) -> None:
+def warm_up(target: Target) -> None:
     """Ordinary requests, whose memory belongs to the app and not to a flood."""
     with httpx.Client(base_url=f"http://127.0.0.1:{target.port}", trust_env=False, timeout=30) as client:
         for _ in range(300):
@@ -233,11 +246,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--connections", type=int, default=1_500)
     given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, running_apps(Path(folder) / "home") as targets:
-        print("| app | flood | MB before | during | after | slowest /healthz | failed | |\n|---|---|---|---|---|---|---|---|")
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        running_apps(Path(folder) / "home") as targets,
+    ):
+        print(
+            "| app | flood | MB before | during | after | slowest /healthz | failed | |\n|---|---|---|---|---|---|---|---|"
+        )
         for name in given.only:
             for target in targets:
-                _warm_up(target)
+                warm_up(target)
                 before = target.rss()
                 health = run_flood(target, FLOODS[name], given.connections, given.seconds)
                 time.sleep(AFTER_SECONDS)

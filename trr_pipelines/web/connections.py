@@ -9,8 +9,8 @@ from collections.abc import Hashable
 from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
-# With the files that they read, well below the 1,024 descriptors that a process may usually have.
-MAX_CONNECTIONS = 400
+# An answer that is not read costs 64 KB in memory; with the files, well below the 1,024 descriptors of a process.
+MAX_CONNECTIONS = 256
 # Unfinished heads, unread bodies, requests sent ahead and unread answers. The apps have 80 MB and more without them.
 MAX_BYTES = 8 * 1024 * 1024
 

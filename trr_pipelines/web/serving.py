@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import socket
 import sys
 from collections.abc import Callable
 
@@ -29,7 +30,8 @@ HEAD_SECONDS = 20.0
 BODY_SECONDS, BODY_BYTES = 20.0, 40_000
 # Of an answer some bytes must be read in this time.
 ANSWER_SECONDS = 20.0
-# An answer waits in memory above this; the kernel has its own buffer below it.
+# An answer waits for its reader in the kernel up to the first, then in memory, where little is written above the second.
+KERNEL_BYTES = 256 * 1024  # by itself the kernel takes 2.5 MB for each connection
 UNREAD_BYTES = 16 * 1024
 # Chunk sizes, extensions and trailers of a chunked body: at most this, and eight bytes for each byte of the body.
 MAX_CHUNK_OVERHEAD = 16 * 1024
@@ -67,6 +69,7 @@ class PlainProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=UNREAD_BYTES)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
         self.flow = _Flow(transport)
         self._connections = Connections.of(self.server_state)
         if not self._connections.add(self):
@@ -131,13 +134,12 @@ class PlainProtocol(HttpToolsProtocol):
         return self._head_bytes <= MAX_HEAD_BYTES
 
     def _has_body_room(self, piece_bytes: int) -> bool:
-        self._sent_bytes += piece_bytes
-        has_room = self._sent_bytes <= MAX_CHUNK_OVERHEAD + 9 * self._body_bytes + piece_bytes
-        if not has_room:
+        if self._sent_bytes > MAX_CHUNK_OVERHEAD + 9 * self._body_bytes:
             self.send_400_response("The chunk extensions or trailers of the body are too large.")
         elif self._discarded_bytes > MAX_DISCARDED_BYTES:
             self._close()
-        return has_room and not self.transport.is_closing()
+        self._sent_bytes += piece_bytes
+        return not self.transport.is_closing()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
