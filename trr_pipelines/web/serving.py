@@ -30,13 +30,15 @@ HEAD_SECONDS = 20.0
 BODY_SECONDS, BODY_BYTES = 20.0, 40_000
 # Of an answer some bytes must be read in this time.
 ANSWER_SECONDS = 20.0
-# An answer waits for its reader in the kernel up to the first, then in memory, where little is written above the second.
+# Where an answer that is not read waits: first in the kernel, then in memory, to which nothing is added above this.
 KERNEL_BYTES = 256 * 1024  # by itself the kernel takes 2.5 MB for each connection
 UNREAD_BYTES = 16 * 1024
-# Chunk sizes, extensions and trailers of a chunked body: at most this, and eight bytes for each byte of the body.
-MAX_CHUNK_OVERHEAD = 16 * 1024
-# Of a body that is not wanted any more, such as that of a refused request.
-MAX_DISCARDED_BYTES = 1024 * 1024
+# Chunk sizes, extensions and trailers of a chunked body: at most this, and a byte for each byte of the body. Parsing a
+# chunk of one byte costs as much as one of 64 KB.
+MAX_CHUNK_OVERHEAD = 4 * 1024
+# The rest of a body that is not wanted, such as that of a refused request, is parsed up to this size. Of a larger one,
+# and of a chunked one, this much is dropped unparsed for as long as a client may need to read the answer.
+MAX_DISCARDED_BYTES, MAX_DROPPED_BYTES, DROP_SECONDS = 64 * 1024, 64 * 1024 * 1024, 5.0
 # A chunked body can end anywhere in a piece of this size; the requests behind it are parsed with it.
 CHUNKED_PIECE, MAX_PIPELINED = 1024, 8
 
@@ -59,9 +61,10 @@ class PlainProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _headers = 0
     _body_left: int | None = 0  # by Content-Length; None for a chunked body
-    _body_bytes = _discarded_bytes = 0
+    _body_bytes = 0
     _sent_bytes = 0  # of the body, with the sizes, extensions and trailers of its chunks
     _is_upgrade = False
+    _dropped_bytes: int | None = None  # once nothing is parsed any more
     _unread_bytes = 0
     _deadline: asyncio.TimerHandle | None = None  # of the head or body
     _answer_deadline: asyncio.TimerHandle | None = None
@@ -87,6 +90,11 @@ class PlainProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self._dropped_bytes is not None:
+            self._dropped_bytes += len(data)
+            if self._dropped_bytes > MAX_DROPPED_BYTES:
+                self.drop()
+            return
         self._unset_keepalive_if_required()
         self._received = self._received[self._parsed :] + data if self._received else data
         self._parsed = 0
@@ -103,6 +111,8 @@ class PlainProtocol(HttpToolsProtocol):
             if not self._is_head and not self._has_body_room(len(piece)):
                 break
             super().data_received(piece)
+        if not self._is_head:
+            self._connections.wait(self)
         is_done = self._parsed >= len(self._received) or self.transport.is_closing()
         if is_done:
             self._received, self._parsed = b"", 0
@@ -134,10 +144,8 @@ class PlainProtocol(HttpToolsProtocol):
         return self._head_bytes <= MAX_HEAD_BYTES
 
     def _has_body_room(self, piece_bytes: int) -> bool:
-        if self._sent_bytes > MAX_CHUNK_OVERHEAD + 9 * self._body_bytes:
-            self.send_400_response("The chunk extensions or trailers of the body are too large.")
-        elif self._discarded_bytes > MAX_DISCARDED_BYTES:
-            self._close()
+        if self._sent_bytes > MAX_CHUNK_OVERHEAD + 2 * self._body_bytes:
+            self.send_400_response("The chunks of the body are too small, or their extensions or trailers too large.")
         self._sent_bytes += piece_bytes
         return not self.transport.is_closing()
 
@@ -170,9 +178,6 @@ class PlainProtocol(HttpToolsProtocol):
         self._body_bytes += len(body)
         if self._body_left is not None:
             self._body_left -= len(body)
-        if self.cycle.response_complete:
-            self._discarded_bytes += len(body)
-        self._connections.wait(self)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -185,6 +190,8 @@ class PlainProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._connections.wait(self)
+        if not self._is_head and (self._body_left is None or self._body_left > MAX_DISCARDED_BYTES):
+            self._drop_the_rest()
         self._await_reader()
         self._parse()
 
@@ -243,13 +250,22 @@ class PlainProtocol(HttpToolsProtocol):
         self.transport.close()
         self._await_reader()
 
+    def _drop_the_rest(self) -> None:
+        """End the answer and read on for a while: closing at once could take the answer from a client that sends."""
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+            self._dropped_bytes = len(self._received) - self._parsed
+            self._received, self._parsed = b"", 0
+            self._end_deadline()
+            self._deadline = self.loop.call_later(DROP_SECONDS, self._close)
+
     def _start_head(self) -> None:
         self._head_bytes = 0
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._close)
 
     def _start_body(self) -> None:
         self._is_head = False
-        self._body_bytes = self._sent_bytes = self._discarded_bytes = 0
+        self._body_bytes = self._sent_bytes = 0
         self._deadline = self.loop.call_later(BODY_SECONDS, self._check_body, 0)
 
     def _check_body(self, before: int) -> None:

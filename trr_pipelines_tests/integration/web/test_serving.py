@@ -190,6 +190,7 @@ def test_requests_behind_one_under_way_are_not_parsed(port: int) -> None:
     [
         ("many headers", HEAD + b"a:b\r\n" * 101 + b"\r\n"),
         ("endless chunk extension", HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"a" * 20_000),
+        ("chunks of a byte", HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 3_000),
         ("endless trailer", HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: " + b"a" * 20_000),
         ("many trailers", HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n" + b"a:b\r\n" * 101 + b"\r\n"),
     ],
@@ -213,7 +214,8 @@ def test_a_client_that_leaves_is_a_line_of_the_log_and_no_traceback(
     assert all(record.exc_info is None for record in caplog.records)
 
 
-def test_an_endless_body_that_is_not_wanted_ends_the_connection(port: int) -> None:
+def test_an_endless_body_that_is_not_wanted_ends_the_connection(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "MAX_DROPPED_BYTES", 1_000_000)
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
         sent = 0
@@ -221,6 +223,17 @@ def test_an_endless_body_that_is_not_wanted_ends_the_connection(port: int) -> No
             while sent < 100_000_000:
                 sent += connection.send(b"a" * 65_536)
     assert sent < 20_000_000  # the buffers of both ends
+
+
+@pytest.mark.parametrize("kind", [b"Content-Length: 20000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n"])
+def test_a_client_that_sends_on_reads_why_its_body_is_not_wanted(port: int, kind: bytes) -> None:
+    chunk = b"x" * 100_000 if b"Length" in kind else b"186a0\r\n" + b"x" * 100_000 + b"\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + kind)
+        for _ in range(200):
+            connection.sendall(chunk)
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert statuses(received) == ["405"]
 
 
 CHUNKED = b"5\r\nhello\r\n0\r\n\r\n"
