@@ -6,7 +6,7 @@ Manifests and folders are read in `pipeline.imports.importing`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Literal
@@ -176,39 +176,37 @@ def ensure_entities(conn: Connection, kind: EntityKind, names: Sequence[str]) ->
 
     If one is missing, this takes the lock of all names to the end of the transaction, which should end with it.
     """
-    found = _known_entities(conn, kind, names)
-    missing = [name for name in dict.fromkeys(names) if name not in found]
+    # The forms cost the most, for long names 0.1 ms each: they are made before the lock is taken.
+    forms = {row["name"]: row["form"] for row in _queries.name_forms(conn, names=list(dict.fromkeys(names)))}
+    found = _known_entities(conn, kind, forms)
+    missing = {name: form for name, form in forms.items() if name not in found}
     if missing:
         slugs.lock(conn)
         # Names that may be slugs come last: they may mean one of the others.
-        for group in (
-            [name for name in missing if not slugs.is_slug(name)],
-            [name for name in missing if slugs.is_slug(name)],
-        ):
+        for may_be_slug in (False, True):
+            group = {name: form for name, form in missing.items() if slugs.is_slug(name) == may_be_slug}
             found |= _add_entities(conn, kind, group)
     return found
 
 
-def _known_entities(conn: Connection, kind: EntityKind, names: Sequence[str]) -> dict[str, UUID]:
-    rows = _queries.find_entities(conn, entity_kind=kind, names=list(names))
-    return {row["name"]: row["id"] for row in rows if row["id"] is not None}
+def _known_entities(conn: Connection, kind: EntityKind, forms: Mapping[str, str]) -> dict[str, UUID]:
+    rows = _queries.find_entities(conn, entity_kind=kind, names=list(forms), forms=list(forms.values()))
+    return {row["name"]: row["id"] for row in rows}
 
 
-def _add_entities(conn: Connection, kind: EntityKind, names: Sequence[str]) -> dict[str, UUID]:
-    """The entity of each name; created for the first of each form that is missing. The caller holds the lock."""
-    if not names:
-        return {}
-    rows = list(_queries.find_entities(conn, entity_kind=kind, names=list(names)))
-    forms = {row["name"]: row["key"] for row in rows}
-    known = {row["name"]: row["id"] for row in rows if row["id"] is not None}
+def _add_entities(conn: Connection, kind: EntityKind, forms: Mapping[str, str]) -> dict[str, UUID]:
+    """The entity of each name; created for the first name of each form that is missing. The caller holds the lock."""
+    found = _known_entities(conn, kind, forms) if forms else {}
     first: dict[str, str] = {}
-    for name in names:
-        if name not in known:
-            first.setdefault(forms[name], name)
-    add = {"show": _queries.add_shows, "person": _queries.add_people}[kind]
-    added = {row["name"]: row["id"] for row in add(conn, names=list(first.values()))}
-    slugs.give_new(conn, kind, {added[name]: name for name in first.values()})
-    return {name: known.get(name) or added[first[forms[name]]] for name in names}
+    for name, form in forms.items():
+        if name not in found:
+            first.setdefault(form, name)
+    if first:
+        add = {"show": _queries.add_shows, "person": _queries.add_people}[kind]
+        added = {row["name"]: row["id"] for row in add(conn, names=list(first.values()))}
+        slugs.give_new(conn, kind, {added[name]: name for name in first.values()})
+        found |= {name: added[first[form]] for name, form in forms.items() if name not in found}
+    return found
 
 
 def ensure_season(conn: Connection, show_id: UUID, number: int) -> UUID:

@@ -73,7 +73,7 @@ def give(conn: Connection, kind: EntityKind, entity_id: UUID, name: str) -> str:
 
 
 def give_new(conn: Connection, kind: EntityKind, names: Mapping[UUID, str]) -> None:
-    """Give each of these new entities, by id, the slug of its name, numbered as in `give`; the caller holds the lock."""
+    """Give new entities, by id, the slugs of their names, numbered as in `give`; the caller holds the lock."""
     left = {entity_id: _base(name, kind) for entity_id, name in names.items()}
     while left:  # of `a-2` and the second `a`, one gets its slug in the next round
         slugs = _free(conn, kind, list(left.values()))

@@ -57,18 +57,22 @@ from jsonb_to_recordset(:items::jsonb) as item (
 )
 on conflict on constraint import_items_import_id_line_key do nothing;
 
--- name: find_entities(entity_kind, names)
--- For each of these names its form, and the show or person with this name, or with a name that looks the same (the
--- oldest), or with this slug.
-with given as materialized (select name, core.name_key(name) as key from unnest(:names::text[]) as given (name))
-select given.name, given.key, coalesce(
-    (select e.id from core.entities e
-     where e.entity_kind = :entity_kind and e.name_key = given.key
-     order by lower(e.name) <> lower(given.name), e.created_at
-     limit 1),
-    (select s.entity_id from core.slugs s where s.entity_kind = :entity_kind and s.slug = given.name)
-) as id
-from given;
+-- name: name_forms(names)
+select name, core.name_key(name) as form from unnest(:names::text[]) as given (name);
+
+-- name: find_entities(entity_kind, names, forms)
+-- The shows or people with these names, or with names that look the same (the oldest), or with these slugs.
+select found.name, found.id
+from (
+    select given.name, coalesce(
+        (select e.id from core.entities e
+         where e.entity_kind = :entity_kind and e.name_key = given.form
+         order by lower(e.name) <> lower(given.name), e.created_at
+         limit 1),
+        (select s.entity_id from core.slugs s where s.entity_kind = :entity_kind and s.slug = given.name)) as id
+    from unnest(:names::text[], :forms::text[]) as given (name, form)
+) as found
+where found.id is not null;
 
 -- name: known_tags(names)
 -- For each of these tags that is known in any spelling, the spelling that was first given.
