@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from http import HTTPStatus
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -35,7 +34,7 @@ async def sign_in(request: Request) -> Response:
     expires = int(time.time()) + MAX_SECONDS
     if email is None:
         try:
-            claims = await run_in_threadpool(request.app.state.verifier.verify, token.encode())
+            claims = await request.app.state.verifier.verify(token.encode())
         except InvalidTokenError as error:
             return _page(request, target, status=401, problem=f"{str(error).capitalize()}.")
         except IssuerUnreachableError as error:
