@@ -16,7 +16,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_loopback_url(url: str) -> bool:
-    """Whether an http(s) URL is at this machine; none with a user or password is. Parsed as the client will parse it."""
+    """Whether an http(s) URL is at this machine; never with a user or password. Parsed as httpx does."""
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError):
