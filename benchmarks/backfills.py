@@ -36,7 +36,7 @@ from PIL import Image
 from benchmarks.homes import thrown_away
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.imaging.recipes import BASE, CROP, EncoderOptions
-from trr_pipelines.local.processes import free_port
+from trr_pipelines_tests.support.ports import free_port
 from trr_pipelines.pipeline.archive import Archive, open_archive
 from trr_pipelines.pipeline.imports.importing import import_rows
 from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows

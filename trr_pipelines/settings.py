@@ -75,6 +75,11 @@ class Settings(BaseSettings):
     api_url: str = Field("", description="URL of the backend; unset: the API of the embedded default")
     admin_url: str = Field("", description="public URL of the admin app; unset: loopback on admin_port")
     dagster_url: str = Field("", description="public URL of Dagster's UI; unset: loopback on dagster_port")
+    dagster_users: str = Field(
+        "",
+        description="users of this machine who may use Dagster's UI besides root and the one who runs it, with commas;"
+        " *: everyone who can connect, for a deployment behind a proxy that authenticates",
+    )
     media_store: str = Field("", description="file:DIR or s3://BUCKET/PREFIX; unset: a directory under home")
     media_base_url: str = Field("", description="public URL of the store's objects; unset: /media of the API")
     api_port: Port = Field(8000, ge=1, le=65535)

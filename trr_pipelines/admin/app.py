@@ -18,7 +18,6 @@ from trr_pipelines.admin.backend import Backend
 from trr_pipelines.admin.development import UsedLinks, has_development_issuer
 from trr_pipelines.admin.ended import EndedIds
 from trr_pipelines.admin.guard import HEALTH, Guard, security_headers
-from trr_pipelines.admin.origins import Origins, origin_of
 from trr_pipelines.admin.proxy import proxy_routes
 from trr_pipelines.admin.routes import entities, galleries, operations, photos, redirects, sign_in
 from trr_pipelines.admin.sessions import Sessions
@@ -26,6 +25,7 @@ from trr_pipelines.admin.templating import Templates, static_files
 from trr_pipelines.credentials import ADMIN_APP, require_credentials, with_credentials
 from trr_pipelines.settings import Settings, load_settings
 from trr_pipelines.web.logs import RequestLog
+from trr_pipelines.web.origins import Origins, origin_of
 from trr_pipelines.web.tokens import TokenVerifier
 
 GZIP_FROM_BYTES = 1_000
@@ -37,7 +37,7 @@ def create_app() -> Starlette:
     # With TRR_API_URL set this is not the embedded default, and no secrets are generated for it.
     settings = environment if environment.api_url else with_credentials(environment)
     require_credentials(settings, ADMIN_APP)
-    origins = Origins.of(settings)
+    origins = Origins.of(settings.admin_url, settings.admin_port)
     app = Starlette(
         routes=_routes(),
         middleware=[

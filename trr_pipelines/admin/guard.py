@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trr_pipelines.admin import error_pages
-from trr_pipelines.admin.origins import Origins
 from trr_pipelines.admin.paths import ambiguity
+from trr_pipelines.web.origins import Origins, cross_origin_detail, is_same_origin
 from trr_pipelines.web.problems import Refusal, problem
 
 HEALTH = "/healthz"
@@ -69,29 +69,11 @@ class Guard:
         if refusal is not None:
             await problem(Request(scope), 400, refusal)(scope, receive, send_guarded)
         elif scope["method"] not in _SAFE_METHODS and not is_same_origin(Headers(scope=scope), self._origins.known):
-            error = Refusal(403, _cross_origin_detail(Headers(scope=scope)))
+            error = Refusal(403, cross_origin_detail(Headers(scope=scope)))
             response = await error_pages.refused(Request(scope), error)
             await response(scope, receive, send_guarded)
         else:
             await self._app(scope, receive, send_guarded)
-
-
-def is_same_origin(headers: Headers, known: frozenset[str]) -> bool:
-    """Whether a page of ours sent this request, by the two headers that browsers set and scripts cannot.
-
-    `Sec-Fetch-Site`, if present, must be `same-origin`, or `none`, which does not name a page; `Origin`, if present,
-    must be one of `known`. One of them must identify us: browsers send `Sec-Fetch-Site` to https and to this machine,
-    and `Origin` with every method that is not safe.
-    """
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site not in (None, "none", "same-origin"):
-        return False
-    return site == "same-origin" if origin is None else origin in known
-
-
-def _cross_origin_detail(headers: Headers) -> str:
-    origin, site = headers.get("origin", "not sent"), headers.get("sec-fetch-site", "not sent")
-    return f"the request is not from a page of this app (Origin: {origin[:200]}, Sec-Fetch-Site: {site[:40]})"
 
 
 def _malformed(scope: Scope, hosts: frozenset[bytes]) -> str | None:

@@ -58,6 +58,11 @@ def is_free(conn: Connection, scope: str) -> bool:
     return is_ready(conn, scope) and bool(_queries.is_free(conn, scope=scope))
 
 
+def any_is_held(conn: Connection) -> bool:
+    """Whether a run works on any scope: it renews its lease while it does."""
+    return bool(_queries.any_held(conn))
+
+
 def claim(conn: Connection, scope: str, run_id: str) -> None:
     """A run begins with the scope: later work is asked for under a new key."""
     _queries.claim(conn, scope=scope, run_id=run_id, lease_seconds=LEASE_SECONDS)

@@ -18,7 +18,7 @@ commands = typer.Typer()
 def alerts(as_json: Json = False) -> None:
     """Evaluate alerts now, including a dead daemon, and notify the webhook; exit code 1 if any is open."""
     from trr_pipelines.definitions import defs
-    from trr_pipelines.defs.alerts import failing_ticks, silences
+    from trr_pipelines.defs.alerts import failing_ticks, silences, waiting_runs
     from trr_pipelines.local.batch_runs import local_instance
     from trr_pipelines.local.dagster_home import dagster_home
     from trr_pipelines.pipeline.alerting.alerts import evaluate, open_alerts
@@ -30,7 +30,8 @@ def alerts(as_json: Json = False) -> None:
             repository = defs.get_repository_def()
             silent = silences(instance, repository.sensor_defs, settings.alert_silence_seconds)
             failing = failing_ticks(instance, repository, settings)
-            changes = evaluate(archive, silences=list(silent), failing=list(failing))
+            waiting = waiting_runs(instance)
+            changes = evaluate(archive, silences=list(silent), failing=list(failing), waiting=waiting)
         delivered = deliver(archive)
         stored = archive.database.read(open_alerts)
     opened_at = {alert["kind"]: alert["opened_at"] for alert in stored["alerts"]}

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from trr_pipelines.errors import SetupError
+from trr_pipelines.local.stopping import stopping_signals
 from trr_pipelines.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -31,9 +32,19 @@ def is_debug() -> bool:
 
 
 def stop_on_signals() -> None:
-    """Handle SIGTERM like Ctrl-C (orderly shutdown), and SIGINT too when the shell started us with it ignored."""
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, signal.default_int_handler)
+    """Handle SIGTERM and SIGHUP like Ctrl-C, and Ctrl-C too when the shell started us with it ignored.
+
+    The first raises KeyboardInterrupt; later ones change nothing, so that the orderly stop goes on.
+    """
+
+    def stop(_number: int, _frame: object) -> None:
+        for number in signals:
+            signal.signal(number, lambda _number, _frame: None)
+        raise KeyboardInterrupt
+
+    signals = stopping_signals()
+    for number in signals:
+        signal.signal(number, stop)
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -24,21 +26,26 @@ def up() -> None:
     """Run everything on this machine: database, API, admin app, Dagster UI and daemon. Ctrl-C stops it all."""
     from trr_pipelines.admin.development import sign_in_link
     from trr_pipelines.local.stack import running_stack
+    from trr_pipelines.local.stopping import Stopped, requested_by_signals
 
-    stop_on_signals()
-
-    def report(text: str) -> None:
-        console.print(f"  {text}")
-
+    stop = requested_by_signals()
     settings = load_settings()
+    with suppress(Stopped), running_stack(settings, lambda text: _say(f"  {text}"), stop) as stack:
+        link = sign_in_link(settings)
+        _say(f"Admin app   {link or stack.admin}")
+        _say(f"Dagster UI  {stack.dagster}\nAPI         {stack.api}\nCtrl-C stops everything.")
+        stack.supervisor.watch(stop)
+    _say("stopped")
+
+
+def _say(text: str) -> None:
+    """Print to stderr; to nothing from then on when its terminal was closed, so that the stop goes on."""
     try:
-        with running_stack(settings, report) as stack:
-            link = sign_in_link(settings)
-            console.print(f"Admin app   {link or stack.admin}", soft_wrap=True)
-            console.print(f"Dagster UI  {stack.dagster}\nAPI         {stack.api}\nCtrl-C stops everything.")
-            stack.keep_running(report)
-    except KeyboardInterrupt:
-        console.print("stopped")
+        console.print(text, soft_wrap=True)
+    except OSError:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        for output in (sys.stdout, sys.stderr):
+            os.dup2(nothing, output.fileno())
 
 
 @commands.command(name="sign-in", epilog="Example: trr sign-in")

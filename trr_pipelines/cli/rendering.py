@@ -56,7 +56,8 @@ def run(
     Exit code 1 if a run failed, or if every photo of a batch did.
     """
     from trr_pipelines.catalogue import batches as figures
-    from trr_pipelines.local.batch_runs import end_killed_runs, local_instance, run_batch
+    from trr_pipelines.defs.run_workers import end_killed_runs
+    from trr_pipelines.local.batch_runs import local_instance, run_batch
     from trr_pipelines.local.dagster_home import dagster_home
     from trr_pipelines.pipeline.scheduling import batches_with_work, require_batches
 

@@ -28,7 +28,7 @@ from trr_pipelines.defs.metadata import Metadata, table
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.defs.run_failures import failed_run
 from trr_pipelines.pipeline.alerting import alerts as use_cases
-from trr_pipelines.pipeline.alerting.alerts import FailingTicks, Silence
+from trr_pipelines.pipeline.alerting.alerts import FailingTicks, Silence, WaitingRuns
 from trr_pipelines.pipeline.alerting.messages import deliver, without_secrets
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.settings import Settings
@@ -38,6 +38,11 @@ EVALUATION_SECONDS = 30
 INTERVALS = 10
 # One failed tick is an outage that passes, such as a restart of the database.
 FAILED_TICKS = 5
+# A queue in which no run starts or ends for so long does not move: a run starts within seconds.
+STALLED_SECONDS = 180
+MOVING = [
+    status for status in DagsterRunStatus if status not in (DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED)
+]
 ENDED = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
 # `failed_runs` records a run within 5 s; this finds those that it missed while the catalogue was unavailable.
 MISSED_AFTER = timedelta(minutes=1)
@@ -59,7 +64,7 @@ alerts_asset = AssetSpec(
     default_status=DefaultSensorStatus.RUNNING,
     name=use_cases.SENSOR,
     description="Evaluates alerts (overdue live work, parked photos and batches, daemons and sensors without a"
-    " heartbeat, ticks that fail in a row, a full disk). Notifies the webhook (TRR_ALERT_WEBHOOK) once when an"
+    " heartbeat, ticks that fail in a row, a queue that does not move, a full disk). Notifies the webhook (TRR_ALERT_WEBHOOK) once when an"
     " alert opens and once when it ends, and of failed runs.",
 )
 def evaluate_alerts(context: SensorEvaluationContext, archive: ArchiveResource) -> SensorResult:
@@ -74,7 +79,9 @@ def evaluate_alerts(context: SensorEvaluationContext, archive: ArchiveResource) 
     limit = opened.settings.alert_silence_seconds
     silent = list(silences(instance, context.repository_def.sensor_defs, limit)) if is_steady else None
     failing = list(failing_ticks(instance, context.repository_def, opened.settings))
-    changes = use_cases.evaluate(opened, silences=silent, failing=failing, watcher=use_cases.SENSOR)
+    changes = use_cases.evaluate(
+        opened, silences=silent, failing=failing, waiting=waiting_runs(instance), watcher=use_cases.SENSOR
+    )
     for kind in changes.raised:
         context.log.warning("alert %s", kind)
     for kind in changes.resolved:
@@ -129,6 +136,17 @@ def failing_ticks(
             yield FailingTicks(
                 f"{kind} {state.instigator_name}", FAILED_TICKS, without_secrets(_tick_error(ticks[0]), settings)
             )
+
+
+def waiting_runs(instance: DagsterInstance, *, seconds: float = STALLED_SECONDS) -> WaitingRuns | None:
+    """The runs that have been queued for long while none started or ended; None when there are none, or one did."""
+    limit = datetime.now(UTC) - timedelta(seconds=seconds)
+    queued = RunsFilter(statuses=[DagsterRunStatus.QUEUED], created_before=limit)
+    oldest = instance.get_run_records(queued, limit=1, ascending=True)
+    if not oldest or instance.get_run_records(RunsFilter(statuses=MOVING, updated_after=limit), limit=1):
+        return None
+    waited = (datetime.now(UTC) - oldest[0].create_timestamp).total_seconds()
+    return WaitingRuns(instance.get_runs_count(queued), waited)
 
 
 def _tick_error(tick: InstigatorTick) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 from dagster_postgres import DagsterPostgresStorage
 
+from trr_pipelines.defs.run_workers import RunStorage
 from trr_pipelines.pipeline.archive import dagster_url
 from trr_pipelines.settings import load_settings
 
@@ -36,4 +37,6 @@ class ArchiveRunStorage(DagsterPostgresStorage):
         # that start at the same time one or more fail with "type event_logs already exists".
         with psycopg.connect(f"postgresql://{url.partition('://')[2]}", connect_timeout=CONNECT_SECONDS) as conn:
             conn.execute(TABLES_LOCK)
-            return cls(postgres_url=url, inst_data=inst_data)
+            storage = cls(postgres_url=url, inst_data=inst_data)
+            storage._run_storage = RunStorage(url)
+            return storage

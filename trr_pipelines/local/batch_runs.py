@@ -1,21 +1,18 @@
 """Run the job of a batch in this process, recorded in Dagster's storage like any other run. No daemon is needed."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetMaterialization, DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, RunsFilter
+from dagster import AssetMaterialization, DagsterInstance, ExecuteInProcessResult
 
 from trr_pipelines.catalogue import dispatches
 from trr_pipelines.defs.lanes import SCOPE_TAG
 from trr_pipelines.defs.partitions import import_batches
 from trr_pipelines.defs.run_failures import step_failure
-
-# The process that executes a run, so that a later one can detect that it was killed.
-PROCESS_TAG = "trr/process"
+from trr_pipelines.defs.run_workers import process_tag
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def run_batch(instance: DagsterInstance, batch: str, *, log_level: str = "CRITIC
         instance=instance,
         partition_key=batch,
         run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
-        tags={SCOPE_TAG: dispatches.batch_scope(batch), PROCESS_TAG: _this_process()},
+        tags={SCOPE_TAG: dispatches.batch_scope(batch), **process_tag()},
         raise_on_error=False,
     )
     originals, variants = _did(result, "original_images"), _did(result, "base_variants")
@@ -79,42 +76,3 @@ def _did(result: ExecuteInProcessResult, asset: str) -> dict[str, Any]:
     ]
     found: list[AssetMaterialization] = [one for one in materializations if one.asset_key.path == [asset]]
     return {name: value.value for one in found for name, value in one.metadata.items() if name.startswith("run_")}
-
-
-def end_killed_runs(instance: DagsterInstance) -> list[str]:
-    """Mark runs of this machine as failed whose process was killed; returns their ids.
-
-    Runs that the daemon launched have no process tag; the daemon monitors them.
-    """
-    ended = []
-    for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])):
-        process = run.tags.get(PROCESS_TAG)
-        if process is not None and not _is_alive(process):
-            instance.report_run_failed(run, "its process was killed")
-            ended.append(run.run_id)
-    return ended
-
-
-def _this_process() -> str:
-    return f"{os.uname().nodename}/{os.getpid()}/{_started(os.getpid())}"
-
-
-def _is_alive(process: str) -> bool:
-    node, pid, started = process.split("/")
-    if node != os.uname().nodename:
-        return True
-    try:
-        return _started(int(pid)) == started
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def _started(pid: int) -> str:
-    """Start time of a process in ticks since boot, which a change of the clock does not affect (proc(5), field 22).
-
-    Raises FileNotFoundError or ProcessLookupError when it has ended, also when it is a zombie.
-    """
-    state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    if state == "Z":
-        raise ProcessLookupError(pid)
-    return fields[18]

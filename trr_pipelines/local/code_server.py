@@ -2,16 +2,21 @@
 
 Dagster starts each run in a new interpreter, which imports Dagster and this project for 3-5 s on two cores. Here a run
 is forked from a process that has imported everything already. Dagster has no setting for that, so its request for a
-`spawn` context returns the `forkserver` context. Dagster still monitors, ends and counts the runs. `dagster dev` works
+`spawn` context returns the `forkserver` context. Dagster still monitors, ends and counts the runs; those that were killed with an earlier code server are ended first. `dagster dev` works
 without this module.
 """
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import runpy
 import sys
 from multiprocessing.context import BaseContext
+
+from dagster import DagsterInstance
+
+from trr_pipelines.defs.run_workers import end_killed_runs
 
 PRELOADED = ["trr_pipelines.definitions", "trr_pipelines.defs.storage", "dagster._grpc.impl"]
 
@@ -27,8 +32,19 @@ def main() -> None:
     original = multiprocessing.get_context
     multiprocessing.get_context = get_context  # type: ignore[assignment]
 
+    _end_killed_runs()
     sys.argv = ["dagster", "api", "grpc", *sys.argv[1:]]
     runpy.run_module("dagster", run_name="__main__")
+
+
+def _end_killed_runs() -> None:
+    """End the runs that ended with an earlier code server, so that they do not hold the queue."""
+    try:
+        with DagsterInstance.get() as instance:
+            for run_id in end_killed_runs(instance, at_start=True):
+                logging.warning("ended run %s: its process was killed", run_id)
+    except Exception:  # Dagster's monitoring ends them later
+        logging.exception("killed runs were not looked for")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from trr_pipelines.errors import SetupError
 from trr_pipelines.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
+MAX_SOCKET_PATH = 107  # bytes, without the final zero: unix(7)
 CODE_LOCATION = "trr_pipelines"
 
 
@@ -23,14 +29,26 @@ def dagster_home(settings: Settings) -> Path:
     return home
 
 
-def write_workspace(settings: Settings, port: int) -> Path:
+@contextmanager
+def private_socket(settings: Settings, name: str) -> Iterator[Path]:
+    """A path for a Unix socket that only this user reaches: in Dagster's home, or in a new folder if that is too long."""
+    path = dagster_home(settings) / f"{name}.sock"
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
+        path.parent.chmod(0o700)
+        path.unlink(missing_ok=True)
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="trr-") as folder:
+        yield Path(folder) / path.name
+
+
+def write_workspace(settings: Settings, socket: Path) -> Path:
     """A workspace file with the address of the stack's code server, so that Dagster does not start its own."""
     path = dagster_home(settings) / "workspace.yaml"
     path.write_text(
         "load_from:\n"
         "  - grpc_server:\n"
-        "      host: 127.0.0.1\n"
-        f"      port: {port}\n"
+        f"      socket: {json.dumps(str(socket))}\n"
         f"      location_name: {CODE_LOCATION}\n",
         encoding="utf-8",
     )

@@ -20,7 +20,7 @@ def main() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):  # it ended before the request
         sys.exit(1)
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606  the setting survives exec
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606  the setting survives exec
 
 
 if __name__ == "__main__":

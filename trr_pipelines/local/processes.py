@@ -21,6 +21,7 @@ import httpx
 import psutil
 
 from trr_pipelines.errors import SetupError
+from trr_pipelines.local.stopping import Stop
 
 READY_SECONDS = 90
 STOP_SECONDS = 15
@@ -37,6 +38,8 @@ class Child:
     log: Path
     is_ready: Callable[[], bool] = lambda: True
     environment: Mapping[str, str] = field(default_factory=dict)
+    port: int | None = None
+    """The loopback port that it serves, if any: it is ready only when the port is its own, not another process's."""
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -47,15 +50,24 @@ class Child:
             environment = {"PGAPPNAME": self.name, **self.environment}
             self.process = start_attached(self.module, self.arguments, environment, log)
 
-    def wait_until_ready(self) -> None:
-        """Raise SetupError, with the last line of the log, when the process ends or is not ready in time."""
+    def wait_until_ready(self, stop: Stop) -> None:
+        """Wait, and raise SetupError, with the last line of the log, when the process ends or is not ready in time."""
         deadline = time.monotonic() + READY_SECONDS
-        while not self.is_ready():
+        while not (self._serves_its_port() and self.is_ready()):
             if self.has_ended():
                 raise SetupError(f"{self.name} ended while starting: {last_line(self.log)}")
             if time.monotonic() > deadline:
                 raise SetupError(f"{self.name} is not ready after {READY_SECONDS} s; see {self.log}")
-            time.sleep(0.1)
+            stop.pause(0.1)
+
+    def _serves_its_port(self) -> bool:
+        if self.port is None or self.process is None:
+            return True
+        try:
+            connections = psutil.Process(self.process.pid).net_connections("tcp")
+        except psutil.Error:
+            return False
+        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == self.port for one in connections)
 
     def has_ended(self) -> bool:
         return self.process is not None and self.process.poll() is not None
@@ -112,8 +124,9 @@ def start_attached(
 ) -> subprocess.Popen[bytes]:
     """Start a module that ends with this process; stdout and stderr go to `output`. Call it from the main thread."""
     return subprocess.Popen(
-        [sys.executable, "-m", "trr_pipelines.local.die_with_parent", str(os.getpid()), module, *arguments],
-        env={**os.environ, **environment},
+        [sys.executable, "-P", "-m", "trr_pipelines.local.die_with_parent", str(os.getpid()), module, *arguments],
+        # No process of ours, whatever it starts, imports Python files from the folder that it was started in.
+        env={**os.environ, "PYTHONSAFEPATH": "1", **environment},
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
@@ -133,14 +146,6 @@ def require_free_port(port: int, name: str, setting: str) -> None:
             ) from None
 
 
-def free_port() -> int:
-    """A loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def answers(url: str) -> Callable[[], bool]:
     """A check that a GET of `url` returns 200."""
 
@@ -153,13 +158,13 @@ def answers(url: str) -> Callable[[], bool]:
     return is_ready
 
 
-def accepts(port: int) -> Callable[[], bool]:
-    """A check that a loopback port accepts connections."""
+def accepts(path: Path) -> Callable[[], bool]:
+    """A check that a Unix socket accepts connections."""
 
     def is_ready() -> bool:
-        with socket.socket() as probe:
+        with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1)
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+            return probe.connect_ex(str(path)) == 0
 
     return is_ready
 

@@ -4,48 +4,31 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from trr_pipelines.errors import SetupError
-from trr_pipelines.local.dagster_home import CODE_LOCATION, dagster_home, write_workspace
-from trr_pipelines.local.processes import Child, accepts, answers, free_port, last_line, require_free_port
+from trr_pipelines.local.dagster_home import CODE_LOCATION, dagster_home, private_socket, write_workspace
+from trr_pipelines.local.processes import Child, accepts, answers, require_free_port
+from trr_pipelines.local.stopping import Stop
+from trr_pipelines.local.supervision import Supervisor
 from trr_pipelines.pipeline.archive import dagster_url, open_archive
 from trr_pipelines.settings import Settings
 
-WATCH_SECONDS = 0.5
 DAEMON = "Dagster daemon"
 CODE_SERVER = "Dagster code server"
-# A process that ends this often within a minute is not restarted any more.
-MAX_RESTARTS_PER_MINUTE = 3
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack: its processes and their URLs."""
+    """A running stack: what looks after its processes, and their URLs."""
 
-    children: list[Child]
+    supervisor: Supervisor
     api: str
     admin: str
     dagster: str
-
-    def keep_running(self, report: Callable[[str], None]) -> None:
-        """Restart processes that end, until interrupted. Raises SetupError when one does not stay up."""
-        restarts: dict[str, list[float]] = {}
-        while True:
-            time.sleep(WATCH_SECONDS)
-            for child in self.children:
-                if not child.has_ended():
-                    continue
-                recent = [at for at in restarts.get(child.name, []) if at > time.monotonic() - 60]
-                if len(recent) >= MAX_RESTARTS_PER_MINUTE:
-                    raise SetupError(f"{child.name} does not stay up: {last_line(child.log)}")
-                restarts[child.name] = [*recent, time.monotonic()]
-                report(f"{child.name} ended; starting it again")
-                child.start()
 
 
 @contextmanager
@@ -65,9 +48,10 @@ def only_one(home: Path, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def running_stack(settings: Settings, report: Callable[[str], None]) -> Iterator[Stack]:
-    """Run all processes during the block; `report` gets a line for each. Raises SetupError when one fails."""
-    with only_one(settings.home, "up"):
+def running_stack(settings: Settings, report: Callable[[str], None], stop: Stop) -> Iterator[Stack]:
+    """Run all processes during the block; `report` gets a line for each. Raises SetupError when one does not start,
+    and Stopped when a stop is requested meanwhile."""
+    with only_one(settings.home, "up"), private_socket(settings, "code-server") as socket:
         require_free_port(settings.api_port, "API", "TRR_API_PORT")
         require_free_port(settings.admin_port, "admin app", "TRR_ADMIN_PORT")
         require_free_port(settings.dagster_port, "Dagster UI", "TRR_DAGSTER_PORT")
@@ -76,17 +60,20 @@ def running_stack(settings: Settings, report: Callable[[str], None]) -> Iterator
             report("database ready")
             started: list[Child] = []
             try:
-                for child in _children(settings):
+                for child in _children(settings, socket):
+                    stop.pause(0)
                     child.start()
                     started.append(child)
                 for child in started:
-                    child.wait_until_ready()
+                    child.wait_until_ready(stop)
                     report(f"{child.name} ready")
                 api, admin, dagster = (
                     f"http://127.0.0.1:{port}"
                     for port in (settings.api_port, settings.admin_port, settings.dagster_port)
                 )
-                yield Stack(started, api, settings.admin_url or admin, dagster)
+                supervisor = Supervisor(started, report)
+                with supervisor.alerts_in(archive.database):
+                    yield Stack(supervisor, api, settings.admin_url or admin, dagster)
             finally:
                 _stop(started)
 
@@ -104,10 +91,9 @@ def _stop(children: list[Child]) -> None:
         child.stop()
 
 
-def _children(settings: Settings) -> list[Child]:
+def _children(settings: Settings, socket: Path) -> list[Child]:
     logs, home = settings.home / "logs", dagster_home(settings)
-    port = free_port()
-    workspace = str(write_workspace(settings, port))
+    workspace = str(write_workspace(settings, socket))
     environment = {"DAGSTER_HOME": str(home), "TRR_HOME": str(settings.home), "PYTHONUNBUFFERED": "1"}
     api = f"http://127.0.0.1:{settings.api_port}"
     dagster = f"http://127.0.0.1:{settings.dagster_port}"
@@ -116,11 +102,11 @@ def _children(settings: Settings) -> list[Child]:
             CODE_SERVER,
             "trr_pipelines.local.code_server",
             [
-                *("--host", "127.0.0.1", "--port", str(port)),
+                *("--socket", str(socket)),
                 *("--module-name", "trr_pipelines.definitions", "--location-name", CODE_LOCATION),
             ],
             logs / "code-server.log",
-            accepts(port),
+            accepts(socket),
             environment,
         ),
         Child(
@@ -130,6 +116,7 @@ def _children(settings: Settings) -> list[Child]:
             logs / "api.log",
             answers(f"{api}/readyz"),
             environment,
+            settings.api_port,
         ),
         Child(
             "admin app",
@@ -138,14 +125,16 @@ def _children(settings: Settings) -> list[Child]:
             logs / "admin.log",
             answers(f"http://127.0.0.1:{settings.admin_port}/healthz"),
             environment,
+            settings.admin_port,
         ),
         Child(
             "Dagster UI",
-            "dagster_webserver",
-            ["-h", "127.0.0.1", "-p", str(settings.dagster_port), "-w", workspace],
+            "trr_pipelines.dagster_ui",
+            ["--host", "127.0.0.1", "--port", str(settings.dagster_port), "--workspace", workspace],
             logs / "dagster-ui.log",
             answers(f"{dagster}/server_info"),
             environment,
+            settings.dagster_port,
         ),
         Child(
             DAEMON,

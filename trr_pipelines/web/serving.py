@@ -49,7 +49,7 @@ class PlainProtocol(HttpToolsProtocol):
     One request is parsed at a time: what was sent behind it waits unparsed, at most one read, until it is answered.
     Ambiguous are (400): absolute-form targets, whose host uvicorn drops before the app could check it; another number
     of Host headers than one; versions other than 1.0 and 1.1; transfer codings other than `chunked`, and that with
-    HTTP/1.0; a body together with an upgrade. Upgrades are not done, and trailers are dropped. Heads, bodies and the
+    HTTP/1.0; a body together with an upgrade. Upgrades are not done, except to WebSocket where that is served; trailers are dropped. Heads, bodies and the
     reading of answers have deadlines. `Connections` bounds all connections of the server together.
     """
 
@@ -168,11 +168,12 @@ class PlainProtocol(HttpToolsProtocol):
         self._end_answer()
         self._start_body()
         super().on_headers_complete()
-        if len(self.pipeline) > MAX_PIPELINED:
-            raise ValueError(f"more than {MAX_PIPELINED} requests sent ahead")
         if self.parser.should_upgrade():
             self._is_upgrade = True
-            self.cycle.keep_alive = False
+            if not self._should_upgrade():
+                self.cycle.keep_alive = False
+        if len(self.pipeline) > MAX_PIPELINED:
+            raise ValueError(f"more than {MAX_PIPELINED} requests sent ahead")
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -183,7 +184,7 @@ class PlainProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._is_head = True
         self._end_deadline()
-        if not self.cycle.response_complete:
+        if self.cycle is not None and not self.cycle.response_complete:
             self._connections.work(self)
         super().on_message_complete()
 
@@ -211,8 +212,9 @@ class PlainProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)
 
-    def _should_upgrade_to_ws(self) -> bool:
-        return False
+    def handle_websocket_upgrade(self) -> None:
+        self._forget()  # the connection has another protocol from now on
+        super().handle_websocket_upgrade()
 
     def _unsupported_upgrade_warning(self) -> None:
         """The request is answered as one without an upgrade, so there is nothing to warn of."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Page, expect
 
-from trr_pipelines_tests.e2e.conftest import RunningStack, wait_for
 from trr_pipelines_tests.pictures import jpeg
 from trr_pipelines_tests.support.archives import write_files
+from trr_pipelines_tests.support.stacks import RunningStack, wait_for
 
 # Runs are sequential; BACKFILL_PARTITIONS=40 is a realistic size.
 PARTITIONS = int(os.environ.get("BACKFILL_PARTITIONS", "6"))

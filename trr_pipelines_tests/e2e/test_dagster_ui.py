@@ -13,8 +13,8 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from trr_pipelines_tests.e2e.conftest import RunningStack, wait_for
 from trr_pipelines_tests.pictures import photo, saved
+from trr_pipelines_tests.support.stacks import RunningStack, wait_for
 
 PHOTOS = 6
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from distributed import Client
 
-from trr_pipelines.local.processes import free_port
+from trr_pipelines_tests.support.ports import free_port
 
 SECONDS = 180
 _QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical", "DASK_DISTRIBUTED__DIAGNOSTICS__NVML": "false"}

@@ -20,6 +20,8 @@ ALERTS = {
     "silent_watch": "No heartbeat from Dagster.",
     "silent_dagster": "No heartbeat from parts of Dagster.",
     "failing_ticks": "Sensors or schedules fail.",
+    "stalled_runs": "Queued runs do not start.",
+    "failing_processes": "A process keeps ending.",
 }
 WIDTH, HEIGHT = 720, 180  # units of the SVG chart
 

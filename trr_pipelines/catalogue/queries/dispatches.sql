@@ -64,3 +64,7 @@ where f.id = i.backfill_id and f.state in ('running', 'paused')
 -- No run is requested of the scope. Not infinity, which is no time in Python.
 insert into core.dispatches (scope, not_before) values (:scope, '9000-01-01Z')
 on conflict on constraint dispatches_pkey do update set not_before = excluded.not_before;
+
+-- name: any_held()$
+-- Whether a run holds any scope.
+select exists (select from core.dispatches where lease_until > now());

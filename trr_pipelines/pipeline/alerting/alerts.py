@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +34,22 @@ UNDELIVERED = "alerts_undelivered"
 SILENT_WATCH = "silent_watch"
 SILENT_DAGSTER = "silent_dagster"
 FAILING_TICKS = "failing_ticks"
-CONDITIONS = (LAG, PARKED_PHOTOS, PARKED_RUNS, DISK, UNDELIVERED, SILENT_WATCH, SILENT_DAGSTER, FAILING_TICKS)
+STALLED_RUNS = "stalled_runs"
+FAILING_PROCESSES = "failing_processes"
+CONDITIONS = (
+    LAG,
+    PARKED_PHOTOS,
+    PARKED_RUNS,
+    DISK,
+    UNDELIVERED,
+    SILENT_WATCH,
+    SILENT_DAGSTER,
+    FAILING_TICKS,
+    STALLED_RUNS,
+    FAILING_PROCESSES,
+)
+# `trr up` evaluates these itself, of its own processes; all others only read them.
+OF_THE_STACK = (FAILING_PROCESSES,)
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,26 @@ class FailingTicks:
 
 
 @dataclass(frozen=True)
+class WaitingRuns:
+    """Queued runs while Dagster has not started or ended a run for long; the oldest has waited `seconds`."""
+
+    runs: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FailingProcess:
+    """A process of `trr up` that ended `ends` times within the last minute; `error` is the last line of its log."""
+
+    name: str
+    ends: int
+    error: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.error})"
+
+
+@dataclass(frozen=True)
 class AlertChanges:
     """The result of an evaluation: all current conditions, and which began and which ended."""
 
@@ -102,12 +137,14 @@ def evaluate(
     *,
     silences: Sequence[Silence] | None,
     failing: Sequence[FailingTicks] = (),
+    waiting: WaitingRuns | None = None,
     watcher: str | None = None,
 ) -> AlertChanges:
     """Evaluate every condition: open new alerts, resolve those that ended.
 
     `silences` lists parts of Dagster without a heartbeat in time; None when Dagster cannot be queried, which leaves its
-    alert unchanged. `failing` lists sensors and schedules whose ticks fail. The time is recorded for `watcher`.
+    alert unchanged. `failing` lists sensors and schedules whose ticks fail, `waiting` is the queue if nothing in it
+    moves. The time is recorded for `watcher`.
     """
     settings = archive.settings
     disk = _disk(archive)  # a network disk may hang; no transaction waits for it
@@ -117,13 +154,15 @@ def evaluate(
             alerts.record_check(conn, watcher)
         found = [_lag(conn, settings), _parked_photos(conn, settings), _parked_runs(conn), disk]
         found += [_undelivered(conn), _silent_watch(conn, settings, up_seconds=math.inf)]
+        found.append(_stalled_runs(conn, waiting))
         kinds = [kind for kind in CONDITIONS if kind != SILENT_DAGSTER or silences is not None]
         if silences:
             found.append(_silent_dagster(silences))
         if failing:
             found.append(_failing_ticks(failing))
         alerts.prune(conn)
-        return _settle(conn, found, kinds)
+        changes = _settle(conn, found, kinds)
+        return replace(changes, holding=(*changes.holding, *_of_the_stack(conn)))
 
     return archive.database.run(work)
 
@@ -138,6 +177,12 @@ def detect_silence(archive: Archive, *, up_seconds: float) -> AlertChanges:
         return _settle(conn, [_silent_watch(conn, archive.settings, up_seconds=up_seconds)], (SILENT_WATCH,))
 
     return archive.database.run(work)
+
+
+def report_processes(database: Database, failing: Sequence[FailingProcess]) -> AlertChanges:
+    """Open or update the alert of processes of `trr up` that do not stay up; resolve it some time after the last."""
+    found = [_failing_processes(failing)] if failing else []
+    return database.run(lambda conn: _settle(conn, found, OF_THE_STACK))
 
 
 def open_alerts(conn: Connection) -> Row:
@@ -250,6 +295,22 @@ def _failing_ticks(failing: Sequence[FailingTicks]) -> Condition:
     most = max(one.ticks for one in failing)
     text = f"the last {most} ticks failed: {_some([str(one) for one in failing])}"
     return Condition(FAILING_TICKS, text, {"failing": [asdict(one) for one in failing]})
+
+
+def _stalled_runs(conn: Connection, waiting: WaitingRuns | None) -> Condition | None:
+    if waiting is None or dispatches.any_is_held(conn):
+        return None
+    text = f"{waiting.runs} runs are queued, the oldest for {waiting.seconds:.0f} s, while no run works on anything"
+    return Condition(STALLED_RUNS, text, asdict(waiting))
+
+
+def _of_the_stack(conn: Connection) -> list[Condition]:
+    return [Condition(one.kind, one.text, one.figures) for one in alerts.open_alerts(conn) if one.kind in OF_THE_STACK]
+
+
+def _failing_processes(failing: Sequence[FailingProcess]) -> Condition:
+    text = f"processes of trr up do not stay up: {_some([str(one) for one in failing])}"
+    return Condition(FAILING_PROCESSES, text, {"failing": [asdict(one) for one in failing]})
 
 
 def _some(names: Sequence[str]) -> str:

@@ -28,7 +28,6 @@ from trr_pipelines.pipeline.imports.mirroring import mirror_originals
 from trr_pipelines.pipeline.rendering.derivatives import render_photos
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.factory import open_store
-from trr_pipelines_tests.e2e.conftest import PATIENCE_SECONDS
 from trr_pipelines_tests.pictures import photo, saved
 from trr_pipelines_tests.support import backends
 from trr_pipelines_tests.support.admin_apps import running
@@ -36,6 +35,7 @@ from trr_pipelines_tests.support.archives import EVERYTHING, import_path, photo_
 from trr_pipelines_tests.support.databases import new_database
 from trr_pipelines_tests.support.faulty_proxy import FaultyProxy, no_fault
 from trr_pipelines_tests.support.ports import free_port
+from trr_pipelines_tests.support.stacks import PATIENCE_SECONDS
 
 SHOW, PERSON = "The Valley: Persian Style", "Person One"
 GALLERY = "/admin/trr-shows/the-valley-persian-style/season-1/media-gallery"

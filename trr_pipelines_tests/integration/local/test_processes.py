@@ -9,15 +9,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Timer
 
 import psutil
 import pytest
 
 from trr_pipelines.errors import SetupError
-from trr_pipelines.local.dagster_home import PROJECT, dagster_home, write_workspace
-from trr_pipelines.local.processes import Child, accepts, answers, free_port, last_line, require_free_port
-from trr_pipelines.local.stack import Stack, only_one
+from trr_pipelines.local.dagster_home import PROJECT, dagster_home, private_socket, write_workspace
+from trr_pipelines.local.processes import Child, accepts, answers, last_line, require_free_port
+from trr_pipelines.local.stack import only_one
+from trr_pipelines.local.stopping import Stop, Stopped
+from trr_pipelines.local.supervision import Supervisor
 from trr_pipelines.settings import Settings
+from trr_pipelines_tests.support.ports import free_port
 
 PARENT = """
 import signal, sys, time
@@ -57,14 +61,38 @@ def test_a_ready_process_can_be_stopped(tmp_path: Path) -> None:
         ["--bind", "127.0.0.1", str(port)],
         tmp_path / "part.log",
         answers(f"http://127.0.0.1:{port}/"),
+        port=port,
     )
     part.start()
-    part.wait_until_ready()
-    assert accepts(port)()
+    part.wait_until_ready(Stop())
     assert not part.has_ended()
     part.stop()
     assert part.has_ended()
-    assert not accepts(port)()
+    assert not part.is_ready()
+
+
+def test_the_answer_of_another_process_on_the_port_does_not_count(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    first = Child("first", "http.server", ["--bind", "127.0.0.1", str(port)], tmp_path / "1", answers(url), port=port)
+    first.start()
+    first.wait_until_ready(Stop())
+    second = Child("second", "http.server", ["--bind", "127.0.0.1", str(port)], tmp_path / "2", answers(url), port=port)
+    second.start()
+    with pytest.raises(SetupError, match=r"second ended while starting: .*in use"):
+        second.wait_until_ready(Stop())
+    second.stop()
+    first.stop()
+
+
+def test_a_stop_ends_the_wait_for_a_process(tmp_path: Path) -> None:
+    stop = Stop()
+    part = Child("part", "http.server", ["--bind", "127.0.0.1", str(free_port())], tmp_path / "log", lambda: False)
+    part.start()
+    stop.request()
+    with pytest.raises(Stopped):
+        part.wait_until_ready(stop)
+    part.stop()
 
 
 def test_a_process_that_ends_while_starting_is_reported_with_the_last_line_of_its_log(tmp_path: Path) -> None:
@@ -72,18 +100,28 @@ def test_a_process_that_ends_while_starting_is_reported_with_the_last_line_of_it
     part.is_ready = lambda: False
     part.start()
     with pytest.raises(SetupError, match=r"part ended while starting: .*No module named no_such_module_here"):
-        part.wait_until_ready()
+        part.wait_until_ready(Stop())
     part.stop()
 
 
-def test_a_process_that_keeps_ending_stops_the_stack_and_is_named(tmp_path: Path) -> None:
-    part = child(tmp_path, "no_such_module_here")
+def test_a_process_that_keeps_ending_is_restarted_after_pauses_and_does_not_end_the_others(tmp_path: Path) -> None:
+    part, other = child(tmp_path, "no_such_module_here"), child(tmp_path, "http.server", "--bind", "127.0.0.1", "0")
+    other.log = tmp_path / "other.log"
     part.start()
+    other.start()
     messages: list[str] = []
-    with pytest.raises(SetupError, match=r"part does not stay up: .*no_such_module_here"):
-        Stack([part], "", "", "").keep_running(messages.append)
-    assert messages == ["part ended; starting it again"] * 3
+    supervisor, stop = Supervisor([part, other], messages.append), Stop()
+    Timer(12, stop.request).start()
+    with pytest.raises(Stopped):
+        supervisor.watch(stop)
+    assert messages[:3] == ["part ended; starting it again"] * 3
+    assert messages[3].startswith("part ended; starting it again in 2 s: ")
+    assert messages[3].endswith("No module named no_such_module_here")
+    assert messages[4].startswith("part ended; starting it again in 4 s: ")
+    assert [(one.name, one.ends) for one in supervisor.failing()] == [("part", len(messages))]
+    assert not other.has_ended()
     part.stop()
+    other.stop()
 
 
 def test_a_port_in_use_is_an_error_naming_its_setting() -> None:
@@ -146,12 +184,22 @@ def test_dagsters_home_always_has_the_projects_configuration(tmp_path: Path) -> 
     (home / "dagster.yaml").write_text("edited: true", encoding="utf-8")
     assert dagster_home(settings) == home
     assert (home / "dagster.yaml").read_text(encoding="utf-8") == (PROJECT / "dagster.yaml").read_text(encoding="utf-8")
-    assert "port: 4321" in write_workspace(settings, 4321).read_text(encoding="utf-8")
+    with private_socket(settings, "server") as socket:
+        assert f'socket: "{socket}"' in write_workspace(settings, socket).read_text(encoding="utf-8")
 
 
-def test_a_port_without_a_server_does_not_answer() -> None:
-    port = free_port()
+@pytest.mark.parametrize("depth", [1, 60])
+def test_a_socket_has_a_private_folder_also_below_a_long_path(tmp_path: Path, depth: int) -> None:
+    settings = Settings(home=tmp_path.joinpath(*["folder"] * depth))
+    with private_socket(settings, "server") as path, socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+    with private_socket(settings, "server") as path:
+        assert not path.exists()
+
+
+def test_a_server_that_is_not_there_does_not_answer(tmp_path: Path) -> None:
     began = time.monotonic()
-    assert not accepts(port)()
-    assert not answers(f"http://127.0.0.1:{port}/")()
+    assert not accepts(tmp_path / "socket")()
+    assert not answers(f"http://127.0.0.1:{free_port()}/")()
     assert time.monotonic() - began < 4

@@ -47,7 +47,7 @@ def port() -> Iterator[int]:
 
     routes = [Route("/", count, methods=["POST"]), Route("/large", large), Route("/slow", slow)]
     app = RequestLog(Starlette(routes=routes))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, http=PlainProtocol, log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=PlainProtocol, ws="none", log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

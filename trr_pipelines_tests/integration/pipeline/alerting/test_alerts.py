@@ -10,11 +10,14 @@ import pytest
 from trr_pipelines.pipeline.alerting import alerts
 from trr_pipelines.pipeline.alerting.alerts import (
     FailedRun,
+    FailingProcess,
     Silence,
+    WaitingRuns,
     detect_silence,
     evaluate,
     open_alerts,
     record_failed_run,
+    report_processes,
 )
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.rework.backfills import start_backfill
@@ -156,3 +159,25 @@ def test_a_failed_run_is_recorded_once_and_is_not_an_open_alert(archive: Archive
     text = value(archive.database, "select text from core.alerts")
     assert text == f"run of import_batch failed ({BATCH}, lane live, 2 in a row): base_variants: no disk"
     assert archive.database.read(open_alerts)["alerts"] == []
+
+
+def test_queued_runs_are_an_alert_unless_a_run_works(watched: Archive) -> None:
+    waiting = WaitingRuns(14, 400.0)
+    (stalled,) = evaluate(watched, silences=(), waiting=waiting).holding
+    assert (stalled.kind, stalled.text.startswith("14 runs are queued, the oldest for 400 s")) == ("stalled_runs", True)
+    query(
+        watched.database,
+        "insert into core.dispatches (scope, lease_until) values ('batch:x', now() + interval '20 s')",
+    )
+    assert evaluate(watched, silences=(), waiting=waiting).holding == ()
+
+
+def test_a_failing_process_of_trr_up_is_an_alert_that_others_read(watched: Archive) -> None:
+    failing = FailingProcess("API", 4, "no module")
+    assert report_processes(watched.database, [failing]).raised == ("failing_processes",)
+    assert [alert.text for alert in evaluate(watched, silences=()).holding] == [
+        "processes of trr up do not stay up: API (no module)"
+    ]
+    query(watched.database, "update core.alerts set seen_at = now() - interval '5 minutes'")
+    assert report_processes(watched.database, []).resolved == ("failing_processes",)
+    assert evaluate(watched, silences=()).holding == ()
