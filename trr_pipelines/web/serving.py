@@ -47,10 +47,13 @@ class PlainProtocol(HttpToolsProtocol):
     """uvicorn's protocol that bounds what a client can make the server hold, and refuses ambiguous requests.
 
     One request is parsed at a time: what was sent behind it waits unparsed, at most one read, until it is answered.
-    Ambiguous are (400): absolute-form targets, whose host uvicorn drops before the app could check it; another number
-    of Host headers than one; versions other than 1.0 and 1.1; transfer codings other than `chunked`, and that with
-    HTTP/1.0; a body together with an upgrade. Upgrades are not done, except to WebSocket where that is served; trailers are dropped. Heads, bodies and the
-    reading of answers have deadlines. `Connections` bounds all connections of the server together.
+    Heads, bodies and the reading of answers have deadlines. `Connections` bounds all connections of the server
+    together.
+
+    Ambiguous requests are 400: absolute-form targets, whose host uvicorn drops before the app could check it; another
+    number of Host headers than one; versions other than 1.0 and 1.1; transfer codings other than `chunked`, and that
+    with HTTP/1.0; a body with an upgrade. Upgrades are ignored, except to WebSocket where the app serves it. Trailers
+    are dropped.
     """
 
     held_bytes = 0
