@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER, FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from trr_pipelines.errors import TrrError
 from trr_pipelines.settings import Settings, load_settings
@@ -67,6 +68,7 @@ class PlainProtocol(HttpToolsProtocol):
     _body_bytes = 0
     _sent_bytes = 0  # of the body, with the sizes, extensions and trailers of its chunks
     _is_upgrade = False
+    _is_last = False  # no request follows
     _dropped_bytes: int | None = None  # once nothing is parsed any more
     _unread_bytes = 0
     _deadline: asyncio.TimerHandle | None = None  # of the head or body
@@ -191,10 +193,30 @@ class PlainProtocol(HttpToolsProtocol):
             self._connections.work(self)
         super().on_message_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            async def send_on(message: ASGISendEvent) -> None:
+                if message["type"] != "http.response.start" or not self._leaves_a_body(cycle):
+                    await send(message)
+                    return
+                self._is_last = True
+                await send({**message, "headers": [*message.get("headers", ()), CLOSE_HEADER]})
+                cycle.keep_alive = True  # not closed by uvicorn, while its client still sends
+
+            await app(scope, receive, send_on)
+
+        super()._start_asgi_task(cycle, run)
+
+    def _leaves_a_body(self, cycle: RequestResponseCycle) -> bool:
+        """Whether an answer that begins now comes before the end of a body that is not worth parsing."""
+        return cycle.more_body and (self._body_left is None or self._body_left > MAX_DISCARDED_BYTES)
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._connections.wait(self)
-        if not self._is_head and (self._body_left is None or self._body_left > MAX_DISCARDED_BYTES):
+        if self._is_last and self._is_head:
+            self._close()
+        elif self._is_last:
             self._drop_the_rest()
         self._await_reader()
         self._parse()

@@ -234,6 +234,7 @@ def test_a_client_that_sends_on_reads_why_its_body_is_not_wanted(port: int, kind
             connection.sendall(chunk)
         received = b"".join(iter(lambda: connection.recv(65_536), b""))
     assert statuses(received) == ["405"]
+    assert b"connection: close" in received
 
 
 CHUNKED = b"5\r\nhello\r\n0\r\n\r\n"
