@@ -58,6 +58,7 @@ class PlainProtocol(HttpToolsProtocol):
     """
 
     held_bytes = 0
+    flow: _Flow
     _connections: Connections
     _received = b""  # what is not parsed yet, from `_parsed` on
     _parsed = 0

@@ -49,7 +49,7 @@ def import_request(
         kept = None if once is None else idempotency.hold(conn, author.actor, once.key)
         if once is not None and kept is not None and kept.request_hash != request_hash:
             raise ConflictError(f"the key {once.key!r} was used for another request within 24 hours")
-        return kept and kept.answer
+        return None if kept is None else kept.answer
 
     def work(conn: Connection) -> dict[str, Any]:
         if (kept := kept_answer(conn)) is not None:

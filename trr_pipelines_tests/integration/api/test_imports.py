@@ -77,6 +77,7 @@ BAD_ROWS: list[tuple[Any, str]] = [
     ({**ROW, "source": "!!!"}, "no letter or digit"),
     ({**ROW, "people": "Person One"}, "not a list of names"),
     ({**ROW, "people": ["x"] * 51}, "at most 50"),
+    ({**ROW, "tags": [f"tag {number}" for number in range(51)]}, "at most 50"),
     ({**ROW, "kind": "poster"}, "unknown kind"),
     ({**ROW, "season": "two"}, "not a whole number"),
     ({**ROW, "show": "", "season": 2}, "without a show"),

@@ -18,7 +18,8 @@ from trr_pipelines.local.supervision import Supervisor
 def test_a_process_that_writes_without_end_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_files, "MAX_BYTES", 50_000)
     (tmp_path / "writer.py").write_text(
-        "import time\nfor number in range(10**9):\n    print(f'line {number:<500}', flush=True)\n    time.sleep(0.001)\n"
+        "import time\n"
+        "for number in range(10**9):\n    print(f'line {number:<500}', flush=True)\n    time.sleep(0.001)\n"
     )
     writer = Child("writer", "writer", [], tmp_path / "part.log", environment={"PYTHONPATH": str(tmp_path)})
     writer.start()
