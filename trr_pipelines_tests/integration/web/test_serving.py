@@ -19,8 +19,11 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from websockets.sync.client import connect
 
 from trr_pipelines.web import serving
 from trr_pipelines.web.logs import RequestLog
@@ -47,7 +50,14 @@ def port() -> Iterator[int]:
 
     routes = [Route("/", count, methods=["POST"]), Route("/large", large), Route("/slow", slow)]
     app = RequestLog(Starlette(routes=routes))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, http=PlainProtocol, ws="none", log_config=None))
+    with serving_app(app) as used:
+        yield used
+
+
+@contextlib.contextmanager
+def serving_app(app: ASGIApp, ws: str = "none") -> Iterator[int]:
+    """Serve an app with the protocol; yields its port."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=PlainProtocol, ws=ws, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -285,3 +295,23 @@ def test_a_trailer_is_no_header(port: int) -> None:
     received = answers(port, sent)
     assert statuses(received) == ["200"]
     assert b"authorization" not in received
+
+
+def test_a_websocket_outlives_the_deadlines_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster's UI is served with this protocol too, and has live logs."""
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(serving, "BODY_SECONDS", 0.2)
+
+    async def echo(socket: WebSocket) -> None:
+        await socket.accept()
+        async for text in socket.iter_text():
+            await socket.send_text(text)
+
+    with (
+        serving_app(Starlette(routes=[WebSocketRoute("/", echo)]), ws="websockets-sansio") as port,
+        connect(f"ws://127.0.0.1:{port}/", proxy=None) as client,
+    ):
+        for text in ("first", "second"):
+            client.send(text)
+            assert client.recv(10) == text
+            time.sleep(0.5)
