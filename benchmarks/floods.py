@@ -92,7 +92,7 @@ FLOODS: dict[str, Flood] = {
     "slow bodies": Flood(lambda t: _form(t, "Content-Length: 9000"), b"a", pause=1),
     "bodies of 15 KB that lack a byte": Flood(lambda t: _form(t, "Content-Length: 15001") + b"a" * 15_000),
     "bodies larger than declared": Flood(lambda t: _form(t, "Content-Length: 1"), b"a" * 65_536),
-    "endless bodies that nobody asked for": Flood(
+    "endless bodies that no route reads": Flood(
         lambda t: _head(t, "GET", "/healthz", "Content-Length: 99999999999"), b"a" * 65_536
     ),
     "chunked bodies without an end": Flood(lambda t: _form(t, "Transfer-Encoding: chunked"), b"1\r\na\r\n" * 1_000),

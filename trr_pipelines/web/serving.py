@@ -93,7 +93,10 @@ class PlainProtocol(HttpToolsProtocol):
     def drop(self) -> None:
         """Close the connection now, without what its client has not read."""
         self._forget()
-        self.transport.abort()
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()  # a client whose connection was idle sees an orderly end
 
     def data_received(self, data: bytes) -> None:
         if self._dropped_bytes is not None:
