@@ -32,7 +32,7 @@ BODY_SECONDS, BODY_BYTES = 20.0, 40_000
 # Of an answer some bytes must be read in this time.
 ANSWER_SECONDS = 20.0
 # Where an answer that is not read waits: first in the kernel, then in memory, to which nothing is added above this.
-KERNEL_BYTES = 256 * 1024  # by itself the kernel takes 2.5 MB for each connection
+KERNEL_BYTES = 128 * 1024  # by itself the kernel takes 2.5 MB for each connection
 UNREAD_BYTES = 16 * 1024
 # Chunk sizes, extensions and trailers of a chunked body: at most this, and a byte for each byte of the body. Parsing a
 # chunk of one byte costs as much as one of 64 KB.
