@@ -9,8 +9,8 @@ from collections.abc import Hashable
 from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
-# An answer that is not read costs 64 KB in memory. While none waits, up to twice as many are taken: with their files, less
-# than the 1,024 descriptors of a process.
+# An answer that is not read costs 64 KB in memory. Twice as many are taken while none waits: with their files, that is
+# below the 1,024 descriptors of a process.
 MAX_CONNECTIONS = 192
 # Unfinished heads, unread bodies, requests sent ahead and unread answers. The apps have 80 MB and more without them.
 MAX_BYTES = 8 * 1024 * 1024
