@@ -36,7 +36,6 @@ from PIL import Image
 from benchmarks.homes import thrown_away
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.imaging.recipes import BASE, CROP, EncoderOptions
-from trr_pipelines_tests.support.ports import free_port
 from trr_pipelines.pipeline.archive import Archive, open_archive
 from trr_pipelines.pipeline.imports.importing import import_rows
 from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
@@ -44,6 +43,7 @@ from trr_pipelines.pipeline.imports.mirroring import mirror_originals
 from trr_pipelines.pipeline.rendering.derivatives import derivatives
 from trr_pipelines.pipeline.rework.backfills import backfill_progress
 from trr_pipelines.settings import Settings
+from trr_pipelines_tests.support.ports import free_port
 
 PATIENCE_SECONDS = 3 * 3600
 LIVE_PHOTOS = 20

@@ -26,7 +26,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from benchmarks.gallery_page import filled
-from trr_pipelines.api.metrics import FRESH_SECONDS, read_known
+from trr_pipelines.api.metrics import FRESH_SECONDS, read_snapshot
 from trr_pipelines.catalogue import schema, status
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.embedded import EmbeddedPostgres
@@ -74,7 +74,7 @@ def cases() -> Iterator[Case]:
     }.items():
         yield Case(f"tick: {name}", tick, is_bounded=True)
     yield Case("readyz", lambda d: d.run(schema.require_current), is_bounded=True)
-    yield Case(f"metrics, at most every {FRESH_SECONDS:.0f} s", read_known, is_bounded=True)
+    yield Case(f"metrics, at most every {FRESH_SECONDS:.0f} s", read_snapshot, is_bounded=True)
     yield Case("operations", read_operations, is_bounded=True)
     yield Case("price: state failed", lambda d: plan_reprocessing(d, ReprocessFilter(state="failed")), is_bounded=True)
     yield Case("price: reason", lambda d: plan_reprocessing(d, ReprocessFilter(reason="corrupt")), is_bounded=True)

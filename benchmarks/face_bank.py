@@ -16,11 +16,11 @@ from pathlib import Path
 from benchmarks.homes import thrown_away
 from trr_pipelines.credentials import with_credentials
 from trr_pipelines.local.processes import answers
-from trr_pipelines_tests.support.ports import free_port
 from trr_pipelines.pipeline.archive import open_archive, screenalytics_url
 from trr_pipelines.screenalytics.factory import open_bank
 from trr_pipelines.settings import Settings
 from trr_pipelines_tests.support.face_banks import add_person, add_photos
+from trr_pipelines_tests.support.ports import free_port
 
 IMPORT = """
 import json, sys, time

@@ -32,8 +32,8 @@ from trr_pipelines.catalogue import galleries, schema
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.embedded import EmbeddedPostgres
 from trr_pipelines.catalogue.galleries import Filters
-from trr_pipelines_tests.support.ports import free_port
 from trr_pipelines.pipeline.galleries.pages import MAX_TOTAL, PageRequest, show_gallery
+from trr_pipelines_tests.support.ports import free_port
 
 PAGE = 200
 READ_GALLERIES = 8

@@ -16,6 +16,7 @@ from trr_pipelines.admin import error_pages
 from trr_pipelines.admin.authentication import Authenticator
 from trr_pipelines.admin.backend import Backend
 from trr_pipelines.admin.development import UsedLinks, has_development_issuer
+from trr_pipelines.admin.ended import EndedIds
 from trr_pipelines.admin.guard import HEALTH, Guard, security_headers
 from trr_pipelines.admin.proxy import proxy_routes
 from trr_pipelines.admin.routes import entities, galleries, operations, photos, redirects, sign_in
@@ -49,8 +50,9 @@ def create_app() -> Starlette:
     )
     app.state.settings = settings
     app.state.verifier = TokenVerifier(settings)
-    app.state.links = UsedLinks(settings) if has_development_issuer(environment) else None
-    app.state.authenticator = Authenticator(Sessions(settings, is_secure=origins.is_secure))
+    ended = EndedIds(settings.home)
+    app.state.links = UsedLinks(settings, ended) if has_development_issuer(environment) else None
+    app.state.authenticator = Authenticator(Sessions(settings, ended, is_secure=origins.is_secure))
     app.state.templates = Templates(settings)
     return app
 

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 
+from trr_pipelines.admin.paths import ambiguity
 from trr_pipelines.admin.sessions import Session, Sessions
 
 SIGN_IN = "/admin/sign-in"
 HOME = "/admin/trr-shows"
-_NEXT = re.compile(r"/admin(/[^/\\\x00-\x20\x7f][^\\\x00-\x20\x7f]*)?")
+MAX_NEXT = 2_000
+# Visible ASCII, as browsers send addresses, without the backslash, which they take for a slash.
+_NEXT = re.compile(r"/admin(/[!-\[\]-~]+)?")
+_NO_PAGES = (SIGN_IN, "/admin/api", "/admin/sign-out")
 
 
 class SignInRequired(Exception):  # noqa: N818  control flow, not an error
@@ -39,8 +43,11 @@ class Authenticator:
 
 def checked_next(target: str) -> str:
     """The page to open after signing in: `target` if it is a page of this app, else the home page."""
-    is_ours = len(target) <= 2_000 and "//" not in target.partition("?")[0] and _NEXT.fullmatch(target)
-    return target if is_ours and not target.startswith((SIGN_IN, "/admin/api", "/admin/sign-out")) else HOME
+    if len(target) > MAX_NEXT or not _NEXT.fullmatch(target):
+        return HOME
+    path = re.split("[?#]", target, maxsplit=1)[0]
+    is_page = ambiguity(path.encode()) is None and not unquote(path).lower().startswith(_NO_PAGES)
+    return target if is_page else HOME
 
 
 def sign_in_url(target: str) -> str:

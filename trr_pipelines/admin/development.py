@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from threading import Lock
 
 import jwt
 from pydantic import SecretStr
 
+from trr_pipelines.admin.ended import EndedIds
 from trr_pipelines.allowlist import Allowlist
 from trr_pipelines.credentials import DEVELOPMENT_ADMIN, with_credentials
 from trr_pipelines.settings import Settings
@@ -48,13 +48,15 @@ def sign_in_link(settings: Settings) -> str | None:
 class UsedLinks:
     """The links already used: each signs in once. Safe to share between threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ended: EndedIds) -> None:
         self._key = _key(settings.jwt_secret)
-        self._used: dict[str, int] = {}
-        self._lock = Lock()
+        self._ended = ended
 
     def email_of(self, token: str) -> str | None:
-        """The e-mail that a link's token signs in; None if it is not ours, expired, or already used."""
+        """The e-mail that a link's token signs in; None if it is not ours, expired, or already used.
+
+        Raises OSError if it cannot be kept that it is used now.
+        """
         try:
             claims = jwt.decode(
                 token,
@@ -65,12 +67,8 @@ class UsedLinks:
             )
         except (jwt.PyJWTError, ValueError):
             return None
-        now = time.time()
-        with self._lock:
-            self._used = {jti: exp for jti, exp in self._used.items() if exp > now}
-            if claims["jti"] in self._used:
-                return None
-            self._used[str(claims["jti"])] = int(claims["exp"])
+        if not self._ended.add(f"link {claims['jti']}", int(claims["exp"])):
+            return None
         return str(claims["email"])
 
 

@@ -10,7 +10,7 @@ from trr_pipelines.web.bodies import read_at_most
 from trr_pipelines.web.problems import Refusal
 
 FORM_TYPE = "application/x-www-form-urlencoded"
-MAX_FORM = 32_000  # bytes; the longest accepted sign-in token has 8,192
+MAX_FORM = 16_000  # bytes; the longest accepted sign-in token has 8,192, and the longest `next` 6,000 when encoded
 
 
 def is_form(request: Request) -> bool:
@@ -19,7 +19,7 @@ def is_form(request: Request) -> bool:
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form, the last of each name. Raises Refusal: 415 for another type, 413 above 32,000 bytes."""
+    """The fields of a form, the last of each name. Raises Refusal: 415 for another type, 413 above 16,000 bytes."""
     if not is_form(request):
         raise Refusal(415, f"the body must be a form ({FORM_TYPE})")
     body = await read_at_most(request, MAX_FORM, "form")

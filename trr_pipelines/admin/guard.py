@@ -7,13 +7,13 @@ the photos.
 from __future__ import annotations
 
 from collections import Counter
-from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trr_pipelines.admin import error_pages
+from trr_pipelines.admin.paths import ambiguity
 from trr_pipelines.web.origins import Origins, cross_origin_detail, is_same_origin
 from trr_pipelines.web.problems import Refusal, problem
 
@@ -77,12 +77,8 @@ class Guard:
 
 
 def _malformed(scope: Scope, hosts: frozenset[bytes]) -> str | None:
-    raw: bytes = scope["raw_path"].lower()
-    path = unquote_to_bytes(raw)
-    if b"%2f" in raw or b"%5c" in raw or b"\\" in path or b"//" in path or any(byte < 32 for byte in path):
-        return "the path is ambiguous: it has an encoded or doubled slash, a backslash or a control character"
-    if any(segment in (b".", b"..") for segment in path.split(b"/")) or b"%" in path:
-        return "the path is ambiguous: it has a dot segment or is encoded twice"
+    if refusal := ambiguity(scope["raw_path"]):
+        return refusal
     counts = Counter(name for name, _ in scope["headers"])
     for name in sorted(_ONCE & counts.keys()):
         if counts[name] > 1:

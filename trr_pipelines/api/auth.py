@@ -10,7 +10,6 @@ import hmac
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
@@ -20,6 +19,7 @@ from pydantic import SecretStr
 from trr_pipelines.allowlist import Allowlist
 from trr_pipelines.api.bodies import JSON, require_readable_body
 from trr_pipelines.api.problems import Refusal, declared
+from trr_pipelines.loopback import is_loopback
 from trr_pipelines.settings import Settings
 from trr_pipelines.web.tokens import InvalidTokenError, IssuerUnreachableError, TokenVerifier
 
@@ -59,7 +59,7 @@ _ANONYMOUS = Caller(ANYONE)
 
 
 class Gate:
-    """Identifies callers by their credentials. Safe to share between threads."""
+    """Identifies callers by their credentials. For one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._service_role = _bytes(settings.service_role_key)
@@ -69,7 +69,7 @@ class Gate:
         self._tokens = TokenVerifier(settings)
         self._allowlist = Allowlist(settings.admin_allowlist)
 
-    def admit(self, request: Request, allowed: Sequence[CallerKind]) -> Caller:
+    async def admit(self, request: Request, allowed: Sequence[CallerKind]) -> Caller:
         """The caller, if its kind is in `allowed`. Raises Refusal with 400, 401, 403 or 503."""
         if ANYONE in allowed:
             return _ANONYMOUS
@@ -77,12 +77,12 @@ class Gate:
             if not _is_local(request):
                 raise Refusal(403, "metrics are open to this machine only; set TRR_METRICS_TOKEN to allow others")
             return Caller(METRICS)
-        caller = self._identify(request)
+        caller = await self._identify(request)
         if caller.kind not in allowed:
             raise Refusal(403, "this caller may not use this route")
         return caller
 
-    def _identify(self, request: Request) -> Caller:
+    async def _identify(self, request: Request) -> Caller:
         bearer = _bearer(request)
         if hmac.compare_digest(bearer, self._service_role):
             return self._admin_app(request)
@@ -91,7 +91,7 @@ class Gate:
         if self._metrics and hmac.compare_digest(bearer, self._metrics):
             return Caller(METRICS)
         try:
-            claims = self._tokens.verify(bearer)
+            claims = await self._tokens.verify(bearer)
         except InvalidTokenError as error:
             raise Refusal(401, str(error), {"WWW-Authenticate": 'Bearer error="invalid_token"'}) from None
         except IssuerUnreachableError as error:
@@ -126,7 +126,7 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             gate: Gate = request.app.state.gate
-            request.state.caller = gate.admit(request, allowed)
+            request.state.caller = await gate.admit(request, allowed)
             request.scope["caller"] = request.state.caller.author
             _only(request, "idempotency-key")
             if request.scope["path"].endswith("\n"):  # Starlette's patterns end in `$`, which also matches before it
@@ -205,10 +205,7 @@ def _is_local(request: Request) -> bool:
         name.startswith(b"x-forwarded") or name in (b"forwarded", b"via", b"x-real-ip")
         for name, _ in request.scope["headers"]
     )
-    try:
-        return ip_address(host).is_loopback and not is_forwarded
-    except ValueError:
-        return False
+    return is_loopback(host) and not is_forwarded
 
 
 def _bearer(request: Request) -> bytes:

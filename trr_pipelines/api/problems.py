@@ -16,6 +16,7 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from trr_pipelines.catalogue.database import reason_of
 from trr_pipelines.compute.pool import PoolClosedError
 from trr_pipelines.errors import (
     ConflictError,
@@ -72,8 +73,9 @@ def handle_problems(app: FastAPI) -> None:
 
     @app.exception_handler(psycopg.OperationalError)
     @app.exception_handler(PoolTimeout)
-    async def unreachable(request: Request, _: Exception) -> Response:
-        return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, "the catalogue cannot be reached")
+    async def unavailable(request: Request, error: Exception) -> Response:
+        assert isinstance(error, psycopg.OperationalError | PoolTimeout)
+        return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, f"{reason_of(error)}; try again")
 
     @app.exception_handler(Exception)
     async def internal_error(request: Request, _: Exception) -> Response:

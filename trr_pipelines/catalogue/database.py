@@ -156,6 +156,24 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, psycopg.Error) and code.startswith(_UNUSABLE)
 
 
+def reason_of(error: psycopg.OperationalError | PoolTimeout) -> str:
+    """Why the database did not do what a request needed, in words that hold no value of the request."""
+    if isinstance(error, PoolTimeout):
+        return "all connections to the catalogue are in use by other requests"
+    return _REASONS.get(_sqlstate(error), "the catalogue cannot be reached")
+
+
+_REASONS = {
+    "55P03": f"another change held what this one needs for more than {LOCK_TIMEOUT_MS / 1000:g} s",
+    "40P01": "another change and this one waited for each other",
+    "40001": "another change came first",
+    "57014": "the catalogue took too long for this request",
+    "53100": "the disk of the catalogue is full",
+    "53300": "the catalogue has too many connections",
+    "57P03": "the catalogue is starting or stopping",
+}
+
+
 def _may_succeed_later(error: BaseException) -> bool:
     return isinstance(error, RETRYABLE) and not _sqlstate(error).startswith(_TOO_LARGE)
 

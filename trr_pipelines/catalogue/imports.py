@@ -6,7 +6,7 @@ Manifests and folders are read in `pipeline.imports.importing`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Literal
@@ -163,31 +163,65 @@ def add_items(conn: Connection, import_id: UUID, items: Sequence[Item]) -> None:
 
 def ensure_show(conn: Connection, name: str) -> UUID:
     """The show with this title, in any spelling that looks the same, or slug; created with its own slug if missing."""
-    return _ensure_entity(conn, "show", name)
+    return ensure_entities(conn, "show", [name])[name]
 
 
 def ensure_person(conn: Connection, name: str) -> UUID:
     """The person with this full name, in any spelling that looks the same, or slug; created with a slug if missing."""
-    return _ensure_entity(conn, "person", name)
+    return ensure_entities(conn, "person", [name])[name]
+
+
+def ensure_entities(conn: Connection, kind: EntityKind, names: Sequence[str]) -> dict[str, UUID]:
+    """The show or person of each of these names, as in `ensure_show`.
+
+    If one is missing, this takes the lock of all names to the end of the transaction, which should end with it.
+    """
+    # The forms cost the most, for long names 0.1 ms each: they are made before the lock is taken.
+    forms = {row["name"]: row["form"] for row in _queries.name_forms(conn, names=list(dict.fromkeys(names)))}
+    found = _known_entities(conn, kind, forms)
+    missing = {name: form for name, form in forms.items() if name not in found}
+    if missing:
+        slugs.lock(conn)
+        # Names that may be slugs come last: they may mean one of the others.
+        for may_be_slug in (False, True):
+            group = {name: form for name, form in missing.items() if slugs.is_slug(name) == may_be_slug}
+            found |= _add_entities(conn, kind, group)
+    return found
+
+
+def _known_entities(conn: Connection, kind: EntityKind, forms: Mapping[str, str]) -> dict[str, UUID]:
+    rows = _queries.find_entities(conn, entity_kind=kind, names=list(forms), forms=list(forms.values()))
+    return {row["name"]: row["id"] for row in rows}
+
+
+def _add_entities(conn: Connection, kind: EntityKind, forms: Mapping[str, str]) -> dict[str, UUID]:
+    """The entity of each name; created for the first name of each form that is missing. The caller holds the lock."""
+    found = _known_entities(conn, kind, forms) if forms else {}
+    first: dict[str, str] = {}
+    for name, form in forms.items():
+        if name not in found:
+            first.setdefault(form, name)
+    if first:
+        add = {"show": _queries.add_shows, "person": _queries.add_people}[kind]
+        added = {row["name"]: row["id"] for row in add(conn, names=list(first.values()))}
+        slugs.give_new(conn, kind, {added[name]: name for name in first.values()})
+        found |= {name: added[first[form]] for name, form in forms.items() if name not in found}
+    return found
 
 
 def ensure_season(conn: Connection, show_id: UUID, number: int) -> UUID:
     """The season of a show with this number; created if missing."""
-    season_id: UUID = _queries.ensure_season(conn, show_id=show_id, number=number)
-    return season_id
+    return ensure_seasons(conn, [(show_id, number)])[show_id, number]
 
 
-def _ensure_entity(conn: Connection, kind: EntityKind, name: str) -> UUID:
-    entity_id: UUID | None = _queries.find_entity(conn, entity_kind=kind, name=name)
-    if entity_id is None:
-        slugs.lock(conn)
-        entity_id = _queries.find_entity(conn, entity_kind=kind, name=name)
-    if entity_id is None:
-        add = {"show": _queries.add_show, "person": _queries.add_person}[kind]
-        created: UUID = add(conn, name=name)
-        slugs.give(conn, kind, created, name)
-        return created
-    return entity_id
+def ensure_seasons(conn: Connection, wanted: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], UUID]:
+    """The season of each show and number; created if missing."""
+    parameters = {"show_ids": [show_id for show_id, _ in wanted], "numbers": [number for _, number in wanted]}
+    found: dict[tuple[UUID, int], UUID] = {}
+    while len(found) < len(set(wanted)):  # the second statement sees what another import has added meanwhile
+        rows = _queries.ensure_seasons(conn, **parameters)
+        found = {(row["show_id"], row["number"]): row["id"] for row in rows}
+    return found
 
 
 def fetch_again(conn: Connection, photo_ids: Sequence[UUID]) -> set[UUID]:

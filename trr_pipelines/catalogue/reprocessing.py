@@ -86,6 +86,11 @@ def extent(conn: Connection, matching: Matching, recipes: Recipes, *, most_photo
     return ReprocessExtent(**row)
 
 
+def matching_photos(conn: Connection, matching: Matching) -> list[UUID]:
+    """The photos with matching work, by id."""
+    return [row["media_asset_id"] for row in _queries.matching_photos(conn, **asdict(matching))]
+
+
 def reopen(conn: Connection, matching: Matching) -> dict[UUID, Reopened]:
     """Make matching work pending; returns the photos that have pending work again.
 
@@ -115,9 +120,19 @@ def add_request(
     request_id: int = _queries.add_request(
         conn, state=state, reason=reason, source=source, show=show, photos=len(reopened), author=author
     )
+    _add_photos(conn, request_id, reopened)
+    return request_id
+
+
+def extend_request(conn: Connection, request_id: int, reopened: dict[UUID, Reopened]) -> None:
+    """Add more photos to a request."""
+    _queries.count_photos(conn, request_id=request_id, photos=len(reopened))
+    _add_photos(conn, request_id, reopened)
+
+
+def _add_photos(conn: Connection, request_id: int, reopened: dict[UUID, Reopened]) -> None:
     reasons = [photo.failed_for for photo in reopened.values()]
     _queries.add_photos(conn, request_id=request_id, photo_ids=list(reopened), reasons=reasons)
-    return request_id
 
 
 def request(conn: Connection, request_id: int) -> ReprocessRequest | None:

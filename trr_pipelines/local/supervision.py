@@ -12,6 +12,7 @@ import psycopg
 
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.errors import TrrError
+from trr_pipelines.local.log_files import bound_log
 from trr_pipelines.local.processes import Child, last_line
 from trr_pipelines.local.stopping import Stop
 from trr_pipelines.pipeline.alerting.alerts import FailingProcess, report_processes
@@ -46,10 +47,11 @@ class Supervisor:
         self._report = report
 
     def watch(self, stop: Stop) -> None:
-        """Restart processes that end. Raises Stopped when a stop is requested. For the main thread only."""
+        """Restart processes that end, and bound their logs. Raises Stopped when a stop is requested. For the main thread only."""
         while True:
             stop.pause(WATCH_SECONDS)
             for watched in self._watched:
+                bound_log(watched.child.log)
                 if watched.child.has_ended():
                     self._restart(watched)
 

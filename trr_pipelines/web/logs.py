@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trr_pipelines.foreign_text import shown
@@ -22,6 +23,7 @@ from trr_pipelines.foreign_text import shown
 _requests = logging.getLogger("trr.requests")
 _ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _QUIET = ("/healthz", "/readyz", "/metrics")
+CLIENT_LEFT = 499  # as nginx logs a client that closed its connection before the response
 _FIELDS = ("request_id", "method", "route", "status", "ms", "caller")
 
 
@@ -82,6 +84,8 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except ClientDisconnect:  # while its body was read: nothing failed here, so this is no traceback
+            status = CLIENT_LEFT
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "") or "unknown"

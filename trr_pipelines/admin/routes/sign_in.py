@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -13,7 +15,10 @@ from starlette.routing import Route
 from trr_pipelines.admin.authentication import HOME, SIGN_IN, Authenticator, checked_next
 from trr_pipelines.admin.forms import read_form
 from trr_pipelines.admin.sessions import MAX_SECONDS
+from trr_pipelines.web.problems import Refusal
 from trr_pipelines.web.tokens import InvalidTokenError, IssuerUnreachableError
+
+T = TypeVar("T")
 
 
 async def show(request: Request) -> Response:
@@ -31,11 +36,11 @@ async def sign_in(request: Request) -> Response:
     target = checked_next(form.get("next", ""))
     token = form.get("token", "").strip()
     links = request.app.state.links
-    email = links.email_of(token) if links is not None else None
+    email = await _lasting(links.email_of, token) if links is not None else None
     expires = int(time.time()) + MAX_SECONDS
     if email is None:
         try:
-            claims = await run_in_threadpool(request.app.state.verifier.verify, token.encode())
+            claims = await request.app.state.verifier.verify(token.encode())
         except InvalidTokenError as error:
             return _page(request, target, status=401, problem=f"{str(error).capitalize()}.")
         except IssuerUnreachableError as error:
@@ -49,11 +54,11 @@ async def sign_in(request: Request) -> Response:
 
 
 async def sign_out(request: Request) -> Response:
-    """End the session. Raises SignInRequired without one."""
+    """End the session, for every process of the app and lastingly. Raises SignInRequired without one."""
     authenticator: Authenticator = request.app.state.authenticator
-    authenticator.session(request)
+    session = authenticator.session(request)
     response = RedirectResponse(SIGN_IN, HTTPStatus.SEE_OTHER)
-    authenticator.sessions.end(response)
+    await _lasting(authenticator.sessions.end, response, session)
     return response
 
 
@@ -69,6 +74,14 @@ ROUTES = [
     Route(SIGN_IN, sign_in, methods=["POST"]),
     Route("/admin/sign-out", sign_out, methods=["POST"]),
 ]
+
+
+async def _lasting(work: Callable[..., T], *arguments: object) -> T:
+    """Do what writes to the disk. Raises Refusal with 503 if that fails."""
+    try:
+        return await run_in_threadpool(work, *arguments)
+    except OSError as error:
+        raise Refusal(503, f"this cannot be kept on the app's disk ({error.strerror}); try again") from None
 
 
 def _page(request: Request, target: str, *, status: int = 200, problem: str = "") -> Response:

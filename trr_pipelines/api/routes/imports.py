@@ -10,12 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trr_pipelines.api.auth import ADMIN, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor
+from trr_pipelines.api.turns import Turns
 from trr_pipelines.pipeline.imports.manifest import REQUEST_FIELDS
 from trr_pipelines.pipeline.imports.requests import MAX_ROWS, IdempotentRequest, import_request
 
 router = APIRouter(route_class=GuardedRoute, tags=["imports"])
 
 MAX_BODY_BYTES = 5_000_000
+
+_turns = Turns("imports")
 
 _ROWS = (
     f"Each an object with some of {', '.join(REQUEST_FIELDS)}; source and source_url (http or https) are required. "
@@ -74,4 +77,5 @@ def post_import(
 ) -> Import:
     """Import up to 500 photos; the pipeline fetches and renders them. Known rows create nothing new."""
     once = None if idempotency_key is None else IdempotentRequest(idempotency_key, sent)
-    return Import(**import_request(archive.database, manifest.rows, author=author, once=once))
+    with _turns.of(author.actor):
+        return Import(**import_request(archive.database, manifest.rows, author=author, once=once))

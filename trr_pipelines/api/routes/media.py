@@ -26,7 +26,7 @@ from trr_pipelines.storage.store import IMMUTABLE
 
 router = APIRouter(route_class=GuardedRoute, tags=["media"])
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 32 * 1024
 # At most 18 digits, more than any object needs: Python refuses to parse 4,300 of them.
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE | re.ASCII)
 

@@ -33,8 +33,8 @@ class Ready(BaseModel):
 
 
 @router.get("/healthz", **open_to(ANYONE))
-def healthz() -> Alive:
-    """Whether the process is running."""
+async def healthz() -> Alive:
+    """Whether the process is running; on the event loop, so that it does not wait for the threads of other requests."""
     return Alive(status="ok")
 
 

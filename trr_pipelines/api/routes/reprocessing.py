@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor
+from trr_pipelines.api.turns import Turns
 from trr_pipelines.pipeline.rework.reprocessing import (
     ReprocessFilter,
     plan_reprocessing,
@@ -93,6 +94,7 @@ class RetryReport(BaseModel):
 Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 _ERRORS = (404, 413, 415)
+_turns = Turns("requests to reprocess")
 
 
 @router.post("/api/v1/admin/media-assets/{id}/reprocess", status_code=202, **open_to(ADMIN, ADMIN_APP, errors=_ERRORS))
@@ -106,7 +108,11 @@ def reprocess_matching(selection: WantedPhotos, archive: CurrentArchive, author:
     """Reprocess all matching photos. With `state` failed or a `reason`, only the failed work is repeated."""
     filter_ = ReprocessFilter(selection.state, selection.reason, selection.source, selection.show)
     database = archive.database
-    plan = plan_reprocessing(database, filter_) if selection.dry_run else reprocess(database, filter_, author=author)
+    with _turns.of(author.actor):
+        if selection.dry_run:
+            plan = plan_reprocessing(database, filter_)
+        else:
+            plan = reprocess(database, filter_, author=author)
     return ReprocessedPhotos(dry_run=selection.dry_run, **plan.report())
 
 

@@ -57,17 +57,22 @@ from jsonb_to_recordset(:items::jsonb) as item (
 )
 on conflict on constraint import_items_import_id_line_key do nothing;
 
--- name: find_entity(entity_kind, name)$
--- The show or person with this name, or with a name that looks the same (the oldest), or with this slug.
-select id
+-- name: name_forms(names)
+select name, core.name_key(name) as form from unnest(:names::text[]) as given (name);
+
+-- name: find_entities(entity_kind, names, forms)
+-- The shows or people with these names, or with names that look the same (the oldest), or with these slugs.
+select found.name, found.id
 from (
-    select id, lower(name) <> lower(:name) as differs, created_at
-    from core.entities where entity_kind = :entity_kind and name_key = core.name_key(:name)
-    union all
-    select entity_id, null, null from core.slugs where entity_kind = :entity_kind and slug = :name
+    select given.name, coalesce(
+        (select e.id from core.entities e
+         where e.entity_kind = :entity_kind and e.name_key = given.form
+         order by lower(e.name) <> lower(given.name), e.created_at
+         limit 1),
+        (select s.entity_id from core.slugs s where s.entity_kind = :entity_kind and s.slug = given.name)) as id
+    from unnest(:names::text[], :forms::text[]) as given (name, form)
 ) as found
-order by differs nulls last, created_at
-limit 1;
+where found.id is not null;
 
 -- name: known_tags(names)
 -- For each of these tags that is known in any spelling, the spelling that was first given.
@@ -82,16 +87,25 @@ from unnest(:names::text[]) with ordinality as given (name, place)
 order by core.name_key(given.name), given.place
 on conflict on constraint tags_pkey do nothing;
 
--- name: add_show(name)$
-insert into core.shows (title) values (:name) returning id;
+-- name: add_shows(names)
+insert into core.shows (title) select name from unnest(:names::text[]) as given (name) returning id, title as name;
 
--- name: add_person(name)$
-insert into core.people (full_name) values (:name) returning id;
+-- name: add_people(names)
+insert into core.people (full_name) select name from unnest(:names::text[]) as given (name)
+returning id, full_name as name;
 
--- name: ensure_season(show_id, number)$
-insert into core.seasons (show_id, number) values (:show_id, :number)
-on conflict on constraint seasons_show_id_number_key do update set number = excluded.number
-returning id;
+-- name: ensure_seasons(show_ids, numbers)
+-- In order, so that two imports never wait for each other.
+with given as (
+    select distinct show_id, number from unnest(:show_ids::uuid[], :numbers::integer[]) as given (show_id, number)
+), added as (
+    insert into core.seasons (show_id, number) select show_id, number from given order by show_id, number
+    on conflict on constraint seasons_show_id_number_key do nothing
+    returning id, show_id, number
+)
+select id, show_id, number from added
+union all
+select s.id, s.show_id, s.number from core.seasons s join given using (show_id, number);
 
 -- name: fetch_again(photo_ids, of_bytes)
 -- Originals to fetch again, in runs of listed photos: fetching them had ended as failed, or their sets failed because of

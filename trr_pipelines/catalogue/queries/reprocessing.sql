@@ -21,6 +21,9 @@ select count(*) as photos,
        count(*) filter (where crop) as crop_sets
 from work;
 
+-- name: matching_photos(photo_ids, state, reason, source)
+select distinct media_asset_id from core.reprocessable(:photo_ids, :state, :reason, :source) order by media_asset_id;
+
 -- name: reopen(photo_ids, state, reason, source, of_bytes)
 -- Make matching work pending for the sensor that requests runs of listed photos; `failed_for` is its earlier failure.
 -- With a set that failed because of its bytes the original is fetched again; `claim` leaves the set until then.
@@ -51,6 +54,9 @@ returning id;
 -- name: add_photos(request_id, photo_ids, reasons)!
 insert into core.reprocess_photos (request_id, media_asset_id, reason)
 select :request_id, photo.id, photo.reason from unnest(:photo_ids::uuid[], :reasons::text[]) as photo (id, reason);
+
+-- name: count_photos(request_id, photos)!
+update core.reprocess_requests set photos = photos + :photos where id = :request_id;
 
 -- name: prune_requests(days)!
 delete from core.reprocess_requests where created_at < now() - make_interval(days => :days);

@@ -2,9 +2,28 @@
 -- Serialises naming, so that no transaction finds a slug free that another is giving.
 select true from (select pg_advisory_xact_lock(hashtextextended('entities', 0))) as locked;
 
--- name: taken(entity_kind, slug)
-select slug, entity_id from core.slugs
-where entity_kind = :entity_kind and (slug = :slug or slug like :slug || '-%%');
+-- name: free_numbers(entity_kind, entity_id, bases, firsts, counts)
+-- For each base the `count` lowest numbers from `first` on whose slugs no other entity has or had: 1 is the base itself,
+-- 2 is `base-2`. Numbers are tried one by one, each by the primary key, until enough are found.
+select wanted.base, free.number
+from unnest(:bases::text[], :firsts::integer[], :counts::integer[]) as wanted (base, first, count)
+cross join lateral (
+    select tried.number
+    from (select generate_series(wanted.first, 2147483647) as number) as tried
+    where coalesce(
+        (select s.entity_id from core.slugs s
+         where s.entity_kind = :entity_kind
+           and s.slug = wanted.base || case when tried.number = 1 then '' else '-' || tried.number end),
+        :entity_id::uuid) is not distinct from :entity_id::uuid
+    limit wanted.count
+) as free;
+
+-- name: give_new(entity_kind, slugs, entity_ids)
+-- Returns the entities that got their slug; the others' slugs are taken.
+insert into core.slugs (entity_kind, slug, entity_id)
+select :entity_kind, given.slug, given.entity_id from unnest(:slugs::text[], :entity_ids::uuid[]) as given (slug, entity_id)
+on conflict on constraint slugs_pkey do nothing
+returning entity_id;
 
 -- name: retire(entity_kind, entity_id)!
 update core.slugs set is_current = false where entity_kind = :entity_kind and entity_id = :entity_id and is_current;

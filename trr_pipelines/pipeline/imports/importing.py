@@ -18,9 +18,10 @@ from uuid import UUID, uuid4
 
 from trr_pipelines.catalogue import imports, takedowns
 from trr_pipelines.catalogue.database import Connection, Database
-from trr_pipelines.catalogue.imports import Item, Lane, NewLink, Target
+from trr_pipelines.catalogue.imports import Item, Lane, NewLink
 from trr_pipelines.pipeline.imports.folders import Skipped
 from trr_pipelines.pipeline.imports.manifest import BadRow, ImportRow, Row
+from trr_pipelines.pipeline.imports.naming import Names, name_entities
 
 CHUNK = 500  # rows in one transaction: a killed import keeps all earlier chunks
 
@@ -58,8 +59,11 @@ def import_rows(
     batch_day = day or datetime.now(UTC).date()
     for chunk in _chunks(_counted(rows, summary.skipped)):
         checked = [_checked(row) for row in chunk]
+        names = names_of(database, checked)
         registered = database.run(
-            lambda conn, rows=checked: register_rows(conn, summary.import_id, batch_day, rows, lane)  # type: ignore[misc]
+            lambda conn, rows=checked, names=names: register_rows(  # type: ignore[misc]
+                conn, summary.import_id, batch_day, rows, names, lane
+            )
         )
         summary.rows += len(chunk)
         summary.created += registered.created
@@ -125,10 +129,21 @@ class RegisteredRows:
     batches: set[str]
 
 
+def names_of(database: Database, rows: Sequence[ImportRow | BadRow]) -> Names:
+    """What the rows to register name, found or created: none of a row whose URL was taken down."""
+    kept = database.read(lambda conn: _without_taken_down(conn, rows))
+    return name_entities(database, [row for row in kept if isinstance(row, ImportRow)])
+
+
 def register_rows(
-    conn: Connection, import_id: UUID, day: date, rows: Sequence[ImportRow | BadRow], lane: Lane = "live"
+    conn: Connection,
+    import_id: UUID,
+    day: date,
+    rows: Sequence[ImportRow | BadRow],
+    names: Names,
+    lane: Lane = "live",
 ) -> RegisteredRows:
-    """Register rows in the caller's transaction. URLs that were taken down are rejected."""
+    """Register rows with the names they have, in the caller's transaction. URLs that were taken down are rejected."""
     sources = sorted({row.source for row in rows if isinstance(row, ImportRow)})
     for source in sources:
         imports.lock_source(conn, source)
@@ -136,8 +151,6 @@ def register_rows(
     rejected = [row for row in rows if isinstance(row, BadRow)]
     items = [Item(row.line, "", row.location, "rejected", row.problem[:1000], None) for row in rejected]
     good = [row for row in rows if isinstance(row, ImportRow)]
-    targets = _Targets(conn)
-    spelled = imports.first_spellings(conn, [tag for row in good for tag in row.tags])
     links: list[NewLink] = []
     created = 0
     for source in sources:
@@ -150,8 +163,10 @@ def register_rows(
             outcome = "created" if row.location in fresh else "known"
             fresh.discard(row.location)
             items.append(Item(row.line, source, row.location, outcome, "", photo))
-            tags = tuple(dict.fromkeys(spelled[tag] for tag in row.tags))
-            links += [NewLink(photo, target, row.kind, row.position, row.caption, tags) for target in targets.of(row)]
+            tags = names.spelled(row)
+            links += [
+                NewLink(photo, target, row.kind, row.position, row.caption, tags) for target in names.targets(row)
+            ]
     items.sort(key=lambda item: item.line)
     new_links = imports.add_links(conn, links)
     imports.add_items(conn, import_id, items)
@@ -169,31 +184,3 @@ def _without_taken_down(conn: Connection, rows: Sequence[ImportRow | BadRow]) ->
         BadRow(row.line, "", takedowns.TAKEN_DOWN) if isinstance(row, ImportRow) and row.location in gone else row
         for row in rows
     ]
-
-
-class _Targets:
-    """The entities named by rows, looked up once per chunk."""
-
-    def __init__(self, conn: Connection) -> None:
-        self._conn = conn
-        self._shows: dict[str, UUID] = {}
-        self._people: dict[str, UUID] = {}
-        self._seasons: dict[tuple[UUID, int], UUID] = {}
-
-    def of(self, row: ImportRow) -> list[Target]:
-        """A row with a season is linked to the season instead of the show; people are added."""
-        targets = []
-        if row.show:
-            show = self._shows.get(row.show) or imports.ensure_show(self._conn, row.show)
-            self._shows[row.show] = show
-            targets.append(Target(show_id=show) if row.season is None else self._season(show, row.season))
-        for name in row.people:
-            person = self._people.get(name) or imports.ensure_person(self._conn, name)
-            self._people[name] = person
-            targets.append(Target(person_id=person))
-        return targets
-
-    def _season(self, show: UUID, number: int) -> Target:
-        key = (show, number)
-        self._seasons[key] = self._seasons.get(key) or imports.ensure_season(self._conn, show, number)
-        return Target(season_id=self._seasons[key])

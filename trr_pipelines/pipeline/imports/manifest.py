@@ -36,6 +36,7 @@ _LIMITS = {"path": MAX_URL, "url": MAX_URL, "show": MAX_NAME, "person": MAX_NAME
 MAX_SEASON = 10_000
 REQUEST_FIELDS = ("source", "source_url", "show", "season", "people", "kind", "caption", "tags", "position")
 MAX_PEOPLE = 50
+MAX_TAGS = 50
 
 
 @dataclass(frozen=True)
@@ -342,4 +343,7 @@ def _tags(value: Any) -> tuple[str, ...]:
     parts = value.split(";") if isinstance(value, str) else value or []
     if not isinstance(parts, list) or not all(isinstance(tag, str) for tag in parts):
         raise InputError(f"tags are not text separated by ';' nor a list of texts: {value!r}"[:200])
-    return tuple(dict.fromkeys(_text("tags", tag) for tag in parts if tag.strip()))
+    tags = tuple(dict.fromkeys(_text("tags", tag) for tag in parts if tag.strip()))
+    if len(tags) > MAX_TAGS:
+        raise InputError(f"tags has {len(tags)} tags, at most {MAX_TAGS} are allowed")
+    return tags

@@ -16,7 +16,7 @@ from trr_pipelines.catalogue import audit, idempotency
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.errors import ConflictError, InputError, printable
-from trr_pipelines.pipeline.imports.importing import CHUNK, RegisteredRows, register_rows
+from trr_pipelines.pipeline.imports.importing import CHUNK, RegisteredRows, names_of, register_rows
 from trr_pipelines.pipeline.imports.manifest import rows_of_request
 
 MAX_ROWS = CHUNK
@@ -45,20 +45,25 @@ def import_request(
     request_hash = hashlib.sha256(once.body).hexdigest() if once else ""
     import_id, day = uuid4(), datetime.now(UTC).date()
 
+    def kept_answer(conn: Connection) -> dict[str, Any] | None:
+        kept = None if once is None else idempotency.hold(conn, author.actor, once.key)
+        if once is not None and kept is not None and kept.request_hash != request_hash:
+            raise ConflictError(f"the key {once.key!r} was used for another request within 24 hours")
+        return None if kept is None else kept.answer
+
     def work(conn: Connection) -> dict[str, Any]:
-        if once is not None:
-            kept = idempotency.hold(conn, author.actor, once.key)
-            if kept is not None and kept.request_hash != request_hash:
-                raise ConflictError(f"the key {once.key!r} was used for another request within 24 hours")
-            if kept is not None:
-                return kept.answer
-        registered = register_rows(conn, import_id, day, rows)
+        if (kept := kept_answer(conn)) is not None:
+            return kept
+        registered = register_rows(conn, import_id, day, rows, names)
         response = {"import_id": str(import_id), "rows": len(rows), **_counts(registered), **_outcomes(registered)}
         audit.record(conn, author, "import", "import", import_id, old=None, new=_counts(registered))
         if once is not None:
             idempotency.keep(conn, author.actor, once.key, request_hash=request_hash, status=ACCEPTED, answer=response)
         return response
 
+    if (kept := database.run(kept_answer)) is not None:
+        return kept
+    names = names_of(database, rows)
     return database.run(work)
 
 

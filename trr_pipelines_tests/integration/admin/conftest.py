@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import httpx
 import pytest
@@ -80,9 +81,10 @@ def backend() -> Iterator[RecordingBackend]:
 
 
 @pytest.fixture
-def app_environment(backend: RecordingBackend, monkeypatch: pytest.MonkeyPatch) -> int:
+def app_environment(backend: RecordingBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
     """The settings of an app in front of the recording backend; returns its port."""
     port = free_port()
+    monkeypatch.setenv("TRR_HOME", str(tmp_path / "admin-home"))
     for name, value in backends.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("SCREENALYTICS_SERVICE_TOKEN")  # the admin app must not need it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from trr_pipelines.admin.app import create_app
 from trr_pipelines.admin.development import sign_in_link
+from trr_pipelines.admin.ended import EndedIds
 from trr_pipelines.errors import SetupError
 from trr_pipelines.settings import Settings, load_settings
 from trr_pipelines_tests.integration.admin.conftest import RecordingBackend
@@ -125,6 +127,30 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
         "/adminx",
         "/admin/a\r\nSet-Cookie: x=1",
         "/admin/" + "a" * 3_000,
+        "/admin/../../evil",
+        "/admin/..",
+        "/admin/./x",
+        "/admin/%2e%2e/evil",
+        "/admin/%2E./evil",
+        "/admin/.%2e/%2e./evil",
+        "/admin/%252e%252e/evil",
+        "/admin/..%2f..%2fevil",
+        "/admin/..%5cevil",
+        "/admin/x/%5c%5cevil.example",
+        "/admin/%2fevil.example",
+        "/admin/x//evil.example",
+        "/admin/%09/evil",
+        "/admin/%0d%0aSet-Cookie:x",
+        "/admin/\x85evil",
+        "/admin/\u2028evil",
+        "/admin/\uff0f\uff0fevil.example",
+        "/admin/\u2025/evil",
+        "/admin/%73ign-out",
+        "/admin/SIGN-OUT",
+        " /admin/trr-people",
+        "/admin/trr-people ",
+        "\t/admin/trr-people",
+        "/Admin/trr-people",
     ],
 )
 def test_signing_in_redirects_to_pages_of_the_app_only(anonymous: httpx.Client, target: str) -> None:
@@ -159,8 +185,82 @@ def test_signing_out_ends_the_session(client: httpx.Client, backend: RecordingBa
     assert client.get("/admin/trr-shows").status_code == 303
 
 
+class TestEnded:
+    """Row "sessions" of SECURITY: what has ended stays so, whoever has a copy of it, in every process and start."""
+
+    def test_a_copy_of_the_cookie_is_not_valid_after_the_sign_out(
+        self, client: httpx.Client, backend: RecordingBackend
+    ) -> None:
+        backend.respond(200, EMPTY)
+        copy = {"Cookie": f"trr_session={client.cookies['trr_session']}"}
+        assert client.post("/admin/sign-out").status_code == 303
+        assert client.get("/admin/trr-shows", headers=copy).status_code == 303
+        assert client.post("/admin/api/views", json={}, headers=copy).status_code == 401
+
+    def test_other_sessions_of_the_admin_go_on(self, client: httpx.Client, backend: RecordingBackend) -> None:
+        backend.respond(200, EMPTY)
+        first = {"Cookie": f"trr_session={client.cookies['trr_session']}"}
+        client.cookies.clear()
+        assert sign_in(client).status_code == 303
+        assert client.post("/admin/sign-out").status_code == 303
+        client.cookies.clear()
+        assert client.get("/admin/trr-shows", headers=first).status_code == 200
+
+    def test_it_is_not_valid_for_another_process_nor_after_a_restart(
+        self, app_environment: int, backend: RecordingBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        backend.respond(200, EMPTY)
+        other_port = free_port()
+        with serving_admin(create_app(), app_environment) as client:
+            sign_in(client)
+            copy = {"Cookie": f"trr_session={client.cookies['trr_session']}"}
+            monkeypatch.setenv("TRR_ADMIN_PORT", str(other_port))
+            with serving_admin(create_app(), other_port) as beside:
+                assert beside.get("/admin/trr-shows", headers=copy).status_code == 200
+                assert client.post("/admin/sign-out").status_code == 303
+                assert beside.get("/admin/trr-shows", headers=copy).status_code == 303
+        with serving_admin(create_app(), other_port) as restarted:
+            assert restarted.get("/admin/trr-shows", headers=copy).status_code == 303
+
+    def test_a_sign_out_that_cannot_be_kept_says_so(
+        self, client: httpx.Client, backend: RecordingBackend, tmp_path: Path
+    ) -> None:
+        backend.respond(200, EMPTY)
+        folder = tmp_path / "admin-home" / "admin-ended"
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+        response = client.post("/admin/sign-out")
+        assert response.status_code == 503
+        assert "No such file or directory" in response.text
+        assert "set-cookie" not in response.headers
+
+    def test_what_has_expired_is_forgotten_and_all_is_for_the_owner_only(self, tmp_path: Path) -> None:
+        ended = EndedIds(tmp_path / "home")
+        assert ended.add("expired", int(time.time()) - 100)
+        assert ended.add("valid", int(time.time()) + 100)
+        assert not ended.add("valid", int(time.time()) + 100)
+        assert ("expired" in ended, "valid" in ended) == (False, True)
+        modes = [path.stat().st_mode & 0o777 for path in sorted((tmp_path / "home").rglob("*"))]
+        assert modes == [0o700, 0o600]
+
+    def test_of_many_uses_at_once_one_counts(self, tmp_path: Path) -> None:
+        ended = EndedIds(tmp_path / "home")
+        with ThreadPoolExecutor(8) as threads:
+            results = list(threads.map(lambda _: ended.add("link", int(time.time()) + 100), range(40)))
+        assert results.count(True) == 1
+
+    def test_a_home_that_cannot_be_written_is_refused_at_the_start(
+        self, app_environment: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "file").write_text("not a folder")
+        monkeypatch.setenv("TRR_HOME", str(tmp_path / "file"))
+        with pytest.raises(SetupError, match="cannot keep which sessions have ended"):
+            create_app()
+
+
 def test_a_session_signed_with_another_key_is_not_valid(anonymous: httpx.Client) -> None:
-    claims = {"email": backends.ADMIN_EMAIL, "sid": "x", "aud": "trr-admin-session", "exp": time.time() + 60}
+    claims = {"email": backends.ADMIN_EMAIL, "jti": "x", "aud": "trr-admin-session", "exp": time.time() + 60}
     for forged in (
         jwt.encode(claims, backends.JWT_SECRET, "HS256"),
         jwt.encode(claims, backends.ADMIN_SECRET + " " * 16, "HS256"),
@@ -189,6 +289,8 @@ class TestDevelopmentIssuer:
             assert client.get("/admin/none").status_code == 404
             client.cookies.clear()
             assert sign_in(client, value).status_code == 401
+        with serving_admin(create_app(), embedded.admin_port) as restarted:
+            assert sign_in(restarted, value).status_code == 401
 
     @pytest.mark.parametrize(
         "given",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,6 +26,7 @@ from trr_pipelines_tests.support.backends import (
     admin,
     token,
 )
+from trr_pipelines_tests.support.issuers import running_issuer
 
 TOGGLE = f"/api/v1/admin/person/{uuid4()}/gallery/{uuid4()}/facebank-seed"
 
@@ -241,6 +243,26 @@ class TestPublicKeys:
         for value, status in cases.items():
             response = signed_in.patch(TOGGLE, json={"facebank_seed": True}, headers=bearer(value))
             assert response.status_code == status, response.text
+
+
+def test_a_slow_issuer_does_not_stop_the_backend(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row "single clients" of SECURITY: eight requests with any token kept `/healthz` waiting for 40 s."""
+    with running_issuer() as issuer:
+        monkeypatch.delenv("TRR_JWT_SECRET")
+        monkeypatch.setenv("TRR_JWKS_URL", issuer.url)
+        monkeypatch.setattr("trr_pipelines.web.issuer_keys.FETCH_SECONDS", 2.0)
+        issuer.answers.clear()
+        with backends.serving(create_app()) as client, ThreadPoolExecutor(8) as threads:
+            value = bearer(issuer.token("one"))
+            asked = [threads.submit(client.get, "/api/v1/admin/shows", headers=value) for _ in range(8)]
+            while issuer.requests == 0:
+                time.sleep(0.01)
+            started = time.monotonic()
+            assert client.get("/healthz").status_code == 200
+            assert time.monotonic() - started < 1
+            assert {one.result().status_code for one in asked} == {503}
+            issuer.answers.set()
+        assert issuer.requests == 1
 
 
 def _hs256_with(public_key: bytes, claims: dict[str, Any]) -> str:

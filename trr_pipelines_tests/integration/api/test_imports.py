@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
+from trr_pipelines.catalogue import imports
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines_tests.support.archives import query, value
 from trr_pipelines_tests.support.backends import ADMIN_APP, OTHER_ADMIN, admin
@@ -75,6 +77,7 @@ BAD_ROWS: list[tuple[Any, str]] = [
     ({**ROW, "source": "!!!"}, "no letter or digit"),
     ({**ROW, "people": "Person One"}, "not a list of names"),
     ({**ROW, "people": ["x"] * 51}, "at most 50"),
+    ({**ROW, "tags": [f"tag {number}" for number in range(51)]}, "at most 50"),
     ({**ROW, "kind": "poster"}, "unknown kind"),
     ({**ROW, "season": "two"}, "not a whole number"),
     ({**ROW, "show": "", "season": 2}, "without a show"),
@@ -153,3 +156,56 @@ def test_a_deeply_nested_row_is_refused(client: httpx.Client) -> None:
         assert response.status_code in (202, 422)
         if response.status_code == 202:
             assert response.json()["rejected"] == 1
+
+
+# Row "single clients" of SECURITY: an import within the limits stops no other work ------------------------------------
+
+
+def rows_with_people(count: int, people: int, source: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "source": source,
+            "source_url": f"https://photos.example/{source}/{number}.jpg",
+            "people": [f"{source} Person {number} {one}" for one in range(people)],
+        }
+        for number in range(count)
+    ]
+
+
+def test_thousands_of_new_names_take_seconds_and_others_name_people_meanwhile(client: httpx.Client) -> None:
+    """25,000 new names took 210 s, and every other import with a new name 503."""
+    with ThreadPoolExecutor(1) as threads:
+        began = time.monotonic()
+        large = threads.submit(post, client, *rows_with_people(200, 50, "large"))
+        waits = []
+        while not large.done():
+            started = time.monotonic()
+            small = post(client, *rows_with_people(1, 2, f"small{len(waits)}"), email=OTHER_ADMIN)
+            assert small.status_code == 202
+            waits.append(time.monotonic() - started)
+        assert large.result().json()["links"] == 10_000
+        assert time.monotonic() - began < 20
+        assert max(waits) < 3
+
+
+def test_a_wait_for_another_import_is_named_as_that(client: httpx.Client, archive: Archive) -> None:
+    with archive.database.transaction() as conn:
+        imports.lock_source(conn, "deadline")
+        response = post(client, ROW)
+    assert response.status_code == 503
+    assert "the catalogue cannot be reached" not in response.text
+    assert "another change" in response.json()["detail"]
+    assert post(client, ROW).status_code == 202
+
+
+def test_one_account_cannot_take_all_connections(client: httpx.Client, archive: Archive) -> None:
+    with ThreadPoolExecutor(12) as threads, archive.database.transaction() as conn:
+        imports.lock_source(conn, "deadline")
+        waiting = [threads.submit(post, client, {**ROW, "source_url": f"{URL}?{n}"}) for n in range(12)]
+        time.sleep(0.3)
+        started = time.monotonic()
+        assert post(client, {**ROW, "source": "other"}, email=OTHER_ADMIN).status_code == 202
+        assert time.monotonic() - started < 2
+        refused = [one.result() for one in waiting if one.result(30).status_code == 503]
+    assert any("4 imports under way" in answer.json()["detail"] for answer in refused)
+    assert client.get("/readyz").status_code == 200

@@ -119,6 +119,19 @@ def test_a_request_above_the_limit_is_not_fully_counted_and_is_refused(
     assert due(archive) == set()
 
 
+def test_a_large_request_is_done_in_parts_and_is_one_request(
+    client: httpx.Client, archive: Archive, ids: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reprocessing, "PHOTOS_AT_ONCE", 1)
+    answer = post_reprocess(client, source="deadline").json()
+    assert answer["photos"] == 4
+    report = client.get(f"/api/v1/admin/reprocess/{answer['id']}", headers=ADMIN_APP).json()
+    assert (report["photos"], report["open"], report["gone"]) == (4, 4, 0)
+    assert due(archive) == set(ids.values())
+    assert value(archive.database, "select count(*) from core.audit_log where action = 'reprocess'") == 1
+    assert post_reprocess(client, source="deadline").json()["id"] is None
+
+
 def test_the_estimate_is_unknown_before_anything_is_rendered(
     client: httpx.Client, archive: Archive, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from trr_pipelines.catalogue import imports, slugs
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.imports import Item, NewLink, Target
+from trr_pipelines.catalogue.slugs import EntityKind
 from trr_pipelines_tests.support.archives import DAY, query, value
 
 
@@ -123,6 +124,41 @@ def test_a_slug_is_never_given_to_another_entity(database: Database) -> None:
         "The Valley 2": "the-valley-2-2",
         "The Valley!": "the-valley-2",
     }
+
+
+def slugs_of_people(database: Database) -> dict[str, str]:
+    rows = query(database, "select full_name, slug from core.people join core.slugs on entity_id = people.id")
+    return {row["full_name"]: row["slug"] for row in rows}
+
+
+def test_names_of_one_import_get_slugs_as_one_by_one(database: Database) -> None:
+    """`A 2` takes the slug that the second `A` would get; a name that is the slug of another is that one."""
+    names = ["A", "A!", "A 2", "A?", "a-2", "a-4", "Admin", "ADMIN!", "...", "???", "a"]
+    found = database.run(lambda conn: imports.ensure_entities(conn, "person", names))
+    assert slugs_of_people(database) == {
+        "A": "a", "A!": "a-2", "A?": "a-3", "A 2": "a-2-2", "Admin": "admin-2", "ADMIN!": "admin-3",
+        "...": "person", "???": "person-2", "a-4": "a-4",
+    }  # fmt: skip
+    assert (found["a-2"], found["a"]) == (found["A!"], found["A"])
+    assert database.run(lambda conn: imports.ensure_entities(conn, "person", names)) == found
+
+
+@pytest.mark.parametrize(("kind", "slug"), [("show", "season-show"), ("person", "season-person")])
+def test_a_name_whose_numbered_slugs_are_all_reserved_has_a_slug(
+    database: Database, kind: EntityKind, slug: str
+) -> None:
+    """`season-2`, `season-3`, … are seasons: looking for a free one did not end, and held the lock of all names."""
+    database.run(lambda conn: imports.ensure_entities(conn, kind, ["Season", "Season!"]))
+    assert [row["slug"] for row in query(database, "select slug from core.slugs order by slug")] == [slug, f"{slug}-2"]
+
+
+def test_many_names_with_one_slug_get_different_ones(database: Database) -> None:
+    names = [f"{'!' * number}A" for number in range(1, 300)]
+    database.run(lambda conn: imports.ensure_entities(conn, "person", names))
+    database.run(lambda conn: imports.ensure_person(conn, "A???"))
+    slugs = slugs_of_people(database)
+    assert sorted(slugs.values()) == sorted(["a", *(f"a-{number}" for number in range(2, 301))])
+    assert slugs["A???"] == "a-300"
 
 
 def test_a_person_and_a_show_may_share_a_slug(database: Database) -> None:
