@@ -31,6 +31,8 @@ def reconcile(
             f"{result.damaged_objects} damaged objects "
             f"({result.objects_checked} objects, {result.objects_read} of them read, {result.rows_checked} rows)"
         )
+        if result.listed_objects:
+            print(f"  {result.listed_objects} more objects are listed for deletion, which is no difference")
         for key in result.orphan_examples:
             print(f"  no row: {key}")
         for key in result.missing_examples:
@@ -45,6 +47,10 @@ def reconcile(
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be deleted; delete nothing.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Clear the list instead of deleting.")] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="After restoring an older catalogue: allow deletions again (docs/restore.md)."),
+    ] = False,
     grace_days: Annotated[float, typer.Option(help="Days since an object was last served.")] = 30.0,
     no_grace: Annotated[bool, typer.Option("--no-grace", help="Delete at once; only while no run is active.")] = False,
     as_json: Json = False,
@@ -54,6 +60,10 @@ def gc(
 
     grace, undo_days = (0.0, 0.0) if no_grace else (grace_days, retention.UNDO_DAYS)
     with opened_archive() as archive:
+        if adopt:
+            epoch = retention.adopt_store(archive)
+            print_json({"epoch": epoch}) if as_json else print(f"the store belongs to this catalogue, at epoch {epoch}")
+            return
         if undo:
             cleared = retention.empty_list(archive)
             print_json({"unlisted": cleared}) if as_json else print(f"{cleared} objects removed from the list")

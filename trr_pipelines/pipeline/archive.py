@@ -76,6 +76,17 @@ def dagster_url(settings: Settings) -> str:
     return url if "+" in scheme else f"postgresql+psycopg2://{rest}"
 
 
+def dagster_events_url(settings: Settings) -> str | None:
+    """The libpq URL of Dagster's storage; None where it is not configured and this machine has no embedded server.
+
+    Starts the embedded server, as `dagster_url`.
+    """
+    is_elsewhere = settings.dagster_pg_url is None and settings.database_url is not None
+    if is_elsewhere and not (settings.home / "postgres").exists():
+        return None
+    return f"postgresql://{dagster_url(settings).partition('://')[2]}"
+
+
 def _embedded_url(settings: Settings, database: str) -> str:
     server = embedded_postgres(settings.home)
     server.start()
