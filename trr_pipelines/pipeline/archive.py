@@ -42,8 +42,7 @@ class Archive:
 
 
 def _has_current_schema(database: Database) -> bool:
-    with database.transaction() as conn:
-        return schema.current_revision(conn) == schema.known_revisions()[-1]
+    return database.run(schema.current_revision) == schema.known_revisions()[-1]
 
 
 def database_url(settings: Settings) -> str:
@@ -105,8 +104,7 @@ def open_archive(settings: Settings, *, s3_client: Any = None, for_http: bool = 
     try:
         if settings.database_url is None and not _has_current_schema(database):
             schema.upgrade(database_url(settings))
-        with database.transaction() as conn:
-            schema.require_current(conn)
+        database.run(schema.require_current)
         yield Archive(settings, database, open_store(settings.store_url, base_url=settings.base_url, client=s3_client))
     finally:
         database.close()

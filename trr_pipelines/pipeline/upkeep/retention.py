@@ -108,8 +108,8 @@ def _require_patience(archive: Archive, grace_days: float) -> None:
     ends = adopted_at + timedelta(days=GRACE_DAYS)
     if datetime.now(UTC) < ends:
         raise ConflictError(
-            f"the catalogue was restored on {adopted_at:%Y-%m-%d}: until {ends:%Y-%m-%d} orphans wait {GRACE_DAYS:g} days, "
-            f"not {grace_days:g}; see docs/restore.md"
+            f"the catalogue was restored on {adopted_at:%Y-%m-%d}: until {ends:%Y-%m-%d} orphans wait "
+            f"{GRACE_DAYS:g} days, not {grace_days:g}; see docs/restore.md"
         )
 
 
@@ -137,7 +137,7 @@ def referenced(archive: Archive) -> list[str]:
 def adopt_store(archive: Archive) -> int:
     """Declare a restored catalogue the one of its store; returns its epoch.
 
-    Deletions are allowed again. Orphans are listed anew, so that each waits for the whole grace period.
+    Deletions are allowed again. Orphans are listed again, so that each waits for the whole grace period.
     """
     own = epochs.adopt(archive)
     archive.database.run(lambda conn: retention.unlist_all(conn, archive.store.bucket))
