@@ -39,7 +39,7 @@ def takedown(
             raise
         problems = [] if dry_run else _remove_copies(archive)
     if as_json:
-        print_json(asdict(taken) | {"problems": problems})
+        print_json(asdict(taken))
     else:
         print(
             f"{_photos(len(taken.photo_ids))} {'would be removed' if dry_run else 'removed'}, "
@@ -49,8 +49,8 @@ def takedown(
             print(f"finished earlier takedowns of {_photos(len(taken.finished_ids))} that had been cut off")
         for url in taken.purge_urls:
             print(f"  purge: {url}")
-        for problem in problems:
-            typer.echo(f"not removed yet: {problem}", err=True)
+    for problem in problems:
+        typer.echo(f"not removed yet: {problem}", err=True)
     if problems:
         raise typer.Exit(1)
 
