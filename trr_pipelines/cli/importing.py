@@ -33,9 +33,11 @@ def import_command(
     """
     from trr_pipelines.pipeline.imports.importing import import_rows
     from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
+    from trr_pipelines.pipeline.takedown.recall import follow_store
 
     rows = read_rows(path, Defaults(source, show, season, person, kind, tuple(tag or ())))
     with opened_archive() as archive:
+        follow_store(archive)  # what a restored catalogue does not know must not be imported again
         summary = import_rows(archive.database, rows, lane="backfill" if backfill else "live")
     rejected = [{"line": row.line, "location": row.location, "problem": row.problem} for row in summary.rejected]
     if as_json:

@@ -20,6 +20,7 @@ from trr_pipelines.pipeline.archive import Archive
 
 TAKEDOWNS_AT_ONCE: Final = 100
 EVENTS_AT_ONCE: Final = 200
+LIMITS: Final = "-c lock_timeout=10000"
 REMOVED: Final = "removed: a photo in it was taken down"
 _PICTURES: Final = ("data:image/", "/contact_sheets/")
 
@@ -61,7 +62,7 @@ def remove_traces(archive: Archive, url: str) -> int:
     photos = 0
     while due := archive.database.run(lambda conn: takedowns.due_events(conn, TAKEDOWNS_AT_ONCE)):
         try:
-            with psycopg.connect(url, connect_timeout=5, autocommit=True) as conn:
+            with psycopg.connect(url, connect_timeout=5, autocommit=True, options=LIMITS) as conn:
                 for table, column, condition in _TABLES:
                     _edit(conn, _Traces.of(due), table, column, condition)
         except psycopg.OperationalError as error:

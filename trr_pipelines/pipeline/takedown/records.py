@@ -13,6 +13,7 @@ from uuid import UUID
 
 from trr_pipelines.catalogue import takedowns
 from trr_pipelines.catalogue.takedowns import Fingerprint, Record, RecordedTakedown
+from trr_pipelines.pipeline import epochs
 from trr_pipelines.pipeline.archive import Archive
 
 FOLDER: Final = "takedowns"
@@ -20,9 +21,13 @@ ROWS_PER_RECORD: Final = 1_000
 
 
 def record_takedowns(archive: Archive) -> None:
-    """Record in the store what it does not have yet. Raises RetryableError when the store fails."""
+    """Record in the store what it does not have yet, and advance the epoch: earlier copies of the catalogue are older.
+
+    Raises RetryableError when the store fails.
+    """
     while record := archive.database.run(lambda conn: takedowns.unrecorded(conn, ROWS_PER_RECORD)):
         archive.store.put_record(f"{FOLDER}/{uuid.uuid4()}", json.dumps(asdict(record), default=str).encode())
+        epochs.advance(archive)
         archive.database.run(lambda conn, record=record: takedowns.mark_recorded(conn, record))  # type: ignore[misc]
 
 
