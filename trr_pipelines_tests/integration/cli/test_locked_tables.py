@@ -18,7 +18,6 @@ COMMANDS = (
     ("import", "photos", "--source", "deadline"),
     ("gc",),
     ("reconcile",),
-    ("reprocess", "--source", "deadline", "--dry-run"),
     ("takedown", "7c9e6679-7425-40de-944b-e07fc1f90ae7"),
 )
 
