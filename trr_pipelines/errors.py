@@ -67,6 +67,9 @@ OF_BYTES = frozenset(
 )
 """Reasons that lie in the bytes of a photo: its source may have a corrected file by now."""
 
+FETCHED_AGAIN = OF_BYTES | {Reason.STORAGE_UNAVAILABLE}
+"""Reasons for which fetching the original again may help: its bytes, or that its object is missing in the store."""
+
 
 class TrrError(Exception):
     """Base of every error this project raises on purpose."""

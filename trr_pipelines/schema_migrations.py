@@ -18,6 +18,7 @@ from psycopg.rows import tuple_row
 from trr_pipelines.errors import SetupError
 
 HINT = "run: trr db upgrade"
+UPGRADE_WAIT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class Schema:
         )
         try:
             with engine.connect() as connection:
+                connection.exec_driver_sql(f"set lock_timeout = '{UPGRADE_WAIT_SECONDS}s'")  # for another upgrade
                 connection.exec_driver_sql("select pg_advisory_lock(%s)", (self.lock,))
                 connection.exec_driver_sql("set lock_timeout = '2s'")
                 raw = connection.connection.driver_connection

@@ -103,7 +103,13 @@ class Settings(BaseSettings):
         300, ge=0, description="seconds without a heartbeat of Dagster's daemon or a sensor (at least 120); 0: no alert"
     )
     alert_disk_percent: float = Field(
-        5, ge=0, le=100, description="alert when a directory store has less free disk space, in percent; 0: no alert"
+        5, ge=0, le=100, description="alert when a disk has less free space or inodes, in percent; 0: no alert at all"
+    )
+    alert_disk_bytes: int = Field(
+        1_000_000_000, ge=0, description="alert when a disk has fewer free bytes; 0: by percent only"
+    )
+    alert_disk_seconds: int = Field(
+        900, ge=0, description="alert when a disk will be full within this time at its present rate; 0: no estimate"
     )
     debug: bool = Field(False, description="show tracebacks of unexpected errors")
     service_role_key: SecretStr | None = Field(None, description="bearer token of the admin app")

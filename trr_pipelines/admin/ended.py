@@ -15,6 +15,7 @@ from typing import Final
 from uuid import uuid4
 
 from trr_pipelines.errors import SetupError
+from trr_pipelines.home import FILE, make_folder
 
 SLACK_SECONDS: Final = 60
 
@@ -26,8 +27,7 @@ class EndedIds:
         """Make the folder below `home`, for its owner only. Raises SetupError if files cannot be made in it."""
         self._folder = home / "admin-ended"
         try:
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._folder.mkdir(mode=0o700, exist_ok=True)
+            make_folder(self._folder)
             self.add(f"start of {uuid4()}", 0)
         except OSError as error:
             raise SetupError(
@@ -42,7 +42,7 @@ class EndedIds:
         self._forget_expired()
         path = self._folder / _name(id_)
         try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE)
         except FileExistsError:
             return False
         try:

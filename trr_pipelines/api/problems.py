@@ -16,7 +16,7 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from trr_pipelines.catalogue.database import reason_of
+from trr_pipelines.catalogue.database import LockHeldError, reason_of
 from trr_pipelines.compute.pool import PoolClosedError
 from trr_pipelines.errors import (
     ConflictError,
@@ -70,6 +70,10 @@ def handle_problems(app: FastAPI) -> None:
     @app.exception_handler(SetupError)
     async def not_ready(request: Request, error: Exception) -> Response:
         return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+    @app.exception_handler(LockHeldError)
+    async def locked(request: Request, _: Exception) -> Response:
+        return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, "another change of the catalogue is not finished yet")
 
     @app.exception_handler(psycopg.OperationalError)
     @app.exception_handler(PoolTimeout)

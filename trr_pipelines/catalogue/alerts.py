@@ -5,8 +5,9 @@ Thresholds are decided in `pipeline.alerting.alerts`; messages are built and sen
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from psycopg.types.json import Jsonb
@@ -20,6 +21,8 @@ CALM_SECONDS = 120
 # No message is sent about an alert that ended earlier than this; after 90 days its row is deleted.
 MESSAGE_DAYS = 7
 KEEP_DAYS = 90
+# A disk's rate of filling is that of this long, at most.
+SAMPLE_MINUTES = 5
 # Failures in a row (30 s, 1 and 2 min apart) after which the webhook counts as down.
 MAX_ATTEMPTS = 4
 
@@ -52,6 +55,29 @@ class Notification:
 def parked_lately(conn: Connection, hours: int) -> dict[str, int]:
     """Photos that ended as failed within the last hours, by reason, the most frequent first."""
     return {row["reason"]: row["photos"] for row in _queries.parked_lately(conn, hours=hours)}
+
+
+@dataclass(frozen=True)
+class DiskSample:
+    """Free bytes and inodes of a disk (None: it has no limit of them), `seconds_ago`."""
+
+    disk: str
+    free_bytes: int
+    free_inodes: int | None
+    seconds_ago: float = 0.0
+
+
+def failed_lately(conn: Connection, reasons: Sequence[str], minutes: int) -> dict[str, int]:
+    """Photos whose last attempt failed for one of these reasons within the last minutes, by reason."""
+    rows = _queries.failed_lately(conn, reasons=[str(reason) for reason in reasons], minutes=minutes)
+    return {row["reason"]: row["photos"] for row in rows}
+
+
+def sample_disks(conn: Connection, samples: Sequence[DiskSample]) -> dict[str, DiskSample]:
+    """Add these samples; returns the oldest of the last `SAMPLE_MINUTES` for each of their disks that has one."""
+    added = json.dumps([asdict(sample) for sample in samples])
+    rows = rows_as(DiskSample, _queries.sample_disks(conn, samples=added, minutes=SAMPLE_MINUTES))
+    return {row.disk: row for row in rows}
 
 
 def undelivered(conn: Connection) -> tuple[int, str]:

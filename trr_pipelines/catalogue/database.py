@@ -5,6 +5,8 @@ No query is written here, and no use case.
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,9 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
-from trr_pipelines.errors import SetupError
+from trr_pipelines.errors import SetupError, TrrError, printable
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Connection = psycopg.Connection[DictRow]
@@ -30,6 +34,7 @@ _TOO_LARGE = "54"
 _UNUSABLE = ("25", "3F", "42")
 # The embedded server restarts 0.1-0.4 s after a kill; a failover of a managed one takes up to half a minute.
 RETRY_SECONDS = 40
+# A wait for a lock ends after this long, and the transaction is retried as after an outage.
 LOCK_TIMEOUT_MS = 2_000
 
 
@@ -65,7 +70,7 @@ class Database:
     """A pool of connections to one database; safe to share between threads.
 
     `run` retries for `retry_seconds`; a statement may take `statement_seconds` (0: no limit). A pipeline can wait for
-    a server that restarts, an HTTP client cannot.
+    a server that restarts, an HTTP client cannot. Neither waits for a lock without saying who holds it.
     """
 
     def __init__(
@@ -124,24 +129,96 @@ class Database:
     def run(self, work: Callable[[Connection], T]) -> T:
         """Do `work` in one transaction; retry all of it on errors in `RETRYABLE`, for up to `retry_seconds`.
 
-        `work` must be idempotent: when the connection breaks during the commit, the outcome is unknown.
+        `work` must be idempotent: when the connection breaks during the commit, the outcome is unknown. Raises
+        LockHeldError, which names the session, when another holds a lock for that long.
         """
+        watch = _LockWatch(self._url, self._retry_seconds)
         for attempt in Retrying(
             retry=retry_if_exception(_may_succeed_later),
             stop=stop_after_delay(self._retry_seconds),
             wait=wait_exponential_jitter(multiplier=0.05, max=2),
             reraise=True,
         ):
-            with attempt, self.transaction() as conn:
+            with attempt, watch.named_errors(), self.transaction() as conn, watch.over(conn):
                 return work(conn)
         raise AssertionError("unreachable: Retrying either returns or raises")
 
 
-def _limits(statement_seconds: float) -> str:
-    """Libpq options that bound each statement, and the wait for each lock; empty without a limit."""
-    if not statement_seconds:
+class LockHeldError(TrrError, psycopg.errors.LockNotAvailable):
+    """Another session holds a lock for too long; the message names it."""
+
+
+class _LockWatch:
+    """Finds out who holds the lock that a transaction waits for.
+
+    After a timeout the wait is over, and PostgreSQL no longer says what it was for: the next attempt is looked at while
+    it waits.
+    """
+
+    def __init__(self, url: str, patience: float) -> None:
+        self._url = url
+        self._patience = patience
+        self._has_waited = False
+        self._holder = ""
+
+    @contextmanager
+    def named_errors(self) -> Iterator[None]:
+        """Add who holds the lock to the errors of the block."""
+        try:
+            yield
+        except psycopg.errors.LockNotAvailable as error:
+            self._has_waited = True
+            if not self._holder:
+                raise
+            raise LockHeldError(f"a lock in the database is not free: {self._holder}") from error
+
+    @contextmanager
+    def over(self, conn: Connection) -> Iterator[None]:
+        """Look for the holder halfway through the timeout, if an earlier attempt has waited in vain."""
+        if not self._has_waited:
+            yield
+            return
+        timer = threading.Timer(LOCK_TIMEOUT_MS / 2000, self._look, [conn.info.backend_pid])
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _look(self, pid: int) -> None:
+        try:
+            holder = lock_holder(self._url, pid)
+        except psycopg.Error:
+            return
+        if holder and not self._holder:
+            logger.warning("waiting up to %.0f s for a lock in the database: %s", self._patience, holder)
+        self._holder = holder or self._holder
+
+
+def lock_holder(url: str, pid: int) -> str:
+    """The session that the session `pid` waits for, in one line, with what ends it; empty when it does not wait."""
+    with psycopg.connect(url, connect_timeout=5, autocommit=True, row_factory=dict_row) as conn:
+        row = conn.execute(
+            "select pid, application_name, usename, state, extract(epoch from now() - state_change) as seconds,"
+            " extract(epoch from now() - xact_start) as open_seconds"
+            " from pg_stat_activity where pid = any(pg_blocking_pids(%s)) order by xact_start limit 1",
+            (pid,),
+        ).fetchone()
+    if row is None:
         return ""
-    return f"-c statement_timeout={round(statement_seconds * 1000)} -c lock_timeout={LOCK_TIMEOUT_MS}"
+    name = printable(row["application_name"] or "without a name")
+    doing = f"{row['state']} for {row['seconds'] or 0:.0f} s, its transaction open for {row['open_seconds'] or 0:.0f} s"
+    return (
+        f"process {row['pid']} ({name}, user {row['usename']}) holds it, {doing}; "
+        f"to end it: select pg_terminate_backend({row['pid']})"
+    )
+
+
+def _limits(statement_seconds: float) -> str:
+    """Libpq options that bound the wait for each lock, and each statement unless that is 0."""
+    lock = f"-c lock_timeout={LOCK_TIMEOUT_MS}"
+    return f"-c statement_timeout={round(statement_seconds * 1000)} {lock}" if statement_seconds else lock
 
 
 def is_outage(error: BaseException) -> bool:

@@ -15,7 +15,7 @@ from uuid import UUID
 from trr_pipelines.catalogue import slugs
 from trr_pipelines.catalogue.database import Connection, load_queries
 from trr_pipelines.catalogue.slugs import EntityKind
-from trr_pipelines.errors import OF_BYTES, printable
+from trr_pipelines.errors import FETCHED_AGAIN, printable
 
 _queries = load_queries("imports.sql")
 
@@ -226,7 +226,7 @@ def ensure_seasons(conn: Connection, wanted: Sequence[tuple[UUID, int]]) -> dict
 
 def fetch_again(conn: Connection, photo_ids: Sequence[UUID]) -> set[UUID]:
     """Reopen the originals among these whose fetch ended as failed, or whose bytes could not be rendered."""
-    rows = _queries.fetch_again(conn, photo_ids=list(photo_ids), of_bytes=sorted(OF_BYTES))
+    rows = _queries.fetch_again(conn, photo_ids=list(photo_ids), of_bytes=sorted(FETCHED_AGAIN))
     return {row["media_asset_id"] for row in rows}
 
 

@@ -56,3 +56,8 @@ def rows_of_objects(conn: Connection, keys: Sequence[str]) -> dict[str, HostedOb
     """Those of these objects that have a row now."""
     rows = rows_as(HostedObject, _queries.rows_of_objects(conn, hosted_keys=list(keys)))
     return {row.hosted_key: row for row in rows}
+
+
+def known_batches(conn: Connection, keys: Sequence[str]) -> set[str]:
+    """Those of these batches that exist."""
+    return {row["key"] for row in _queries.batches(conn, keys=list(keys))}

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from trr_pipelines.catalogue.backfills import Recipes
 from trr_pipelines.catalogue.database import Connection, load_queries, row_as, rows_as
-from trr_pipelines.errors import OF_BYTES
+from trr_pipelines.errors import FETCHED_AGAIN
 
 _queries = load_queries("reprocessing.sql")
 
@@ -96,7 +96,7 @@ def reopen(conn: Connection, matching: Matching) -> dict[UUID, Reopened]:
 
     With sets that failed because of the bytes of an imported original, the original is reopened: it is fetched again.
     """
-    found = _queries.reopen(conn, **asdict(matching), of_bytes=sorted(OF_BYTES))
+    found = _queries.reopen(conn, **asdict(matching), of_bytes=sorted(FETCHED_AGAIN))
     rows = sorted(found, key=lambda row: STEPS.index(row["kind"]))
     reopened: dict[UUID, Reopened] = {}
     for row in rows:

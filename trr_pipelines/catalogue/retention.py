@@ -9,8 +9,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from trr_pipelines.catalogue.database import Connection, load_queries, rows_as
+from trr_pipelines.catalogue.database import Connection, load_queries, row_as, rows_as
 
 _queries = load_queries("retention.sql")
 
@@ -78,6 +79,37 @@ def revive(conn: Connection, bucket: str, hosted_keys: Sequence[str]) -> None:
     """
     _queries.adopt_retired_objects(conn, bucket=bucket, hosted_keys=list(hosted_keys))
     _queries.unlist(conn, bucket=bucket, hosted_keys=list(hosted_keys))
+
+
+@dataclass(frozen=True)
+class Overtaken:
+    """What a photo needs of its objects: its original, and the crops that are wanted or served.
+
+    `is_leased`: a run renders a crop of it now.
+    """
+
+    sha256: str | None
+    wanted: str
+    served: str
+    is_leased: bool
+
+
+def lock_overtaken(conn: Connection, photo_id: UUID) -> Overtaken | None:
+    """What the photo needs now; no run claims it until the transaction ends. None for a photo that is gone."""
+    return row_as(Overtaken, _queries.lock_overtaken(conn, photo_id=photo_id))
+
+
+def without_rows(conn: Connection, bucket: str, hosted_keys: Sequence[str]) -> list[str]:
+    """Those of these objects that no row refers to."""
+    keys = list(hosted_keys)
+    referenced = {row["hosted_key"] for row in _queries.still_referenced(conn, bucket=bucket, hosted_keys=keys)}
+    return [key for key in keys if key not in referenced]
+
+
+def awaiting_deletion(conn: Connection, bucket: str, hosted_keys: Sequence[str]) -> set[str]:
+    """Those of these objects without rows that are listed for deletion, or belong to a takedown under way."""
+    rows = _queries.awaiting_deletion(conn, bucket=bucket, hosted_keys=list(hosted_keys))
+    return {row["hosted_key"] for row in rows}
 
 
 @dataclass(frozen=True)

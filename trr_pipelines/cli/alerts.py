@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from trr_pipelines.cli.console import Json, opened_archive, print_json
+from trr_pipelines.cli.console import Json, opened_archive, print_json, say
 
 commands = typer.Typer()
 
@@ -44,7 +44,7 @@ def alerts(as_json: Json = False) -> None:
             table.add_row(alert.kind, _age(opened_at.get(alert.kind)), alert.text)
         Console(highlight=False, markup=False).print(table)
     else:
-        print("no open alerts")
+        say("no open alerts")
     if changes.holding:
         raise typer.Exit(1)
 
@@ -59,7 +59,7 @@ def unpark(
 
     with opened_archive() as archive:
         lifted = scheduling.unpark(archive.database, scope or ())
-    print_json({"unparked": lifted}) if as_json else print(f"unparked: {', '.join(lifted) or 'nothing was parked'}")
+    print_json({"unparked": lifted}) if as_json else say(f"unparked: {', '.join(lifted) or 'nothing was parked'}")
 
 
 def _age(moment: datetime | None) -> str:

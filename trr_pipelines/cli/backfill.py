@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from trr_pipelines.cli.console import Json, console, human_bytes, opened_archive, print_json, stop_on_signals
+from trr_pipelines.cli.console import Json, console, human_bytes, opened_archive, print_json, say, stop_on_signals
 
 if TYPE_CHECKING:
     from trr_pipelines.pipeline.archive import Archive
@@ -45,12 +45,12 @@ def plan(order: Order = "recency", source: Source = "", as_json: Json = False) -
     if as_json:
         print_json(planned.report())
         return
-    print(_estimate_line(planned.estimate, f"{len(planned.batches)} batches, "))
+    say(_estimate_line(planned.estimate, f"{len(planned.batches)} batches, "))
     for batch in planned.batches[:10]:
         taken = f", in backfill {batch.taken_by}" if batch.taken_by else ""
-        print(f"  {batch.key}: {batch.photos} photos{taken}")
+        say(f"  {batch.key}: {batch.photos} photos{taken}")
     if len(planned.batches) > 10:
-        print(f"  and {len(planned.batches) - 10} more")
+        say(f"  and {len(planned.batches) - 10} more")
 
 
 @commands.command(epilog="Example: trr backfill start --order recency --galleries 10")
@@ -74,9 +74,9 @@ def start(
     if as_json:
         print_json(started.report())
     elif started.backfill_id is None:
-        print("nothing to do: every photo is complete with the current recipes or failed permanently")
+        say("nothing to do: every photo is complete with the current recipes or failed permanently")
     else:
-        print(
+        say(
             _estimate_line(
                 started.plan.estimate, f"backfill {started.backfill_id}: {len(started.plan.batches)} batches, "
             )
@@ -161,7 +161,7 @@ def _print_change(change: StateChange, as_json: bool) -> None:
     if as_json:
         print_json(change.report())
     else:
-        print(f"backfill {change.backfill}: {change.state}{'' if change.changed else ' already'}")
+        say(f"backfill {change.backfill}: {change.state}{'' if change.changed else ' already'}")
 
 
 @recipe_commands.command(epilog="Example: trr recipe diff --json")
@@ -177,8 +177,8 @@ def diff(as_json: Json = False) -> None:
     for sets in difference.sets:
         state = "current" if difference.is_current(sets) else "outdated"
         recipe = sets.recipe or "unknown"
-        print(f"{sets.kind} sets of recipe {recipe}: {sets.photos} photos, {human_bytes(sets.set_bytes)}, {state}")
-    print(_estimate_line(difference.estimate, "to re-render: "))
+        say(f"{sets.kind} sets of recipe {recipe}: {sets.photos} photos, {human_bytes(sets.set_bytes)}, {state}")
+    say(_estimate_line(difference.estimate, "to re-render: "))
 
 
 def _estimate_line(cost: Estimate, prefix: str) -> str:

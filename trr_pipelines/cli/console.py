@@ -6,12 +6,13 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 
 from trr_pipelines.errors import SetupError
+from trr_pipelines.foreign_text import shown
 from trr_pipelines.home import private_umask
 from trr_pipelines.local.stopping import stopping_signals
 from trr_pipelines.settings import Settings, load_settings
@@ -63,6 +64,11 @@ def opened_bank(settings: Settings) -> FaceBank:
     from trr_pipelines.screenalytics.factory import open_bank
 
     return open_bank(screenalytics_url(settings), upgrade=settings.screenalytics_db_url is None)
+
+
+def say(text: str, *, file: TextIO | None = None) -> None:
+    """Print one line, to stdout by default; control and direction characters of foreign text are escaped."""
+    print(shown(text), file=file)
 
 
 def print_json(value: Any) -> None:

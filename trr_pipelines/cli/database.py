@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from trr_pipelines.cli.console import Json, print_json
+from trr_pipelines.cli.console import Json, print_json, say
 from trr_pipelines.settings import Settings, load_settings
 
 commands = typer.Typer(no_args_is_help=True, help="The databases: catalogue and face bank.")
@@ -35,7 +35,7 @@ def upgrade(as_json: Json = False) -> None:
     for name, revisions in report.items():
         changed = revisions["before"] != revisions["after"]
         previous = f" (was {revisions['before'] or 'empty'})" if changed else ""
-        print(f"{name.replace('_', ' ')}: revision {revisions['after']}{previous}")
+        say(f"{name.replace('_', ' ')}: revision {revisions['after']}{previous}")
 
 
 def _has_catalogue(settings: Settings) -> bool:

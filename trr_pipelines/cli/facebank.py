@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from trr_pipelines.cli.console import Json, opened_archive, opened_bank, print_json
+from trr_pipelines.cli.console import Json, opened_archive, opened_bank, print_json, say
 from trr_pipelines.errors import InputError, TrrError
 from trr_pipelines.settings import Settings, load_settings
 
@@ -62,7 +62,7 @@ def sync(
         for report in done:
             requested = " then ".join("seeds" if call["seed_only"] else "all" for call in report["calls"])
             counts = ", ".join(f"{report[name]} {name}" for name in ("inserted", "updated", "unchanged"))
-            print(f"{report['person_id']}: {report['outcome']}, {counts} (requested {requested})")
+            say(f"{report['person_id']}: {report['outcome']}, {counts} (requested {requested})")
         for failure in failed:
             typer.echo(f"{failure['person_id']}: failed: {failure['error']}", err=True)
     if failed:
@@ -85,7 +85,7 @@ def cast(
     if as_json:
         print_json({"people": len(people), "changed": changed})
     else:
-        print(f"{len(people)} people, {changed} new or changed")
+        say(f"{len(people)} people, {changed} new or changed")
 
 
 @commands.command(epilog="Example: trr facebank forget")
@@ -100,7 +100,7 @@ def forget(as_json: Json = False) -> None:
     if as_json:
         print_json({"photos_gone": photos, "rows_removed": rows})
     else:
-        print(f"{rows} faces removed ({photos} photos were taken down)")
+        say(f"{rows} faces removed ({photos} photos were taken down)")
 
 
 @commands.command(epilog="Example: trr facebank review PERSON PHOTO --approve")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trr_pipelines.cli.console import Json, opened_archive, print_json
+from trr_pipelines.cli.console import Json, opened_archive, print_json, say
 
 commands = typer.Typer()
 
@@ -33,9 +33,11 @@ def import_command(
     """
     from trr_pipelines.pipeline.imports.importing import import_rows
     from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
+    from trr_pipelines.pipeline.takedown.recall import follow_store
 
     rows = read_rows(path, Defaults(source, show, season, person, kind, tuple(tag or ())))
     with opened_archive() as archive:
+        follow_store(archive)  # what a restored catalogue does not know must not be imported again
         summary = import_rows(archive.database, rows, lane="backfill" if backfill else "live")
     rejected = [{"line": row.line, "location": row.location, "problem": row.problem} for row in summary.rejected]
     if as_json:
@@ -47,13 +49,13 @@ def import_command(
         )
     else:
         again = f" ({summary.fetched_again} failed, fetched again)" if summary.fetched_again else ""
-        print(
+        say(
             f"{summary.rows} rows: {summary.created} new photos, {summary.known} known{again}, "
             f"{len(rejected)} rejected; {summary.links} new links; batches: {', '.join(summary.batches) or 'none'}"
         )
         if summary.skipped:
-            print("skipped: " + ", ".join(f"{count} {kind}" for kind, count in sorted(summary.skipped.items())))
+            say("skipped: " + ", ".join(f"{count} {kind}" for kind, count in sorted(summary.skipped.items())))
         for row in rejected:
-            print(f"  line {row['line']}: {row['problem']}", file=sys.stderr)
+            say(f"  line {row['line']}: {row['problem']}", file=sys.stderr)
     if rejected:
         raise typer.Exit(1)

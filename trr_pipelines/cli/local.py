@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from trr_pipelines.cli.console import Json, console, opened_archive, print_json, stop_on_signals
+from trr_pipelines.cli.console import Json, console, opened_archive, print_json, say, stop_on_signals
 from trr_pipelines.cli.reports import status_table
 from trr_pipelines.errors import SetupError
 from trr_pipelines.settings import load_settings
@@ -58,7 +58,7 @@ def sign_in() -> None:
         raise SetupError(
             "no development sign-in: only the embedded default has one, and a database, backend or sign-in is set"
         )
-    print(link)
+    say(link)
 
 
 @commands.command(epilog="Example: trr demo --photos ~/Pictures")

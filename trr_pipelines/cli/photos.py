@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trr_pipelines.cli.arguments import parse_crop, parse_photo_id, shell_author
-from trr_pipelines.cli.console import Json, opened_archive, print_json
+from trr_pipelines.cli.console import Json, opened_archive, print_json, say
 from trr_pipelines.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def crop(
         print_json(asdict(edit))
     else:
         state = "served" if edit.served else "waiting to be rendered"
-        print(f"{edit.signature or 'no proposal yet'}: {'changed' if edit.changed else 'unchanged'}, {state}")
+        say(f"{edit.signature or 'no proposal yet'}: {'changed' if edit.changed else 'unchanged'}, {state}")
 
 
 @commands.command(epilog="Example: trr replace 1b4e28ba-2fa1-11d2-883f-0016d3cca427 better.jpg")
@@ -73,7 +73,7 @@ def replace(
             if replaced.changed
             else "unchanged, the original already has these bytes"
         )
-        print(f"{replaced.photo_id}: {outcome}")
+        say(f"{replaced.photo_id}: {outcome}")
 
 
 def _print_history(entries: list[HistoryEntry], as_json: bool) -> None:
@@ -83,7 +83,7 @@ def _print_history(entries: list[HistoryEntry], as_json: bool) -> None:
     for entry in entries:
         crop, marker = entry.crop, "*" if entry.is_active else " "
         created = entry.created_at.isoformat(sep=" ", timespec="seconds")
-        print(
+        say(
             f"{marker} {created}  {crop.mode:6} x {crop.x:g} y {crop.y:g} zoom {crop.zoom:g}  "
             f"{entry.author} ({entry.reason or 'no reason'})  {crop.signature}"
         )

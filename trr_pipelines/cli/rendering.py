@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trr_pipelines.cli.arguments import parse_crop
-from trr_pipelines.cli.console import Json, is_debug, opened_archive, print_json, stop_on_signals
+from trr_pipelines.cli.console import Json, is_debug, opened_archive, print_json, say, stop_on_signals
 from trr_pipelines.settings import load_settings
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def render(
             reports.append(report)
             if not as_json:
                 outcome = f"{len(report.variants)} variants" if report.state == "complete" else f"{report.reason}"
-                print(f"{report.file}: {report.state}, {outcome}{f': {report.detail}' if report.detail else ''}")
+                say(f"{report.file}: {report.state}, {outcome}{f': {report.detail}' if report.detail else ''}")
     if as_json:
         print_json([report.report() for report in reports])
     if any(report.state == "failed" for report in reports):
@@ -82,7 +82,7 @@ def run(
         print_json(reports)
     else:
         for run, outcome in zip(runs, outcomes, strict=True):
-            print(_summary(run, outcome))
+            say(_summary(run, outcome))
     if not all(run.succeeded for run in runs) or any(outcome.everything_failed for outcome in outcomes):
         raise typer.Exit(1)
 
@@ -111,9 +111,7 @@ def hold(
     with opened_archive() as archive:
         if release:
             release_batch(archive.database, batch)
-            print(f"{batch}: runs are requested again")
+            say(f"{batch}: runs are requested again")
         else:
             hold_batch(archive.database, batch)
-            print(
-                f"{batch}: no more runs are requested, until `trr hold {batch} --release` or `trr run --batch {batch}`"
-            )
+            say(f"{batch}: no more runs are requested, until `trr hold {batch} --release` or `trr run --batch {batch}`")

@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 from trr_pipelines.cli.arguments import parse_photo_id, shell_author
-from trr_pipelines.cli.console import Json, console, human_bytes, opened_archive, print_json, stop_on_signals
+from trr_pipelines.cli.console import Json, console, human_bytes, opened_archive, print_json, say, stop_on_signals
 from trr_pipelines.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def reprocess(
             photo_id = parse_photo_id(photo)
             kinds = reprocessing.reprocess_photo(archive.database, photo_id, author=shell_author(author))
             reopened = {"media_asset_id": str(photo_id), "reopened": list(kinds)}
-            print_json(reopened) if as_json else print(f"{photo_id}: {', '.join(kinds) or 'already queued'}")
+            print_json(reopened) if as_json else say(f"{photo_id}: {', '.join(kinds) or 'already queued'}")
             return
         if dry_run:
             plan = reprocessing.plan_reprocessing(archive.database, chosen)
@@ -66,12 +66,12 @@ def reprocess(
     minutes = "unknown" if cost.minutes is None else f"{cost.minutes:g}"
     storage = "unknown" if cost.new_bytes is None else human_bytes(cost.new_bytes)
     photos = f"{cost.photos}{' or more' if plan.photos_capped else ''} photos"
-    print(
+    say(
         f"{photos} {'would be reprocessed' if dry_run else 'queued for reprocessing'}:"
         f" {human_bytes(cost.bytes_to_read)} to read, minutes: {minutes}, new storage: {storage}"
     )
     if plan.id is not None:
-        print(f"follow the results with `trr reprocess --report {plan.id} --watch`")
+        say(f"follow the results with `trr reprocess --report {plan.id} --watch`")
 
 
 def _print_report(number: int, *, watch: bool, as_json: bool) -> None:
@@ -86,7 +86,7 @@ def _print_report(number: int, *, watch: bool, as_json: bool) -> None:
         print_json(report.report())
     else:
         filters = ", ".join(f"{name} {value}" for name, value in asdict(report.filter).items() if value)
-        print(f"request {report.id} ({filters}) by {report.author}: {report}, {report.seconds:.0f} s")
+        say(f"request {report.id} ({filters}) by {report.author}: {report}, {report.seconds:.0f} s")
 
 
 def _watch(archive: Archive, report: ReprocessReport) -> ReprocessReport:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from trr_pipelines.cli.console import Json, human_bytes, opened_archive, print_json
+from trr_pipelines.cli.console import Json, human_bytes, opened_archive, print_json, say
 
 commands = typer.Typer()
 
@@ -26,17 +26,19 @@ def reconcile(
     if as_json:
         print_json(result.report())
     else:
-        print(
+        say(
             f"{result.orphan_objects} orphan objects, {result.rows_without_objects} rows without objects, "
             f"{result.damaged_objects} damaged objects "
             f"({result.objects_checked} objects, {result.objects_read} of them read, {result.rows_checked} rows)"
         )
+        if result.listed_objects:
+            say(f"  {result.listed_objects} more objects are listed for deletion, which is no difference")
         for key in result.orphan_examples:
-            print(f"  no row: {key}")
+            say(f"  no row: {key}")
         for key in result.missing_examples:
-            print(f"  no object: {key}")
+            say(f"  no object: {key}")
         for damage in result.damaged_examples:
-            print(f"  damaged: {damage.key}: {damage.found} instead of {damage.expected}")
+            say(f"  damaged: {damage.key}: {damage.found} instead of {damage.expected}")
     if not result.is_clean:
         raise typer.Exit(1)
 
@@ -45,6 +47,10 @@ def reconcile(
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be deleted; delete nothing.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Clear the list instead of deleting.")] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="After restoring an older catalogue: allow deletions again (docs/restore.md)."),
+    ] = False,
     grace_days: Annotated[float, typer.Option(help="Days since an object was last served.")] = 30.0,
     no_grace: Annotated[bool, typer.Option("--no-grace", help="Delete at once; only while no run is active.")] = False,
     as_json: Json = False,
@@ -54,9 +60,13 @@ def gc(
 
     grace, undo_days = (0.0, 0.0) if no_grace else (grace_days, retention.UNDO_DAYS)
     with opened_archive() as archive:
+        if adopt:
+            epoch = retention.adopt_store(archive)
+            print_json({"epoch": epoch}) if as_json else say(f"the store belongs to this catalogue, at epoch {epoch}")
+            return
         if undo:
             cleared = retention.empty_list(archive)
-            print_json({"unlisted": cleared}) if as_json else print(f"{cleared} objects removed from the list")
+            print_json({"unlisted": cleared}) if as_json else say(f"{cleared} objects removed from the list")
             return
         listed = retention.list_removable(archive, grace_days=grace)
         removal = None if dry_run else retention.remove_listed(archive, grace_days=grace, undo_days=undo_days)
@@ -66,8 +76,8 @@ def gc(
         print_json(report.report())
         return
     for reason, total in totals.items():
-        print(f"listed as {reason}: {total.objects} objects, {human_bytes(total.bytes)}")
+        say(f"listed as {reason}: {total.objects} objects, {human_bytes(total.bytes)}")
     if removal is not None:
-        print(f"deleted: {removal.removed} objects, {human_bytes(removal.removed_bytes)}")
+        say(f"deleted: {removal.removed} objects, {human_bytes(removal.removed_bytes)}")
         for key in removal.refused:
-            print(f"  refused, in use: {key}")
+            say(f"  refused, in use: {key}")

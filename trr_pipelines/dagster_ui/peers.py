@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import pwd
-import socket
+import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
 
@@ -70,18 +70,14 @@ def _sockets() -> Iterator[tuple[str, str, str, str]]:
 def _written(address: Address) -> Iterator[str]:
     """An address as the kernel's tables have it: 32-bit words of host byte order; IPv4 as IPv6 too."""
     ip, port = ip_address(address[0].partition("%")[0]), address[1]
-    forms = [ip] if isinstance(ip, IPv6Address) else [ip, IPv6Address(f"::ffff:{ip}")]
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-        forms.append(ip.ipv4_mapped)
+    forms = [ip.packed]
+    if isinstance(ip, IPv4Address):
+        forms.append(IPv6Address(f"::ffff:{ip}").packed)
+    elif ip.ipv4_mapped is not None:
+        forms.append(ip.ipv4_mapped.packed)
     for form in forms:
-        words = [form.packed[start : start + 4] for start in range(0, len(form.packed), 4)]
-        yield (
-            "".join(
-                f"{socket.ntohl(int.from_bytes(word)) if sys.byteorder == 'little' else int.from_bytes(word):08X}"
-                for word in words
-            )
-            + f":{port:04X}"
-        )
+        words = struct.unpack(f"={len(form) // 4}I", form)
+        yield "".join(f"{word:08X}" for word in words) + f":{port:04X}"
 
 
 def _uid(name: str) -> int:

@@ -7,6 +7,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from trr_pipelines.home import FILE
+
 MAX_BYTES = 10_000_000
 KEPT = 3  # earlier parts: `api.log.1` is the newest
 
@@ -23,7 +25,7 @@ def bound_log(log: Path) -> None:
         for number in range(KEPT, 1, -1):
             with suppress(FileNotFoundError):
                 _part(log, number - 1).replace(_part(log, number))
-        descriptor = os.open(_part(log, 1), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        descriptor = os.open(_part(log, 1), os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE)
         with log.open("rb") as source, os.fdopen(descriptor, "wb") as target:
             shutil.copyfileobj(source, target)
         os.truncate(log, 0)

@@ -47,7 +47,7 @@ class Supervisor:
         self._report = report
 
     def watch(self, stop: Stop) -> None:
-        """Restart processes that end, and bound their logs. Raises Stopped when a stop is requested. For the main thread only."""
+        """Restart processes that end, and bound their logs; in the main thread. Raises Stopped."""
         while True:
             stop.pause(WATCH_SECONDS)
             for watched in self._watched:

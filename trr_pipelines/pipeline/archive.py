@@ -43,8 +43,7 @@ class Archive:
 
 
 def _has_current_schema(database: Database) -> bool:
-    with database.transaction() as conn:
-        return schema.current_revision(conn) == schema.known_revisions()[-1]
+    return database.run(schema.current_revision) == schema.known_revisions()[-1]
 
 
 def database_url(settings: Settings) -> str:
@@ -77,6 +76,17 @@ def dagster_url(settings: Settings) -> str:
     return url if "+" in scheme else f"postgresql+psycopg2://{rest}"
 
 
+def dagster_events_url(settings: Settings) -> str | None:
+    """The libpq URL of Dagster's storage; None where it is not configured and this machine has no embedded server.
+
+    Starts the embedded server, as `dagster_url`.
+    """
+    is_elsewhere = settings.dagster_pg_url is None and settings.database_url is not None
+    if is_elsewhere and not (settings.home / "postgres").exists():
+        return None
+    return f"postgresql://{dagster_url(settings).partition('://')[2]}"
+
+
 def _embedded_url(settings: Settings, database: str) -> str:
     server = embedded_postgres(settings.home)
     server.start()
@@ -104,8 +114,7 @@ def open_archive(settings: Settings, *, s3_client: Any = None, for_http: bool = 
     try:
         if settings.database_url is None and not _has_current_schema(database):
             schema.upgrade(database_url(settings))
-        with database.transaction() as conn:
-            schema.require_current(conn)
+        database.run(schema.require_current)
         yield Archive(settings, database, _store(settings, s3_client))
     finally:
         database.close()

@@ -28,7 +28,15 @@ from typing import Final
 from trr_pipelines.errors import MediaError, PermanentError, Reason, RetryableError
 from trr_pipelines.home import FILE, set_mode
 from trr_pipelines.storage import safe_paths
-from trr_pipelines.storage.keys import check_key, check_prefix, checked_type, content_type_of, is_segment
+from trr_pipelines.storage.keys import (
+    RECORDS,
+    check_key,
+    check_prefix,
+    checked_type,
+    content_type_of,
+    is_segment,
+    record_path,
+)
 from trr_pipelines.storage.naming import take_free_name, take_name
 from trr_pipelines.storage.store import ListedObject, MissingObjectError, PutObject, StoredObject, public_url
 
@@ -126,6 +134,21 @@ class DirectoryStore:
     def public_url(self, key: str) -> str:
         check_key(key)
         return public_url(self.base_url, key)
+
+    def put_record(self, name: str, data: bytes) -> None:
+        with _storage_errors("storing the record", name):
+            self._write("/".join(record_path(name)), data, take_name)
+
+    def records(self, folder: str) -> Iterator[tuple[str, bytes]]:
+        with (
+            _storage_errors("reading the records of", folder),
+            suppress(FileNotFoundError),
+            safe_paths.directory(self.root, [RECORDS, folder]) as directory,
+        ):
+            for name in sorted(os.listdir(directory)):  # noqa: PTH208  a Path cannot be a descriptor
+                if name.endswith(".json"):
+                    with os.fdopen(os.open(name, _READ, dir_fd=directory), "rb") as file:
+                        yield f"{folder}/{name.removesuffix('.json')}", file.read()
 
     def open_object(self, key: str) -> OpenObject | None:
         """The object at `key`, open for reading, with what response headers need; None if there is none.

@@ -33,10 +33,14 @@ An object's type follows from its key, so a store can never serve HTML or SVG.
 MAX_KEY_BYTES: Final = 512
 """S3 allows 1024; our keys have at most 190, and a directory store's root must fit into PATH_MAX as well."""
 
+RECORDS: Final = ".records"
+"""The folder of records, which are no objects."""
+
 _SEGMENT: Final = r"[a-z0-9][a-z0-9._-]{0,199}"  # never starts with a dot, so never "..", never a hidden file
 _NAME: Final = re.compile(_SEGMENT, re.ASCII)
 _KEY: Final = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*", re.ASCII)
 _PREFIX: Final = re.compile(rf"(?:{_SEGMENT}/)*(?:{_SEGMENT})?", re.ASCII)
+_RECORD: Final = re.compile(r"[a-z]{1,40}/[a-z0-9-]{1,80}", re.ASCII)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _RECIPE: Final = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
 _VARIANT_KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
@@ -64,6 +68,18 @@ def crop_key(asset_id: UUID, crop_signature: str, recipe: str, key: str, extensi
     return f"crops/{_id(asset_id)}/{crop_signature}/{_rendition(recipe, key, extension)}"
 
 
+def sheet_keys(batch: str, name: str, version: str) -> tuple[str, str]:
+    """The keys of a batch's contact sheet, in full and small; `version` is a hash (hex) of what it shows."""
+    stem = f"contact_sheets/{batch}/{name}-{version}"
+    return f"{stem}.webp", f"{stem}-inline.webp"
+
+
+def sheet_version(key: str) -> tuple[str, str]:
+    """The name and the version of a contact sheet, by its key."""
+    name, _, version = key.rpartition("/")[2].rpartition(".")[0].removesuffix("-inline").rpartition("-")
+    return name, version
+
+
 def content_type_of(key: str) -> str:
     """The media type of an object at this key. Raises `InputError` for an invalid key."""
     check_key(key)
@@ -86,6 +102,16 @@ def check_key(key: str) -> None:
         raise InputError(f"an object key has at most {MAX_KEY_BYTES} bytes, this one has {len(key)}: {key[:40]!r}…")
     if not _KEY.fullmatch(key):
         raise InputError(f"not an object key (a-z, 0-9, '.', '_', '-' in segments that do not start with '.'): {key!r}")
+
+
+def record_path(name: str) -> tuple[str, str, str]:
+    """Where a store keeps the record of this name: below `.records`, which no key can name.
+
+    Raises `InputError` unless the name is `FOLDER/NAME`, of a-z, 0-9 and '-'.
+    """
+    _require(_RECORD, name, "name of a record", "FOLDER/NAME of a-z, 0-9 and '-'")
+    folder, _, file = name.partition("/")
+    return RECORDS, folder, f"{file}.json"
 
 
 def is_key(text: str) -> bool:

@@ -32,7 +32,15 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from trr_pipelines.errors import PermanentError, Reason, RetryableError, SetupError
-from trr_pipelines.storage.keys import check_key, check_prefix, checked_type, content_type_of, is_key
+from trr_pipelines.storage.keys import (
+    RECORDS,
+    check_key,
+    check_prefix,
+    checked_type,
+    content_type_of,
+    is_key,
+    record_path,
+)
 from trr_pipelines.storage.store import (
     IMMUTABLE,
     ListedObject,
@@ -168,13 +176,34 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[ListedObject]:
         check_prefix(prefix)
+        for key, entry in self._entries(prefix):
+            if is_key(key):  # other programs store markers of folders, and files of their own
+                yield ListedObject(key, entry["Size"], entry["LastModified"].astimezone(UTC))
+
+    def put_record(self, name: str, data: bytes) -> None:
+        self._call(
+            self.client.put_object,
+            Key=self._full("/".join(record_path(name))),
+            Body=data,
+            ContentType="application/json",
+            ContentMD5=_content_md5(data),
+            CacheControl="no-store",
+        )
+
+    def records(self, folder: str) -> Iterator[tuple[str, bytes]]:
+        start = f"{RECORDS}/{folder}/"
+        for path, _ in self._entries(start):
+            if path.endswith(".json"):
+                data = self._call(self._read, Key=self._full(path), max_bytes=None)
+                yield f"{folder}/{path.removeprefix(start).removesuffix('.json')}", bytes(data)
+
+    def _entries(self, prefix: str) -> Iterator[tuple[str, Any]]:
+        """Every entry of a listing with its path below our prefix, page by page."""
         more: dict[str, str] = {}
         while True:
             page = self._call(self.client.list_objects_v2, Prefix=self._full(prefix), MaxKeys=self.page_size, **more)
             for entry in page.get("Contents", ()):
-                key = entry["Key"][len(self._full("")) :]
-                if is_key(key):  # other programs store markers of folders, and files of their own
-                    yield ListedObject(key, entry["Size"], entry["LastModified"].astimezone(UTC))
+                yield entry["Key"][len(self._full("")) :], entry
             if not page.get("IsTruncated"):
                 return
             token = page.get("NextContinuationToken")

@@ -105,6 +105,17 @@ class ObjectStore(Protocol):
         """The URL of the object for browsers."""
         ...
 
+    def put_record(self, name: str, data: bytes) -> None:
+        """Store a record (`FOLDER/NAME`) beside the objects, in place of an earlier one of this name.
+
+        Records are for programs: no listing shows them, and no URL names them.
+        """
+        ...
+
+    def records(self, folder: str) -> Iterator[tuple[str, bytes]]:
+        """Name and content of every record in the folder, in the order of names."""
+        ...
+
 
 def put_exactly(
     store: ObjectStore, key: str, data: bytes, *, content_type: str, sha256: str | None = None

@@ -1,4 +1,4 @@
-"""File systems without hard links: one that is mounted, and the C library of a process that refuses them.
+"""File systems without hard links (one that is mounted, and a C library that refuses them), and small ones.
 
 rclone's mount is a real one, on which the kernel refuses both a hard link and a rename that keeps an existing file.
 exFAT and SMB have that rename, but few test machines can mount them; a preloaded library gives a process their errors.
@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 SECONDS = 30.0
 
@@ -52,6 +54,24 @@ def without_hard_links(folder: Path, *, exclusive_rename: bool) -> dict[str, str
     source.write_text(_LINKS + ("" if exclusive_rename else _RENAME))
     subprocess.run(["cc", "-shared", "-fPIC", "-w", "-o", library, source], check=True, capture_output=True)
     return {"LD_PRELOAD": str(library)}
+
+
+@contextmanager
+def small_disk(folder: Path, options: str) -> Iterator[Path]:
+    """A file system in memory with these options of tmpfs (`size=8m`); skips the test where none can be mounted."""
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def make_read_only(folder: Path) -> None:
+    """Make a disk of `small_disk` read-only, as the kernel does after an error of a disk."""
+    subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
 
 
 @contextmanager

@@ -18,10 +18,14 @@ DryRun = Annotated[Literal["true", "false"], Query(description="show what would 
 
 
 class TakenDown(BaseModel):
-    """What was or would be removed: photos, their links and objects, and the URLs that a CDN must purge."""
+    """What was or would be removed: photos, their links and objects, and the URLs that a CDN must purge.
+
+    `finished_media_asset_ids` are photos of earlier takedowns that had been cut off, and are finished now.
+    """
 
     dry_run: bool
     media_asset_ids: list[UUID]
+    finished_media_asset_ids: list[UUID]
     links: int
     objects: int
     bytes: int
@@ -46,6 +50,7 @@ def _taken_down(taken: Takedown) -> TakenDown:
     return TakenDown(
         dry_run=taken.dry_run,
         media_asset_ids=list(taken.photo_ids),
+        finished_media_asset_ids=list(taken.finished_ids),
         links=taken.links,
         objects=taken.objects,
         bytes=taken.bytes,

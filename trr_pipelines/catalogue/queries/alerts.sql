@@ -12,6 +12,34 @@ from (
 group by reason
 order by photos desc, reason;
 
+-- name: failed_lately(reasons, minutes)
+-- Photos whose last attempt failed for one of these reasons within the last minutes, by reason; each photo counts once.
+select reason, count(*) as photos
+from (
+    select distinct on (media_asset_id) reason
+    from core.variant_generations
+    where state = 'failed' and reason = any(:reasons) and updated_at > now() - make_interval(mins => :minutes)
+    order by media_asset_id, updated_at desc
+) as failed
+group by reason
+order by photos desc, reason;
+
+-- name: sample_disks(samples, minutes)
+-- Add these samples, and return the oldest of the last minutes for each disk; older ones are deleted.
+with old as (delete from core.disk_samples where sampled_at < now() - make_interval(mins => :minutes)),
+sample as (
+    select * from jsonb_to_recordset(:samples::jsonb) as sample (disk text, free_bytes bigint, free_inodes bigint)
+),
+added as (
+    insert into core.disk_samples (disk, free_bytes, free_inodes) select disk, free_bytes, free_inodes from sample
+    on conflict on constraint disk_samples_pkey do nothing
+)
+select distinct on (s.disk) s.disk, s.free_bytes, s.free_inodes,
+       extract(epoch from now() - s.sampled_at)::float8 as seconds_ago
+from core.disk_samples s join sample on sample.disk = s.disk
+where s.sampled_at >= now() - make_interval(mins => :minutes)
+order by s.disk, s.sampled_at;
+
 -- name: undelivered(attempts, days)^
 -- Messages that the webhook refused :attempts times in a row or more, and the error of the last.
 select count(*) as messages, (array_agg(problem order by tried_at desc))[1] as problem

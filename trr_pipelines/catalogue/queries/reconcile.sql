@@ -25,3 +25,6 @@ from (
     select hosted_key, false, null, null from core.retired_objects where hosted_key = any(:hosted_keys)
 ) as object
 group by hosted_key;
+
+-- name: batches(keys)
+select key from core.import_batches where key = any(:keys);

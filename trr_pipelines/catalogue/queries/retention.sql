@@ -90,3 +90,20 @@ union
 select hosted_key from core.media_asset_variants where hosted_key = any(:hosted_keys)
 union
 select hosted_key from core.retired_objects where hosted_bucket = :bucket and hosted_key = any(:hosted_keys);
+
+-- name: lock_overtaken(photo_id)^
+-- Nothing claims, renders or edits the photo until the transaction ends. `wanted` and `served` are of its crops; `is_leased`
+-- says that a run renders them now.
+select a.sha256, coalesce(g.wanted, '') as wanted, coalesce(g.served, '') as served,
+       coalesce(g.lease_until > now(), false) as is_leased
+from core.media_assets a
+left join core.variant_generations g on g.media_asset_id = a.id and g.kind = 'crop'
+where a.id = :photo_id for update of a;
+
+-- name: awaiting_deletion(bucket, hosted_keys)
+-- Of these objects without rows, those that are listed for deletion, and those of takedowns that are not finished.
+select hosted_key from core.removal_list where hosted_bucket = :bucket and hosted_key = any(:hosted_keys)
+union
+select key from core.takedowns t, unnest(:hosted_keys::text[]) as key
+where t.objects_gone_at is null
+  and (key = any(t.hosted_keys) or split_part(key, '/', 2) in (t.media_asset_id::text, t.batch_key));

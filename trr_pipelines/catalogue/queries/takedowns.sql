@@ -21,21 +21,21 @@ order by sha256;
 
 -- name: objects(bucket, photo_ids)
 -- Every object of these photos: all versions and variants, served, superseded and retired.
-select hosted_key, max(bytes) as bytes
+select media_asset_id, hosted_key, max(bytes) as bytes
 from (
-    select hosted_key, bytes from core.media_asset_versions
+    select media_asset_id, hosted_key, bytes from core.media_asset_versions
     where media_asset_id = any(:photo_ids) and hosted_bucket = :bucket
     union all
-    select hosted_key, bytes from core.media_assets
+    select id, hosted_key, bytes from core.media_assets
     where id = any(:photo_ids) and hosted_bucket = :bucket and hosted_key is not null
     union all
-    select hosted_key, bytes from core.media_asset_variants
+    select media_asset_id, hosted_key, bytes from core.media_asset_variants
     where media_asset_id = any(:photo_ids) and hosted_bucket = :bucket
     union all
-    select hosted_key, bytes from core.retired_objects
+    select media_asset_id, hosted_key, bytes from core.retired_objects
     where media_asset_id = any(:photo_ids) and hosted_bucket = :bucket
 ) as object
-group by hosted_key
+group by media_asset_id, hosted_key
 order by hosted_key;
 
 -- name: links(photo_ids)
@@ -66,19 +66,15 @@ set source_url = 'sha256:' || encode(sha256(convert_to(source_url, 'UTF8')), 'he
     outcome = 'rejected', detail = :detail, media_asset_id = null
 where media_asset_id = any(:photo_ids);
 
--- name: note_takedowns(photo_ids)!
-insert into core.takedowns (media_asset_id, person_ids)
+-- name: note_takedowns(bucket, photos)!
+-- With everything that is to be deleted outside this database: what is deleted later is known by it.
+insert into core.takedowns (media_asset_id, person_ids, hosted_bucket, batch_key, hosted_keys)
 select a.id, array(select distinct l.person_id from core.media_links l
-                   where l.media_asset_id = a.id and l.person_id is not null order by 1)
-from core.media_assets a where a.id = any(:photo_ids)
+                   where l.media_asset_id = a.id and l.person_id is not null order by 1),
+       :bucket, a.batch_key, array(select jsonb_array_elements_text(photo.hosted_keys))
+from jsonb_to_recordset(:photos::jsonb) as photo (id uuid, hosted_keys jsonb)
+join core.media_assets a on a.id = photo.id
 on conflict on constraint takedowns_pkey do nothing;
-
--- name: list_objects(bucket, objects)!
--- If this process dies before the objects are deleted, retention deletes them.
-insert into core.removal_list (hosted_bucket, hosted_key, why, bytes)
-select :bucket, object.hosted_key, 'dropped', object.bytes
-from jsonb_to_recordset(:objects::jsonb) as object (hosted_key text, bytes bigint)
-on conflict on constraint removal_list_pkey do update set why = 'dropped';
 
 -- name: remove_retired(photo_ids)!
 delete from core.retired_objects where media_asset_id = any(:photo_ids);
@@ -94,3 +90,88 @@ select sha256 from core.taken_down_fingerprints where kind = :kind and sha256 = 
 
 -- name: content_is_held(sha256)$
 select exists (select from core.media_asset_versions where sha256 = :sha256);
+
+-- name: unfinished(bucket, photo_ids, limit)
+-- Takedowns with objects left, the oldest first; of listed photos, or of all.
+select media_asset_id from core.takedowns
+where objects_gone_at is null and coalesce(hosted_bucket, :bucket) = :bucket
+  and (:photo_ids::uuid[] is null or media_asset_id = any(:photo_ids::uuid[]))
+order by taken_down_at, media_asset_id
+limit :limit;
+
+-- name: due(bucket, limit)
+-- Takedowns with something left, and those that were finished before the last render of their photo had certainly ended.
+select media_asset_id from core.takedowns
+where coalesce(hosted_bucket, :bucket) = :bucket
+  and (objects_gone_at is null
+       or (objects_gone_at < taken_down_at + interval '10 minutes' and taken_down_at < now() - interval '10 minutes'))
+order by objects_gone_at is not null, taken_down_at, media_asset_id
+limit :limit;
+
+-- name: due_events(limit)
+select media_asset_id, batch_key, person_ids, hosted_keys from core.takedowns
+where events_gone_at is null
+   or (events_gone_at < taken_down_at + interval '10 minutes' and taken_down_at < now() - interval '10 minutes')
+order by taken_down_at, media_asset_id
+limit :limit;
+
+-- name: taken_down(photo_ids)
+select media_asset_id, batch_key, hosted_keys, taken_down_at from core.takedowns where media_asset_id = any(:photo_ids)
+order by media_asset_id;
+
+-- name: taken_down_of_person(person_id)
+-- Those with anything left to delete or to purge.
+select media_asset_id from core.takedowns
+where person_ids @> array[:person_id::uuid] and (objects_gone_at is null or hosted_keys <> '{}')
+order by media_asset_id;
+
+-- name: add_keys(photo_ids, batch_key, hosted_keys)!
+-- Objects that were found in the store: of listed photos, or of those of one batch among them.
+update core.takedowns
+set hosted_keys = array(select distinct key from unnest(hosted_keys || :hosted_keys::text[]) as key order by key)
+where media_asset_id = any(:photo_ids) and (:batch_key::text is null or batch_key = :batch_key::text)
+  and not hosted_keys @> :hosted_keys::text[];
+
+-- name: objects_are_gone(photo_ids)!
+update core.takedowns set objects_gone_at = now() where media_asset_id = any(:photo_ids);
+
+-- name: events_are_gone(photo_ids)!
+update core.takedowns set events_gone_at = now() where media_asset_id = any(:photo_ids);
+
+-- name: forget_keys(days)!
+-- After this long no cache has the objects any more.
+update core.takedowns set hosted_keys = '{}'
+where hosted_keys <> '{}' and taken_down_at < now() - make_interval(days => :days) and objects_gone_at is not null;
+
+-- name: unrecorded_takedowns(limit)
+select media_asset_id, batch_key, person_ids from core.takedowns where not is_recorded order by media_asset_id limit :limit;
+
+-- name: unrecorded_fingerprints(limit)
+select kind, sha256 from core.taken_down_fingerprints where not is_recorded order by sha256 limit :limit;
+
+-- name: mark_recorded(photo_ids, hashes)!
+with marked as (update core.takedowns set is_recorded = true where media_asset_id = any(:photo_ids))
+update core.taken_down_fingerprints set is_recorded = true where sha256 = any(:hashes);
+
+-- name: adopt_takedowns(takedowns)!
+-- Takedowns of photos that this catalogue does not have: their objects are looked for once more.
+insert into core.takedowns (media_asset_id, batch_key, person_ids, objects_gone_at, is_recorded)
+select media_asset_id, batch_key, array(select jsonb_array_elements_text(person_ids)::uuid),
+       case when batch_key is null then now() end, true
+from jsonb_to_recordset(:takedowns::jsonb) as taken (media_asset_id uuid, batch_key text, person_ids jsonb)
+on conflict on constraint takedowns_pkey do nothing;
+
+-- name: adopt_fingerprints(fingerprints)!
+insert into core.taken_down_fingerprints (kind, sha256, is_recorded)
+select kind, sha256, true from jsonb_to_recordset(:fingerprints::jsonb) as taken (kind text, sha256 text)
+on conflict on constraint taken_down_fingerprints_pkey do nothing;
+
+-- name: photos_of_record(photo_ids, contents, addresses)
+-- Photos of this catalogue by id, by their bytes, or by their source.
+select id from core.media_assets where id = any(:photo_ids)
+union
+select media_asset_id from core.media_asset_versions where sha256 = any(:contents)
+union
+select id from core.media_assets
+where encode(sha256(convert_to(source_url, 'UTF8')), 'hex') = any(:addresses)
+order by 1;

@@ -7,7 +7,6 @@ what only Dagster knows. The API, which has no Dagster instance, detects with `s
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -15,6 +14,9 @@ from typing import Any
 
 from trr_pipelines.catalogue import alerts, dispatches, status
 from trr_pipelines.catalogue.database import Connection, Database
+from trr_pipelines.errors import MediaError, Reason
+from trr_pipelines.pipeline import epochs
+from trr_pipelines.pipeline.alerting import disks
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.directory import DirectoryStore
@@ -24,12 +26,20 @@ Row = dict[str, Any]
 # The sensor that evaluates alerts in Dagster's daemon.
 SENSOR = "alerts"
 PARKED_HOURS = 24
+# Failures of the store that are an alert: one refusal, or several photos, within some minutes. A single photo may fail
+# because its own object is missing.
+STORE_MINUTES = 15
+STORE_FAILURES = 10
+REFUSED = (Reason.STORAGE_DENIED, Reason.DISK_FULL)
+STORE_REASONS = (*REFUSED, Reason.STORAGE_UNAVAILABLE, Reason.STORAGE_TIMEOUT)
 MAX_NAMES = 5  # of a list in a message
 
 LAG = "lag"
 PARKED_PHOTOS = "parked_photos"
 PARKED_RUNS = "parked_runs"
 DISK = "disk_nearly_full"
+STORE = "store_refuses"
+RESTORED = "catalogue_restored"
 UNDELIVERED = "alerts_undelivered"
 SILENT_WATCH = "silent_watch"
 SILENT_DAGSTER = "silent_dagster"
@@ -41,6 +51,8 @@ CONDITIONS = (
     PARKED_PHOTOS,
     PARKED_RUNS,
     DISK,
+    STORE,
+    RESTORED,
     UNDELIVERED,
     SILENT_WATCH,
     SILENT_DAGSTER,
@@ -147,12 +159,13 @@ def evaluate(
     moves. The time is recorded for `watcher`.
     """
     settings = archive.settings
-    disk = _disk(archive)  # a network disk may hang; no transaction waits for it
+    # A network disk or a store may hang; no transaction waits for them.
+    outside = [_disks(archive), _store(archive), _restored(archive)]
 
     def work(conn: Connection) -> AlertChanges:
         if watcher is not None:
             alerts.record_check(conn, watcher)
-        found = [_lag(conn, settings), _parked_photos(conn, settings), _parked_runs(conn), disk]
+        found = [_lag(conn, settings), _parked_photos(conn, settings), _parked_runs(conn), *outside]
         found += [_undelivered(conn), _silent_watch(conn, settings, up_seconds=math.inf)]
         found.append(_stalled_runs(conn, waiting))
         kinds = [kind for kind in CONDITIONS if kind != SILENT_DAGSTER or silences is not None]
@@ -257,16 +270,51 @@ def _parked_runs(conn: Connection) -> Condition | None:
     return Condition(PARKED_RUNS, text, {"count": len(scopes), "scopes": scopes[:100]})
 
 
-def _disk(archive: Archive) -> Condition | None:
-    limit = archive.settings.alert_disk_percent
-    if not limit or not isinstance(archive.store, DirectoryStore):
+def _disks(archive: Archive) -> Condition | None:
+    """Disks that are nearly full, or will be soon; recorded for the estimate, so that every watcher has the same."""
+    settings, found = archive.settings, disks.measured(archive)
+    if not settings.alert_disk_percent:
         return None
-    usage = shutil.disk_usage(archive.store.root)
-    free = 100 * usage.free / usage.total
-    if free >= limit:
+    before = archive.database.run(lambda conn: alerts.sample_disks(conn, [disk.sample for disk in found]))
+    problems = [text for disk in found for text in disk.problems(settings, before.get(disk.name))]
+    if not problems:
         return None
-    text = f"{free:.1f} % of the media store's disk is free (limit {limit:g} %)"
-    return Condition(DISK, text, {"free_bytes": usage.free, "free_percent": round(free, 1), "limit_percent": limit})
+    fullest = min(found, key=lambda disk: disk.free_percent)
+    figures = {
+        "disk": fullest.name,
+        "free_bytes": fullest.free_bytes,
+        "free_percent": round(fullest.free_percent, 1),
+        "limit_percent": settings.alert_disk_percent,
+    }
+    return Condition(DISK, "; ".join(problems), figures)
+
+
+def _store(archive: Archive) -> Condition | None:
+    """A store that refuses writes: a directory that no put can use now, or photos that failed for that reason."""
+    if isinstance(archive.store, DirectoryStore):
+        try:
+            archive.store.probe()
+        except OSError as error:
+            text = f"nothing can be stored in {archive.store.root}: {error.strerror or error}"
+            return Condition(STORE, text, {"photos": 0})
+    failed = archive.database.run(lambda conn: alerts.failed_lately(conn, STORE_REASONS, STORE_MINUTES))
+    photos = sum(count for reason, count in failed.items() if reason in REFUSED)
+    if photos == 0 and sum(failed.values()) < STORE_FAILURES:
+        return None
+    reasons = ", ".join(f"{reason} {count}" for reason, count in failed.items())
+    text = f"the object store failed for {sum(failed.values())} photos within {STORE_MINUTES} min: {reasons}"
+    return Condition(STORE, text, {"photos": sum(failed.values()), "by_reason": failed})
+
+
+def _restored(archive: Archive) -> Condition | None:
+    """A catalogue that is older than its store; unknown while the store fails, which is an alert of its own."""
+    try:
+        problem = epochs.problem_of(archive)
+    except MediaError:
+        return None
+    if not problem:
+        return None
+    return Condition(RESTORED, f"{problem}: restored from an older copy? Nothing is deleted until: trr gc --adopt")
 
 
 def _undelivered(conn: Connection) -> Condition | None:

@@ -50,6 +50,11 @@ def end_import(database: Database, person_id: UUID, version: int, run_id: str) -
     database.run(end)
 
 
+def has_removals(database: Database) -> bool:
+    """Whether the face bank may have photos that were deleted from the catalogue."""
+    return bool(database.run(lambda conn: facebank.removals(conn, 1)))
+
+
 def hand_over_removals(
     database: Database, remove: Callable[[Sequence[UUID]], int], *, run_id: str | None = None
 ) -> tuple[int, int]:

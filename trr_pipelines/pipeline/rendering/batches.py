@@ -9,14 +9,17 @@ from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.errors import InputError
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.takedown.recall import follow_store
 from trr_pipelines.pipeline.worker import Tally
 
 
 def begin_batch(archive: Archive, batch: str, run_id: str, parent_run_id: str | None = None) -> None:
     """Claim the batch, so that no second run is requested, and release the leases of the run that this one retries.
 
-    Raises InputError for an unknown batch.
+    Before anything is fetched or rendered, takedowns that a restored catalogue does not know are repeated. Raises
+    InputError for an unknown batch.
     """
+    follow_store(archive)
 
     def begin(conn: Connection) -> None:
         if not imports.batch_exists(conn, batch):

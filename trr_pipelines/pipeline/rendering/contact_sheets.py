@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from trr_pipelines.catalogue import batches
+from trr_pipelines.catalogue import batches, retention
 from trr_pipelines.catalogue.batches import LeastSaved
 from trr_pipelines.catalogue.database import is_outage
 from trr_pipelines.compute.pool import RenderPool
@@ -26,6 +26,7 @@ from trr_pipelines.imaging.recipes import Recipe, Target
 from trr_pipelines.imaging.render import RenderRequest
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.rendering.derivatives import own_pool
+from trr_pipelines.storage.keys import sheet_keys, sheet_version
 from trr_pipelines.storage.store import MissingObjectError, put_exactly
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def make_contact_sheet(archive: Archive, batch: str, variant_key: str) -> Contac
             contact_sheet(thumbs[:INLINE_THUMBS], cell=64, columns=8, max_bytes=INLINE_BYTES),
         )
 
-    return _stored_sheet(archive, f"contact_sheets/{batch}/{variant_key}", f"{len(keys)} photos", read, keys, make)
+    return _stored_sheet(archive, batch, variant_key, f"{len(keys)} photos", read, keys, make)
 
 
 def make_least_saved_sheet(archive: Archive, batch: str, *, in_background: bool = False) -> ContactSheet | None:
@@ -89,9 +90,7 @@ def make_least_saved_sheet(archive: Archive, batch: str, *, in_background: bool 
         return full, contact_sheet(pictures, cell=60, columns=8, max_bytes=INLINE_BYTES, labels=labels)
 
     title = f"the {len(rows)} photos that save least: original left, card right"
-    return _stored_sheet(
-        archive, f"contact_sheets/{batch}/least-saved", title, lambda: _keys(read()), _keys(rows), make
-    )
+    return _stored_sheet(archive, batch, "least-saved", title, lambda: _keys(read()), _keys(rows), make)
 
 
 def _keys(rows: list[LeastSaved]) -> list[str]:
@@ -117,6 +116,7 @@ def _size(count: int) -> str:
 
 def _stored_sheet(
     archive: Archive,
+    batch: str,
     name: str,
     title: str,
     read_keys: Callable[[], list[str]],
@@ -125,12 +125,13 @@ def _stored_sheet(
 ) -> ContactSheet | None:
     """The stored sheet of the objects `shown`; if there is none, `make` draws the full and the inline one.
 
+    Earlier sheets of this name are deleted.
     `read_keys` must return the same keys after storing: a photo taken down during that time must be on no sheet.
     """
     if not shown:
         return None
     digest = hashlib.sha256("\n".join(shown).encode()).hexdigest()[:16]
-    full_key, inline_key = f"{name}-{digest}.webp", f"{name}-{digest}-inline.webp"
+    full_key, inline_key = sheet_keys(batch, name, digest)
     try:
         try:
             inline = archive.store.get(inline_key)
@@ -141,11 +142,19 @@ def _stored_sheet(
             if read_keys() != shown:
                 archive.store.delete([full_key, inline_key])
                 return None
+        _delete_earlier(archive, batch, name, digest)
     except Exception as error:
         if is_outage(error) or isinstance(error, SetupError):
             raise
         # A sheet is optional. Pillow raises many types for damaged files; a check reports these.
-        logger.warning("no sheet %s: %s: %s", name, type(error).__name__, error)
+        logger.warning("no sheet %s of %s: %s: %s", name, batch, type(error).__name__, error)
         return None
     encoded = base64.b64encode(inline).decode()
     return ContactSheet(f"data:image/webp;base64,{encoded}", archive.store.public_url(full_key), title)
+
+
+def _delete_earlier(archive: Archive, batch: str, name: str, version: str) -> None:
+    """Delete the sheets of this name that this version replaces, and take the version off the removal list."""
+    sheets = [item.key for item in archive.store.list(f"contact_sheets/{batch}/{name}-")]
+    archive.store.delete(key for key in sheets if sheet_version(key) != (name, version))
+    archive.database.run(lambda conn: retention.unlist(conn, archive.store.bucket, sheets))

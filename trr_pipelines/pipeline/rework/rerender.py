@@ -13,6 +13,7 @@ from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.imports.mirroring import mirror_originals
 from trr_pipelines.pipeline.rendering.derivatives import Outputs, render_photos
 from trr_pipelines.pipeline.scheduling import CROPS_SCOPE, PHOTOS_PER_RUN
+from trr_pipelines.pipeline.takedown.recall import follow_store
 from trr_pipelines.pipeline.worker import Tally
 
 
@@ -38,6 +39,7 @@ def rerender_photos(
     archive: Archive, requested: Scope, run_id: str, dispatch: str | None, *, in_background: bool = False
 ) -> Rerendered:
     """Fetch and render what these photos lack. `dispatch` is the scope of the sensor's request."""
+    follow_store(archive)
     scope, claimed = archive.database.run(lambda conn: _begin(conn, requested, run_id, dispatch))
     tally = render_photos(archive, scope, run_id, claimed=claimed, in_background=in_background)
     if mirror_originals(archive, scope, run_id).complete:

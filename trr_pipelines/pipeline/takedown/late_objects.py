@@ -1,19 +1,40 @@
-"""Objects that arrive after the takedown of their photo: deleted by the run that stored them."""
+"""Objects that arrive too late, after a takedown or an edit of their photo: deleted by the run that stored them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from trr_pipelines.catalogue import photos, takedowns
+from trr_pipelines.catalogue import photos, retention, takedowns
 from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.catalogue.retention import Overtaken
 from trr_pipelines.pipeline.archive import Archive
 
 
 def discard_late_objects(archive: Archive, photo_id: UUID, keys: Sequence[str]) -> None:
-    """Delete objects that a render stored for a photo that was taken down during the render."""
-    if archive.database.run(lambda conn: takedowns.is_taken_down(conn, photo_id)):
-        archive.store.delete(keys)
+    """Delete objects that a render stored in vain: its photo was taken down, or edited during the render.
+
+    Objects that a row refers to, or that another run may render just now, are left alone.
+    """
+
+    def discard(conn: Connection) -> None:
+        bucket, needed = archive.store.bucket, retention.lock_overtaken(conn, photo_id)
+        vain = list(keys)
+        if needed is not None:
+            vain = [key for key in retention.without_rows(conn, bucket, keys) if not _may_be_needed(key, needed)]
+        archive.store.delete(vain)
+        retention.unlist(conn, bucket, vain)
+
+    archive.database.run(discard)
+
+
+def _may_be_needed(key: str, needed: Overtaken) -> bool:
+    """Whether a run may want an object of this crop, or of this version of the original."""
+    folder, _, version, *_ = key.split("/")
+    if folder == "variants":
+        return needed.sha256 is not None and needed.sha256.startswith(version)
+    is_proposed = not needed.wanted and needed.is_leased  # by a run that chooses its crop itself
+    return is_proposed or version in (needed.wanted, needed.served)
 
 
 def forbid_late_original(archive: Archive, photo_id: UUID, sha256: str, key: str) -> None:

@@ -1,35 +1,37 @@
 """Takedown: remove a photo, or every photo of a person, everywhere, and keep it from coming back.
 
-Rows are deleted first; the same transaction puts their objects on the removal list, so that retention deletes them if
-this process dies. Then the objects are deleted, and listed again to confirm it. URLs that a CDN may still hold are
-returned for purging.
+Rows are deleted first; the same transaction notes everything that is left to delete. `finishing` works that off until
+the store has nothing more: here, in the next takedown, in retention, and in the daemon, whichever comes first. URLs
+that a CDN may still hold are returned for purging, again by each later takedown of the same photo.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from trr_pipelines.catalogue import audit, entities, retention, takedowns
+from trr_pipelines.catalogue import audit, entities, takedowns
 from trr_pipelines.catalogue.audit import Author
-from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.entities import require_entity
 from trr_pipelines.catalogue.takedowns import TakedownExtent
-from trr_pipelines.errors import NotFoundError, Reason, RetryableError
+from trr_pipelines.errors import MediaError, NotFoundError
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.takedown.finishing import MAX_DELETE_PASSES as MAX_DELETE_PASSES
+from trr_pipelines.pipeline.takedown.finishing import PHOTOS_AT_ONCE, finish, left_of
+from trr_pipelines.pipeline.takedown.rows import extent_of, remove_rows
 
-# A photo has a dozen objects: locks are held for about a second.
-PHOTOS_AT_ONCE = 100
-# A photo has a folder under each of these prefixes; a stale render may have left objects there.
-PHOTO_PREFIXES = ("crops", "variants")
-# A render that finishes during the takedown stores objects after the first pass has deleted the others.
-MAX_DELETE_PASSES = 3
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Takedown:
-    """What was removed, or would be: photos, links, objects with their bytes, and the URLs that a CDN must purge."""
+    """What was removed, or would be: photos, links, objects with their bytes, and the URLs that a CDN must purge.
+
+    `finished_ids` are photos of earlier takedowns that had been cut off, and were finished by this one. `purge_urls`
+    has the URLs of earlier takedowns of the same photos as well, for 30 days.
+    """
 
     dry_run: bool
     photo_ids: tuple[UUID, ...]
@@ -37,6 +39,7 @@ class Takedown:
     objects: int
     bytes: int
     purge_urls: tuple[str, ...]
+    finished_ids: tuple[UUID, ...] = ()
 
 
 def take_down(archive: Archive, what: str, *, author: Author, dry_run: bool = False) -> Takedown:
@@ -57,13 +60,15 @@ def take_down(archive: Archive, what: str, *, author: Author, dry_run: bool = Fa
 def take_down_photo(archive: Archive, photo_id: UUID, *, author: Author, dry_run: bool = False) -> Takedown:
     """Take down a photo: every version and variant, links, history, and its URLs in imports.
 
-    A second call deletes objects that were stored late. Raises NotFoundError for an unknown photo, and RetryableError
-    when the store failed to delete; the rows are deleted by then, and retention deletes the objects.
+    A second call finishes the first, and deletes objects that were stored late. Raises NotFoundError for an unknown
+    photo, and RetryableError when the store failed to delete; the rows are deleted by then, and the rest is deleted by
+    the next takedown or the daemon.
     """
-    taken = _take_down(archive, [photo_id], author, dry_run)
-    if not taken.photo_ids and not archive.database.run(lambda conn: takedowns.is_taken_down(conn, photo_id)):
+    extent = extent_of(archive, [photo_id]) if dry_run else remove_rows(archive, [photo_id], author)
+    earlier = [] if extent.photos else [photo_id]
+    if earlier and not archive.database.run(lambda conn: takedowns.is_taken_down(conn, photo_id)):
         raise NotFoundError(f"no photo {photo_id}")
-    return taken
+    return _finish(archive, [extent], earlier, dry_run=dry_run)
 
 
 def take_down_person(archive: Archive, person_id: UUID, *, author: Author, dry_run: bool = False) -> Takedown:
@@ -73,77 +78,81 @@ def take_down_person(archive: Archive, person_id: UUID, *, author: Author, dry_r
     """
     if not archive.database.run(lambda conn: entities.exists(conn, "person", person_id)):
         raise NotFoundError(f"no person {person_id}")
+    earlier = archive.database.run(lambda conn: takedowns.taken_down_of_person(conn, person_id))
     limit = None if dry_run else PHOTOS_AT_ONCE
-    parts: list[Takedown] = []
+    extents: list[TakedownExtent] = []
     while chunk := archive.database.run(lambda conn: takedowns.photos_of_person(conn, person_id, limit)):
-        parts.append(_take_down(archive, chunk, author, dry_run))
         if dry_run:
+            extents.append(extent_of(archive, chunk))
             break
-    taken = _sum(parts, dry_run)
-    if taken.photo_ids and not dry_run:
-        counts = {"photos": len(taken.photo_ids), "links": taken.links, "objects": taken.objects}
+        extents.append(remove_rows(archive, chunk, author))
+    counts = {
+        "photos": sum(len(extent.photos) for extent in extents),
+        "links": sum(photo.links for extent in extents for photo in extent.photos),
+        "objects": sum(len(keys) for extent in extents for keys in extent.objects.values()),
+    }
+    if counts["photos"] and not dry_run:
         archive.database.run(
             lambda conn: audit.record(conn, author, "takedown", "person", person_id, old=counts, new=None)
         )
-    return taken
+    return _finish(archive, extents, earlier, dry_run=dry_run)
 
 
-def _take_down(archive: Archive, photo_ids: Sequence[UUID], author: Author, dry_run: bool) -> Takedown:
+def _finish(archive: Archive, extents: Sequence[TakedownExtent], earlier: Sequence[UUID], *, dry_run: bool) -> Takedown:
+    """Delete what is left of these photos and of all unfinished takedowns; `dry_run` only lists it."""
+    photos = [photo for extent in extents for photo in extent.photos]
+    ids = [photo.id for photo in photos]
+    objects = {key: size for extent in extents for keys in extent.objects.values() for key, size in keys.items()}
     bucket = archive.store.bucket
-
-    def read_extent(conn: Connection) -> TakedownExtent:
-        return takedowns.lock_extent(conn, bucket, photo_ids)
-
-    def remove(conn: Connection) -> TakedownExtent:
-        extent = read_extent(conn)
-        takedowns.remove(conn, bucket, extent)
-        for photo in extent.photos:
-            old = {"state": photo.state, "links": photo.links, "person_ids": photo.person_ids}
-            audit.record(conn, author, "takedown", "media_asset", photo.id, old=old, new=None)
-        return extent
-
-    extent = archive.database.run(read_extent if dry_run else remove)
-    prefixes = [f"{folder}/{photo_id}/" for photo_id in photo_ids for folder in PHOTO_PREFIXES]
-    prefixes += [f"contact_sheets/{batch}/" for batch in sorted({photo.batch for photo in extent.photos})]
-    objects = extent.objects | _stored(archive, prefixes)
-    if not dry_run:
-        _delete(archive, objects, prefixes)
+    unfinished = archive.database.run(lambda conn: takedowns.unfinished(conn, bucket, earlier))
+    if dry_run:
+        batches = {photo.batch for photo in photos}
+        objects |= left_of(archive, ids, batches) | _left_of_earlier(archive, unfinished)
+        urls = [archive.store.public_url(key) for key in sorted(objects)]
+        return Takedown(True, tuple(ids), _links(extents), len(objects), sum(objects.values()), tuple(urls))
+    for chunk in _chunks([*ids, *earlier]):  # earlier ones too that were finished: objects may have been stored late
+        objects |= finish(archive, chunk)
+    finished = [*unfinished, *_finish_others(archive, objects)]
     return Takedown(
-        dry_run,
-        tuple(photo.id for photo in extent.photos),
-        sum(photo.links for photo in extent.photos),
+        False,
+        tuple(ids),
+        _links(extents),
         len(objects),
         sum(objects.values()),
-        tuple(archive.store.public_url(key) for key in sorted(objects)),
+        tuple(archive.store.public_url(key) for key in _keys_of(archive, [*ids, *earlier, *finished])),
+        tuple(finished),
     )
 
 
-def _stored(archive: Archive, prefixes: Iterable[str]) -> dict[str, int]:
-    return {item.key: item.bytes for prefix in prefixes for item in archive.store.list(prefix)}
+def _finish_others(archive: Archive, objects: dict[str, int]) -> list[UUID]:
+    """Finish takedowns of other photos that were cut off; those that fail are left to the daemon, which retries."""
+    others = archive.database.run(lambda conn: takedowns.unfinished(conn, archive.store.bucket))
+    finished: list[UUID] = []
+    try:
+        for chunk in _chunks(others):
+            objects |= finish(archive, chunk)
+            finished += chunk
+    except MediaError as error:
+        logger.warning("earlier takedowns of %s photos are not finished: %s", len(others) - len(finished), error)
+    return finished
 
 
-def _delete(archive: Archive, objects: dict[str, int], prefixes: Sequence[str]) -> None:
-    """Delete until the store lists nothing more, then take the objects off the removal list."""
-    left = list(objects)
-    for _ in range(MAX_DELETE_PASSES):
-        archive.store.delete(left)
-        left = [key for key in objects if key.startswith("originals/") and archive.store.head(key) is not None]
-        left += _stored(archive, prefixes)
-        if not left:
-            archive.database.run(lambda conn: retention.unlist(conn, archive.store.bucket, list(objects)))
-            return
-    objects_left = f"{len(left)} object{'' if len(left) == 1 else 's'}"
-    raise RetryableError(
-        Reason.STORAGE_UNAVAILABLE, f"{objects_left} could not be deleted, such as {left[0]}; run the takedown again"
-    )
+def _left_of_earlier(archive: Archive, photo_ids: Sequence[UUID]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for one in archive.database.run(lambda conn: takedowns.remains(conn, photo_ids)):
+        batches = {one.batch_key} if one.batch_key is not None else set()
+        found |= left_of(archive, [one.media_asset_id], batches, one.hosted_keys)
+    return found
 
 
-def _sum(parts: Sequence[Takedown], dry_run: bool) -> Takedown:
-    return Takedown(
-        dry_run,
-        tuple(photo_id for part in parts for photo_id in part.photo_ids),
-        sum(part.links for part in parts),
-        sum(part.objects for part in parts),
-        sum(part.bytes for part in parts),
-        tuple(dict.fromkeys(url for part in parts for url in part.purge_urls)),
-    )
+def _keys_of(archive: Archive, photo_ids: Sequence[UUID]) -> list[str]:
+    remains = archive.database.run(lambda conn: takedowns.remains(conn, photo_ids))
+    return sorted({key for one in remains for key in one.hosted_keys})
+
+
+def _links(extents: Sequence[TakedownExtent]) -> int:
+    return sum(photo.links for extent in extents for photo in extent.photos)
+
+
+def _chunks(photo_ids: Sequence[UUID]) -> list[Sequence[UUID]]:
+    return [photo_ids[start : start + PHOTOS_AT_ONCE] for start in range(0, len(photo_ids), PHOTOS_AT_ONCE)]

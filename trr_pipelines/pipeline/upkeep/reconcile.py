@@ -5,14 +5,22 @@ Read-only; retention deletes orphan objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from tempfile import TemporaryFile
 from typing import Any, Generic, Self, TypeVar
 
-from trr_pipelines.catalogue.reconcile import HostedObject, rows_of_objects, spool_hosted_objects, spooled_objects
+from trr_pipelines.catalogue import retention
+from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.catalogue.reconcile import (
+    HostedObject,
+    known_batches,
+    rows_of_objects,
+    spool_hosted_objects,
+    spooled_objects,
+)
 from trr_pipelines.errors import InputError, PermanentError, Reason, RetryableError
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.stored_objects import NO_OBJECT, Damage, damage_of, unreadable
@@ -20,8 +28,9 @@ from trr_pipelines.storage.store import ListedObject, ObjectStore
 
 T = TypeVar("T")
 
-# Prefixes that rows describe; objects under others (contact sheets) can be recreated.
-PREFIXES = ("crops/", "originals/", "variants/")
+# Every prefix of our objects, in the order of keys. Rows describe all but contact sheets, which belong to a batch.
+SHEETS = "contact_sheets/"
+PREFIXES = (SHEETS, "crops/", "originals/", "variants/")
 EXAMPLES = 20
 SUSPECTS_AT_A_TIME = 1_000
 # Each may hold an original of 50 MB.
@@ -30,7 +39,10 @@ READING_THREADS = 4
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """Counts of mismatches, with a few examples of each. `objects_read` is 0 unless hashes were compared."""
+    """Counts of mismatches, with a few examples of each. `objects_read` is 0 unless hashes were compared.
+
+    `listed_objects` have no row either, but retention has listed them for deletion, or a takedown is deleting them.
+    """
 
     orphan_objects: int
     rows_without_objects: int
@@ -41,6 +53,7 @@ class Reconciliation:
     orphan_examples: tuple[str, ...]
     missing_examples: tuple[str, ...]
     damaged_examples: tuple[Damage, ...]
+    listed_objects: int = 0
 
     @property
     def is_clean(self) -> bool:
@@ -54,8 +67,9 @@ class Reconciliation:
 def reconcile(archive: Archive, *, hashes: bool = False) -> Reconciliation:
     """Compare every object of the store with every row: that both exist, and the size; `hashes` reads every object.
 
-    Retired objects are not orphans. Both sides are read in key order and merged, so memory does not grow with the
-    archive; the rows are copied to a temporary file first, so no transaction is open while the store is read.
+    Retired objects are no orphans, nor are objects that are listed for deletion. Both sides are read in key order and
+    merged, so memory does not grow with the archive; the rows are copied to a temporary file first, so no transaction
+    is open while the store is read.
     Mismatches are checked again, since work continues during the scan; objects of photos being rendered may count as
     orphans until their rows exist. Raises RetryableError if the store fails.
     """
@@ -97,6 +111,7 @@ class _Mismatches:
         self._without_row: list[str] = []
         self._to_compare: list[str] = []  # missing, of another size, or to be read
         self._orphans, self._missing, self._damaged = _Examples[str](), _Examples[str](), _Examples[Damage]()
+        self._listed = 0
         self._threads = ThreadPoolExecutor(READING_THREADS, "reconcile")
 
     def __enter__(self) -> Self:
@@ -129,14 +144,13 @@ class _Mismatches:
             tuple(self._orphans.examples),
             tuple(self._missing.examples),
             tuple(self._damaged.examples),
+            self._listed,
         )
 
     def _check(self) -> None:
         suspects = [*self._without_row, *self._to_compare]
         rows = self._archive.database.run(lambda conn: rows_of_objects(conn, suspects)) if suspects else {}
-        for key in self._without_row:
-            if key not in rows:
-                self._orphans.add(key)
+        self._add_orphans([key for key in self._without_row if key not in rows])
         served = [row for key in self._to_compare if (row := rows.get(key)) is not None and row.is_served]
         for damage in self._threads.map(partial(_damage, self._archive.store), served):
             if damage is not None and damage.found == NO_OBJECT:
@@ -144,6 +158,28 @@ class _Mismatches:
             elif damage is not None:
                 self._damaged.add(damage)
         self._without_row, self._to_compare = [], []
+
+    def _add_orphans(self, keys: Sequence[str]) -> None:
+        """Count objects without rows: as listed, as orphans, or not at all if they are contact sheets of a batch."""
+        if not keys:
+            return
+        bucket = self._archive.store.bucket
+
+        def read(conn: Connection) -> tuple[set[str], set[str]]:
+            batches = {batch_of_sheet(key) for key in keys if key.startswith(SHEETS)}
+            return retention.awaiting_deletion(conn, bucket, keys), known_batches(conn, sorted(batches))
+
+        listed, batches = self._archive.database.run(read)
+        for key in keys:
+            if key in listed:
+                self._listed += 1
+            elif not (key.startswith(SHEETS) and batch_of_sheet(key) in batches):
+                self._orphans.add(key)
+
+
+def batch_of_sheet(key: str) -> str:
+    """The batch of a contact sheet, by its key."""
+    return key.split("/")[1]
 
 
 class _Examples(Generic[T]):

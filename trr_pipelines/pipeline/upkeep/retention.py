@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, islice
 from typing import Any
 
 from trr_pipelines.catalogue import retention
 from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.catalogue.reconcile import known_batches
 from trr_pipelines.catalogue.retention import Chunk, Listed, Total
-from trr_pipelines.errors import InputError
+from trr_pipelines.errors import ConflictError, InputError
+from trr_pipelines.pipeline import epochs
 from trr_pipelines.pipeline.archive import Archive
-from trr_pipelines.pipeline.upkeep.reconcile import PREFIXES
+from trr_pipelines.pipeline.takedown.finishing import finish_unfinished
+from trr_pipelines.pipeline.upkeep.reconcile import PREFIXES, SHEETS, batch_of_sheet
+from trr_pipelines.storage.keys import sheet_version
+from trr_pipelines.storage.store import ListedObject
 
 DAY = 86_400.0
 # Browsers and the CDN may cache an image for as long as the CDN's longest TTL.
@@ -47,10 +53,12 @@ class Removal:
 
 
 def list_removable(archive: Archive, *, grace_days: float = GRACE_DAYS) -> dict[str, Total]:
-    """Update the removal list: objects not served for the grace period, and orphan objects.
+    """Update the removal list: objects not served for the grace period, orphan objects, and earlier contact sheets.
 
-    Orphans are listed when first found, and stay on the list for the grace period.
+    Orphans are listed when first found, and stay on the list for the grace period. Raises ConflictError when the
+    catalogue is older than the store.
     """
+    epochs.require_not_behind(archive)
     bucket = archive.store.bucket
     archive.database.run(lambda conn: retention.list_unserved(conn, bucket, _seconds(grace_days)))
     for objects in _stored(archive):
@@ -59,7 +67,14 @@ def list_removable(archive: Archive, *, grace_days: float = GRACE_DAYS) -> dict[
 
 
 def remove_listed(archive: Archive, *, grace_days: float = GRACE_DAYS, undo_days: float = UNDO_DAYS) -> Removal:
-    """Delete listed objects: orphans after the grace period, others after the undo window."""
+    """Delete listed objects: orphans after the grace period, others after the undo window; finish takedowns first.
+
+    Raises ConflictError when the catalogue is older than the store, and for orphans without the whole grace period when
+    it was restored within the last 30 days: the orphans may be originals that it has forgotten.
+    """
+    epochs.require_not_behind(archive)
+    _require_patience(archive, grace_days)
+    finish_unfinished(archive)
     bucket = archive.store.bucket
 
     def drop_rows(conn: Connection, after: str) -> Chunk | None:
@@ -85,6 +100,19 @@ def remove_listed(archive: Archive, *, grace_days: float = GRACE_DAYS, undo_days
     )
 
 
+def _require_patience(archive: Archive, grace_days: float) -> None:
+    """After a restore the grace period is not shortened: deleting its orphans at once was never what anyone meant."""
+    adopted_at = epochs.own_epoch(archive).adopted_at
+    if adopted_at is None or grace_days >= GRACE_DAYS:
+        return
+    ends = adopted_at + timedelta(days=GRACE_DAYS)
+    if datetime.now(UTC) < ends:
+        raise ConflictError(
+            f"the catalogue was restored on {adopted_at:%Y-%m-%d}: until {ends:%Y-%m-%d} orphans wait "
+            f"{GRACE_DAYS:g} days, not {grace_days:g}; see docs/restore.md"
+        )
+
+
 def _chunks(archive: Archive, step: Callable[[Connection, str], Chunk | None]) -> list[Chunk]:
     """Process the list in chunks, each in its own transaction."""
     chunks: list[Chunk] = []
@@ -106,17 +134,43 @@ def referenced(archive: Archive) -> list[str]:
     return archive.database.run(lambda conn: retention.referenced(conn, archive.store.bucket))
 
 
+def adopt_store(archive: Archive) -> int:
+    """Declare a restored catalogue the one of its store; returns its epoch.
+
+    Deletions are allowed again. Orphans are listed again, so that each waits for the whole grace period.
+    """
+    own = epochs.adopt(archive)
+    archive.database.run(lambda conn: retention.unlist_all(conn, archive.store.bucket))
+    return own.epoch
+
+
 def empty_list(archive: Archive) -> int:
     """Clear the removal list; returns how many objects were on it."""
     return archive.database.run(lambda conn: retention.unlist_all(conn, archive.store.bucket))
 
 
 def _stored(archive: Archive) -> Iterator[list[tuple[str, int]]]:
-    """Every object of the prefixes that rows describe, in chunks of key and bytes."""
+    """Every object that may be an orphan, in chunks of key and bytes."""
     for prefix in PREFIXES:
-        objects = ((item.key, item.bytes) for item in archive.store.list(prefix))
+        listed = archive.store.list(prefix) if prefix != SHEETS else _earlier_sheets(archive)
+        objects = ((item.key, item.bytes) for item in listed)
         while chunk := list(islice(objects, OBJECTS_PER_CHUNK)):
             yield chunk
+
+
+def _earlier_sheets(archive: Archive) -> Iterator[ListedObject]:
+    """Contact sheets of unknown batches, and those that a newer one of the same batch and name has replaced."""
+    for batch, group in groupby(archive.store.list(SHEETS), key=lambda item: batch_of_sheet(item.key)):
+        sheets = list(group)
+        is_known = archive.database.run(lambda conn, batch=batch: known_batches(conn, [batch]))  # type: ignore[misc]
+        newest: dict[str, ListedObject] = {}
+        for item in sheets:
+            name, _ = sheet_version(item.key)
+            newest[name] = max(newest.get(name, item), item, key=lambda one: one.last_modified)
+        for item in sheets:
+            name, version = sheet_version(item.key)
+            if not is_known or version != sheet_version(newest[name].key)[1]:
+                yield item
 
 
 def _seconds(days: float) -> float:

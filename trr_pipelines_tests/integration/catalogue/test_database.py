@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
-from trr_pipelines.catalogue.database import Connection, Database
+from trr_pipelines.catalogue.database import Connection, Database, LockHeldError
 from trr_pipelines_tests.support.archives import query, value
 
 
@@ -91,3 +92,31 @@ def test_any_exception_rolls_back(counters: Database) -> None:
     with pytest.raises(LookupError):
         counters.run(work)
     assert value(counters, "select sum(count) from counters") == 0
+
+
+# Locks --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_of_an_idle_transaction_is_named_and_not_waited_for_without_end(
+    counters: Database, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    patient = Database(database_url, retry_seconds=5).open()
+    with psycopg.connect(database_url, application_name="psql of an operator") as idle:
+        idle.execute("lock table counters in access exclusive mode")
+        began = time.monotonic()
+        with pytest.raises(LockHeldError) as raised:
+            query(patient, "select * from counters")
+        assert time.monotonic() - began < 15
+        pid = idle.info.backend_pid
+        for text in (str(raised.value), caplog.text):
+            assert f"process {pid} (psql of an operator, user postgres) holds it, idle in transaction for" in text
+            assert f"select pg_terminate_backend({pid})" in text
+    assert query(patient, "select count from counters where id = 1") == [{"count": 0}]
+    patient.close()
+
+
+def test_a_lock_that_is_released_in_time_is_waited_for(counters: Database, database_url: str) -> None:
+    with psycopg.connect(database_url) as idle:
+        idle.execute("lock table counters in access exclusive mode")
+        threading.Timer(3, idle.rollback).start()
+        assert len(query(counters, "select * from counters")) == 2

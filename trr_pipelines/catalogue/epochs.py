@@ -1,0 +1,35 @@
+"""The catalogue's epoch, one per store; `pipeline.epochs` compares it with the store's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from trr_pipelines.catalogue.database import Connection, load_queries
+
+_queries = load_queries("epochs.sql")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A catalogue's id and epoch; `adopted_at` is when it took over a store that was ahead of it, or None."""
+
+    catalogue_id: UUID
+    epoch: int
+    adopted_at: datetime | None
+
+
+def current(conn: Connection, bucket: str) -> Epoch:
+    """The epoch of the store's catalogue; a catalogue that has none gets an id and epoch 0."""
+    return Epoch(**_queries.current(conn, bucket=bucket))
+
+
+def advance(conn: Connection, bucket: str) -> Epoch:
+    """The next epoch."""
+    return Epoch(**_queries.advance(conn, bucket=bucket))
+
+
+def adopt(conn: Connection, bucket: str, epoch: int) -> Epoch:
+    """Set the epoch to at least this one, and note the time."""
+    return Epoch(**_queries.adopt(conn, bucket=bucket, epoch=epoch))
