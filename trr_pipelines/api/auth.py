@@ -205,7 +205,9 @@ def _is_local(request: Request) -> bool:
         name.startswith(b"x-forwarded") or name in (b"forwarded", b"via", b"x-real-ip")
         for name, _ in request.scope["headers"]
     )
-    return is_loopback(host) and not is_forwarded
+    # A page of another site reaches a loopback port by a name of its own that it lets resolve to it.
+    named = request.url.hostname or ""
+    return is_loopback(host) and is_loopback(named) and not is_forwarded
 
 
 def _bearer(request: Request) -> bytes:

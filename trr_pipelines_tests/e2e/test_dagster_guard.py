@@ -35,7 +35,7 @@ START = f'mutation {{ startSensor(sensorSelector: {{sensorName: "alerts", {REPOS
 
 # Every way in which a page can send a request without asking the server first; `url` is Dagster's.
 FOREIGN_PAGE = """<!doctype html><title>foreign</title><body><script>
-const url = %s, stop = %s, seen = {};
+const url = %s, stop = %s, others = %s, seen = {};
 const note = (name, value) => { seen[name] = value; };
 const get = url + '/graphql?query=' + encodeURIComponent(stop);
 const body = JSON.stringify({query: stop});
@@ -51,6 +51,12 @@ async function attack() {
       } catch { note(type + mode, ''); }
   for (const path of ['/graphql?query={version}', '/server_info', '/'])
     try { note(path, await (await fetch(url + path)).text()); } catch { note(path, ''); }
+  for (const other of others) {
+    for (const path of ['/healthz', '/metrics', '/openapi.json', '/api/v1/admin/shows', '/admin', '/admin/sign-in'])
+      try { note(other + path, await (await fetch(other + path, {credentials: 'include'})).text()); } catch {}
+    for (const path of ['/api/v1/admin/imports', '/admin/api/imports', '/admin/sign-out', '/admin/sign-in'])
+      try { await fetch(other + path, {method: 'POST', mode: 'no-cors', credentials: 'include', body: '{}'}); } catch {}
+  }
   navigator.sendBeacon(url + '/graphql', new Blob([body], {type: 'text/plain;application/json'}));
   await new Promise(done => {
     const socket = new WebSocket(url.replace('http', 'ws') + '/graphql', 'graphql-ws');
@@ -98,7 +104,9 @@ def sensors(stack: RunningStack) -> dict[str, dict[str, Any]]:
 def test_a_foreign_page_changes_nothing_and_reads_nothing(stack: RunningStack, browser: Browser, host: str) -> None:
     before = sensors(stack)
     stop = STOP.format(json.dumps(before["alerts"]["id"]))
-    with foreign_site(FOREIGN_PAGE % (json.dumps(stack.dagster), json.dumps(stop)), host) as url:
+    with foreign_site(
+        FOREIGN_PAGE % tuple(map(json.dumps, (stack.dagster, stop, [stack.api, stack.admin]))), host
+    ) as url:
         page = browser.new_page()
         page.goto(url)
         seen = page.evaluate("attack()")

@@ -95,6 +95,7 @@ def test_metrics_are_open_to_this_machine_only(client: httpx.Client) -> None:
     assert "trr_lag_seconds 0.0" in response.text
     for passed_on in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"):
         assert client.get("/metrics", headers={passed_on: "203.0.113.5"}).status_code == 403
+    assert client.get("/metrics", headers={"Host": "rebound.example:8000"}).status_code == 403
 
 
 def test_the_backend_raises_an_alert_for_a_silent_sensor(client: httpx.Client, archive: Archive) -> None:
