@@ -158,7 +158,7 @@ def printable(text: str) -> str:
 
     File names need not be UTF-8, and messages of sources and decoders may contain any bytes.
     """
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def _rebuild(cls: type[MediaError], reason: Reason, detail: str, retry_after: float | None) -> MediaError:

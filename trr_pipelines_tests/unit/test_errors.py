@@ -86,7 +86,7 @@ def test_an_error_survives_pickling(kind: type[MediaError]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("plain é 北", "plain é 北"), ("a\0b", r"a\0b"), ("caf\udce9.jpg", r"caf\udce9.jpg"), ("", "")],
+    [("plain é 北", "plain é 北"), ("a\0b", r"a\x00b"), ("caf\udce9.jpg", r"caf\udce9.jpg"), ("", "")],
 )
 def test_any_error_message_can_be_logged_and_stored(text: str, shown: str) -> None:
     assert printable(text) == shown

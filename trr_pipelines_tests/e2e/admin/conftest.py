@@ -35,7 +35,7 @@ from trr_pipelines_tests.support.archives import EVERYTHING, import_path, photo_
 from trr_pipelines_tests.support.databases import new_database
 from trr_pipelines_tests.support.faulty_proxy import FaultyProxy, no_fault
 from trr_pipelines_tests.support.ports import free_port
-from trr_pipelines_tests.support.stacks import PATIENCE_SECONDS
+from trr_pipelines_tests.support.stacks import PATIENCE_SECONDS, wait_for
 
 SHOW, PERSON = "The Valley: Persian Style", "Person One"
 GALLERY = "/admin/trr-shows/the-valley-persian-style/season-1/media-gallery"
@@ -210,3 +210,8 @@ def opened(admin_stack: AdminStack, browser: Browser, signed_in: dict[str, Any])
         context.close()
     assert errors == []
     assert [f"{sent.method} {sent.url}" for sent in unanswered] == []
+
+
+def wait_for_script(page: Page, expression: str) -> None:
+    """Wait until an expression is true. Playwright's own wait evaluates in the page, whose policy forbids it."""
+    wait_for(lambda: page.evaluate(expression), expression)

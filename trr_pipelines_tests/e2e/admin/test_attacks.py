@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from playwright.sync_api import Page, expect
 
-from trr_pipelines_tests.e2e.admin.conftest import GALLERY, PERSON_GALLERY, AdminStack, Opener
+from trr_pipelines_tests.e2e.admin.conftest import GALLERY, PERSON_GALLERY, AdminStack, Opener, wait_for_script
 from trr_pipelines_tests.support.axe import serious_findings
 
 PAYLOADS = [
@@ -162,7 +162,7 @@ def test_a_page_of_another_site_changes_nothing(
     requests_before = len(admin_stack.between.requests)
     page = opened("/admin/nothing")
     page.goto(f"http://{host}:{port}/attack.html")
-    page.wait_for_function("document.title === 'done'")
+    wait_for_script(page, "document.title === 'done'")
     sent = admin_stack.between.requests[requests_before:]
     assert not [request for request in sent if request.target.endswith(("facebank-seed", "reprocess"))]
     assert len(admin_stack.rows("select id from core.audit_log")) == before

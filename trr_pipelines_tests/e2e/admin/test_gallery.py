@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from trr_pipelines_tests.e2e.admin.conftest import GALLERY, PERSON_GALLERY, PHOTOS, AdminStack, Opener
+from trr_pipelines_tests.e2e.admin.conftest import GALLERY, PERSON_GALLERY, PHOTOS, AdminStack, Opener, wait_for_script
 from trr_pipelines_tests.pictures import jpeg
 from trr_pipelines_tests.support.backends import ADMIN_EMAIL, token
 from trr_pipelines_tests.support.faulty_proxy import Answer, no_fault
@@ -31,7 +31,7 @@ def test_the_grid_reserves_the_space_of_derivatives_before_they_load(opened: Ope
     page = opened(GALLERY)
     pictures = page.locator("#gallery picture img")
     expect(pictures).to_have_count(PHOTOS)
-    page.wait_for_function("[...document.querySelectorAll('#gallery picture img')].every(one => one.complete)")
+    wait_for_script(page, "[...document.querySelectorAll('#gallery picture img')].every(one => one.complete)")
     for picture in pictures.all():
         assert re.search(r"/crops/.+/crop_card\.webp$", picture.evaluate("image => image.currentSrc"))
         assert picture.evaluate("image => image.naturalWidth > 0")
@@ -105,7 +105,7 @@ def test_the_lightbox_works_by_keyboard(opened: Opener) -> None:
     page.keyboard.press("ArrowRight")
     large = dialog.get_by_role("img", name="Photo 1", exact=True)
     expect(large).to_be_visible()
-    page.wait_for_function("document.querySelector('#lightbox img').naturalWidth > 0")
+    wait_for_script(page, "document.querySelector('#lightbox img').naturalWidth > 0")
     assert large.evaluate("image => image.currentSrc").endswith("crop_detail.webp")
     expect(dialog.get_by_text(re.compile(r"\d+ KB instead of \d+ KB, \d+ % less"))).to_be_visible()
     assert "/originals/" in (dialog.get_by_role("link", name="View original").get_attribute("href") or "")

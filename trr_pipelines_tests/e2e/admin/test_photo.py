@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from trr_pipelines_tests.e2e.admin.conftest import AdminStack, Opener
+from trr_pipelines_tests.e2e.admin.conftest import AdminStack, Opener, wait_for_script
 from trr_pipelines_tests.pictures import photo, saved
 
 MAX_DIFFERENCE = 4.0
@@ -20,7 +20,7 @@ MAX_DIFFERENCE = 4.0
 
 def open_photo(opened: Opener, stack: AdminStack, name: str) -> Page:
     page = opened(f"/admin/photos/{stack.photos[name]}")
-    page.wait_for_function("document.querySelector('.crop-preview img').naturalWidth > 0")
+    wait_for_script(page, "document.querySelector('.crop-preview img').naturalWidth > 0")
     return page
 
 

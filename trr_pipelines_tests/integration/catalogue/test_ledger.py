@@ -241,7 +241,7 @@ def test_the_detail_of_a_failure_is_recorded(database: Database, photos: list[UU
     (work, *_) = claim(database, "run-1", limit=1)
     assert fail(database, work, "run-1", PermanentError(Reason.CORRUPT, detail)) is True
     recorded = value(database, "select detail from core.variant_generations where state = 'failed'")
-    assert recorded == {"a\0b": r"a\0b", "caf\udce9.jpg": r"caf\udce9.jpg"}.get(detail, "x" * 1000)
+    assert recorded == {"a\0b": r"a\x00b", "caf\udce9.jpg": r"caf\udce9.jpg"}.get(detail, "x" * 1000)
 
 
 def test_sets_of_another_recipe_become_pending_with_a_new_version(database: Database, photos: list[UUID]) -> None:

@@ -70,7 +70,7 @@ def test_a_failed_photo_does_not_stop_others(archive: Archive, batch: str) -> No
     (row,) = query(
         archive.database, "select detail, next_attempt_at from core.variant_generations where reason = 'internal'"
     )
-    assert row["detail"] == r"ZeroDivisionError: a fault of ours\0"
+    assert row["detail"] == r"ZeroDivisionError: a fault of ours\x00"
     assert row["next_attempt_at"] is not None
     assert leases(archive) == 0
 
