@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import multiprocessing.util
 import runpy
 import sys
+import tempfile
 from multiprocessing.context import BaseContext
+from pathlib import Path
 
 from dagster import DagsterInstance
 
@@ -23,6 +26,7 @@ PRELOADED = ["trr_pipelines.definitions", "trr_pipelines.defs.storage", "dagster
 
 def main() -> None:
     """Run `dagster api grpc` with the given arguments."""
+    _keep_sockets_in(Path(sys.argv[sys.argv.index("--socket") + 1]).parent)
     forking = multiprocessing.get_context("forkserver")
     forking.set_forkserver_preload(PRELOADED)
 
@@ -35,6 +39,13 @@ def main() -> None:
     _end_killed_runs()
     sys.argv = ["dagster", "api", "grpc", *sys.argv[1:]]
     runpy.run_module("dagster", run_name="__main__")
+
+
+def _keep_sockets_in(folder: Path) -> None:
+    """Have multiprocessing make the folder of its sockets here: when this process is killed, the stack deletes it."""
+    tempfile.tempdir = str(folder)
+    multiprocessing.util.get_temp_dir()  # remembered by multiprocessing
+    tempfile.tempdir = None
 
 
 def _end_killed_runs() -> None:

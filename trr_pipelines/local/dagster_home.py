@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from trr_pipelines.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 MAX_SOCKET_PATH = 107  # bytes, without the final zero: unix(7)
+SOCKET_NAME = 40  # bytes of the longest name below the folder: multiprocessing's pymp-…/listener-…
 CODE_LOCATION = "trr_pipelines"
 
 
@@ -32,15 +34,22 @@ def dagster_home(settings: Settings) -> Path:
 
 
 @contextmanager
-def private_socket(settings: Settings, name: str) -> Iterator[Path]:
-    """A path for a Unix socket that only this user reaches: in Dagster's home, or a new folder if that is too long."""
-    path = dagster_home(settings) / f"{name}.sock"
-    if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
-        path.unlink(missing_ok=True)
-        yield path
+def socket_folder(settings: Settings) -> Iterator[Path]:
+    """An empty folder for Unix sockets that only this user reaches; deleted with what is left in it.
+
+    It is in Dagster's home, or a new one where the path of a socket would be too long.
+    """
+    folder = dagster_home(settings) / "sockets"
+    if len(os.fsencode(folder)) + SOCKET_NAME > MAX_SOCKET_PATH:
+        with tempfile.TemporaryDirectory(prefix="trr-") as made:
+            yield Path(made)
         return
-    with tempfile.TemporaryDirectory(prefix="trr-") as folder:
-        yield Path(folder) / path.name
+    shutil.rmtree(folder, ignore_errors=True)  # of a stack that was killed
+    make_folder(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_workspace(settings: Settings, socket: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trr_pipelines.errors import SetupError
 from trr_pipelines.home import make_home, open_file, private_umask
-from trr_pipelines.local.dagster_home import CODE_LOCATION, dagster_home, private_socket, write_workspace
+from trr_pipelines.local.dagster_home import CODE_LOCATION, dagster_home, socket_folder, write_workspace
 from trr_pipelines.local.processes import Child, accepts, answers, require_free_port
 from trr_pipelines.local.stopping import Stop
 from trr_pipelines.local.supervision import Supervisor
@@ -52,7 +52,7 @@ def only_one(home: Path, name: str) -> Iterator[None]:
 def running_stack(settings: Settings, report: Callable[[str], None], stop: Stop) -> Iterator[Stack]:
     """Run all processes during the block; `report` gets a line for each. Raises SetupError when one does not start,
     and Stopped when a stop is requested meanwhile."""
-    with private_umask(), only_one(settings.home, "up"), private_socket(settings, "code-server") as socket:
+    with private_umask(), only_one(settings.home, "up"), socket_folder(settings) as sockets:
         require_free_port(settings.api_port, "API", "TRR_API_PORT")
         require_free_port(settings.admin_port, "admin app", "TRR_ADMIN_PORT")
         require_free_port(settings.dagster_port, "Dagster UI", "TRR_DAGSTER_PORT")
@@ -61,7 +61,7 @@ def running_stack(settings: Settings, report: Callable[[str], None], stop: Stop)
             report("database ready")
             started: list[Child] = []
             try:
-                for child in _children(settings, socket):
+                for child in _children(settings, sockets / "code-server.sock"):
                     stop.pause(0)
                     child.start()
                     started.append(child)

@@ -244,7 +244,7 @@ def test_another_user_of_the_machine_is_refused(stack: RunningStack, then: str) 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
 def test_another_user_cannot_reach_the_code_server(stack: RunningStack) -> None:
-    socket = stack.home / "dagster" / "code-server.sock"
+    socket = stack.home / "dagster" / "sockets" / "code-server.sock"
     script = (
         f"import os, socket; os.setgroups([]); os.setgid({OTHER_USER}); os.setuid({OTHER_USER});"
         f"socket.socket(socket.AF_UNIX).connect({str(socket)!r})"
@@ -320,7 +320,7 @@ def _code_server(stack: RunningStack) -> psutil.Process:
         return bool(found)
 
     wait_for(look, "the code server")
-    socket = str(stack.home / "dagster" / "code-server.sock")
+    socket = str(stack.home / "dagster" / "sockets" / "code-server.sock")
     with grpc.insecure_channel(f"unix:{socket}") as channel:
         grpc.channel_ready_future(channel).result(timeout=60)
     return found[0]

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from trr_pipelines.errors import SetupError
-from trr_pipelines.local.dagster_home import PROJECT, dagster_home, private_socket, write_workspace
+from trr_pipelines.local.dagster_home import PROJECT, dagster_home, socket_folder, write_workspace
 from trr_pipelines.local.processes import Child, accepts, answers, last_line, require_free_port
 from trr_pipelines.local.stack import only_one
 from trr_pipelines.local.stopping import Stop, Stopped
@@ -184,18 +184,18 @@ def test_dagsters_home_always_has_the_projects_configuration(tmp_path: Path) -> 
     (home / "dagster.yaml").write_text("edited: true", encoding="utf-8")
     assert dagster_home(settings) == home
     assert (home / "dagster.yaml").read_text(encoding="utf-8") == (PROJECT / "dagster.yaml").read_text(encoding="utf-8")
-    with private_socket(settings, "server") as socket:
-        assert f'socket: "{socket}"' in write_workspace(settings, socket).read_text(encoding="utf-8")
+    assert 'socket: "/a \\"b"' in write_workspace(settings, Path('/a "b')).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("depth", [1, 60])
-def test_a_socket_has_a_private_folder_also_below_a_long_path(tmp_path: Path, depth: int) -> None:
+def test_sockets_have_a_private_folder_also_below_a_long_path(tmp_path: Path, depth: int) -> None:
     settings = Settings(home=tmp_path.joinpath(*["folder"] * depth))
-    with private_socket(settings, "server") as path, socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        assert path.parent.stat().st_mode & 0o777 == 0o700
-    with private_socket(settings, "server") as path:
-        assert not path.exists()
+    with socket_folder(settings) as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "server.sock"))
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert not folder.exists()
+    with socket_folder(settings) as folder:
+        assert list(folder.iterdir()) == []
 
 
 def test_a_server_that_is_not_there_does_not_answer(tmp_path: Path) -> None:
