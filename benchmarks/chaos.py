@@ -247,7 +247,7 @@ class Bench:
         while True:
             try:
                 with self.database(database) as conn:
-                    return conn.execute(sql, values).fetchall()  # type: ignore[call-overload, no-any-return]
+                    return conn.execute(sql, values).fetchall()
             except psycopg.OperationalError:
                 time.sleep(0.3)
 
@@ -303,7 +303,17 @@ class Users:
         folder.mkdir(parents=True)
         for copy in copies:
             os.link(copy, folder / copy.name)
-        command = ("import", folder, "--source", "deadline", "--show", SHOW, "--person", PERSON, *options)
+        command: tuple[str | Path, ...] = (
+            "import",
+            folder,
+            "--source",
+            "deadline",
+            "--show",
+            SHOW,
+            "--person",
+            PERSON,
+            *options,
+        )
         if self._accepted(f"import of {folder.name}", lambda: self.bench.trr(*command).returncode == 0):
             self.files += [folder / copy.name for copy in copies]
             self.bench.counts["imports"] += 1

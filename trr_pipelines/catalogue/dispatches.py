@@ -78,12 +78,12 @@ def succeed(conn: Connection, scope: str, run_id: str) -> None:
     _queries.succeed(conn, scope=scope, run_id=run_id)
 
 
-def fail(conn: Connection, scope: str, run_id: str) -> int | None:
+def fail(conn: Connection, scope: str, run_id: str, *, was_killed: bool = False) -> int | None:
     """The scope's run failed: ask again under a new key, after a backoff.
 
     Returns how many of its runs failed in a row; None where the scope is another run's by now.
     """
-    failures: int | None = _queries.fail(conn, scope=scope, run_id=run_id)
+    failures: int | None = _queries.fail(conn, scope=scope, run_id=run_id, was_killed=was_killed)
     return failures
 
 

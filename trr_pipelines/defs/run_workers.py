@@ -90,6 +90,12 @@ def end_killed_runs(instance: DagsterInstance, *, at_start: bool = False) -> lis
     return ended
 
 
+def was_killed(failure: DagsterEvent) -> bool:
+    """Whether a run failed because its process ended, by the message of the event: ours, or Dagster's from outside."""
+    message = failure.message or ""
+    return KILLED in message or "from outside the execution context" in message
+
+
 def _is_known_to_its_code_server(run: DagsterRun) -> bool | None:
     """Whether the code server that started the run has a process for it; None when it cannot be reached."""
     if GRPC_INFO_TAG not in run.tags:

@@ -22,6 +22,7 @@ from trr_pipelines.defs.lanes import SCOPE_TAG
 from trr_pipelines.defs.partitions import add_missing, import_batches
 from trr_pipelines.defs.resources import ArchiveResource
 from trr_pipelines.defs.run_failures import failed_run
+from trr_pipelines.defs.run_workers import was_killed
 from trr_pipelines.pipeline import scheduling
 from trr_pipelines.pipeline.alerting.alerts import record_failed_run
 from trr_pipelines.pipeline.scheduling import BatchRequest, PhotosRequest
@@ -119,7 +120,8 @@ def retry_failed(context: SensorEvaluationContext, archive: ArchiveResource) -> 
 )
 def failed_runs(context: RunFailureSensorContext, archive: ArchiveResource) -> None:
     opened, run = archive.get(), context.dagster_run
-    in_a_row = scheduling.run_failed(opened.database, run.run_id, run.tags.get(SCOPE_TAG))
+    killed = was_killed(context.failure_event)
+    in_a_row = scheduling.run_failed(opened.database, run.run_id, run.tags.get(SCOPE_TAG), was_killed=killed)
     record_failed_run(opened.database, failed_run(opened, context.instance, run, in_a_row))
 
 

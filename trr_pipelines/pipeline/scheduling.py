@@ -134,15 +134,16 @@ def batches_missing_from(database: Database, known: Sequence[str]) -> list[str]:
     return [key for key in database.run(imports.all_batches) if key not in present]
 
 
-def run_failed(database: Database, run_id: str, scope: str | None) -> int | None:
+def run_failed(database: Database, run_id: str, scope: str | None, *, was_killed: bool = False) -> int | None:
     """Record a failed run: release its leases, and let its scope be requested again after a backoff.
 
-    Returns how many runs of the scope failed in a row, if known.
+    The wait stays short after a run whose process was killed, which says little about the scope. Returns how many runs
+    of the scope failed in a row, if known.
     """
 
     def record(conn: Connection) -> int | None:
         ledger.release(conn, run_id)
-        return None if scope is None else dispatches.fail(conn, scope, run_id)
+        return None if scope is None else dispatches.fail(conn, scope, run_id, was_killed=was_killed)
 
     return database.run(record)
 

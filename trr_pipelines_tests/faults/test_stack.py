@@ -116,7 +116,7 @@ def test_killed_runs_end_within_a_minute_and_every_kind_of_stop_leaves_nothing(
     assert not (tmp_path / "imported").exists()
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.3, 0.6, 1.0, 2.5])
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 2.5])
 def test_ctrl_c_while_it_starts_shows_no_traceback_and_leaves_nothing(
     stack: RunningStack, tmp_path: Path, seconds: float
 ) -> None:

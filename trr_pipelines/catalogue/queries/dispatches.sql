@@ -33,12 +33,13 @@ where scope = :scope and run_id = :run_id;
 update core.dispatches set lease_until = null, failures = 0, not_before = null
 where scope = :scope and run_id = :run_id;
 
--- name: fail(scope, run_id)$
--- Backoff as for photos; a scope whose runs failed too often is parked until it is unparked or run by hand. Returns the number
--- of failures in a row.
+-- name: fail(scope, run_id, was_killed)$
+-- Backoff as for photos, but at most 40 s after a run whose process was killed, which says little about the scope.
+-- A scope whose runs failed too often is parked until it is unparked or run by hand. Returns the number of failures in a row.
 update core.dispatches
 set epoch = epoch + 1, requested_at = null, lease_until = null, failures = failures + 1,
-    not_before = greatest(not_before, now() + interval '10 seconds' * power(4, least(failures, 5))), run_id = null
+    not_before = greatest(not_before, now() + interval '10 seconds' * power(4, least(failures, case when :was_killed then 1 else 5 end))),
+    run_id = null
 where scope = :scope and (run_id is null or run_id = :run_id or requested_at is not null)
 returning failures;
 

@@ -20,8 +20,8 @@ def claim(database: Database, run_id: str = "run-1") -> None:
     database.run(lambda conn: dispatches.claim(conn, SCOPE, run_id))
 
 
-def fail(database: Database, run_id: str = "run-1") -> None:
-    database.run(lambda conn: dispatches.fail(conn, SCOPE, run_id))
+def fail(database: Database, run_id: str = "run-1", *, was_killed: bool = False) -> None:
+    database.run(lambda conn: dispatches.fail(conn, SCOPE, run_id, was_killed=was_killed))
 
 
 def is_ready(database: Database) -> bool:
@@ -71,14 +71,18 @@ def test_the_failure_of_an_older_run_does_not_affect_leases_of_a_newer_one(datab
     assert row == [{"run_id": "run-2", "failures": 0, "is_free": False}]
 
 
-def test_backoff_grows_and_the_scope_is_parked_after_five_failures(database: Database) -> None:
+@pytest.mark.parametrize(("was_killed", "expected"), [(False, [10, 40, 160, 640, 2560]), (True, [10, 40, 40, 40, 40])])
+def test_backoff_grows_and_the_scope_is_parked_after_five_failures(
+    database: Database, was_killed: bool, expected: list[int]
+) -> None:
+    """After killed runs it stays short, as they say little about the scope."""
     waits = []
     for _ in range(MAX_RUN_FAILURES):
         claim(database)
-        fail(database)
+        fail(database, was_killed=was_killed)
         waits.append(value(database, "select extract(epoch from not_before - now()) from core.dispatches"))
         end_backoff(database)
-    assert [round(wait) for wait in waits] == [10, 40, 160, 640, 2560]
+    assert [round(wait) for wait in waits] == expected
     assert is_ready(database) is False
 
 

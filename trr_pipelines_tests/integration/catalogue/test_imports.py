@@ -229,13 +229,13 @@ def test_every_row_is_recorded_with_its_outcome_and_recording_again_adds_nothing
     import_id = uuid4()
     items = [
         Item(2, "deadline", "https://photos.example/0.jpg", "created", "", photo),
-        Item(3, "", "nul\0 in it", "rejected", "not UTF-8: caf\udce9", None),
+        Item(3, "", "nul\x00 in it", "rejected", "not UTF-8: caf\udce9", None),
     ]
     for _ in range(2):
         database.run(lambda conn: imports.add_items(conn, import_id, items))
     rows = query(database, "select line, outcome, detail, source_url from core.import_items order by line")
     assert [(row["line"], row["outcome"]) for row in rows] == [(2, "created"), (3, "rejected")]
-    assert (rows[1]["source_url"], rows[1]["detail"]) == (r"nul\0 in it", r"not UTF-8: caf\udce9")
+    assert (rows[1]["source_url"], rows[1]["detail"]) == (r"nul\x00 in it", r"not UTF-8: caf\udce9")
 
 
 def test_batches_are_announced_once(database: Database) -> None:

@@ -15,7 +15,7 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepo
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from trr_pipelines.defs.alerts import waiting_runs
-from trr_pipelines.defs.run_workers import PROCESS_TAG, RunLauncher, end_killed_runs
+from trr_pipelines.defs.run_workers import KILLED, PROCESS_TAG, RunLauncher, end_killed_runs, was_killed
 from trr_pipelines.process_identity import ProcessIdentity, start_ticks
 
 
@@ -107,6 +107,13 @@ def test_dagsters_monitoring_sees_whether_the_process_of_a_run_is_alive(instance
     }
     assert launcher.supports_check_run_worker_health
     assert found == {"ended": WorkerStatus.NOT_FOUND, "alive": WorkerStatus.RUNNING, "unknown": WorkerStatus.RUNNING}
+
+
+def test_a_run_that_was_killed_is_told_from_one_that_failed(instance: DagsterInstance) -> None:
+    run = instance.create_run_for_job(short_job, status=DagsterRunStatus.STARTED)
+    assert was_killed(instance.report_run_failed(run, f"Detected run worker status NOT_FOUND: '{KILLED}'."))
+    assert was_killed(instance.report_run_failed(run))  # as a code server does it
+    assert not was_killed(instance.report_run_failed(run, "Steps failed: ['base_variants']."))
 
 
 def test_a_queue_in_which_no_run_starts_or_ends_is_found(instance: DagsterInstance) -> None:
