@@ -23,7 +23,7 @@ _queries = load_queries("photos.sql")
 
 @dataclass(frozen=True)
 class CropRow:
-    """A crop of the history; x and y in percent."""
+    """A crop of the history; x and y of its middle in percent."""
 
     mode: str
     x: float
@@ -250,7 +250,7 @@ def supersede_other_crops(conn: Connection, photo_id: UUID, signature: str) -> N
 def _crop_parameters(crop: CropRow) -> dict[str, object]:
     return {
         "crop_mode": crop.mode,
-        # repr keeps the four decimals that the crop was rounded to; a float would add binary noise.
+        # repr keeps the three decimals that the crop was rounded to; a float would add binary noise.
         "crop_x": Decimal(repr(crop.x)),
         "crop_y": Decimal(repr(crop.y)),
         "crop_zoom": Decimal(repr(crop.zoom)),

@@ -21,7 +21,9 @@ commands = typer.Typer()
 @commands.command(epilog="Example: trr crop 1b4e28ba-2fa1-11d2-883f-0016d3cca427 --set manual,50,20,1.5")
 def crop(
     photo: Annotated[str, typer.Argument(help="Id of the photo.")],
-    set_to: Annotated[str, typer.Option("--set", help="New crop: manual,X,Y,ZOOM with X and Y in percent.")] = "",
+    set_to: Annotated[
+        str, typer.Option("--set", help="New crop: manual,X,Y,ZOOM with its middle in percent and a zoom of 1 to 4.")
+    ] = "",
     activate: Annotated[str, typer.Option(help="Signature of an earlier crop to restore.")] = "",
     auto: Annotated[bool, typer.Option("--auto", help="Return to the proposed crop.")] = False,
     author: Annotated[str, typer.Option(help="Author; the user of this shell by default.")] = "",

@@ -28,7 +28,7 @@ def _known_or_text(value: Any, known: ValidatorFunctionWrapHandler) -> Reason | 
 
 
 class Crop(BaseModel):
-    """The active crop: x and y in percent, zoom from 1 to 8."""
+    """The active crop: x and y of its middle in percent, zoom from 1 to 4."""
 
     mode: Literal["auto", "manual"]
     x: float

@@ -32,7 +32,9 @@ Signature = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="signature
 
 
 class WantedCrop(BaseModel):
-    """A manual crop: the position in percent of the photo and the zoom, as CSS' `object-position` and a scale."""
+    """A manual crop: the middle of the 4:5 frame in percent of the photo's sides, and the zoom into its largest frame.
+
+    The frame is pushed inside the photo where it would leave it. Numbers are rounded to 3 decimals."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -37,7 +37,7 @@ class PageRequest:
 
 
 class ItemCrop(TypedDict):
-    """The active crop: x and y in percent, zoom from 1 to 8."""
+    """The active crop: x and y of its middle in percent, zoom from 1 to 4."""
 
     mode: str | None
     x: float

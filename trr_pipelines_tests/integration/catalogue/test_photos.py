@@ -16,7 +16,7 @@ from trr_pipelines_tests.support.archives import DAY, query, value
 
 SHA = "a" * 64
 ORIGINAL = Original(SHA, 1000, 40, 30, "jpeg", 1, "local", f"originals/aa/{SHA}.jpg", "http://cdn.example/a.jpg")
-FIRST_CROP = CropRow("manual", 50, 33.3333, 1.5, "1" * 64)
+FIRST_CROP = CropRow("manual", 50, 33.333, 1.5, "1" * 64)
 SECOND_CROP = CropRow("manual", 0, 100, 1, "2" * 64)
 
 
@@ -207,7 +207,7 @@ def test_concurrent_readers_never_see_two_sets_or_a_mixed_one(database: Database
     assert {recipe for _, recipe in served(database, photo)} == {"r2"}
 
 
-def test_crop_numbers_keep_the_four_decimals_they_were_rounded_to(database: Database) -> None:
+def test_crop_numbers_keep_the_three_decimals_they_were_rounded_to(database: Database) -> None:
     (photo,) = add(database, "a")
     register(database, photo)
     database.run(

@@ -17,7 +17,7 @@ from trr_pipelines.imaging.render import Rendered, RenderedVariant, RenderReques
 RENDERED = Rendered(
     source=SourceInfo("jpeg", 40, 30, 1),
     variants=(RenderedVariant("thumb", "webp", 40, 30, b"first"), RenderedVariant("thumb", "jpeg", 40, 30, b"second")),
-    crop=Crop("auto", 50, 33.3333, 1),
+    crop=Crop("auto", 50, 33.333, 1),
     crop_reason="upper third",
     placeholder="abc=",
     dominant_color="#102030",
@@ -39,7 +39,7 @@ def split(pieces: list[bytes]) -> tuple[bytes, bytes]:
     [
         RenderRequest(BASE, CROP),
         RenderRequest(BASE, None),
-        RenderRequest(None, CROP, Crop("manual", 1.2345, 99, 8)),
+        RenderRequest(None, CROP, Crop("manual", 1.2345, 99, 4)),
     ],
 )
 def test_a_request_arrives_as_it_was_sent(request_: RenderRequest) -> None:
