@@ -39,7 +39,7 @@ class IncompleteSet:
 
 @dataclass(frozen=True)
 class CropNotRendered:
-    """A photo that the ledger calls complete while it serves another crop than the active one."""
+    """A photo that the ledger calls complete while it serves another crop than the active one, or that of a link."""
 
     media_asset_id: UUID
     batch_key: str

@@ -36,8 +36,21 @@ NO_CROP = CropRow("", 0, 0, 1, "")
 
 
 @dataclass(frozen=True)
+class CropSet:
+    """The files of one crop of the present original, by one recipe: their rendition keys."""
+
+    signature: str
+    recipe: str
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Photo:
-    """A photo as a run reads it before its work. What comes from the original is None until that is mirrored."""
+    """A photo as a run reads it before its work. What comes from the original is None until that is mirrored.
+
+    `crop` is the active crop, `link_crops` the other frames that links want, once each. `proposes_crop`: a crop is
+    proposed when there is no active one. `crop_sets` are the sets that exist, served or superseded.
+    """
 
     id: UUID
     source: str
@@ -47,6 +60,15 @@ class Photo:
     format: str | None
     hosted_key: str | None
     crop: CropRow | None
+    link_crops: tuple[CropRow, ...] = ()
+    proposes_crop: bool = True
+    crop_sets: tuple[CropSet, ...] = ()
+
+    @property
+    def wanted_crops(self) -> tuple[CropRow, ...]:
+        """Every crop that the photo or a link wants, each signature once."""
+        crops = (*((self.crop,) if self.crop else ()), *self.link_crops)
+        return tuple({crop.signature: crop for crop in crops}.values())
 
 
 @dataclass(frozen=True)
@@ -110,7 +132,7 @@ class DecodedInfo:
 
 
 def photos_by_id(conn: Connection, photo_ids: Sequence[UUID]) -> dict[UUID, Photo]:
-    """The photos of these ids with their active crops."""
+    """The photos of these ids with their crops."""
     return {
         row["id"]: Photo(
             row["id"],
@@ -121,6 +143,9 @@ def photos_by_id(conn: Connection, photo_ids: Sequence[UUID]) -> dict[UUID, Phot
             row["format"],
             row["hosted_key"],
             None if row["crop_signature"] is None else crop_of(row),
+            tuple(crop_of(crop) for crop in row["link_crops"]),
+            row["proposes_crop"],
+            tuple(CropSet(one["signature"], one["recipe"], frozenset(one["keys"])) for one in row["crop_sets"]),
         )
         for row in _queries.photos_by_id(conn, photo_ids=list(photo_ids))
     }
@@ -147,7 +172,10 @@ def register_original(conn: Connection, photo_id: UUID, original: Original) -> U
     if kept is None or kept == photo_id:
         set_original(conn, photo_id, original, author="import")
         return photo_id
+    _queries.move_external_links(conn, kept_id=kept, duplicate_id=photo_id)
     _queries.move_links(conn, kept_id=kept, duplicate_id=photo_id)
+    _queries.sign_link_crops(conn, photo_id=kept)
+    want_link_crops(conn, kept)
     _queries.move_items(conn, kept_id=kept, duplicate_id=photo_id)
     _queries.retire_originals(conn, photo_id=photo_id)
     _queries.remove_photo(conn, photo_id=photo_id)
@@ -173,11 +201,12 @@ def has_base_set(conn: Connection, photo_id: UUID) -> bool:
 
 
 def set_original(conn: Connection, photo_id: UUID, original: Original, *, author: str) -> None:
-    """Set the photo's original, and add it to the versions."""
+    """Set the photo's original, add it to the versions, and sign the crops of links for it."""
     values = asdict(original)
     _queries.register_original(conn, photo_id=photo_id, **values)
     version = {name: value for name, value in values.items() if name not in ("frames", "hosted_url")}
     _queries.add_version(conn, photo_id=photo_id, author=author, **version)
+    _queries.sign_link_crops(conn, photo_id=photo_id)
 
 
 def versions(conn: Connection, photo_id: UUID) -> list[Version]:
@@ -219,8 +248,8 @@ def replace_set(
 ) -> int:
     """Make `variants` the served base set, or the served set of `crop`. Returns the number of rows written.
 
-    All rows change in the caller's transaction; objects that lose their row go to `retired_objects`. Crop sets of other
-    signatures are superseded.
+    All rows change in the caller's transaction, which ends with `settle_sets`; objects that lose their row go to
+    `retired_objects`.
     """
     rows = json.dumps([asdict(variant) for variant in variants])
     keys = [variant.hosted_key for variant in variants]
@@ -235,16 +264,21 @@ def replace_set(
         recipe=recipe,
         source_version=source_version,
     )
-    if crop.signature:
-        _queries.supersede_other_crops(conn, **identity)
-    _queries.refresh_variant_cache(conn, photo_id=photo_id)
     return written
 
 
-def supersede_other_crops(conn: Connection, photo_id: UUID, signature: str) -> None:
-    """Stop serving crop sets of other signatures; retention removes them after its grace period."""
-    _queries.supersede_other_crops(conn, photo_id=photo_id, crop_signature=signature)
+def settle_sets(conn: Connection, photo_id: UUID) -> None:
+    """After a change of sets or crops: supersede crop sets that are neither wanted nor served, refresh the cache.
+
+    Retention removes superseded sets after its grace period.
+    """
+    _queries.supersede_unused_crops(conn, photo_id=photo_id)
     _queries.refresh_variant_cache(conn, photo_id=photo_id)
+
+
+def want_link_crops(conn: Connection, photo_id: UUID) -> None:
+    """Make crop work pending if the crop of a link is not served yet."""
+    _queries.want_link_crops(conn, photo_id=photo_id)
 
 
 def _crop_parameters(crop: CropRow) -> dict[str, object]:

@@ -83,15 +83,14 @@ def revive(conn: Connection, bucket: str, hosted_keys: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Overtaken:
-    """What a photo needs of its objects: its original, and the crops that are wanted or served.
+    """What a photo needs of its objects: its original, and the signatures of the crops that are wanted or served.
 
-    `is_leased`: a run renders a crop of it now.
+    `is_proposing`: a run renders a crop now that it chooses itself.
     """
 
     sha256: str | None
-    wanted: str
-    served: str
-    is_leased: bool
+    crops: list[str]
+    is_proposing: bool
 
 
 def lock_overtaken(conn: Connection, photo_id: UUID) -> Overtaken | None:

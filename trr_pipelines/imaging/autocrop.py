@@ -104,11 +104,12 @@ def crop_by_saliency(source: Size, saliency: Map) -> tuple[Crop, str]:
     frame = _frame(source)
     x = _most_salient(saliency.sum(axis=0), frame.width, _MIDDLE)
     y = _most_salient(saliency.sum(axis=1), frame.height, _UPPER_THIRD)
-    middles = (
-        _middle(length, share * (1 - length), _ANYWHERE, focus=share)
-        for length, share in ((frame.width, x), (frame.height, y))
+    crop = Crop(
+        "auto",
+        _middle(frame.width, x * (1 - frame.width), _ANYWHERE, focus=x),
+        _middle(frame.height, y * (1 - frame.height), _ANYWHERE, focus=y),
+        AUTO_ZOOM,
     )
-    crop = Crop("auto", *middles, AUTO_ZOOM)
     return crop, "upper third" if (x, y) == (_MIDDLE, _UPPER_THIRD) else "saliency"
 
 

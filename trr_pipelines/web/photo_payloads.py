@@ -16,7 +16,10 @@ class ShownCrop(Crop):
 
 
 class Link(BaseModel):
-    """A gallery of the photo: of a show, of a season (with its show), or of a person."""
+    """A gallery of the photo: of a show, of a season (with its show), or of a person.
+
+    `crop` is the crop that it shows, with the URLs of its served set. `has_own_crop` as in gallery items.
+    """
 
     link_id: UUID
     kind: str
@@ -24,6 +27,10 @@ class Link(BaseModel):
     tags: list[str]
     position: int
     facebank_seed: bool
+    has_own_crop: bool
+    crop: ShownCrop | None
+    crop_display_url: str | None
+    crop_detail_url: str | None
     show_id: UUID | None
     title: str | None
     season: int | None

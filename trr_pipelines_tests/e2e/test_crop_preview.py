@@ -97,7 +97,7 @@ def differences(
     source = folder / "source.png"
     waves(size, wave).save(source, compress_level=1)
     preview = shown_by_browser(page, source, size, shown)
-    rendered = render(source.read_bytes(), RenderRequest(None, recipe, crop))
+    rendered = render(source.read_bytes(), RenderRequest(None, recipe, (crop,)))
     return {variant.format: float(np.abs(pixels(variant.data) - preview).mean()) for variant in rendered.variants}
 
 

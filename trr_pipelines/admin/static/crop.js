@@ -27,6 +27,8 @@ class Cropper {
     this.width = Number(root.dataset.width);
     this.height = Number(root.dataset.height);
     this.signature = root.dataset.signature;
+    // The own crop of a link, or the photo's active crop.
+    this.path = root.dataset.link ? `crop?link_id=${root.dataset.link}` : "crop";
     this.saved = root.dataset.crop ? JSON.parse(root.dataset.crop) : { mode: "auto", x: 50, y: 50, zoom: 1 };
     this.crop = { ...this.saved };
     this.inputs = Object.fromEntries([...root.querySelectorAll("input")].map((input) => [input.name, input]));
@@ -43,7 +45,7 @@ class Cropper {
     }
     this.inputs["zoom-range"].addEventListener("input", () => this.set({ zoom: Number(this.inputs["zoom-range"].value) }));
     this.on("[data-save]", () => this.save());
-    this.on("[data-auto]", () => this.edit("DELETE", "crop"));
+    this.on("[data-auto]", () => this.edit("DELETE", this.path));
     this.on("[data-undo]", () => this.set({ ...this.saved }));
     document.addEventListener("click", (event) => {
       const restore = event.target.closest("[data-activate]");
@@ -153,7 +155,7 @@ class Cropper {
 
   save() {
     const { x, y, zoom } = this.crop;
-    return this.edit("PUT", "crop", { mode: "manual", x, y, zoom });
+    return this.edit("PUT", this.path, { mode: "manual", x, y, zoom });
   }
 
   async edit(method, path, body) {
@@ -176,8 +178,10 @@ class Cropper {
 
   state({ crop, changed, served }) {
     const line = this.root.querySelector("[data-crop-state]");
-    line.textContent = !crop ? "Proposing a crop …" : crop.mode === "manual" ? "Manual crop" : "Proposed crop";
+    const none = served ? "No crop" : "Proposing a crop …";
+    line.textContent = !crop ? none : crop.mode === "manual" ? "Manual crop" : "Proposed crop";
     if (!changed) note("The photo already has this crop.");
+    else if (!crop && served) note("The crop is removed.");
     else if (served) note("Saved and served.");
     else note("Saved. It is served once it is rendered; until then the previous crop is served.");
   }

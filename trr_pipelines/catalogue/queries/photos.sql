@@ -1,6 +1,20 @@
 -- name: photos_by_id(photo_ids)
-select a.id, a.source, a.source_url, a.sha256, a.bytes, a.format, a.hosted_key,
-       c.crop_mode, c.crop_x, c.crop_y, c.crop_zoom, c.crop_signature
+-- `link_crops` are the crops of links, `crop_sets` the sets of the present original, served or superseded.
+select a.id, a.source, a.source_url, a.sha256, a.bytes, a.format, a.hosted_key, a.proposes_crop,
+       c.crop_mode, c.crop_x, c.crop_y, c.crop_zoom, c.crop_signature,
+       (select coalesce(jsonb_agg(distinct jsonb_build_object(
+                   'crop_mode', l.crop_mode, 'crop_x', l.crop_x, 'crop_y', l.crop_y, 'crop_zoom', l.crop_zoom,
+                   'crop_signature', l.crop_signature)), '[]')
+        from core.media_links l
+        where l.media_asset_id = a.id and l.crop_signature is not null) as link_crops,
+       (select coalesce(jsonb_agg(jsonb_build_object(
+                   'signature', s.crop_signature, 'recipe', s.recipe, 'keys', s.keys)), '[]')
+        from (
+            select v.crop_signature, v.recipe, array_agg(distinct v.variant_key) as keys
+            from core.media_asset_variants v
+            where v.media_asset_id = a.id and v.crop_signature <> '' and v.source_version = a.sha256
+            group by v.crop_signature, v.recipe
+        ) as s) as crop_sets
 from core.media_assets a
 left join core.media_asset_crops c on c.media_asset_id = a.id and c.is_active
 where a.id = any(:photo_ids);
@@ -30,13 +44,20 @@ select sha256, bytes, width, height, format, hosted_key, author, created_at
 from core.media_asset_versions where media_asset_id = :photo_id
 order by created_at desc, sha256;
 
+-- name: move_external_links(kept_id, duplicate_id)!
+-- Links of the application keep their ids.
+update core.media_links set media_asset_id = :kept_id, served_crop = null, updated_at = now()
+where media_asset_id = :duplicate_id and is_external;
+
 -- name: move_links(kept_id, duplicate_id)!
 -- Move the links of a duplicate to the photo with the same bytes; where that has the link already, keep it.
 insert into core.media_links
-    (media_asset_id, show_id, season_id, person_id, kind, position, caption, tags, facebank_seed)
-select :kept_id, show_id, season_id, person_id, kind, position, caption, tags, facebank_seed
-from core.media_links where media_asset_id = :duplicate_id
-on conflict on constraint media_links_media_asset_id_entity_id_kind_key
+    (media_asset_id, show_id, season_id, person_id, kind, position, caption, tags, facebank_seed,
+     crop_mode, crop_x, crop_y, crop_zoom)
+select :kept_id, show_id, season_id, person_id, kind, position, caption, tags, facebank_seed,
+       crop_mode, crop_x, crop_y, crop_zoom
+from core.media_links where media_asset_id = :duplicate_id and not is_external
+on conflict (media_asset_id, entity_id, kind) where not is_external
     do update set facebank_seed = media_links.facebank_seed or excluded.facebank_seed
     where excluded.facebank_seed and not media_links.facebank_seed;
 
@@ -120,15 +141,37 @@ on conflict on constraint media_asset_variants_identity_key do update
                             excluded.hosted_key, excluded.sha256, excluded.recipe)
        or media_asset_variants.superseded_at is not null;
 
--- name: supersede_other_crops(photo_id, crop_signature)!
-update core.media_asset_variants set superseded_at = now()
-where media_asset_id = :photo_id and crop_signature not in ('', :crop_signature) and superseded_at is null;
+-- name: sign_link_crops(photo_id)!
+-- Sign the crops of links for the present original.
+update core.media_links l
+set crop_signature = core.crop_signature(l.crop_mode, l.crop_x, l.crop_y, l.crop_zoom, a.sha256)
+from core.media_assets a
+where a.id = :photo_id and l.media_asset_id = a.id and l.crop_mode is not null
+  and l.crop_signature is distinct from core.crop_signature(l.crop_mode, l.crop_x, l.crop_y, l.crop_zoom, a.sha256);
+
+-- name: want_link_crops(photo_id)!
+-- Make crop work pending while a crop of a link is not served; the new version makes a render without it stale.
+update core.variant_generations
+set state = 'pending', version = version + 1, lease_until = null, run_id = null,
+    asked_at = null, attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now()
+where media_asset_id = :photo_id and kind = 'crop'
+  and exists (select from core.media_links l
+              where l.media_asset_id = :photo_id and l.crop_signature is not null
+                and l.crop_signature is distinct from l.served_crop);
+
+-- name: supersede_unused_crops(photo_id)!
+update core.media_asset_variants v set superseded_at = now()
+where v.media_asset_id = :photo_id and v.crop_signature <> '' and v.superseded_at is null
+  and not exists (select from core.crops_in_use used
+                  where used.media_asset_id = v.media_asset_id and used.crop_signature = v.crop_signature);
 
 -- name: refresh_variant_cache(photo_id)!
+-- The base set and the set of the active crop.
 update core.media_assets a
 set metadata = jsonb_set(a.metadata, '{variants}', coalesce((
     select jsonb_object_agg(v.variant_key || '.' || v.format, jsonb_build_object(
         'url', v.hosted_url, 'width', v.width, 'height', v.height, 'bytes', v.bytes))
     from core.media_asset_variants v
-    where v.media_asset_id = a.id and v.superseded_at is null), '{}'))
+    left join core.variant_generations g on g.media_asset_id = v.media_asset_id and g.kind = 'crop'
+    where v.media_asset_id = a.id and v.superseded_at is null and v.crop_signature in ('', g.served)), '{}'))
 where a.id = :photo_id;

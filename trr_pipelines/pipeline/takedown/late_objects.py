@@ -33,8 +33,7 @@ def _may_be_needed(key: str, needed: Overtaken) -> bool:
     folder, _, version, *_ = key.split("/")
     if folder == "variants":
         return needed.sha256 is not None and needed.sha256.startswith(version)
-    is_proposed = not needed.wanted and needed.is_leased  # by a run that chooses its crop itself
-    return is_proposed or version in (needed.wanted, needed.served)
+    return needed.is_proposing or version in needed.crops
 
 
 def forbid_late_original(archive: Archive, photo_id: UUID, sha256: str, key: str) -> None:

@@ -289,7 +289,7 @@ def test_a_served_file_shows_what_the_new_numbers_say(migrated: Migrated) -> Non
             {"id": photo_id, "signature": row["crop_signature"]},
         )
         data = store.get(original["hosted_key"], max_bytes=10**8)
-        now = render(data, RenderRequest(None, CROP, Crop("manual", row["x"], row["y"], row["zoom"])))
+        now = render(data, RenderRequest(None, CROP, (Crop("manual", row["x"], row["y"], row["zoom"]),)))
         (card,) = (
             variant for variant in now.variants if (variant.variant_key, variant.format) == ("crop_card", "jpeg")
         )

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from trr_pipelines.catalogue import imports, photos, retention
+from trr_pipelines.catalogue import imports, ledger, photos, retention
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.imports import Item, NewLink, Target
 from trr_pipelines.catalogue.photos import NO_CROP, CropRow, Original, Variant
@@ -60,7 +60,20 @@ def variants(*keys: str, folder: str, formats: tuple[str, ...] = ("webp", "jpeg"
 
 
 def put(database: Database, photo: UUID, of: list[Variant], *, recipe: str = "r1", crop: CropRow = NO_CROP) -> int:
-    return database.run(lambda conn: photos.replace_set(conn, photo, of, recipe=recipe, source_version=SHA, crop=crop))
+    """Record a set as a render does that completes the work."""
+
+    def work(conn: imports.Connection) -> int:
+        written = photos.replace_set(conn, photo, of, recipe=recipe, source_version=SHA, crop=crop)
+        if crop.signature:
+            ledger.open_derivatives(conn, photo)
+            conn.execute(
+                "update core.variant_generations set wanted = %(crop)s, served = %(crop)s where kind = 'crop'",
+                {"crop": crop.signature},
+            )
+        photos.settle_sets(conn, photo)
+        return written
+
+    return database.run(work)
 
 
 def served(database: Database, photo: UUID) -> set[tuple[str, str]]:

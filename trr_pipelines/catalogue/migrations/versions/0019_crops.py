@@ -1,4 +1,4 @@
-"""Numbers of a crop are the middle of its frame."""
+"""Numbers of a crop are the middle of its frame; a link can have a crop of its own."""
 
 from trr_pipelines.catalogue.migrations.sql import run_sql_beside
 
