@@ -203,7 +203,7 @@ def set_link_crop(conn: Connection, link_id: UUID, crop: CropNumbers | None) -> 
     )
     if changed is None:
         return False
-    photos.want_link_crops(conn, changed["media_asset_id"])
+    photos.renew_link_crops(conn, [changed["media_asset_id"]])
     photos.settle_sets(conn, changed["media_asset_id"])
     return True
 

@@ -174,8 +174,7 @@ def register_original(conn: Connection, photo_id: UUID, original: Original) -> U
         return photo_id
     _queries.move_external_links(conn, kept_id=kept, duplicate_id=photo_id)
     _queries.move_links(conn, kept_id=kept, duplicate_id=photo_id)
-    _queries.sign_link_crops(conn, photo_id=kept)
-    want_link_crops(conn, kept)
+    renew_link_crops(conn, [kept])
     _queries.move_items(conn, kept_id=kept, duplicate_id=photo_id)
     _queries.retire_originals(conn, photo_id=photo_id)
     _queries.remove_photo(conn, photo_id=photo_id)
@@ -206,7 +205,7 @@ def set_original(conn: Connection, photo_id: UUID, original: Original, *, author
     _queries.register_original(conn, photo_id=photo_id, **values)
     version = {name: value for name, value in values.items() if name not in ("frames", "hosted_url")}
     _queries.add_version(conn, photo_id=photo_id, author=author, **version)
-    _queries.sign_link_crops(conn, photo_id=photo_id)
+    _queries.sign_link_crops(conn, photo_ids=[photo_id])
 
 
 def versions(conn: Connection, photo_id: UUID) -> list[Version]:
@@ -276,9 +275,13 @@ def settle_sets(conn: Connection, photo_id: UUID) -> None:
     _queries.refresh_variant_cache(conn, photo_id=photo_id)
 
 
-def want_link_crops(conn: Connection, photo_id: UUID) -> None:
-    """Make crop work pending if the crop of a link is not served yet."""
-    _queries.want_link_crops(conn, photo_id=photo_id)
+def renew_link_crops(conn: Connection, photo_ids: Sequence[UUID]) -> None:
+    """After links with crops of their own came to these photos: sign their crops, and make the work pending.
+
+    Nothing happens to a photo whose bytes are not known yet, or whose links show their crops already.
+    """
+    _queries.sign_link_crops(conn, photo_ids=list(photo_ids))
+    _queries.want_link_crops(conn, photo_ids=list(photo_ids))
 
 
 def _crop_parameters(crop: CropRow) -> dict[str, object]:

@@ -53,9 +53,12 @@ def crop(
     if as_json:
         print_json(asdict(edit))
     else:
-        state = "served" if edit.served else "waiting to be rendered"
-        none = "no crop" if edit.served else "no proposal yet"
-        say(f"{edit.signature or none}: {'changed' if edit.changed else 'unchanged'}, {state}")
+        changed = "changed" if edit.changed else "unchanged"
+        if edit.crop is None and edit.served:
+            say(f"no crop: {changed}")
+        else:
+            state = "served" if edit.served else "waiting to be rendered"
+            say(f"{edit.signature or 'no proposal yet'}: {changed}, {state}")
 
 
 @commands.command(epilog="Example: trr replace 1b4e28ba-2fa1-11d2-883f-0016d3cca427 better.jpg")

@@ -141,22 +141,22 @@ on conflict on constraint media_asset_variants_identity_key do update
                             excluded.hosted_key, excluded.sha256, excluded.recipe)
        or media_asset_variants.superseded_at is not null;
 
--- name: sign_link_crops(photo_id)!
+-- name: sign_link_crops(photo_ids)!
 -- Sign the crops of links for the present original.
 update core.media_links l
 set crop_signature = core.crop_signature(l.crop_mode, l.crop_x, l.crop_y, l.crop_zoom, a.sha256)
 from core.media_assets a
-where a.id = :photo_id and l.media_asset_id = a.id and l.crop_mode is not null
+where a.id = any(:photo_ids) and l.media_asset_id = a.id and l.crop_mode is not null
   and l.crop_signature is distinct from core.crop_signature(l.crop_mode, l.crop_x, l.crop_y, l.crop_zoom, a.sha256);
 
--- name: want_link_crops(photo_id)!
+-- name: want_link_crops(photo_ids)!
 -- Make crop work pending while a crop of a link is not served; the new version makes a render without it stale.
-update core.variant_generations
+update core.variant_generations g
 set state = 'pending', version = version + 1, lease_until = null, run_id = null,
     asked_at = null, attempts = 0, reason = null, detail = null, next_attempt_at = null, updated_at = now()
-where media_asset_id = :photo_id and kind = 'crop'
+where g.media_asset_id = any(:photo_ids) and g.kind = 'crop'
   and exists (select from core.media_links l
-              where l.media_asset_id = :photo_id and l.crop_signature is not null
+              where l.media_asset_id = g.media_asset_id and l.crop_signature is not null
                 and l.crop_signature is distinct from l.served_crop);
 
 -- name: supersede_unused_crops(photo_id)!

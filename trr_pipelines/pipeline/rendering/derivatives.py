@@ -144,7 +144,7 @@ class _Plan:
         )
 
     def requests(self) -> list[RenderRequest]:
-        """One request, or several for a photo with many crops. None when nothing is to be rendered."""
+        """One request, several for a photo with many crops, no request when there is nothing to render."""
         crops = (*((None,) if self.proposes else ()), *(_crop_of(row) for row in self.missing))
         parts = [crops[at : at + CROPS_PER_REQUEST] for at in range(0, len(crops), CROPS_PER_REQUEST)] or [()]
         return [
@@ -169,9 +169,8 @@ class _PhotoHandler:
         assert photo.sha256 is not None
         source = OriginalRef(f"{photo.id} ({shown_url(photo.source_url)})", photo.hosted_key, photo.sha256)
         plan = _Plan.of(photo, claims)
-        return self._record(
-            photo, claims, plan, [self._renderer.render(source, request) for request in plan.requests()]
-        )
+        results = [self._renderer.render(source, request) for request in plan.requests()]
+        return self._record(photo, claims, plan, results)
 
     def _record(
         self, photo: Photo, claims: Sequence[Claim], plan: _Plan, results: Sequence[RenderedPhoto]

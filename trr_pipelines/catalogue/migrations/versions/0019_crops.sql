@@ -124,7 +124,9 @@ comment on column core.media_links.crop_signature is 'of the own crop; null unti
 comment on column core.media_links.served_crop is 'signature of the last complete set of the own crop';
 create unique index media_links_media_asset_id_entity_id_kind_key on core.media_links (media_asset_id, entity_id, kind)
     where not is_external;
-create index media_links_media_asset_id_idx on core.media_links (media_asset_id);
+-- Links of a photo; and filters of galleries read the photos of all links of a gallery from it alone.
+create index media_links_media_asset_id_idx on core.media_links (media_asset_id, entity_id, kind)
+    include (is_external, crop_mode);
 
 -- Crop sets that are served, or wanted: of the active crop, and of links with a crop of their own.
 create view core.crops_in_use as

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from trr_pipelines.catalogue import crops, ledger
+from trr_pipelines.catalogue import crops, ledger, photos
 from trr_pipelines.catalogue.crops import WantedCrop
 from trr_pipelines.catalogue.galleries import Filters
 from trr_pipelines.catalogue.ledger import Scope
@@ -381,6 +381,28 @@ def test_wanted_crops_name_every_frame_once_with_its_links(archive: Archive, tmp
         key=lambda one: one.crop.signature,
     )
     assert wanted == {photo: [WantedCrop(row(RIGHT), True, ()), *expected]}
+
+
+def test_links_that_came_with_crops_are_signed_and_rendered(archive: Archive, tmp_path: Path) -> None:
+    batch, photo = imported(archive, tmp_path / "in")
+    first = linked(archive, photo, LEFT)
+    with CountingPool() as pool:
+        run(archive, batch, pool=pool)
+        query(
+            archive.database,
+            "insert into core.media_links (media_asset_id, show_id, kind, is_external, crop_mode, crop_x, crop_y,"
+            " crop_zoom) select media_asset_id, show_id, kind, true, 'manual', x, 50, 1 from core.media_links,"
+            " unnest(array[20, 80]) as x where id = %s",
+            first,
+        )
+        archive.database.run(lambda conn: photos.renew_link_crops(conn, [photo, uuid4()]))
+        rerender(archive, photo, pool)
+        assert pool.requests[-1].crops == (RIGHT,)
+        archive.database.run(lambda conn: photos.renew_link_crops(conn, [photo]))
+        assert state(archive, photo) == "complete"
+    of_left, of_right = (signature(archive, photo, crop) for crop in (LEFT, RIGHT))
+    assert sorted(filter(None, shown(archive, *items(archive)))) == sorted([of_left, of_left, of_right])
+    sound(archive, batch)
 
 
 def test_an_unknown_link_changes_nothing(archive: Archive) -> None:
