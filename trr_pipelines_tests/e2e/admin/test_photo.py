@@ -153,7 +153,15 @@ def test_the_crop_of_a_gallery_is_edited_from_its_tile_and_changes_no_other(
         assert admin_stack.rows(own, link["id"]) == [{"x": None, "zoom": None}]
         after = admin_stack.rows("select count(*) from core.media_asset_crops where media_asset_id = %s", photo)
         assert after == [before]
+        # Without a gallery it is not known whose crop an edit would change.
+        admin_stack.rows("update core.media_links set is_external = true where media_asset_id = %s", photo)
+        page.goto(f"/admin/photos/{photo}")
+        expect(page.get_by_role("application")).to_have_count(0)
+        page.get_by_role("region", name="Crop").get_by_role("link", name="Person One").click()
+        expect(page.get_by_role("heading", name="Crop in Person One")).to_be_visible()
+        expect(page.get_by_role("application")).to_have_count(1)
     finally:
+        admin_stack.rows("update core.media_links set is_external = false where media_asset_id = %s", photo)
         admin_stack.rows("delete from core.shows where title = 'Gallery of Another App'")
         admin_stack.rows("delete from core.slugs where slug = 'gallery-of-another-app'")
 
