@@ -23,6 +23,8 @@ from trr_pipelines.screenalytics.factory import open_bank
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.directory import DirectoryStore
 from trr_pipelines.storage.factory import open_store
+from trr_pipelines.storage.keys import ORIGINALS, original_key
+from trr_pipelines.storage.s3 import S3Store
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 UNKNOWN_ID = UUID(int=0)
@@ -30,19 +32,23 @@ UNKNOWN_ID = UUID(int=0)
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """The result for one setting; `problem` is one line without the setting's value, empty when `ok`."""
+    """The result for one setting; `problem` is one line without the setting's value, empty when `ok`.
+
+    `used` is where the value comes from, for settings that have more than one name.
+    """
 
     name: str
     ok: bool
     problem: str
+    used: str = ""
 
     def report(self) -> dict[str, Any]:
         """The finding in the types of JSON."""
         return asdict(self)
 
 
-Check = Callable[[Settings], None]
-"""Raises when the setting is missing or does not work."""
+Check = Callable[[Settings], str | None]
+"""Raises when the setting is missing or does not work; returns what was used, where that is not plain."""
 
 
 def examine(deployment: str, settings: Settings) -> list[DoctorFinding]:
@@ -52,12 +58,12 @@ def examine(deployment: str, settings: Settings) -> list[DoctorFinding]:
 
 def _find(name: str, check: Check, settings: Settings) -> DoctorFinding:
     try:
-        check(settings)
+        used = check(settings) or ""
     except httpx.TransportError as error:
         return DoctorFinding(name, False, f"{error.request.url.copy_with(path='/')} cannot be reached: {error}")
     except (TrrError, OSError, httpx.HTTPError, psycopg.Error, ValueError) as error:
         return DoctorFinding(name, False, " ".join(str(error).split())[:300] or type(error).__name__)
-    return DoctorFinding(name, True, "")
+    return DoctorFinding(name, True, "", used)
 
 
 def _secret(name: str) -> Check:
@@ -104,22 +110,25 @@ def _connection(url: str) -> psycopg.Connection[Any]:
         raise SetupError(f"cannot reach the database: {str(error).strip().splitlines()[0]}") from None
 
 
-def _store(settings: Settings) -> None:
-    if not settings.media_store and not settings.is_embedded:
-        raise SetupError("TRR_MEDIA_STORE is not set")
-    store = open_store(settings.store_url, base_url=settings.base_url)
+def _store(settings: Settings) -> str:
+    if not settings.store_setting and not settings.is_embedded:
+        raise SetupError("TRR_MEDIA_STORE is not set (nor OBJECT_STORAGE_BUCKET, AWS_S3_BUCKET)")
+    store = open_store(settings.store_url, base_url=settings.base_url, s3_options=settings.s3_options)
     # No object has this key: with read access the store reports it as missing, without access it refuses.
-    store.head(f"originals/00/{'0' * 64}.jpg")
+    store.head(original_key("0" * 64, "jpg"))
     if isinstance(store, DirectoryStore):
         store.probe()
+    endpoint = f" at {settings.s3_endpoint_url}" if settings.s3_endpoint_url and isinstance(store, S3Store) else ""
+    return f"{settings.store_url}{endpoint}, by {settings.store_setting or 'default'}"
 
 
-def _media_url(settings: Settings) -> None:
-    if not settings.media_base_url and not settings.is_embedded:
-        raise SetupError("TRR_MEDIA_BASE_URL is not set")
-    status = httpx.get(f"{settings.base_url}/originals/", timeout=TIMEOUT, trust_env=False).status_code
+def _media_url(settings: Settings) -> str:
+    if not settings.base_url_setting and not settings.is_embedded:
+        raise SetupError("TRR_MEDIA_BASE_URL is not set (nor OBJECT_STORAGE_PUBLIC_BASE_URL, AWS_CDN_BASE_URL)")
+    status = httpx.get(f"{settings.base_url}/{ORIGINALS[0]}", timeout=TIMEOUT, trust_env=False).status_code
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         raise SetupError(f"{settings.base_url} returned status {status}, expected below 500")
+    return f"{settings.base_url}, by {settings.base_url_setting or 'default'}"
 
 
 def _backend(settings: Settings) -> None:

@@ -167,6 +167,12 @@ def photo_with_bytes(conn: Connection, sha256: str) -> UUID | None:
     return photo_id
 
 
+def key_of_bytes(conn: Connection, sha256: str, bucket: str) -> str | None:
+    """The key at which the bucket has these bytes, if a photo has or had them; it may be one of an earlier layout."""
+    key: str | None = _queries.key_of_bytes(conn, sha256=sha256, bucket=bucket)
+    return key
+
+
 def has_base_set(conn: Connection, photo_id: UUID) -> bool:
     """Whether the photo has anything to show."""
     return bool(_queries.has_base_set(conn, photo_id=photo_id))

@@ -84,7 +84,8 @@ def s3_client(
 ) -> Any:
     """A boto3 S3 client configured for `S3Store`: bounded waits, and no retries of its own.
 
-    Other settings come from boto3's usual places (environment, profile, instance role). `connections` should be at
+    Other settings come from boto3's usual places (environment, profile, instance role). With an `endpoint_url` the
+    bucket is in the path of a URL, since other servers need not have a host name for each. `connections` should be at
     least the number of threads that share the client. `credentials` are the `aws_…` arguments of `boto3.client`.
     """
     config = Config(
@@ -92,6 +93,7 @@ def s3_client(
         read_timeout=read_seconds,
         retries={"mode": "standard", "total_max_attempts": 1},
         max_pool_connections=connections,
+        s3={"addressing_style": "path"} if endpoint_url else None,
         # Without it and a region, boto3 presigns with the signature of before 2014, which most buckets refuse.
         signature_version="s3v4",
         # Checksums beyond Content-MD5 are sent as trailers, which many other S3 servers do not support.

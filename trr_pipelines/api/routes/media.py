@@ -18,10 +18,11 @@ from starlette.types import Receive, Scope, Send
 
 from trr_pipelines.api.auth import ANYONE, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentOriginals
-from trr_pipelines.api.original_urls import PREFIX, WINDOW_SECONDS
+from trr_pipelines.api.original_urls import WINDOW_SECONDS
 from trr_pipelines.api.problems import Refusal
 from trr_pipelines.errors import InputError
 from trr_pipelines.storage.directory import DirectoryStore, OpenObject
+from trr_pipelines.storage.keys import is_original
 from trr_pipelines.storage.store import IMMUTABLE
 
 router = APIRouter(route_class=GuardedRoute, tags=["media"])
@@ -58,7 +59,7 @@ def media(key: str, request: Request, archive: CurrentArchive, originals: Curren
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Cross-Origin-Resource-Policy": "cross-origin",
     }
-    if key.startswith(PREFIX):
+    if is_original(key):
         if originals.is_signed:
             headers["Cache-Control"] = f"private, max-age={WINDOW_SECONDS}"
         headers["Content-Disposition"] = f'inline; filename="{Path(key).name}"'

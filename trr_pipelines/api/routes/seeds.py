@@ -86,7 +86,7 @@ def photos_of_person(
     page = person_photos(archive.database, person_id, seed_only=is_seed_only, after=after, limit=limit)
     photos = [
         PersonPhoto(
-            served_url=originals.url(archive, photo.hosted_key, photo.hosted_url),
+            served_url=originals.url(archive, photo) or "",
             **{name: getattr(photo, name) for name in _COPIED},
         )
         for photo in page.photos

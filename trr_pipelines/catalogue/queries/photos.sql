@@ -12,6 +12,10 @@ select true from (select pg_advisory_xact_lock(hashtextextended(:sha256, 0))) as
 -- The photo that has or had these bytes.
 select media_asset_id from core.media_asset_versions where sha256 = :sha256;
 
+-- name: key_of_bytes(sha256, bucket)$
+-- Where the bucket has these bytes already, by their version.
+select hosted_key from core.media_asset_versions where sha256 = :sha256 and hosted_bucket = :bucket;
+
 -- name: register_original(sha256, bytes, width, height, format, frames, hosted_bucket, hosted_key, hosted_url, photo_id)!
 update core.media_assets
 set state = 'mirrored', reason = null, sha256 = :sha256, bytes = :bytes, width = :width, height = :height,

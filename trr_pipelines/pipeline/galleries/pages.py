@@ -26,14 +26,14 @@ MAX_TOTAL = 10_000
 class PageRequest:
     """Part of a gallery: filters, order, the last link of the page before, and the maximum number of links.
 
-    `original_url` returns the URL of an original for its key and plain URL; it may sign it.
+    `original_url` returns the URL of a link's original; it may sign it.
     """
 
     filters: Filters
     sort: Sort
     after: After | None
     limit: int
-    original_url: Callable[[str, str], str] = lambda _, hosted_url: hosted_url
+    original_url: Callable[[GalleryLink], str | None] = lambda link: link.hosted_url
 
 
 class ItemCrop(TypedDict):
@@ -168,9 +168,7 @@ def _after(link: GalleryLink, sort: Sort) -> After:
 
 def _item(link: GalleryLink, files: list[ServedFile], seasons: dict[UUID, int], request: PageRequest) -> GalleryItem:
     """One item in the field order of the API; `hosted_url` and the fields up to `crop` are the oldest ones."""
-    original_url = link.hosted_url
-    if original_url is not None and link.hosted_key is not None:
-        original_url = request.original_url(link.hosted_key, original_url)
+    original_url = request.original_url(link)
     served = choose_served_files(link, files, original_url=original_url)
     changed_at = link.facebank_seed_changed_at
     return {

@@ -5,6 +5,8 @@ Which files are served is decided in `pipeline.galleries.served_files`; this mod
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, TypeVar
 from uuid import UUID
 
@@ -35,12 +37,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 SetKind = Literal["base", "crop"]
 
+OriginalUrl = Callable[[PhotoDetail], str | None]
+"""The URL at which a photo's original can be read now; it may be signed. None without an original."""
+
 _RECIPES: dict[str, str] = {"base": BASE.fingerprint, "crop": CROP.fingerprint}
 
 
-def read_photo(database: Database, photo_id: UUID) -> Asset:
+def read_photo(database: Database, photo_id: UUID, original_url: OriginalUrl) -> Asset:
     """A photo with its links, served URLs and work. Raises NotFoundError."""
-    rows = _rows(database, photo_id)
+    rows = _rows(database, photo_id, original_url)
     photo, served = rows.photo, _served(rows)
     return Asset(
         id=photo.id,
@@ -72,9 +77,9 @@ def read_photo(database: Database, photo_id: UUID) -> Asset:
     )
 
 
-def explain_photo(database: Database, photo_id: UUID) -> Explanation:
+def explain_photo(database: Database, photo_id: UUID, original_url: OriginalUrl) -> Explanation:
     """Why each URL of a photo is served. Raises NotFoundError."""
-    rows = _rows(database, photo_id)
+    rows = _rows(database, photo_id, original_url)
     photo, served = rows.photo, _served(rows)
     return Explanation(
         media_asset_id=photo.id,
@@ -112,11 +117,12 @@ def _as(model: type[Model], row: object) -> Model:
     return model.model_validate(row, from_attributes=True)
 
 
-def _rows(database: Database, photo_id: UUID) -> PhotoRows:
+def _rows(database: Database, photo_id: UUID, original_url: OriginalUrl) -> PhotoRows:
+    """The rows of the photo, with the URL at which its original can be read now."""
     rows = database.read(lambda conn: photo_detail.photo_rows(conn, photo_id))
     if rows is None:
         raise NotFoundError(f"no photo {photo_id}")
-    return rows
+    return replace(rows, photo=replace(rows.photo, hosted_url=original_url(rows.photo)))
 
 
 def _served(rows: PhotoRows) -> ServedFiles:

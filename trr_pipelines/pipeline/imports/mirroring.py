@@ -58,14 +58,15 @@ def store_original(archive: Archive, data: bytes) -> tuple[Original, bool]:
     info = inspect(data)
     file_type = FILE_TYPES[info.format]
     sha256 = hashlib.sha256(data).hexdigest()
-    key = original_key(sha256, file_type.extension)
 
-    def prepare(conn: Connection) -> None:
+    def prepare(conn: Connection) -> str:
         if takedowns.content_is_taken_down(conn, sha256):
             raise TakenDownError(takedowns.TAKEN_DOWN)
+        key = photos.key_of_bytes(conn, sha256, archive.store.bucket) or original_key(sha256, file_type.extension)
         retention.revive(conn, archive.store.bucket, [key])
+        return key
 
-    archive.database.run(prepare)
+    key = archive.database.run(prepare)
     stored = put_exactly(archive.store, key, data, content_type=file_type.content_type, sha256=sha256)
     original = Original(
         sha256=sha256,

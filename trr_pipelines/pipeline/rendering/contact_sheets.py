@@ -26,7 +26,7 @@ from trr_pipelines.imaging.recipes import Recipe, Target
 from trr_pipelines.imaging.render import RenderRequest
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.rendering.derivatives import own_pool
-from trr_pipelines.storage.keys import sheet_keys, sheet_version
+from trr_pipelines.storage.keys import SHEETS, sheet_keys, sheet_version
 from trr_pipelines.storage.store import MissingObjectError, put_exactly
 
 logger = logging.getLogger(__name__)
@@ -155,6 +155,6 @@ def _stored_sheet(
 
 def _delete_earlier(archive: Archive, batch: str, name: str, version: str) -> None:
     """Delete the sheets of this name that this version replaces, and take the version off the removal list."""
-    sheets = [item.key for item in archive.store.list(f"contact_sheets/{batch}/{name}-")]
+    sheets = [item.key for item in archive.store.list(f"{SHEETS}{batch}/{name}-")]
     archive.store.delete(key for key in sheets if sheet_version(key) != (name, version))
     archive.database.run(lambda conn: retention.unlist(conn, archive.store.bucket, sheets))

@@ -17,6 +17,7 @@ from trr_pipelines.catalogue import takedowns
 from trr_pipelines.catalogue.takedowns import EventTraces
 from trr_pipelines.errors import SetupError
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.storage.keys import is_original
 
 TAKEDOWNS_AT_ONCE: Final = 100
 EVENTS_AT_ONCE: Final = 200
@@ -48,7 +49,7 @@ class _Traces:
     @classmethod
     def of(cls, takedowns: Sequence[EventTraces]) -> _Traces:
         texts = {str(one.media_asset_id) for one in takedowns}
-        texts |= {key for one in takedowns for key in one.hosted_keys if key.startswith("originals/")}
+        texts |= {key for one in takedowns for key in one.hosted_keys if is_original(key)}
         partitions = {one.batch_key for one in takedowns if one.batch_key is not None}
         partitions |= {str(person) for one in takedowns for person in one.person_ids}
         return cls(tuple(sorted(texts)), frozenset(partitions))

@@ -16,11 +16,10 @@ from trr_pipelines.catalogue.takedowns import Remains
 from trr_pipelines.errors import Reason, RetryableError
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.takedown.records import record_takedowns
+from trr_pipelines.storage.keys import SHEETS, photo_prefixes
 
 # A photo has a dozen objects: a transaction holds its locks for about a second.
 PHOTOS_AT_ONCE = 100
-# A photo has a folder under each of these prefixes; a stale render may have left objects there.
-PHOTO_PREFIXES = ("crops", "variants")
 # A render that finishes during the takedown stores objects after the first pass has deleted the others.
 MAX_DELETE_PASSES = 3
 # A CDN may have an object for this long.
@@ -72,8 +71,8 @@ def left_of(
     archive: Archive, photo_ids: Iterable[UUID], batches: Iterable[str], keys: Iterable[str] = ()
 ) -> dict[str, int]:
     """Bytes of the objects that the store has of these photos, and of contact sheets of these batches, by key."""
-    prefixes = [f"{folder}/{photo_id}/" for photo_id in photo_ids for folder in PHOTO_PREFIXES]
-    prefixes += [f"contact_sheets/{batch}/" for batch in batches]
+    prefixes = [prefix for photo_id in photo_ids for prefix in photo_prefixes(photo_id)]
+    prefixes += [f"{SHEETS}{batch}/" for batch in batches]
     found = {item.key: item.bytes for prefix in prefixes for item in archive.store.list(prefix)}
     elsewhere = [key for key in keys if not key.startswith(tuple(prefixes))]
     return found | {item.key: item.bytes for key in elsewhere for item in archive.store.list(key) if item.key == key}
@@ -95,7 +94,7 @@ def _note_what_is_left(archive: Archive, remains: Sequence[Remains]) -> dict[str
     unknown = [one for one in remains if one.batch_key is None]
     if unknown:
         last = max(one.taken_down_at for one in unknown)
-        sheets = {item.key: item.bytes for item in archive.store.list("contact_sheets/") if item.last_modified < last}
+        sheets = {item.key: item.bytes for item in archive.store.list(SHEETS) if item.last_modified < last}
         left |= sheets
         notes.append(([one.media_asset_id for one in unknown], sorted(sheets), None))
 

@@ -9,6 +9,7 @@ from trr_pipelines.catalogue import photos, retention, takedowns
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.retention import Overtaken
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.storage.keys import SIGNATURE_DIGITS, version_of
 
 
 def discard_late_objects(archive: Archive, photo_id: UUID, keys: Sequence[str]) -> None:
@@ -30,8 +31,8 @@ def discard_late_objects(archive: Archive, photo_id: UUID, keys: Sequence[str]) 
 
 def _may_be_needed(key: str, needed: Overtaken) -> bool:
     """Whether a run may want an object of this crop, or of this version of the original."""
-    folder, _, version, *_ = key.split("/")
-    if folder == "variants":
+    version = version_of(key)
+    if len(version) < SIGNATURE_DIGITS:
         return needed.sha256 is not None and needed.sha256.startswith(version)
     is_proposed = not needed.wanted and needed.is_leased  # by a run that chooses its crop itself
     return is_proposed or version in (needed.wanted, needed.served)

@@ -24,13 +24,11 @@ from trr_pipelines.catalogue.reconcile import (
 from trr_pipelines.errors import InputError, PermanentError, Reason, RetryableError
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.stored_objects import NO_OBJECT, Damage, damage_of, unreadable
+from trr_pipelines.storage.keys import PREFIXES, SHEETS
 from trr_pipelines.storage.store import ListedObject, ObjectStore
 
 T = TypeVar("T")
 
-# Every prefix of our objects, in the order of keys. Rows describe all but contact sheets, which belong to a batch.
-SHEETS = "contact_sheets/"
-PREFIXES = (SHEETS, "crops/", "originals/", "variants/")
 EXAMPLES = 20
 SUSPECTS_AT_A_TIME = 1_000
 # Each may hold an original of 50 MB.

@@ -20,8 +20,8 @@ from trr_pipelines.errors import ConflictError, InputError
 from trr_pipelines.pipeline import epochs
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.takedown.finishing import finish_unfinished
-from trr_pipelines.pipeline.upkeep.reconcile import PREFIXES, SHEETS, batch_of_sheet
-from trr_pipelines.storage.keys import sheet_version
+from trr_pipelines.pipeline.upkeep.reconcile import batch_of_sheet
+from trr_pipelines.storage.keys import PREFIXES, SHEETS, sheet_version
 from trr_pipelines.storage.store import ListedObject
 
 DAY = 86_400.0

@@ -106,7 +106,7 @@ def test_head_has_the_headers_of_get(client: httpx.Client, keys: dict[str, str])
     assert head.content == b""
     for name in ("content-length", "content-type", "etag", "cache-control", "content-disposition"):
         assert head.headers[name] == get.headers[name]
-    assert client.head("/media/originals/00/none.jpg").status_code == 404
+    assert client.head("/media/media/00/none.jpg").status_code == 404
     assert client.get(f"{url}%0a").status_code == 404
     assert client.post(url).status_code == 405
 

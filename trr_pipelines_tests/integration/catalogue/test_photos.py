@@ -15,7 +15,7 @@ from trr_pipelines.errors import Reason
 from trr_pipelines_tests.support.archives import DAY, query, value
 
 SHA = "a" * 64
-ORIGINAL = Original(SHA, 1000, 40, 30, "jpeg", 1, "local", f"originals/aa/{SHA}.jpg", "http://cdn.example/a.jpg")
+ORIGINAL = Original(SHA, 1000, 40, 30, "jpeg", 1, "local", f"media/aa/{SHA}.jpg", "http://cdn.example/a.jpg")
 FIRST_CROP = CropRow("manual", 50, 33.3333, 1.5, "1" * 64)
 SECOND_CROP = CropRow("manual", 0, 100, 1, "2" * 64)
 

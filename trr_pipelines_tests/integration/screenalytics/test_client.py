@@ -24,7 +24,7 @@ def photo(number: int = 1, **fields: Any) -> dict[str, Any]:
     values = {
         "link_id": str(UUID(int=number)),
         "media_asset_id": str(UUID(int=1000 + number)),
-        "served_url": f"https://cdn.example/originals/{number}.jpg",
+        "served_url": f"https://cdn.example/media/{number}.jpg",
         "sha256": f"{number:064x}",
         "width": 640,
         "height": 480,

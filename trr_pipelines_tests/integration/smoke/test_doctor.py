@@ -57,8 +57,8 @@ def test_every_missing_setting_is_named(environment: Environment, monkeypatch: p
     bare = Settings(home=environment.out, database_url=environment.settings.database_url)
     assert problems("backend", bare) == {
         "TRR_DAGSTER_PG_URL": "TRR_DAGSTER_PG_URL is not set",
-        "TRR_MEDIA_STORE": "TRR_MEDIA_STORE is not set",
-        "TRR_MEDIA_BASE_URL": "TRR_MEDIA_BASE_URL is not set",
+        "TRR_MEDIA_STORE": "TRR_MEDIA_STORE is not set (nor OBJECT_STORAGE_BUCKET, AWS_S3_BUCKET)",
+        "TRR_MEDIA_BASE_URL": ("TRR_MEDIA_BASE_URL is not set (nor OBJECT_STORAGE_PUBLIC_BASE_URL, AWS_CDN_BASE_URL)"),
         "TRR_SERVICE_ROLE_KEY": "TRR_SERVICE_ROLE_KEY is not set",
         "TRR_INTERNAL_ADMIN_SHARED_SECRET": "TRR_INTERNAL_ADMIN_SHARED_SECRET is not set",
         "SCREENALYTICS_SERVICE_TOKEN": "SCREENALYTICS_SERVICE_TOKEN is not set",
