@@ -26,9 +26,13 @@ class HostedOriginal(Protocol):
     """The columns of a photo that say where its original is; None without one."""
 
     @property
+    def hosted_bucket(self) -> str | None: ...
+    @property
     def hosted_key(self) -> str | None: ...
     @property
     def hosted_url(self) -> str | None: ...
+    @property
+    def is_external(self) -> bool: ...
 
 
 class OriginalUrls:
@@ -47,7 +51,8 @@ class OriginalUrls:
             return hosted_url
         expires = self._expiry()
         if isinstance(archive.store, S3Store):
-            return archive.store.signed_url(hosted_key, expires - int(time.time()))
+            external_bucket = (original.hosted_bucket or "") if original.is_external else ""
+            return archive.store.signed_url(hosted_key, expires - int(time.time()), external_bucket=external_bucket)
         return f"{hosted_url}?{urlencode({'expires': expires, 'signature': self._signature(hosted_key, expires)})}"
 
     def may_read(self, key: str, request: Request) -> bool:

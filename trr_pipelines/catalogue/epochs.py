@@ -25,9 +25,14 @@ def current(conn: Connection, bucket: str) -> Epoch:
     return Epoch(**_queries.current(conn, bucket=bucket))
 
 
-def advance(conn: Connection, bucket: str) -> Epoch:
-    """The next epoch."""
-    return Epoch(**_queries.advance(conn, bucket=bucket))
+def advance(conn: Connection, bucket: str, *, is_shared: bool = False) -> Epoch:
+    """The next epoch. Notes that another program has objects in the bucket, if the caller or any photo says so."""
+    return Epoch(**_queries.advance(conn, bucket=bucket, is_shared=is_shared))
+
+
+def is_shared(conn: Connection, bucket: str) -> bool:
+    """Whether another program has, or had, objects in this bucket, as far as the catalogue knows."""
+    return bool(_queries.is_shared(conn, bucket=bucket))
 
 
 def adopt(conn: Connection, bucket: str, epoch: int) -> Epoch:

@@ -71,8 +71,10 @@ class GalleryLink:
     facebank_seed_changed_at: datetime | None
     created_at: datetime
     source: str
+    hosted_bucket: str | None
     hosted_key: str | None
     hosted_url: str | None
+    is_external: bool
     width: int | None
     height: int | None
     bytes: int | None

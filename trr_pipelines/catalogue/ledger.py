@@ -122,6 +122,11 @@ def ask_for_derivatives(conn: Connection, photo_id: UUID) -> None:
     _queries.ask_for_derivatives(conn, photo_id=photo_id)
 
 
+def ask_for_original(conn: Connection, photo_id: UUID) -> None:
+    """Make the photo's original pending, to be read again; its sets wait for it."""
+    _queries.ask_for_original(conn, photo_id=photo_id)
+
+
 def settle(conn: Connection, photo_id: UUID, kind: Kind) -> None:
     """Mark a kind of work complete that was done by other means."""
     _queries.settle(conn, photo_id=photo_id, kind=kind)

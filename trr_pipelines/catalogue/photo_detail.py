@@ -34,8 +34,10 @@ class PhotoDetail:
     height: int | None
     format: str | None
     frames: int | None
+    hosted_bucket: str | None
     hosted_key: str | None
     hosted_url: str | None
+    is_external: bool
     placeholder: str | None
     dominant_color: str | None
     created_at: datetime

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from trr_pipelines.catalogue.database import Connection, load_queries, rows_as
+from trr_pipelines.catalogue.database import Connection, load_queries, row_as, rows_as
 from trr_pipelines.errors import Reason
 
 _queries = load_queries("photos.sql")
@@ -37,7 +37,10 @@ NO_CROP = CropRow("", 0, 0, 1, "")
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo as a run reads it before its work. What comes from the original is None until that is mirrored."""
+    """A photo as a run reads it before its work. What comes from the original is None until that is mirrored.
+
+    With `is_external`, `hosted_…` say where another program has the original, also before it is read.
+    """
 
     id: UUID
     source: str
@@ -45,13 +48,21 @@ class Photo:
     sha256: str | None
     bytes: int | None
     format: str | None
+    hosted_bucket: str | None
     hosted_key: str | None
+    hosted_url: str | None
+    is_external: bool
     crop: CropRow | None
+
+    @property
+    def external_bucket(self) -> str:
+        """The bucket of an external original; empty for an original of ours."""
+        return (self.hosted_bucket or "") if self.is_external else ""
 
 
 @dataclass(frozen=True)
 class Original:
-    """A mirrored original; sides in pixels, oriented."""
+    """An original; sides in pixels, oriented. `is_external`: another program wrote its object."""
 
     sha256: str
     bytes: int
@@ -62,6 +73,17 @@ class Original:
     hosted_bucket: str
     hosted_key: str
     hosted_url: str
+    is_external: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an original is."""
+
+    hosted_bucket: str
+    hosted_key: str
+    hosted_url: str
+    is_external: bool
 
 
 @dataclass(frozen=True)
@@ -119,7 +141,10 @@ def photos_by_id(conn: Connection, photo_ids: Sequence[UUID]) -> dict[UUID, Phot
             row["sha256"],
             row["bytes"],
             row["format"],
+            row["hosted_bucket"],
             row["hosted_key"],
+            row["hosted_url"],
+            row["is_external"],
             None if row["crop_signature"] is None else crop_of(row),
         )
         for row in _queries.photos_by_id(conn, photo_ids=list(photo_ids))
@@ -167,10 +192,12 @@ def photo_with_bytes(conn: Connection, sha256: str) -> UUID | None:
     return photo_id
 
 
-def key_of_bytes(conn: Connection, sha256: str, bucket: str) -> str | None:
-    """The key at which the bucket has these bytes, if a photo has or had them; it may be one of an earlier layout."""
-    key: str | None = _queries.key_of_bytes(conn, sha256=sha256, bucket=bucket)
-    return key
+def place_of_bytes(conn: Connection, sha256: str, bucket: str) -> Place | None:
+    """Where these bytes are, if a photo has or had them in this bucket, or has them as its external original.
+
+    Their key may be one of an earlier layout.
+    """
+    return row_as(Place, _queries.place_of_bytes(conn, sha256=sha256, bucket=bucket))
 
 
 def has_base_set(conn: Connection, photo_id: UUID) -> bool:
@@ -182,6 +209,7 @@ def set_original(conn: Connection, photo_id: UUID, original: Original, *, author
     """Set the photo's original, and add it to the versions."""
     values = asdict(original)
     _queries.register_original(conn, photo_id=photo_id, **values)
+    _queries.remove_lost_version(conn, photo_id=photo_id, sha256=original.sha256)
     version = {name: value for name, value in values.items() if name not in ("frames", "hosted_url")}
     _queries.add_version(conn, photo_id=photo_id, author=author, **version)
 

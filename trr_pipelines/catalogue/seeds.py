@@ -17,8 +17,10 @@ class ServedPhoto:
 
     link_id: UUID
     media_asset_id: UUID
+    hosted_bucket: str
     hosted_key: str
     hosted_url: str
+    is_external: bool
     sha256: str
     width: int
     height: int

@@ -35,7 +35,8 @@ def advance(archive: Archive) -> bool:
     """
     if problem_of(archive):
         return False
-    _record(archive, archive.database.run(lambda conn: epochs.advance(conn, archive.store.bucket)))
+    is_shared = archive.settings.application_db_url is not None
+    _record(archive, archive.database.run(lambda conn: epochs.advance(conn, archive.store.bucket, is_shared=is_shared)))
     return True
 
 

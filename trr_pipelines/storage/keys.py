@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from trr_pipelines.errors import InputError
+from trr_pipelines.errors import InputError, PermanentError, Reason
 
 CONTENT_TYPES: Final = MappingProxyType(
     {
@@ -56,6 +56,9 @@ PREFIXES: Final = tuple(sorted((SHEETS, *ORIGINALS, *VARIANTS)))
 SIGNATURE_DIGITS: Final = 64
 """Digits of a crop's signature in a key; the version of an original has fewer there."""
 
+MAX_EXTERNAL_KEY_BYTES: Final = 1024
+"""Of a key of another program; S3's limit."""
+
 RECORDS: Final = ".records"
 """The folder of records, which are no objects."""
 
@@ -64,6 +67,12 @@ _NAME: Final = re.compile(_SEGMENT, re.ASCII)
 _KEY: Final = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*", re.ASCII)
 _PREFIX: Final = re.compile(rf"(?:{_SEGMENT}/)*(?:{_SEGMENT})?", re.ASCII)
 _RECORD: Final = re.compile(r"[a-z]{1,40}/[a-z0-9-]{1,80}", re.ASCII)
+_OWN_VARIANT: Final = re.compile(
+    rf"{VARIANTS[0]}[0-9a-f-]{{36}}/([0-9a-f]{{16}}|[0-9a-f]{{{SIGNATURE_DIGITS}}})/"
+    r"[0-9a-f]{8,64}/[a-z][a-z0-9_]{0,31}\.[a-z]{3,4}",
+    re.ASCII,
+)
+_BUCKET: Final = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _RECIPE: Final = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
 _VARIANT_KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
@@ -94,6 +103,24 @@ def crop_key(asset_id: UUID, crop_signature: str, recipe: str, key: str, extensi
 def is_original(key: str) -> bool:
     """Whether an original of ours can be at this key."""
     return key.startswith(ORIGINALS)
+
+
+def may_be_foreign(key: str) -> bool:
+    """Whether an object at this key, which no row of ours names, may be of the program that shares the bucket.
+
+    Its originals have the form of ours. Its variants are at `media-variants/{photo}/{12 digits}/{key}.{extension}`, one
+    level less than ours.
+    """
+    return key.startswith(ORIGINALS[0]) or (key.startswith(VARIANTS[0]) and not _OWN_VARIANT.fullmatch(key))
+
+
+def check_external(bucket: str, key: str) -> None:
+    """Raise PermanentError (`fetch_not_found`) for a key or a bucket that cannot exist."""
+    size = len(key.encode("utf-8", "surrogatepass"))
+    if not 0 < size <= MAX_EXTERNAL_KEY_BYTES:
+        raise PermanentError(Reason.FETCH_NOT_FOUND, f"an S3 key has 1 to 1024 bytes, not {size}: {key[:40]!r}")
+    if not _BUCKET.fullmatch(bucket):
+        raise PermanentError(Reason.FETCH_NOT_FOUND, f"not the name of a bucket: {bucket[:80]!r}")
 
 
 def photo_prefixes(asset_id: UUID) -> tuple[str, ...]:

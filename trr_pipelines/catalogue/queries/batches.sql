@@ -38,7 +38,7 @@ select count(*) as photos,
        count(*) filter (where not is_open) as ended,
        count(*) filter (where has_original) as originals
 from (
-    select a.id, a.hosted_key is not null as has_original, bool_or(g.state = 'pending') as is_open
+    select a.id, a.sha256 is not null as has_original, bool_or(g.state = 'pending') as is_open
     from core.media_assets a
     join core.variant_generations g on g.media_asset_id = a.id
     where a.batch_key = any(:batches)
@@ -77,7 +77,8 @@ where (:batch::text is null or a.batch_key = :batch::text) and v.superseded_at i
 
 -- name: batch_least_saved(batch, limit)
 -- Photos whose card saves least; `card_key` is the smallest card.
-select a.id, a.source_url, a.hosted_url, a.hosted_key, a.bytes as before, min(v.bytes) as after,
+select a.id, a.source_url, a.hosted_url, a.hosted_key,
+       case when a.is_external then a.hosted_bucket else '' end as external_bucket, a.bytes as before, min(v.bytes) as after,
        1 - min(v.bytes)::float8 / a.bytes as reduction,
        (array_agg(v.hosted_key order by v.bytes, v.format))[1] as card_key
 from core.media_assets a

@@ -2,11 +2,12 @@
 
 -- name: batch_objects(batch, kind)
 -- Objects of a batch, with the bytes and hash that their rows record.
-select a.id as media_asset_id, a.batch_key, a.hosted_key, a.bytes, a.sha256
+select a.id as media_asset_id, a.batch_key, a.hosted_key, a.bytes, a.sha256,
+       case when a.is_external then a.hosted_bucket else '' end as external_bucket
 from core.media_assets a
-where :kind = 'original' and a.batch_key = :batch and a.hosted_key is not null
+where :kind = 'original' and a.batch_key = :batch and a.sha256 is not null
 union all
-select v.media_asset_id, a.batch_key, v.hosted_key, v.bytes, v.sha256
+select v.media_asset_id, a.batch_key, v.hosted_key, v.bytes, v.sha256, ''
 from core.media_asset_variants v
 join core.media_assets a on a.id = v.media_asset_id
 where :kind <> 'original' and a.batch_key = :batch and v.superseded_at is null
@@ -25,12 +26,13 @@ drawn as (
     cross join lateral (select id from core.media_assets where id >= random.point order by id limit 1) as photo
     where (select count(*) from few) > :photos
 )
-select a.id as media_asset_id, a.batch_key, a.hosted_key, a.bytes, a.sha256
+select a.id as media_asset_id, a.batch_key, a.hosted_key, a.bytes, a.sha256,
+       case when a.is_external then a.hosted_bucket else '' end as external_bucket
 from drawn
 join core.media_assets a on a.id = drawn.id
-where :kind = 'original' and a.hosted_key is not null
+where :kind = 'original' and a.sha256 is not null
 union all
-select v.media_asset_id, a.batch_key, v.hosted_key, v.bytes, v.sha256
+select v.media_asset_id, a.batch_key, v.hosted_key, v.bytes, v.sha256, ''
 from drawn
 join core.media_assets a on a.id = drawn.id
 join core.media_asset_variants v on v.media_asset_id = a.id

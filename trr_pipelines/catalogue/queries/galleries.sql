@@ -36,7 +36,7 @@ with page as (
 select page.*, photo.*
 from page
 cross join lateral (
-    select a.source, a.hosted_key, a.hosted_url, a.width, a.height, a.bytes, a.placeholder, a.dominant_color,
+    select a.source, a.hosted_bucket, a.hosted_key, a.hosted_url, a.is_external, a.width, a.height, a.bytes, a.placeholder, a.dominant_color,
            a.metadata -> 'original_unfit' as original_unfit,
            c.crop_mode, c.crop_x, c.crop_y, c.crop_zoom, c.crop_signature,
            coalesce(work.base_state, case a.state when 'failed' then 'failed' else 'pending' end) as base_state,

@@ -97,6 +97,13 @@ set state = 'pending', version = version + 1, lease_until = null, run_id = null,
     reason = null, detail = null, next_attempt_at = null, asked_at = now(), updated_at = now()
 where media_asset_id = :photo_id and kind <> 'original' and state <> 'complete';
 
+-- name: ask_for_original(photo_id)!
+insert into core.variant_generations (media_asset_id, kind, asked_at) values (:photo_id, 'original', now())
+on conflict on constraint variant_generations_pkey do update
+    set state = 'pending', version = variant_generations.version + 1, lease_until = null, run_id = null, attempts = 0,
+        reason = null, detail = null, next_attempt_at = null, asked_at = now(), updated_at = now()
+    where variant_generations.state <> 'pending' or variant_generations.asked_at is null;
+
 -- name: settle(photo_id, kind)!
 -- Mark a kind of work complete, leased or not.
 update core.variant_generations

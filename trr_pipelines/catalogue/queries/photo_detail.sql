@@ -1,6 +1,6 @@
 -- name: photo(photo_id)^
 select a.id, a.source, a.source_url, a.batch_key, a.state, a.reason, a.sha256, a.bytes, a.width, a.height, a.format,
-       a.frames, a.hosted_key, a.hosted_url, a.placeholder, a.dominant_color, a.created_at, a.updated_at,
+       a.frames, a.hosted_bucket, a.hosted_key, a.hosted_url, a.is_external, a.placeholder, a.dominant_color, a.created_at, a.updated_at,
        coalesce(a.metadata -> 'warnings', '[]') as warnings, a.metadata -> 'original_unfit' as original_unfit,
        c.crop_mode, c.crop_x, c.crop_y, c.crop_zoom, c.crop_signature
 from core.media_assets a

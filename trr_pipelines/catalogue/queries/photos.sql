@@ -1,5 +1,6 @@
 -- name: photos_by_id(photo_ids)
-select a.id, a.source, a.source_url, a.sha256, a.bytes, a.format, a.hosted_key,
+select a.id, a.source, a.source_url, a.sha256, a.bytes, a.format, a.hosted_bucket, a.hosted_key, a.hosted_url,
+       a.is_external,
        c.crop_mode, c.crop_x, c.crop_y, c.crop_zoom, c.crop_signature
 from core.media_assets a
 left join core.media_asset_crops c on c.media_asset_id = a.id and c.is_active
@@ -9,25 +10,42 @@ where a.id = any(:photo_ids);
 select true from (select pg_advisory_xact_lock(hashtextextended(:sha256, 0))) as locked;
 
 -- name: photo_with_bytes(sha256)$
--- The photo that has or had these bytes.
-select media_asset_id from core.media_asset_versions where sha256 = :sha256;
+-- The photo that has or had these bytes. Bytes that another program has replaced under their key are gone.
+select v.media_asset_id
+from core.media_asset_versions v join core.media_assets a on a.id = v.media_asset_id
+where v.sha256 = :sha256 and (not v.is_external or a.sha256 = v.sha256);
 
--- name: key_of_bytes(sha256, bucket)$
--- Where the bucket has these bytes already, by their version.
-select hosted_key from core.media_asset_versions where sha256 = :sha256 and hosted_bucket = :bucket;
+-- name: place_of_bytes(sha256, bucket)^
+-- Where these bytes are already: an object of ours in this bucket, or the external original that a photo has now.
+select v.hosted_bucket, v.hosted_key, a.hosted_url, v.is_external
+from core.media_asset_versions v join core.media_assets a on a.id = v.media_asset_id
+where v.sha256 = :sha256
+  and case when v.is_external then a.is_external and a.sha256 = v.sha256 else v.hosted_bucket = :bucket end;
 
--- name: register_original(sha256, bytes, width, height, format, frames, hosted_bucket, hosted_key, hosted_url, photo_id)!
+-- name: register_original(sha256, bytes, width, height, format, frames, hosted_bucket, hosted_key, hosted_url, is_external, photo_id)!
 update core.media_assets
 set state = 'mirrored', reason = null, sha256 = :sha256, bytes = :bytes, width = :width, height = :height,
     format = :format, frames = :frames, hosted_bucket = :hosted_bucket, hosted_key = :hosted_key,
-    hosted_url = :hosted_url, updated_at = now(), metadata = metadata - 'original_unfit'
+    hosted_url = :hosted_url, is_external = :is_external, updated_at = now(),
+    metadata = metadata - 'original_unfit'
 where id = :photo_id;
 
--- name: add_version(photo_id, sha256, bytes, width, height, format, hosted_bucket, hosted_key, author)!
-insert into core.media_asset_versions
-    (media_asset_id, sha256, bytes, width, height, format, hosted_bucket, hosted_key, author)
-values (:photo_id, :sha256, :bytes, :width, :height, :format, :hosted_bucket, :hosted_key, :author)
-on conflict on constraint media_asset_versions_pkey do nothing;
+-- name: remove_lost_version(photo_id, sha256)!
+-- Bytes that another photo had as its external original, until their key got others.
+delete from core.media_asset_versions v
+using core.media_assets a
+where v.sha256 = :sha256 and v.media_asset_id <> :photo_id and v.is_external
+  and a.id = v.media_asset_id and a.sha256 <> v.sha256;
+
+-- name: add_version(photo_id, sha256, bytes, width, height, format, hosted_bucket, hosted_key, is_external, author)!
+-- A version that the photo had before may be elsewhere now.
+insert into core.media_asset_versions as v
+    (media_asset_id, sha256, bytes, width, height, format, hosted_bucket, hosted_key, is_external, author)
+values (:photo_id, :sha256, :bytes, :width, :height, :format, :hosted_bucket, :hosted_key, :is_external, :author)
+on conflict on constraint media_asset_versions_pkey do update
+    set hosted_bucket = excluded.hosted_bucket, hosted_key = excluded.hosted_key, is_external = excluded.is_external
+    where (v.hosted_bucket, v.hosted_key, v.is_external)
+          is distinct from (excluded.hosted_bucket, excluded.hosted_key, excluded.is_external);
 
 -- name: versions(photo_id)
 select sha256, bytes, width, height, format, hosted_key, author, created_at
@@ -49,9 +67,10 @@ update core.import_items set media_asset_id = :kept_id, outcome = 'duplicate'
 where media_asset_id = :duplicate_id;
 
 -- name: retire_originals(photo_id)!
--- Objects of originals that lose their row with the photo.
+-- Objects of originals that lose their row with the photo; not those of another program.
 insert into core.retired_objects (hosted_bucket, hosted_key, media_asset_id, bytes)
-select hosted_bucket, hosted_key, media_asset_id, bytes from core.media_asset_versions where media_asset_id = :photo_id
+select hosted_bucket, hosted_key, media_asset_id, bytes
+from core.media_asset_versions where media_asset_id = :photo_id and not is_external
 on conflict on constraint retired_objects_pkey do nothing;
 
 -- name: has_base_set(photo_id)$

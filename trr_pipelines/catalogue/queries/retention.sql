@@ -87,6 +87,9 @@ returning hosted_key;
 -- Of these keys, those that have a row.
 select hosted_key from core.media_asset_versions where hosted_bucket = :bucket and hosted_key = any(:hosted_keys)
 union
+select hosted_key from core.media_assets
+where is_external and hosted_bucket = :bucket and hosted_key = any(:hosted_keys)
+union
 select hosted_key from core.media_asset_variants where hosted_key = any(:hosted_keys)
 union
 select hosted_key from core.retired_objects where hosted_bucket = :bucket and hosted_key = any(:hosted_keys);

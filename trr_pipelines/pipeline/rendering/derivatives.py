@@ -120,7 +120,8 @@ class _PhotoHandler:
         kinds = {claim.kind for claim in claims}
         assert photo.hosted_key is not None
         assert photo.sha256 is not None
-        source = OriginalRef(f"{photo.id} ({shown_url(photo.source_url)})", photo.hosted_key, photo.sha256)
+        name = f"{photo.id} ({shown_url(photo.source_url)})"
+        source = OriginalRef(name, photo.hosted_key, photo.sha256, photo.external_bucket)
         request = RenderRequest(
             base=BASE if "base" in kinds else None,
             crop_recipe=CROP if "crop" in kinds else None,

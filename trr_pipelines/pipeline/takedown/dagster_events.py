@@ -7,6 +7,7 @@ removed from it. Nothing here imports Dagster, so a takedown needs neither its d
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
@@ -50,6 +51,7 @@ class _Traces:
     def of(cls, takedowns: Sequence[EventTraces]) -> _Traces:
         texts = {str(one.media_asset_id) for one in takedowns}
         texts |= {key for one in takedowns for key in one.hosted_keys if is_original(key)}
+        texts |= {external["url"] for one in takedowns for external in one.external_objects if external["url"]}
         partitions = {one.batch_key for one in takedowns if one.batch_key is not None}
         partitions |= {str(person) for one in takedowns for person in one.person_ids}
         return cls(tuple(sorted(texts)), frozenset(partitions))
@@ -86,7 +88,7 @@ def _edit(
     if row is None or row[0] is None:  # Dagster has not made its tables yet
         return
     parameters = {
-        "texts": [f"%{text}%" for text in traces.texts],
+        "texts": [f"%{_pattern(text)}%" for text in traces.texts],
         "pictures": [f"%{text}%" for text in _PICTURES],
         "partitions": sorted(traces.partitions),
         "partition_texts": [f"%{partition}%" for partition in traces.partitions],
@@ -106,6 +108,11 @@ def _edit(
             if edited != event:
                 conn.execute(update, (json.dumps(edited), number))
         parameters["after"] = rows[-1][0]
+
+
+def _pattern(text: str) -> str:
+    """A text as it is in JSON, for `like`."""
+    return re.sub(r"([\\%_])", r"\\\1", json.dumps(text)[1:-1])
 
 
 def _edited(value: Any, traces: _Traces, has_pictures: bool) -> Any:
