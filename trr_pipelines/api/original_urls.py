@@ -15,8 +15,9 @@ from fastapi import Request
 
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.settings import Settings
-from trr_pipelines.storage.keys import is_original
+from trr_pipelines.storage.keys import is_derived
 from trr_pipelines.storage.s3 import S3Store
+from trr_pipelines.storage.store import public_url
 
 # URLs expire at a full hour, one to two hours from now: within an hour the URL stays the same and can be cached.
 WINDOW_SECONDS = 3600
@@ -53,11 +54,12 @@ class OriginalUrls:
         if isinstance(archive.store, S3Store):
             external_bucket = (original.hosted_bucket or "") if original.is_external else ""
             return archive.store.signed_url(hosted_key, expires - int(time.time()), external_bucket=external_bucket)
-        return f"{hosted_url}?{urlencode({'expires': expires, 'signature': self._signature(hosted_key, expires)})}"
+        url = public_url(archive.settings.base_url, hosted_key) if original.is_external else hosted_url
+        return f"{url}?{urlencode({'expires': expires, 'signature': self._signature(hosted_key, expires)})}"
 
     def may_read(self, key: str, request: Request) -> bool:
         """Whether the request may read the object: originals need a valid signature unless they are public."""
-        if not self.is_signed or not is_original(key):
+        if not self.is_signed or is_derived(key):
             return True
         expires, signature = request.query_params.get("expires", ""), request.query_params.get("signature", "")
         if not (expires.isascii() and expires.isdigit() and len(expires) <= 12) or int(expires) < time.time():

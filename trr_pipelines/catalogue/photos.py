@@ -180,6 +180,11 @@ def register_original(conn: Connection, photo_id: UUID, original: Original) -> U
     return kept
 
 
+def is_external(conn: Connection, bucket: str, hosted_key: str) -> bool:
+    """Whether a photo has this object of another program as its original."""
+    return bool(_queries.is_external(conn, bucket=bucket, hosted_key=hosted_key))
+
+
 def hold_bytes(conn: Connection, sha256: str) -> None:
     """Lock a hash to the end of the transaction: other arrivals of the same bytes wait."""
     _queries.lock_bytes(conn, sha256=sha256)

@@ -105,6 +105,11 @@ def is_original(key: str) -> bool:
     return key.startswith(ORIGINALS)
 
 
+def is_derived(key: str) -> bool:
+    """Whether a variant or a contact sheet can be at this key; what is elsewhere is an original, ours or not."""
+    return key.startswith((*VARIANTS, SHEETS))
+
+
 def may_be_foreign(key: str) -> bool:
     """Whether an object at this key, which no row of ours names, may be of the program that shares the bucket.
 

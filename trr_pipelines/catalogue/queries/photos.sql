@@ -6,6 +6,10 @@ from core.media_assets a
 left join core.media_asset_crops c on c.media_asset_id = a.id and c.is_active
 where a.id = any(:photo_ids);
 
+-- name: is_external(bucket, hosted_key)$
+select exists (
+    select from core.media_assets where is_external and hosted_bucket = :bucket and hosted_key = :hosted_key);
+
 -- name: lock_bytes(sha256)$
 select true from (select pg_advisory_xact_lock(hashtextextended(:sha256, 0))) as locked;
 

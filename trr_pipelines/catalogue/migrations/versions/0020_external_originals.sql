@@ -5,7 +5,7 @@
 -- takedown that is asked to.
 alter table core.media_assets add column is_external boolean not null default false;
 alter table core.media_asset_versions add column is_external boolean not null default false;
-create index media_assets_external_idx on core.media_assets (id) where is_external;
+create index media_assets_external_idx on core.media_assets (hosted_key) where is_external;
 
 -- What a takedown leaves to another program, or deletes as well when it is asked to: {bucket, key, url} of each object.
 -- Kept as long as `hosted_keys`.

@@ -14,6 +14,7 @@ from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.edits.replacement import replace_original
 from trr_pipelines.pipeline.imports.mirroring import store_original
+from trr_pipelines.pipeline.rendering.contact_sheets import make_least_saved_sheet
 from trr_pipelines.pipeline.rework.rerender import rerender_photos
 from trr_pipelines.pipeline.upkeep.reconcile import reconcile
 from trr_pipelines.pipeline.upkeep.retention import list_removable, remove_listed
@@ -74,6 +75,13 @@ def test_originals_are_read_in_place_and_nothing_is_stored_of_them(shared: Archi
     result = reconcile(shared, hashes=True)
     assert result.is_clean
     assert (result.external_checked, result.orphan_objects, result.foreign_objects) == (3, 0, 0)
+
+
+def test_the_photos_that_save_least_are_drawn_from_where_they_are(archive: Archive, render_pool: RenderPool) -> None:
+    external.put(archive.store, KEYS["a"], picture(1))
+    external.adopt(archive, {"a": KEYS["a"]})
+    run_all(archive, render_pool)
+    assert make_least_saved_sheet(archive, external.BATCH) is not None
 
 
 def test_a_photo_that_cannot_be_read_fails_by_itself_with_its_reason(shared: Archive, render_pool: RenderPool) -> None:
