@@ -62,7 +62,10 @@ class Version(BaseModel):
 
 
 class Asset(BaseModel):
-    """A photo; sides in pixels, as shown. Fields that are unknown until it is mirrored are null."""
+    """A photo; sides in pixels, as shown. Fields that are unknown until it is mirrored are null.
+
+    `is_external`: another program wrote its original, which is read where it is.
+    """
 
     id: UUID
     source: str
@@ -81,6 +84,7 @@ class Asset(BaseModel):
     warnings: list[str]
     created_at: datetime
     updated_at: datetime
+    is_external: bool
     original_url: str | None
     display_url: str | None
     detail_url: str | None

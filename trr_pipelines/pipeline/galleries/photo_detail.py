@@ -65,6 +65,7 @@ def read_photo(database: Database, photo_id: UUID, original_url: OriginalUrl) ->
         warnings=photo.warnings,
         created_at=photo.created_at,
         updated_at=photo.updated_at,
+        is_external=photo.is_external,
         original_url=photo.hosted_url,
         display_url=served["display_url"],
         detail_url=served["detail_url"],

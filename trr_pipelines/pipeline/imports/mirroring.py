@@ -55,43 +55,44 @@ def mirror_originals(archive: Archive, scope: Scope, run_id: str) -> Tally:
 def store_original(archive: Archive, data: bytes, place: Place | None = None) -> tuple[Original, bool]:
     """Store an original unchanged under its hash; returns its record, and whether the object was written.
 
-    A damaged object of ours at its key is rewritten. Bytes that are at `place`, or that a photo has as its external
-    original, are not stored.
-    Raises PermanentError for bytes that are not a supported image, TakenDownError for bytes that were taken down, and
-    RetryableError for a key at which another program has other bytes.
+    A damaged object at its key is rewritten, unless the bucket is shared. Bytes that are at `place`, or that a photo
+    has as its external original, are not stored. Raises PermanentError for bytes that are not a supported image,
+    TakenDownError for bytes that were taken down, and RetryableError for a key at which another program may have put
+    other bytes.
     """
     info = inspect(data)
     file_type = FILE_TYPES[info.format]
     sha256 = hashlib.sha256(data).hexdigest()
     own_key = original_key(sha256, file_type.extension)
 
-    def prepare(conn: Connection) -> tuple[Place | None, bool]:
+    def prepare(conn: Connection) -> tuple[Place | None, bool, bool]:
         if takedowns.content_is_taken_down(conn, sha256):
             raise TakenDownError(takedowns.TAKEN_DOWN)
         found = place or photos.place_of_bytes(conn, sha256, archive.store.bucket)
-        if found is None or not found.is_external:
-            retention.revive(conn, archive.store.bucket, [own_key if found is None else found.hosted_key])
-        return found, found is None and foreign_objects.is_shared(archive, conn)
+        if found is not None and found.is_external:
+            return found, False, False
+        was_retired = retention.revive(conn, archive.store.bucket, [own_key if found is None else found.hosted_key]) > 0
+        return found, found is not None or was_retired, foreign_objects.is_shared(archive, conn)
 
-    found, may_be_theirs = archive.database.run(prepare)
+    found, is_ours, is_shared = archive.database.run(prepare)
     if found is not None and found.is_external:
         return _record(data, info, sha256, found), False
     key = own_key if found is None else found.hosted_key
-    put = _put_beside if may_be_theirs else put_exactly
+    put = _put_beside if is_shared else put_exactly
     stored = put(archive.store, key, data, content_type=file_type.content_type, sha256=sha256)
-    is_theirs = may_be_theirs and not stored.created
+    is_theirs = is_shared and not is_ours and not stored.created
     own = Place(archive.store.bucket, key, archive.store.public_url(key), is_external=is_theirs)
     return _record(data, info, sha256, own), stored.created
 
 
 def _put_beside(store: ObjectStore, key: str, data: bytes, *, content_type: str, sha256: str) -> PutObject:
-    """Store an original unless another program has it at this key; its objects are never rewritten."""
+    """Store an original in a shared bucket, where no object is rewritten: another program may have put it there."""
     stored = store.put_if_absent(key, data, content_type=content_type, sha256=sha256)
     if not stored.holds(len(data), sha256):
         raise RetryableError(
             Reason.STORAGE_DENIED,
-            f"{key} has {stored.bytes} bytes with sha256 {stored.sha256}, no row of this catalogue names it, and the"
-            " bucket is shared: it is not overwritten",
+            f"{key} has {stored.bytes} bytes with sha256 {stored.sha256}, and another program may have put them there:"
+            " it is not overwritten",
         )
     return stored
 

@@ -252,3 +252,16 @@ class TestInABucketThatIsSharedWithoutAnyPhotoYet:
         external.put(archive.store, key, picture(2))
         assert store_original(archive, picture(1))[1]
         assert external.contents(archive.store)[key] == picture(1)
+
+    def test_a_retired_original_of_ours_that_comes_back_is_still_ours(
+        self, shared: Archive, tmp_path: Path, render_pool: RenderPool
+    ) -> None:
+        run(shared, import_files(shared, tmp_path / "in", {"a.jpg": picture(1)}), pool=render_pool)
+        query(
+            shared.database,
+            "insert into core.retired_objects (hosted_bucket, hosted_key, media_asset_id, bytes)"
+            " select hosted_bucket, hosted_key, id, bytes from core.media_assets",
+        )
+        query(shared.database, "delete from core.media_assets")
+        run(shared, import_files(shared, tmp_path / "again", {"b.jpg": picture(1)}), "again", pool=render_pool)
+        assert not external.row_of(shared, photo_ids(shared)["b.jpg"])["is_external"]

@@ -13,7 +13,7 @@ from trr_pipelines.pipeline import epochs
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.checks.invariants import originals_are_intact
 from trr_pipelines.pipeline.upkeep.reconcile import reconcile
-from trr_pipelines.pipeline.upkeep.retention import list_removable, removal_list, remove_listed
+from trr_pipelines.pipeline.upkeep.retention import adopt_store, list_removable, removal_list, remove_listed
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.s3 import S3Store
 from trr_pipelines_tests.pictures import photo, saved
@@ -98,6 +98,18 @@ def test_a_bucket_that_was_shared_once_stays_shared(archive: Archive) -> None:
     epochs.advance(archive)
     query(archive.database, "delete from core.media_assets")
     collect(archive)
+    assert external.contents(archive.store) == theirs
+
+
+def test_a_restored_catalogue_knows_that_the_bucket_is_shared(archive: Archive) -> None:
+    theirs = put_their_objects(archive)
+    external.adopt(archive, {"a": "images/people/Jane Doe (1).JPG"})
+    epochs.advance(archive)
+    query(archive.database, "delete from core.media_assets")
+    query(archive.database, "delete from core.store_epochs")
+    adopt_store(archive)
+    list_removable(archive, grace_days=0)
+    assert removal_list(archive) == []
     assert external.contents(archive.store) == theirs
 
 
