@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from trr_pipelines.catalogue import ledger
 from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.edits.replacement import replace_original
-from trr_pipelines.pipeline.imports.mirroring import store_original
+from trr_pipelines.pipeline.imports.mirroring import mirror_originals, store_original
 from trr_pipelines.pipeline.rendering.contact_sheets import make_least_saved_sheet
+from trr_pipelines.pipeline.rendering.derivatives import render_photos
 from trr_pipelines.pipeline.rework.rerender import rerender_photos
 from trr_pipelines.pipeline.upkeep.reconcile import reconcile
 from trr_pipelines.pipeline.upkeep.retention import list_removable, remove_listed
@@ -161,6 +163,23 @@ def test_new_bytes_under_an_old_key_are_a_new_version_with_new_urls(shared: Arch
     list_removable(shared, grace_days=0)
     remove_listed(shared, grace_days=0, undo_days=0)
     assert external.contents(shared.store)["one.jpg"] == picture(2)
+
+
+def test_a_run_that_finds_new_bytes_leaves_the_photo_to_the_next_which_reads_it_again(
+    archive: Archive, render_pool: RenderPool
+) -> None:
+    external.put(archive.store, "one.jpg", picture(1))
+    photo_id = external.adopt(archive, {"a": "one.jpg"})["a"]
+    scope = Scope(batch=external.BATCH)
+    mirror_originals(archive, scope, "first")
+    external.put(archive.store, "one.jpg", picture(2))
+    assert dict(render_photos(archive, scope, "first", pool=render_pool).ended) == {"storage_unavailable": 1}
+    detail = value(archive.database, "select detail from core.variant_generations where kind = 'base'")
+    assert "one.jpg in local has changed: sha256" in detail
+    assert archive.database.run(lambda conn: ledger.retries_due(conn, 10)) == [photo_id]
+    run_all(archive, render_pool)
+    assert external.row_of(archive, photo_id)["state"] == "mirrored"
+    assert value(archive.database, "select bool_and(state = 'complete') from core.variant_generations")
 
 
 def test_new_bytes_that_are_no_image_end_the_photo_and_keep_what_was_rendered(

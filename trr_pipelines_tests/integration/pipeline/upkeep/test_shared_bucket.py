@@ -131,6 +131,22 @@ def test_an_external_original_with_a_key_like_ours_is_no_orphan(archive: Archive
         run(archive, external.BATCH, pool=render_pool)
 
 
+def test_a_retired_object_that_a_photo_has_as_its_external_original_is_not_deleted(archive: Archive) -> None:
+    key = f"media/{SHA[:2]}/{SHA}.jpg"
+    external.put(archive.store, key, PICTURE)
+    photo_id = external.adopt(archive, {"a": key})["a"]
+    query(
+        archive.database,
+        "insert into core.retired_objects (hosted_bucket, hosted_key, media_asset_id, bytes) values (%s, %s, %s, 1)",
+        archive.store.bucket,
+        key,
+        photo_id,
+    )
+    list_removable(archive, grace_days=0)
+    assert remove_listed(archive, grace_days=0, undo_days=0).refused == (key,)
+    assert external.contents(archive.store)[key] == PICTURE
+
+
 def test_a_missing_external_original_is_counted_by_itself_and_named(archive: Archive, render_pool: RenderPool) -> None:
     external.put(archive.store, "images/a b.jpg", PICTURE)
     external.adopt(archive, {"a": "images/a b.jpg"})
