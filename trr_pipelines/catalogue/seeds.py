@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from trr_pipelines.catalogue.database import Connection, load_queries, rows_as
@@ -19,13 +20,36 @@ class ServedPhoto:
     media_asset_id: UUID
     hosted_key: str
     hosted_url: str
-    sha256: str
+    is_primary: bool
+    position: int
     width: int
     height: int
+    kind: str
+    sha256: str
     source: str
     facebank_seed: bool
     caption: str
     updated_at: datetime
+
+    @property
+    def rank(self) -> Rank:
+        """Where this photo stands in the order of the person's photos."""
+        return Rank(self.is_primary, self.position, self.link_id)
+
+
+class Rank(NamedTuple):
+    """The sort key of a person's photos: primary ones first, then by position, then by link."""
+
+    is_primary: bool
+    position: int
+    link_id: UUID
+
+
+class PhotoCounts(NamedTuple):
+    """Photos of a person that are served, and that are linked but not served."""
+
+    served: int
+    unserved: int
 
 
 def lock_seed(conn: Connection, person_id: UUID, link_id: UUID) -> bool | None:
@@ -40,13 +64,22 @@ def set_seed(conn: Connection, link_id: UUID, facebank_seed: bool, *, author: st
 
 
 def served_photos(
-    conn: Connection, person_id: UUID, *, seed_only: bool, after: UUID | None, limit: int | None
+    conn: Connection, person_id: UUID, *, seed_only: bool, after: Rank | None, offset: int, limit: int
 ) -> list[ServedPhoto]:
-    """Served photos of the person, by link, after the link `after`."""
-    rows = _queries.served_photos(conn, person_id=person_id, seed_only=seed_only, after=after, limit=limit)
+    """Served photos of the person, best first: those after `after`, or from `offset` on."""
+    rows = _queries.served_photos(
+        conn,
+        person_id=person_id,
+        seed_only=seed_only,
+        after_primary=after and after.is_primary,
+        after_position=after and after.position,
+        after_link=after and after.link_id,
+        offset=offset,
+        limit=limit,
+    )
     return rows_as(ServedPhoto, rows)
 
 
-def unserved(conn: Connection, person_id: UUID, *, seed_only: bool) -> int:
-    """The number of linked photos of the person that are not served."""
-    return int(_queries.unserved(conn, person_id=person_id, seed_only=seed_only))
+def count_photos(conn: Connection, person_id: UUID, *, seed_only: bool) -> PhotoCounts:
+    """The numbers of served and unserved photos of the person."""
+    return PhotoCounts(**_queries.count_photos(conn, person_id=person_id, seed_only=seed_only))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -48,12 +47,6 @@ def seed_calls(client: BackendClient) -> list[bool]:
 def json_answer(value: object, status: int = 200, *headers: str) -> Script:
     """A script that responds with JSON."""
     return answer(status, json.dumps(value).encode(), "Content-Type: application/json", *headers)
-
-
-def listing(person_id: UUID, photos: Sequence[dict[str, Any]] = (), *, seed_only: bool, **fields: Any) -> Any:
-    """A response listing photos; `fields` replace or add fields."""
-    body = {"person_id": str(person_id), "seed_only": seed_only, "count": len(photos), "photos": list(photos)}
-    return body | {"unserved": 0, "next_cursor": None} | fields
 
 
 @dataclass(frozen=True)

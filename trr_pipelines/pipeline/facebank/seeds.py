@@ -9,17 +9,17 @@ from uuid import UUID
 from trr_pipelines.catalogue import audit, entities, seeds
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection, Database
-from trr_pipelines.catalogue.seeds import ServedPhoto
+from trr_pipelines.catalogue.seeds import PhotoCounts, Rank, ServedPhoto
 from trr_pipelines.errors import NotFoundError
 
 
 @dataclass(frozen=True)
 class PersonPhotos:
-    """A page of a person's served photos; `next_after` is its last link when more follow."""
+    """A page of a person's served photos; `next_after` is the rank of its last when more follow."""
 
     photos: Sequence[ServedPhoto]
-    unserved: int
-    next_after: UUID | None
+    counts: PhotoCounts
+    next_after: Rank | None
 
 
 def set_facebank_seed(
@@ -52,17 +52,19 @@ def set_facebank_seed(
 
 
 def person_photos(
-    database: Database, person_id: UUID, *, seed_only: bool, after: UUID | None = None, limit: int | None = None
+    database: Database, person_id: UUID, *, seed_only: bool, after: Rank | None = None, offset: int = 0, limit: int
 ) -> PersonPhotos:
-    """Served photos of a person, in one snapshot; all without a limit. Raises NotFoundError for an unknown person."""
+    """Served photos of a person, best first, in one snapshot: those after `after`, or from `offset` on.
+
+    Raises NotFoundError for an unknown person.
+    """
 
     def work(conn: Connection) -> PersonPhotos:
         if not entities.exists(conn, "person", person_id):
             raise NotFoundError(f"no person {person_id}")
-        one_more = None if limit is None else limit + 1
-        found = seeds.served_photos(conn, person_id, seed_only=seed_only, after=after, limit=one_more)
-        page = found if limit is None else found[:limit]
-        next_after = page[-1].link_id if len(page) < len(found) else None
-        return PersonPhotos(page, seeds.unserved(conn, person_id, seed_only=seed_only), next_after)
+        found = seeds.served_photos(conn, person_id, seed_only=seed_only, after=after, offset=offset, limit=limit + 1)
+        page = found[:limit]
+        next_after = page[-1].rank if len(page) < len(found) else None
+        return PersonPhotos(page, seeds.count_photos(conn, person_id, seed_only=seed_only), next_after)
 
     return database.read(work)
