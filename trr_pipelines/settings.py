@@ -117,6 +117,17 @@ class Settings(BaseSettings):
     screenalytics_service_token: SecretStr | None = Field(
         None, validation_alias="SCREENALYTICS_SERVICE_TOKEN", description="bearer token of Screenalytics"
     )
+    internal_admin_jwt_issuer: str = Field(
+        "trr-app-internal", min_length=1, description="required `iss` of the app's short-lived tokens"
+    )
+    internal_admin_jwt_audience: str = Field(
+        "trr-backend-internal-admin", min_length=1, description="required `aud` of the app's short-lived tokens"
+    )
+    supabase_jwt_secret: SecretStr | None = Field(
+        None,
+        validation_alias="SUPABASE_JWT_SECRET",
+        description="HS256 secret of service-role tokens; unset: only service_role_key is the service role",
+    )
     jwt_secret: SecretStr | None = Field(None, description="HS256 secret of the sign-in tokens")
     jwks_url: str = Field("", description="URL of the sign-in's public keys (RS256 or ES256), instead of jwt_secret")
     jwt_audience: str = Field("authenticated", min_length=1, description="required `aud` claim of sign-in tokens")

@@ -29,7 +29,7 @@ from trr_pipelines_tests.support.databases import new_database
 def pytest_configure() -> None:
     """A developer's own TRR_…, SCREENALYTICS_…, DB_URL and DAGSTER_HOME must not reach the tests, nor any fixture."""
     for name in list(os.environ):
-        if name.startswith(("TRR_", "SCREENALYTICS_")) or name in ("DAGSTER_HOME", "DB_URL"):
+        if name.startswith(("TRR_", "SCREENALYTICS_")) or name in ("DAGSTER_HOME", "DB_URL", "SUPABASE_JWT_SECRET"):
             del os.environ[name]
 
 
