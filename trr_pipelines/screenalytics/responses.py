@@ -70,7 +70,7 @@ def _form(given: Any) -> str:
 
 
 _Photo = Annotated[Annotated[BackendPhoto, Tag(_SIX)] | Annotated[OwnPhoto, Tag(_OWN)], Discriminator(_form)]
-_PHOTOS: TypeAdapter[list[BackendPhoto | OwnPhoto]] = TypeAdapter(list[_Photo])  # type: ignore[valid-type]
+_PHOTOS: TypeAdapter[list[BackendPhoto | OwnPhoto]] = TypeAdapter(list[_Photo])
 
 
 @dataclass(frozen=True)
