@@ -21,7 +21,6 @@ class ServedPhoto:
     hosted_key: str
     hosted_url: str
     is_primary: bool
-    position: int
     width: int
     height: int
     kind: str
@@ -30,16 +29,16 @@ class ServedPhoto:
     facebank_seed: bool
     caption: str
     updated_at: datetime
-
-    @property
-    def rank(self) -> Rank:
-        """Where this photo stands in the order of the person's photos."""
-        return Rank(self.is_primary, self.position, self.link_id)
+    rank_primary: bool
+    rank_position: int
 
 
-class Rank(NamedTuple):
-    """The sort key of a person's photos: primary ones first, then by position, then by link."""
+class Place(NamedTuple):
+    """A place in a list of a person's photos: the snapshot in which it was begun, when (microseconds since 1970), and
+    the sort key of the last photo: primary ones first, then by position, then by link."""
 
+    snapshot: str
+    begun: int
     is_primary: bool
     position: int
     link_id: UUID
@@ -63,21 +62,38 @@ def set_seed(conn: Connection, link_id: UUID, facebank_seed: bool, *, author: st
     _queries.set_seed(conn, link_id=link_id, facebank_seed=facebank_seed, author=author)
 
 
-def served_photos(
-    conn: Connection, person_id: UUID, *, seed_only: bool, after: Rank | None, offset: int, limit: int
+def served_photos(conn: Connection, person_id: UUID, *, seed_only: bool, offset: int, limit: int) -> list[ServedPhoto]:
+    """Served photos of the person from `offset` on, best first."""
+    rows = _queries.served_photos(conn, person_id=person_id, seed_only=seed_only, offset=offset, limit=limit)
+    return rows_as(ServedPhoto, rows)
+
+
+def served_photos_after(
+    conn: Connection, person_id: UUID, place: Place, *, seed_only: bool, limit: int
 ) -> list[ServedPhoto]:
-    """Served photos of the person, best first: those after `after`, or from `offset` on."""
-    rows = _queries.served_photos(
+    """Served photos of the person after a place, in the order in which the list was begun."""
+    rows = _queries.served_photos_after(
         conn,
         person_id=person_id,
         seed_only=seed_only,
-        after_primary=after and after.is_primary,
-        after_position=after and after.position,
-        after_link=after and after.link_id,
-        offset=offset,
+        snapshot=place.snapshot,
+        begun=place.begun,
+        after_primary=place.is_primary,
+        after_position=place.position,
+        after_link=place.link_id,
         limit=limit,
     )
     return rows_as(ServedPhoto, rows)
+
+
+def place_of(conn: Connection, photo: ServedPhoto, before: Place | None) -> Place:
+    """The place of a photo, in the list that `before` belongs to, or in one that this transaction begins."""
+    if before is not None:
+        begun: tuple[str, int] = before.snapshot, before.begun
+    else:
+        row = _queries.snapshot(conn)
+        begun = row["snapshot"], row["begun"]
+    return Place(*begun, photo.rank_primary, photo.rank_position, photo.link_id)
 
 
 def count_photos(conn: Connection, person_id: UUID, *, seed_only: bool) -> PhotoCounts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, StrictBool
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, SCREENALYTICS, GuardedRoute, open_to
 from trr_pipelines.api.cursors import decode_cursor, encode_cursor
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor, CurrentOriginals
-from trr_pipelines.catalogue.seeds import Rank
+from trr_pipelines.catalogue.seeds import Place
 from trr_pipelines.errors import InputError
 from trr_pipelines.pipeline.facebank.seeds import person_photos, set_facebank_seed
 
@@ -93,19 +94,14 @@ def photos_of_person(
     """The served photos of a person, best first: primary ones, then by position."""
     if cursor is not None and offset:
         raise InputError("cursor and offset exclude each other")
-    after = None if cursor is None else _rank(cursor)
+    after = None if cursor is None else _place(cursor)
     page = person_photos(
         archive.database, person_id, seed_only=seed_only == "true", after=after, offset=offset, limit=limit
     )
     response.headers["X-Total-Count"] = str(page.counts.served)
     response.headers["X-Unserved"] = str(page.counts.unserved)
     if page.next_after is not None:
-        is_primary, position, link_id = page.next_after
-        following = {
-            "seed_only": seed_only,
-            "limit": limit,
-            "cursor": encode_cursor(int(is_primary), position, str(link_id)),
-        }
+        following = {"seed_only": seed_only, "limit": limit, "cursor": _cursor(page.next_after)}
         response.headers["Link"] = f'<{request.url.path}?{urlencode(following)}>; rel="next"'
     return [
         PersonPhoto(
@@ -119,11 +115,18 @@ def photos_of_person(
 _COPIED = [name for name in PersonPhoto.model_fields if name != "served_url"]
 
 
-def _rank(cursor: str) -> Rank:
-    is_primary, position, link_id = decode_cursor(cursor, int, int, str)
+_SNAPSHOT = re.compile(r"\d{1,19}:\d{1,19}:(\d{1,19}(,\d{1,19})*)?")
+
+
+def _cursor(place: Place) -> str:
+    return encode_cursor(place.snapshot, place.begun, int(place.is_primary), place.position, str(place.link_id))
+
+
+def _place(cursor: str) -> Place:
+    snapshot, begun, is_primary, position, link_id = decode_cursor(cursor, str, int, int, int, str)
     try:
-        if is_primary not in (0, 1) or abs(int(position)) > _MAX_INTEGER:
+        if is_primary not in (0, 1) or not _SNAPSHOT.fullmatch(str(snapshot)) or abs(int(position)) > _MAX_INTEGER:
             raise ValueError
-        return Rank(bool(is_primary), int(position), UUID(str(link_id)))
+        return Place(str(snapshot), int(begun), bool(is_primary), int(position), UUID(str(link_id)))
     except ValueError:
         raise InputError("cursor: not a cursor of this server") from None

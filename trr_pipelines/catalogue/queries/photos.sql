@@ -33,12 +33,13 @@ order by created_at desc, sha256;
 -- name: move_links(kept_id, duplicate_id)!
 -- Move the links of a duplicate to the photo with the same bytes; where that has the link already, keep it.
 insert into core.media_links
-    (media_asset_id, show_id, season_id, person_id, kind, position, caption, tags, facebank_seed)
-select :kept_id, show_id, season_id, person_id, kind, position, caption, tags, facebank_seed
+    (media_asset_id, show_id, season_id, person_id, kind, position, caption, tags, facebank_seed, is_primary)
+select :kept_id, show_id, season_id, person_id, kind, position, caption, tags, facebank_seed, is_primary
 from core.media_links where media_asset_id = :duplicate_id
 on conflict on constraint media_links_media_asset_id_entity_id_kind_key
-    do update set facebank_seed = media_links.facebank_seed or excluded.facebank_seed
-    where excluded.facebank_seed and not media_links.facebank_seed;
+    do update set facebank_seed = media_links.facebank_seed or excluded.facebank_seed,
+                  is_primary = media_links.is_primary or excluded.is_primary
+    where excluded.facebank_seed > media_links.facebank_seed or excluded.is_primary > media_links.is_primary;
 
 -- name: move_items(kept_id, duplicate_id)!
 update core.import_items set media_asset_id = :kept_id, outcome = 'duplicate'

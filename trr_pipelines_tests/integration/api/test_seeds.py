@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
@@ -15,6 +16,7 @@ from trr_pipelines_tests.support.archives import query, value
 from trr_pipelines_tests.support.backends import ADMIN_APP, OTHER_ADMIN, SCREENALYTICS, admin
 
 Link = Callable[..., UUID]
+NOW, ID = int(time.time() * 1e6), str(UUID(int=1))
 
 
 def toggle(client: httpx.Client, person: UUID | str, link: UUID | str, body: object, **headers: str) -> httpx.Response:
@@ -184,6 +186,47 @@ def test_photos_that_come_and_go_between_pages_skip_and_repeat_none(
     assert [link_id for page in pages(client, person, change) for link_id in page] == [str(one) for one in links]
 
 
+def test_photos_that_move_between_pages_keep_the_order_in_which_the_list_was_begun(
+    client: httpx.Client, archive: Archive, person: UUID, link: Link
+) -> None:
+    """By their new rank, those that move forwards would be skipped, and those that move back repeated."""
+    links = [link(person) for _ in range(12)]
+
+    def change(page: int) -> None:
+        move = "update core.media_links set position = %s, is_primary = %s where id = %s"
+        query(archive.database, move, 100 + page, False, links[0])  # seen, now at the end; moved again each time
+        query(archive.database, move, -page, True, links[3 * page + 1])  # not seen, now at the start
+        query(archive.database, move, -page, False, links[11])
+        query(archive.database, "update core.media_links set position = position + 1 where id = %s", links[11])
+
+    assert [link_id for page in pages(client, person, change) for link_id in page] == [str(one) for one in links]
+    again = [link_id for page in pages(client, person) for link_id in page]
+    assert (again[0], again[-1], len(set(again))) == (str(links[10]), str(links[0]), 12)
+
+
+def test_a_move_that_is_committed_after_the_first_page_comes_later_whenever_it_began(
+    client: httpx.Client, archive: Archive, person: UUID, link: Link
+) -> None:
+    links = [link(person) for _ in range(6)]
+    with archive.database.transaction() as conn:
+        conn.execute("update core.media_links set position = 0 where id = %s", [links[5]])
+        first = photos(client, person, limit=3)
+    second = client.get(first.links["next"]["url"], headers=SCREENALYTICS)
+    listed = [photo["link_id"] for response in (first, second) for photo in response.json()]
+    assert listed == [str(one) for one in links]
+
+
+def test_earlier_ranks_are_kept_for_an_hour(archive: Archive, person: UUID, link: Link) -> None:
+    first, second = link(person), link(person)
+    for one in (first, second):
+        query(archive.database, "update core.media_links set position = position + 9 where id = %s", one)
+        query(archive.database, "update core.media_link_ranks set replaced_at = now() - interval '61 minutes'")
+    query(archive.database, "update core.media_links set caption = 'another' where id = %s", first)
+    assert value(archive.database, "select count(*) from core.media_link_ranks") == 1
+    query(archive.database, "delete from core.media_links")
+    assert value(archive.database, "select count(*) from core.media_link_ranks") == 0
+
+
 def test_a_next_page_has_the_same_list_and_size(client: httpx.Client, person: UUID, link: Link) -> None:
     for _ in range(3):
         link(person, seed=True)
@@ -203,10 +246,15 @@ def test_a_next_page_has_the_same_list_and_size(client: httpx.Client, person: UU
         {"cursor": "x"},
         {"cursor": "WzFd"},
         {"cursor": "é"},
-        {"cursor": encode_cursor(2, 1, str(UUID(int=1)))},
-        {"cursor": encode_cursor(0, 2**31, str(UUID(int=1)))},
-        {"cursor": encode_cursor(0, 1, "x")},
-        {"cursor": encode_cursor(0, 1, str(UUID(int=1))), "offset": "1"},
+        {"cursor": encode_cursor("1:1:", NOW, 2, 1, ID)},
+        {"cursor": encode_cursor("1:1:", NOW, 0, 2**31, ID)},
+        {"cursor": encode_cursor("1:1:", NOW, 0, 1, "x")},
+        {"cursor": encode_cursor("1:1:", NOW - 7_200_000_000, 0, 1, ID)},
+        {"cursor": encode_cursor("1:1:", 10**30, 0, 1, ID)},
+        {"cursor": encode_cursor("one", NOW, 0, 1, ID)},
+        {"cursor": encode_cursor("9:1:", NOW, 0, 1, ID)},
+        {"cursor": encode_cursor("1:9:5,4", NOW, 0, 1, ID)},
+        {"cursor": encode_cursor("1:1:", NOW, 0, 1, ID), "offset": "1"},
         {"offset": "-1"},
         {"offset": "2147483648"},
     ],
