@@ -68,6 +68,14 @@ def _secret(name: str) -> Check:
     return check
 
 
+def _optional_secret(name: str) -> Check:
+    def check(settings: Settings) -> None:
+        if getattr(settings, name) is not None and (problem := secret_problem(settings, name)):
+            raise SetupError(problem)
+
+    return check
+
+
 def _allowlist(settings: Settings) -> None:
     if not settings.admin_allowlist:
         raise SetupError("TRR_ADMIN_ALLOWLIST is not set")
@@ -128,6 +136,15 @@ def _backend(settings: Settings) -> None:
     _expect(httpx.get(f"{settings.backend_url}/readyz", timeout=TIMEOUT, trust_env=False), 200, settings.backend_url)
 
 
+def _backend_of_screenalytics(settings: Settings) -> None:
+    """As `_backend`, or TRR-Backend, which has no `/readyz`."""
+    if not settings.api_url and not settings.is_embedded:
+        raise SetupError("TRR_API_URL is not set")
+    response = httpx.get(f"{settings.backend_url}/readyz", timeout=TIMEOUT, trust_env=False)
+    if response.status_code != httpx.codes.NOT_FOUND:
+        _expect(response, 200, settings.backend_url)
+
+
 def _admin_url(settings: Settings) -> None:
     if not settings.admin_url and not settings.is_embedded:
         raise SetupError("TRR_ADMIN_URL is not set")
@@ -167,7 +184,7 @@ def _both_secrets(settings: Settings) -> None:
 
 
 def _token(settings: Settings) -> None:
-    """Test the token on photos of an unknown person: the backend returns 404 if valid, else 401 or 403."""
+    """Test the token on photos of an unknown person: valid, ours returns 404 and TRR-Backend an empty list."""
     _secret("screenalytics_service_token")(settings)
     token = settings.screenalytics_service_token
     assert token is not None
@@ -179,7 +196,8 @@ def _token(settings: Settings) -> None:
     )
     if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise SetupError("SCREENALYTICS_SERVICE_TOKEN differs from the backend's")
-    _expect(response, 404, "photos of an unknown person")
+    if response.status_code != httpx.codes.OK or response.json() != []:
+        _expect(response, 404, "photos of an unknown person")
 
 
 def _face_bank(settings: Settings) -> None:
@@ -202,6 +220,7 @@ DEPLOYMENTS: Mapping[str, Mapping[str, Check]] = {
         "TRR_DASK_ADDRESS": _cluster,
         "TRR_SERVICE_ROLE_KEY": _secret("service_role_key"),
         "TRR_INTERNAL_ADMIN_SHARED_SECRET": _secret("internal_admin_shared_secret"),
+        "SUPABASE_JWT_SECRET": _optional_secret("supabase_jwt_secret"),
         "SCREENALYTICS_SERVICE_TOKEN": _secret("screenalytics_service_token"),
         "TRR_JWT_SECRET or TRR_JWKS_URL": _sign_in,
         "TRR_ADMIN_ALLOWLIST": _allowlist,
@@ -214,7 +233,7 @@ DEPLOYMENTS: Mapping[str, Mapping[str, Check]] = {
         "TRR_ADMIN_ALLOWLIST": _allowlist,
     },
     "screenalytics": {
-        "TRR_API_URL": _backend,
+        "TRR_API_URL": _backend_of_screenalytics,
         "SCREENALYTICS_SERVICE_TOKEN": _token,
         "SCREENALYTICS_DB_URL": _face_bank,
     },

@@ -58,7 +58,7 @@ class Schema:
         version_table = f"{self.namespace}.{self.version_table}"
         row = cursor.execute(
             "select to_regnamespace(%s), to_regclass(%s), to_regclass(%s)",
-            (self.namespace, version_table, f"{self.namespace}.{self.relations[0]}" if self.relations else ""),
+            (self.namespace, version_table, f"{self.namespace}.{self.relations[0]}" if self.relations else None),
         ).fetchone()
         assert row is not None
         namespace, version, landmark = row

@@ -124,6 +124,8 @@ def trr_backend() -> Iterator[TrrBackend]:
             parameters = {name: values[0] for name, values in parse_qs(target.query).items()}
             backend.requested.append(parameters)
             limit, offset = int(parameters.get("limit", 200)), int(parameters.get("offset", 0))
+            if not target.path.endswith("/photos"):
+                return self._send(404, {"detail": "Not Found"})
             if self.headers["Authorization"] != f"Bearer {SCREENALYTICS_TOKEN}":
                 return self._send(401, {"detail": "Unauthorized"})
             if limit > 500:

@@ -107,8 +107,7 @@ where r.person_id = :person_id
 -- Approved there, by photo, and also by our note of it: its asset may be gone.
 select b.image_id from screenalytics.face_bank_images b
 left join trr_face_bank.faces f on f.image_id = b.image_id
-where b.approved
-  and (b.media_asset_id = any(:photo_ids) or f.photo_id = any(:photo_ids) or b.image_id = any(:photo_ids))
+where b.approved and (b.media_asset_id = any(:photo_ids) or f.photo_id = any(:photo_ids))
 order by b.image_id;
 
 -- name: remove_photos(photo_ids)!
