@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from trr_pipelines.catalogue.database import Database
-from trr_pipelines.errors import BackendError, ConflictError, NotFoundError, SetupError
+from trr_pipelines.errors import BackendError, ConflictError, NotFoundError, SetupError, TrrError
 from trr_pipelines.screenalytics import bank as banks
 from trr_pipelines.screenalytics.bank import FaceBank
 from trr_pipelines.screenalytics.factory import upgrade_bank
@@ -29,8 +31,9 @@ from trr_pipelines_tests.support.application_face_banks import (
     trr_backend,
 )
 from trr_pipelines_tests.support.archives import query
-from trr_pipelines_tests.support.face_banks import add_person, add_photos, bank_query, client_of
+from trr_pipelines_tests.support.face_banks import HASTY, add_person, add_photos, bank_query, client_of, json_answer
 from trr_pipelines_tests.support.faulty_proxy import FaultyProxy
+from trr_pipelines_tests.support.scripted_server import HangUpError, Received, Script, ScriptedServer, answer
 
 ROWS = "select * from screenalytics.face_bank_images order by created_at, s3_original_key"
 
@@ -158,6 +161,63 @@ def test_photos_without_a_key_are_not_mirrored_yet_and_are_no_reason_to_fall_bac
 def test_one_object_listed_twice_is_one_face(application: FaceBank, trr: TrrBackend) -> None:
     trr.seeds = [six_fields(1), six_fields(1, kind="profile"), six_fields(2)]
     assert sync(application, trr.url).inserted == 2
+
+
+def hang_up(*_: object) -> None:
+    raise HangUpError
+
+
+JSON = "Content-Type: application/json"
+WRONG: dict[str, Script] = {
+    "hangs up": hang_up,
+    "is silent": lambda *_: time.sleep(1),
+    "is not there": answer(503),
+    "fails": answer(500, b"internal error"),
+    "rejects the token": answer(401),
+    "redirects": answer(302, b"", "Location: /elsewhere"),
+    "HTML": answer(200, b"<!doctype html>", "Content-Type: text/html"),
+    "truncated JSON": answer(200, b'[{"served_url": "https://x', JSON),
+    "truncated": answer(200, b"[]", JSON, length=500),
+    "nothing": answer(200, b"", JSON),
+    "null": answer(200, b"null", JSON),
+    "an object": json_answer({"photos": []}),
+    "an error with 200": json_answer({"detail": "internal error"}),
+    "a number": json_answer([1]),
+    "a missing field": json_answer([{"served_url": "https://cdn.example/1.jpg"}]),
+    "another type": json_answer([six_fields(1, is_primary="yes")]),
+    "a foreign scheme": json_answer([six_fields(1, served_url="ftp://cdn.example/1.jpg")]),
+    "a relative URL": json_answer([six_fields(1, served_url="/images/1.jpg")]),
+    "seeds to come": json_answer([], 200, "X-Unserved: 3"),
+    "an unknown count": json_answer([], 200, "X-Unserved: some"),
+    "a lost list": json_answer([], 200, "X-Total-Count: 3"),
+}
+
+
+# In the list of all photos, none that is served yet is an empty list.
+FAILURES = [(fault, seed_only) for fault in WRONG for seed_only in (True, False) if seed_only or "to come" not in fault]
+
+
+@pytest.mark.parametrize(("fault", "seed_only"), FAILURES)
+def test_a_failure_writes_nothing_and_of_the_seeds_is_never_followed_by_another_list(
+    application: FaceBank, fault: str, seed_only: bool
+) -> None:
+    bank_query(application, "insert into screenalytics.face_bank_images (person_id, s3_original_key) values (%s, 'a')",
+               PERSON)  # fmt: skip
+    before = bank_query(application, ROWS)
+
+    def script(received: Received, connection: socket.socket) -> None:
+        is_first = "seed_only=true" in received.path
+        (WRONG[fault] if is_first is seed_only else json_answer([]))(received, connection)
+
+    with ScriptedServer({f"/api/v1/screenalytics/people/{PERSON}/photos": script}) as server:
+        with client_of(server.url, patience=HASTY) as client, pytest.raises(TrrError):
+            import_facebank_images(application, client, PERSON)
+        requested = ["seed_only=true" in received.path for received in server.received]
+    assert requested[0] is True
+    assert set(requested[1:]) <= {seed_only}
+    assert bank_query(application, ROWS) == before
+    for table in ("person", "faces"):
+        assert bank_query(application, f"select from trr_face_bank.{table}") == []
 
 
 def test_an_unknown_person_is_refused_and_nothing_is_written(application: FaceBank, trr: TrrBackend) -> None:
