@@ -19,10 +19,11 @@ from trr_pipelines.errors import BackendError, printable
 
 MAX_TEXT = 10_000
 
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]", max_length=MAX_TEXT)]
-Key = Annotated[str, Field(min_length=1, max_length=MAX_TEXT, pattern=r"^[^\x00]+$")]
+# Keys of the application have spaces, and so have the URLs made from them.
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/][^\x00-\x1f\x7f]*$", max_length=MAX_TEXT)]
+Key = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=MAX_TEXT)]
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
-Side = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class BackendPhoto(BaseModel):

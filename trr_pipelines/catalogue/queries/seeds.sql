@@ -24,7 +24,7 @@ limit :limit offset :offset;
 
 -- name: served_photos_after(person_id, seed_only, snapshot, begun, after_primary, after_position, after_link, limit)
 -- The next of a list that was begun in a snapshot: what moved since then has the rank that it had, and what came since
--- then its own. A rank is kept for an hour, and the time says that a row of a restored catalogue is none of it.
+-- then its own. A rank is kept for an hour; older rows are of a restored catalogue, whose transactions say nothing.
 with list as (select to_timestamp(:begun / 1000000.0) as begun, :snapshot::pg_snapshot as snapshot),
 moved as (
     select distinct on (r.link_id) r.link_id, r.is_primary, r.position

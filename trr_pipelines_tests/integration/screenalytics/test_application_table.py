@@ -249,7 +249,9 @@ def test_our_backend_gives_the_same_rows_with_its_ids(
     assert [row["approved"] for row in bank_query(application, ROWS)] == [False, False]
 
 
-def test_reviews_exclusions_and_removals_stand_beside_the_table(application: FaceBank, trr: TrrBackend) -> None:
+def test_reviews_and_exclusions_are_kept_beside_the_table_and_approved_rows_stay(
+    application: FaceBank, trr: TrrBackend
+) -> None:
     trr.seeds = [six_fields(number) for number in range(4)]
     assets = add_assets(application.url.get_secret_value(), trr.seeds)
     sync(application, trr.url)

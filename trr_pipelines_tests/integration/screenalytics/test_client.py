@@ -185,6 +185,12 @@ WRONG: dict[str, tuple[Change, str]] = {
     "a script": (lambda photos: photos[0].update(served_url="javascript:https://x"), r"0\.served_url"),
     "a URL without a host": (lambda photos: photos[0].update(served_url="https:///x"), r"0\.served_url"),
     "a primary photo as text": (lambda photos: photos[0].update(is_primary="yes"), r"0\.is_primary"),
+    "a URL with NUL": (lambda photos: photos[0].update(served_url="https://x/\0"), r"0\.served_url"),
+    "a URL of two lines": (lambda photos: photos[0].update(served_url="https://x/\nHost: y"), r"0\.served_url"),
+    "a key with NUL": (lambda photos: photos[0].update(hosted_key="k\0"), r"0\.hosted_key"),
+    "a key of two lines": (lambda photos: photos[0].update(hosted_key="k\n"), r"0\.hosted_key"),
+    "a width beyond all": (lambda photos: photos[0].update(width=2**31), r"0\.width"),
+    "half a character": (lambda photos: photos[0].update(caption="\ud800"), "body|0"),
     "an empty key": (lambda photos: photos[0].update(hosted_key=""), r"0\.hosted_key"),
     "a photo as text": (lambda photos: photos.append("x"), "2: "),
     "a list of lists": (lambda photos: photos.insert(0, []), "0: "),
@@ -271,7 +277,7 @@ def test_a_photo_that_moves_between_pages_is_noticed() -> None:
         fetch(running.url)
 
 
-def test_photos_that_come_between_pages_are_none_of_this_list() -> None:
+def test_photos_that_come_between_pages_are_not_part_of_this_list() -> None:
     pages = in_turn(ours([photo(1)], total=2, cursor="x"), ours([photo(2)], total=3))
     with server(pages) as running:
         assert listed(running.url) == keys(1, 2)
@@ -345,6 +351,14 @@ def test_an_endless_body_is_aborted() -> None:
         pytest.raises(BackendError, match=r"more than 32,000,000 bytes|response not complete"),
     ):
         fetch(running.url)
+
+
+def test_captions_lose_control_characters_and_keys_may_have_spaces() -> None:
+    odd = photo(1, caption="a\0b", hosted_key="images/a (1).JPG", served_url="https://cdn.example/images/a (1).JPG")
+    with server(ours([odd])) as running:
+        (one,) = fetch(running.url).photos
+    assert isinstance(one, OwnPhoto)
+    assert (one.hosted_key, "\0" in one.caption) == ("images/a (1).JPG", False)
 
 
 def test_unknown_fields_are_ignored() -> None:
