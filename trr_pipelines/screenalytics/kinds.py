@@ -113,7 +113,8 @@ def _difference(column: str, type_: str | None, found: Mapping[str, str]) -> str
 
 
 def require_rights(conn: Connection) -> None:
-    """Raise SetupError, with the remedy, if this role cannot read all rows of the application's table and add some."""
+    """Raise SetupError, with the remedy, if this role cannot read all rows of the application's table and add some, or
+    cannot use our schema beside it."""
     schema, table = APPLICATION_TABLE.split(".")
     role = role_of(conn)
     missing = _missing(conn, schema, table, ["select", "insert"])
@@ -125,6 +126,14 @@ def require_rights(conn: Connection) -> None:
         )
     if not _rights.sees_all_rows(conn, relation_schema=schema, relation=table):
         raise SetupError(blinded(role))
+    unusable = [row["name"] for row in _rights.missing_beside(conn)]
+    if unusable:
+        ours = BESIDE.namespace
+        raise SetupError(
+            f'the role "{role}" of SCREENALYTICS_DB_URL lacks rights in the schema {ours} ({", ".join(unusable)}); its '
+            f'owner can run: grant usage on schema {ours} to "{role}"; grant select, insert, update, delete on all '
+            f'tables in schema {ours} to "{role}"; grant usage on all sequences in schema {ours} to "{role}"'
+        )
 
 
 def role_of(conn: Connection) -> str:

@@ -24,6 +24,19 @@ cross join unnest(:rights::text[]) as wanted
 where n.nspname = :relation_schema and c.relname = :relation
   and not (has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, wanted));
 
+-- name: missing_beside()
+-- The relations of our schema that this role cannot use; none before the first upgrade.
+select c.relname as name
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = 'trr_face_bank' and c.relkind in ('r', 'S')
+  and not (has_schema_privilege(n.oid, 'usage')
+           and case c.relkind
+               when 'S' then has_sequence_privilege(c.oid, 'usage')
+               else (select bool_and(has_table_privilege(c.oid, wanted))
+                     from unnest(case c.relname when 'version' then array['select']
+                                 else array['select', 'insert', 'update', 'delete'] end) as wanted) end)
+order by c.relname;
+
 -- name: sees_all_rows(relation_schema, relation)$
 -- Whether row-level security hides nothing from this role: it does not apply, or a policy shows every row. Null for a
 -- relation that does not exist.

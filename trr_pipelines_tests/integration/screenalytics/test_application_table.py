@@ -249,9 +249,7 @@ def test_our_backend_gives_the_same_rows_with_its_ids(
     assert [row["approved"] for row in bank_query(application, ROWS)] == [False, False]
 
 
-def test_reviews_and_exclusions_are_kept_beside_the_table_and_approved_rows_stay(
-    application: FaceBank, trr: TrrBackend
-) -> None:
+def test_reviews_and_exclusions_are_kept_beside_the_table(application: FaceBank, trr: TrrBackend) -> None:
     trr.seeds = [six_fields(number) for number in range(4)]
     assets = add_assets(application.url.get_secret_value(), trr.seeds)
     sync(application, trr.url)
@@ -381,6 +379,17 @@ class TestRowLevelSecurity:
         bank = as_role("reader", self.GRANTS[0], "grant select on all tables in schema screenalytics to {role}",
                        bypass=True)  # fmt: skip
         with pytest.raises(SetupError, match=r"lacks rights on .*: insert; its owner can run"):
+            sync(bank, trr.url)
+
+    def test_rights_in_our_schema_are_named_too(self, as_role: Any, trr: TrrBackend) -> None:
+        bank = as_role("partial", *self.GRANTS[:2], bypass=True)
+        message = (
+            r"lacks rights in the schema trr_face_bank \(face_bank_removals, .*version\); its owner can run: grant"
+        )
+        with pytest.raises(SetupError, match=message):
+            sync(bank, trr.url)
+        bank = as_role("almost", *self.GRANTS[:3], bypass=True)
+        with pytest.raises(SetupError, match=r"trr_face_bank \(face_bank_tickets\); its owner can run"):
             sync(bank, trr.url)
 
 
