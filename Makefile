@@ -9,10 +9,10 @@ PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 # Where this is set, as in many container images, each of some hundred processes would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test check lint lint-types lint-rest licences bench clean
+.PHONY: help setup demo demo-bridge up test check lint lint-types lint-rest licences bench clean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.synced ## Make .venv from uv.lock
 
@@ -26,11 +26,14 @@ $(VENV)/.synced: pyproject.toml uv.lock
 demo: setup ## Photos through the whole pipeline; PHOTOS=folder takes your own
 	@$(BIN)/trr demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
+demo-bridge: setup ## The bridge to a made-up application with 200 photos at foreign keys
+	@TRR_HOME=.trr-bridge $(BIN)/trr bridge demo
+
 up: setup ## Database, API, admin app, Dagster UI and daemon until Ctrl-C
 	@exec $(BIN)/trr up
 
 test: setup ## All tests, with everything they need
-	@$(BIN)/python trr_pipelines_tests/support/chromium.py
+	@$(BIN)/python -m trr_pipelines_tests.support.programs
 	@$(PYTEST)
 
 lint: setup ## Format, lint, types, import layers, definitions
@@ -55,4 +58,4 @@ bench: setup ## Photos per second beside sharp and libvips, and what the pipelin
 	@$(BIN)/python -m benchmarks.pipeline $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 clean: ## Remove .venv and the embedded state
-	rm -rf $(VENV) .trr
+	rm -rf $(VENV) .trr .trr-bridge

@@ -1,4 +1,4 @@
-"""Imports 10,000 photos of a person into the face bank twice over real HTTP: seconds, peak memory, changes.
+"""Imports 10,000 seeds of a person into the face bank twice over real HTTP: seconds, peak memory, changes.
 
 `python -m benchmarks.face_bank [--photos 10000]`; needs no setup: backend and databases are embedded and temporary.
 """
@@ -59,9 +59,9 @@ def main() -> None:
         assert settings.screenalytics_service_token is not None
         with thrown_away(home), open_archive(settings) as archive:
             person = add_person(archive.database)
-            add_photos(archive.database, person, photos)
+            add_photos(archive.database, person, photos, seeds=photos)
             small = add_person(archive.database, "Person Two")
-            add_photos(archive.database, small, 100, start=photos)
+            add_photos(archive.database, small, 100, start=photos, seeds=100)
             bank_url = screenalytics_url(settings)
             open_bank(bank_url, upgrade=True)
             server = subprocess.Popen(

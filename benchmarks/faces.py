@@ -14,13 +14,14 @@ import csv
 import statistics
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-from trr_pipelines.imaging.autocrop import proposal_size, propose_crop
+from trr_pipelines.imaging.autocrop import crop_by_saliency, proposal_size, propose_crop
 from trr_pipelines.imaging.geometry import Crop, Frame, Size, crop_frame
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -72,8 +73,8 @@ class Proposal:
 
     def most(self, *, hair: bool = False) -> int:
         """The number of faces that the best frame at zoom 1 keeps."""
-        ways = [100 * step / STEPS for step in range(STEPS + 1)]
-        return max(self.kept(Crop("auto", way, way, 1), hair=hair) for way in ways)
+        middles = [100 * step / STEPS for step in range(STEPS + 1)]
+        return max(self.kept(Crop("auto", middle, middle, 1), hair=hair) for middle in middles)
 
 
 def main() -> None:
@@ -125,14 +126,14 @@ def report(proposals: Sequence[Proposal]) -> None:
     total = sum(len(proposal.faces) for proposal in with_faces)
     if total:
         print(f"{total} faces in {len(with_faces)} pictures: wholly inside the crop, and with their hair")
-        for name, crop in (
-            ("proposed", None),
-            ("centred", Crop("auto", 50, 50, 1)),
-            ("upper third", Crop("auto", 50, 33.3333, 1)),
-        ):
+        crops: dict[str, Callable[[Proposal], Crop]] = {
+            "proposed": lambda proposal: proposal.crop,
+            "centred": lambda _: Crop("auto", 50, 50, 1),
+            "upper third": lambda proposal: crop_by_saliency(proposal.size, np.zeros((9, 9)))[0],
+        }
+        for name, crop_of in crops.items():
             kept, whole = (
-                sum(proposal.kept(crop or proposal.crop, hair=hair) for proposal in with_faces)
-                for hair in (False, True)
+                sum(proposal.kept(crop_of(proposal), hair=hair) for proposal in with_faces) for hair in (False, True)
             )
             print(f"  {name:12} {kept / total:6.1%} {whole / total:6.1%}")
         most, most_whole = (sum(proposal.most(hair=hair) for proposal in with_faces) for hair in (False, True))

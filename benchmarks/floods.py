@@ -192,7 +192,7 @@ def running_apps(home: Path) -> Iterator[list[Target]]:
             **{name: value for name, value in os.environ.items() if not name.startswith("TRR_")},
             **{"TRR_HOME": str(home), "TRR_API_PORT": str(api_port), "TRR_ADMIN_PORT": str(admin_port)},
         }
-        key = "originals/" + "0" * 2 + "/" + "0" * 64 + ".jpg"
+        key = "media/" + "0" * 2 + "/" + "0" * 64 + ".jpg"
         large = home / "media" / key
         large.parent.mkdir(parents=True)
         large.write_bytes(os.urandom(20_000_000))

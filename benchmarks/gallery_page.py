@@ -155,7 +155,7 @@ def _bare(conn: psycopg.Connection[Any], entities: list[UUID]) -> None:
         conn.execute("set transaction isolation level repeatable read, read only")
         links = galleries.page(conn, entities, Filters(), sort="position", after=None, limit=PAGE + 1)
         assert len(links) == PAGE + 1
-        files = galleries.served_files(conn, {link.media_asset_id: link.served_crop for link in links[:PAGE]})
+        files = galleries.served_files(conn, links[:PAGE])
         assert len(files) == 10 * PAGE
         galleries.total(conn, entities, Filters(), most=MAX_TOTAL + 1)
 

@@ -16,8 +16,8 @@ insert into core.media_assets
     (source, source_url, batch_key, state, sha256, bytes, width, height, format, frames, hosted_bucket, hosted_key,
      hosted_url, placeholder, dominant_color, metadata)
 select 'bench', 'https://photos.example/' || n, '20260101-bench-' || lpad((n / 500 + 1)::text, 5, '0'), 'mirrored',
-       sha.hex, 2500000 + n, 4000, 3000, 'jpeg', 1, 'local', 'originals/' || left(sha.hex, 2) || '/' || sha.hex || '.jpg',
-       'http://127.0.0.1:8000/media/originals/' || left(sha.hex, 2) || '/' || sha.hex || '.jpg',
+       sha.hex, 2500000 + n, 4000, 3000, 'jpeg', 1, 'local', 'media/' || left(sha.hex, 2) || '/' || sha.hex || '.jpg',
+       'http://127.0.0.1:8000/media/media/' || left(sha.hex, 2) || '/' || sha.hex || '.jpg',
        'HBkSHYSIeHiPiHh8eJd4eTN0EEQG', '#a0b1c2', '{"warnings": [], "original_unfit": []}'
 from generate_series(0, :assets - 1) as n
 cross join lateral (select encode(sha256(n::text::bytea), 'hex') as hex) as sha;
@@ -61,8 +61,8 @@ cross join (values ('thumb', 320, false), ('card', 720, false), ('detail', 1440,
                    ('crop_detail', 1440, true)) as v (key, width, is_crop)
 cross join (values ('webp', 0), ('jpeg', 9000)) as f (format, extra)
 cross join lateral (
-    select case when v.is_crop then 'crops/' || p.id || '/' || p.sha256
-                else 'variants/' || p.id || '/' || left(p.sha256, 16) end
+    select case when v.is_crop then 'media-variants/' || p.id || '/' || p.sha256
+                else 'media-variants/' || p.id || '/' || left(p.sha256, 16) end
            || '/abcdef012345/' || v.key || '.' || f.format as object
 ) as made
 where p.n < :galleries * 1000

@@ -10,48 +10,11 @@ copy. Photos of other formats, and files that are not photos, are skipped. A sec
 from __future__ import annotations
 
 import argparse
-import struct
 import sys
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-
-def numbered_jpeg(data: bytes, number: int) -> bytes:
-    """With a comment segment right after the start of the image."""
-    text = _label(number)
-    return data[:2] + b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text + data[2:]
-
-
-def numbered_png(data: bytes, number: int) -> bytes:
-    """With a text chunk right after the header chunk, which is always 25 bytes behind the signature."""
-    body = b"tEXt" + b"Comment\0" + _label(number)
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    return data[:33] + chunk + data[33:]
-
-
-def numbered_webp(data: bytes, number: int) -> bytes:
-    """With an unknown chunk at the end, which readers have to skip."""
-    text = _label(number)
-    chunk = b"trrn" + struct.pack("<I", len(text)) + text + bytes(len(text) % 2)
-    size = struct.unpack("<I", data[4:8])[0]
-    whole = data[8 : 8 + size] + bytes(size % 2)
-    return b"RIFF" + struct.pack("<I", len(whole) + len(chunk)) + whole + chunk
-
-
-def numbered_gif(data: bytes, number: int) -> bytes:
-    """With a comment block before the trailer."""
-    text = _label(number)
-    end = data.rindex(b";")
-    return data[:end] + b"\x21\xfe" + bytes([len(text)]) + text + b"\0" + data[end:]
-
-
-NUMBERED: dict[bytes, Callable[[bytes, int], bytes]] = {
-    b"\xff\xd8\xff": numbered_jpeg,
-    b"\x89PNG\r\n\x1a\n": numbered_png,
-    b"RIFF": numbered_webp,
-    b"GIF8": numbered_gif,
-}
+from trr_pipelines.samples.copies import NUMBERED
 
 
 def multiply(source: Path, destination: Path, count: int) -> int:
@@ -81,10 +44,6 @@ def _numbering(photo: Path) -> Callable[[bytes, int], bytes] | None:
     with photo.open("rb") as file:
         head = file.read(16)
     return next((numbering for magic, numbering in NUMBERED.items() if head.startswith(magic)), None)
-
-
-def _label(number: int) -> bytes:
-    return f"copy {number}".encode()
 
 
 def main() -> None:

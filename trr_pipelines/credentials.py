@@ -30,6 +30,8 @@ SECRETS = {
     "screenalytics_service_token": "SCREENALYTICS_SERVICE_TOKEN",
     "jwt_secret": "TRR_JWT_SECRET",
 }
+# Secrets that a backend may have: checked when they are set.
+OPTIONAL = {"supabase_jwt_secret": "SUPABASE_JWT_SECRET"}
 BACKEND = tuple(SECRETS)
 ADMIN_APP = ("service_role_key", "internal_admin_shared_secret", "jwt_secret")
 
@@ -70,6 +72,15 @@ def require_credentials(settings: Settings, names: Iterable[str] = BACKEND) -> N
             problems.append(problem)
         if value:
             seen.setdefault(value, SECRETS[name])
+    for name, variable in OPTIONAL.items():
+        problem, value = "", _value(settings, name)
+        if value:
+            problem = secret_problem(settings, name)
+        # Supabase signs the tokens of people with the same secret.
+        if not problem and seen.get(value, SECRETS["jwt_secret"]) != SECRETS["jwt_secret"]:
+            problem = f"{variable} is the same as {seen[value]}"
+        if problem:
+            problems.append(problem)
     if not settings.admin_allowlist:
         problems.append("TRR_ADMIN_ALLOWLIST is not set")
     if problems:
@@ -78,7 +89,7 @@ def require_credentials(settings: Settings, names: Iterable[str] = BACKEND) -> N
 
 def secret_problem(settings: Settings, name: str) -> str:
     """Why a secret is invalid, in one line without its value; empty when it is valid."""
-    variable, value = SECRETS[name], _value(settings, name)
+    variable, value = (SECRETS | OPTIONAL)[name], _value(settings, name)
     if name == "jwt_secret" and settings.jwks_url:
         return "TRR_JWT_SECRET and TRR_JWKS_URL are both set; set only one" if settings.jwt_secret is not None else ""
     if not value:

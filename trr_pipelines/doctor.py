@@ -14,6 +14,8 @@ import httpx
 import psycopg
 
 from trr_pipelines.allowlist import Allowlist
+from trr_pipelines.bridge.application import open_application
+from trr_pipelines.bridge.check import check_bridge
 from trr_pipelines.catalogue import schema
 from trr_pipelines.compute.cluster import connect, slots
 from trr_pipelines.credentials import secret_problem
@@ -23,6 +25,8 @@ from trr_pipelines.screenalytics.factory import open_bank
 from trr_pipelines.settings import Settings
 from trr_pipelines.storage.directory import DirectoryStore
 from trr_pipelines.storage.factory import open_store
+from trr_pipelines.storage.keys import ORIGINALS, original_key
+from trr_pipelines.storage.s3 import S3Store
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 UNKNOWN_ID = UUID(int=0)
@@ -30,19 +34,23 @@ UNKNOWN_ID = UUID(int=0)
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """The result for one setting; `problem` is one line without the setting's value, empty when `ok`."""
+    """The result for one setting; `problem` is one line without the setting's value, empty when `ok`.
+
+    `used` is where the value comes from, for settings that have more than one name.
+    """
 
     name: str
     ok: bool
     problem: str
+    used: str = ""
 
     def report(self) -> dict[str, Any]:
         """The finding in the types of JSON."""
         return asdict(self)
 
 
-Check = Callable[[Settings], None]
-"""Raises when the setting is missing or does not work."""
+Check = Callable[[Settings], str | None]
+"""Raises when the setting is missing or does not work; returns what was used, where that is not plain."""
 
 
 def examine(deployment: str, settings: Settings) -> list[DoctorFinding]:
@@ -52,17 +60,25 @@ def examine(deployment: str, settings: Settings) -> list[DoctorFinding]:
 
 def _find(name: str, check: Check, settings: Settings) -> DoctorFinding:
     try:
-        check(settings)
+        used = check(settings) or ""
     except httpx.TransportError as error:
         return DoctorFinding(name, False, f"{error.request.url.copy_with(path='/')} cannot be reached: {error}")
     except (TrrError, OSError, httpx.HTTPError, psycopg.Error, ValueError) as error:
         return DoctorFinding(name, False, " ".join(str(error).split())[:300] or type(error).__name__)
-    return DoctorFinding(name, True, "")
+    return DoctorFinding(name, True, "", used)
 
 
 def _secret(name: str) -> Check:
     def check(settings: Settings) -> None:
         if problem := secret_problem(settings, name):
+            raise SetupError(problem)
+
+    return check
+
+
+def _optional_secret(name: str) -> Check:
+    def check(settings: Settings) -> None:
+        if getattr(settings, name) is not None and (problem := secret_problem(settings, name)):
             raise SetupError(problem)
 
     return check
@@ -104,28 +120,51 @@ def _connection(url: str) -> psycopg.Connection[Any]:
         raise SetupError(f"cannot reach the database: {str(error).strip().splitlines()[0]}") from None
 
 
-def _store(settings: Settings) -> None:
-    if not settings.media_store and not settings.is_embedded:
-        raise SetupError("TRR_MEDIA_STORE is not set")
-    store = open_store(settings.store_url, base_url=settings.base_url)
+def _store(settings: Settings) -> str:
+    if not settings.store_setting and not settings.is_embedded:
+        raise SetupError("TRR_MEDIA_STORE is not set (nor OBJECT_STORAGE_BUCKET, AWS_S3_BUCKET)")
+    store = open_store(settings.store_url, base_url=settings.base_url, s3_options=settings.s3_options)
     # No object has this key: with read access the store reports it as missing, without access it refuses.
-    store.head(f"originals/00/{'0' * 64}.jpg")
+    store.head(original_key("0" * 64, "jpg"))
     if isinstance(store, DirectoryStore):
         store.probe()
+    endpoint = f" at {settings.s3_endpoint_url}" if settings.s3_endpoint_url and isinstance(store, S3Store) else ""
+    return f"{settings.store_url}{endpoint}, by {settings.store_setting or 'default'}"
 
 
-def _media_url(settings: Settings) -> None:
-    if not settings.media_base_url and not settings.is_embedded:
-        raise SetupError("TRR_MEDIA_BASE_URL is not set")
-    status = httpx.get(f"{settings.base_url}/originals/", timeout=TIMEOUT, trust_env=False).status_code
+def _media_url(settings: Settings) -> str:
+    if not settings.base_url_setting and not settings.is_embedded:
+        raise SetupError("TRR_MEDIA_BASE_URL is not set (nor OBJECT_STORAGE_PUBLIC_BASE_URL, AWS_CDN_BASE_URL)")
+    status = httpx.get(f"{settings.base_url}/{ORIGINALS[0]}", timeout=TIMEOUT, trust_env=False).status_code
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         raise SetupError(f"{settings.base_url} returned status {status}, expected below 500")
+    return f"{settings.base_url}, by {settings.base_url_setting or 'default'}"
+
+
+def _application(settings: Settings) -> None:
+    """The first error of `trr bridge check`, which has all of them; none where there is no application."""
+    if settings.application_db_url is None:
+        return
+    store = open_store(settings.store_url, base_url=settings.base_url)
+    with open_application(settings) as application:
+        for finding in check_bridge(application, store):
+            if finding.state == "error":
+                raise SetupError(f"{finding.name}: {finding.detail}; {finding.remedy}")
 
 
 def _backend(settings: Settings) -> None:
     if not settings.api_url and not settings.is_embedded:
         raise SetupError("TRR_API_URL is not set")
     _expect(httpx.get(f"{settings.backend_url}/readyz", timeout=TIMEOUT, trust_env=False), 200, settings.backend_url)
+
+
+def _backend_of_screenalytics(settings: Settings) -> None:
+    """As `_backend`, or TRR-Backend, which has no `/readyz`."""
+    if not settings.api_url and not settings.is_embedded:
+        raise SetupError("TRR_API_URL is not set")
+    response = httpx.get(f"{settings.backend_url}/readyz", timeout=TIMEOUT, trust_env=False)
+    if response.status_code != httpx.codes.NOT_FOUND:
+        _expect(response, 200, settings.backend_url)
 
 
 def _admin_url(settings: Settings) -> None:
@@ -167,7 +206,7 @@ def _both_secrets(settings: Settings) -> None:
 
 
 def _token(settings: Settings) -> None:
-    """Test the token on photos of an unknown person: the backend returns 404 if valid, else 401 or 403."""
+    """Test the token on photos of an unknown person: valid, ours returns 404 and TRR-Backend an empty list."""
     _secret("screenalytics_service_token")(settings)
     token = settings.screenalytics_service_token
     assert token is not None
@@ -179,7 +218,8 @@ def _token(settings: Settings) -> None:
     )
     if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise SetupError("SCREENALYTICS_SERVICE_TOKEN differs from the backend's")
-    _expect(response, 404, "photos of an unknown person")
+    if response.status_code != httpx.codes.OK or response.json() != []:
+        _expect(response, 404, "photos of an unknown person")
 
 
 def _face_bank(settings: Settings) -> None:
@@ -199,9 +239,11 @@ DEPLOYMENTS: Mapping[str, Mapping[str, Check]] = {
         "TRR_DAGSTER_PG_URL": _dagster,
         "TRR_MEDIA_STORE": _store,
         "TRR_MEDIA_BASE_URL": _media_url,
+        "TRR_APPLICATION_DB_URL": _application,
         "TRR_DASK_ADDRESS": _cluster,
         "TRR_SERVICE_ROLE_KEY": _secret("service_role_key"),
         "TRR_INTERNAL_ADMIN_SHARED_SECRET": _secret("internal_admin_shared_secret"),
+        "SUPABASE_JWT_SECRET": _optional_secret("supabase_jwt_secret"),
         "SCREENALYTICS_SERVICE_TOKEN": _secret("screenalytics_service_token"),
         "TRR_JWT_SECRET or TRR_JWKS_URL": _sign_in,
         "TRR_ADMIN_ALLOWLIST": _allowlist,
@@ -214,7 +256,7 @@ DEPLOYMENTS: Mapping[str, Mapping[str, Check]] = {
         "TRR_ADMIN_ALLOWLIST": _allowlist,
     },
     "screenalytics": {
-        "TRR_API_URL": _backend,
+        "TRR_API_URL": _backend_of_screenalytics,
         "SCREENALYTICS_SERVICE_TOKEN": _token,
         "SCREENALYTICS_DB_URL": _face_bank,
     },

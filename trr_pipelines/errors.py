@@ -12,7 +12,8 @@
      └── MediaError        one photo could not be fetched, decoded or stored; carries a `Reason`
           ├── PermanentError   the same bytes will fail again
           └── RetryableError   a retry may succeed
-               └── HostBusyError    the host asked for a wait; costs the photo no attempt
+               ├── HostBusyError    the host asked for a wait; costs the photo no attempt
+               └── ChangedOriginalError    another program put other bytes under the key of an original
 
 Every message names the thing, the limit and the value on one line: users see it unchanged.
 """
@@ -151,6 +152,10 @@ class HostBusyError(RetryableError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild_busy, (self.detail, self.retry_after)
+
+
+class ChangedOriginalError(RetryableError):
+    """Another program put other bytes under the key of an original: it must be read again."""
 
 
 def printable(text: str) -> str:

@@ -27,7 +27,8 @@ class Schema:
 
     `namespace` is the PostgreSQL schema of its tables, and `version_table` its table with the revision. `relations` are
     checked for existence; in a namespace shared with other software, the first of them marks a schema. `lock` is the
-    number of the advisory lock between two upgrades: any number, one per schema.
+    number of the advisory lock between two upgrades: any number, one per schema. With `one_transaction` an upgrade is
+    one transaction, as a transaction pooler needs; else each revision has its own.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Schema:
     setting: str
     lock: int
     relations: tuple[str, ...] = ()
+    one_transaction: bool = False
 
     @cached_property
     def revisions(self) -> list[str]:
@@ -56,7 +58,7 @@ class Schema:
         version_table = f"{self.namespace}.{self.version_table}"
         row = cursor.execute(
             "select to_regnamespace(%s), to_regclass(%s), to_regclass(%s)",
-            (self.namespace, version_table, f"{self.namespace}.{self.relations[0]}" if self.relations else ""),
+            (self.namespace, version_table, f"{self.namespace}.{self.relations[0]}" if self.relations else None),
         ).fetchone()
         assert row is not None
         namespace, version, landmark = row
@@ -113,13 +115,16 @@ class Schema:
         from alembic.config import Config
 
         engine = sqlalchemy.create_engine(
-            sqlalchemy.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sqlalchemy.NullPool
+            sqlalchemy.make_url(url).set(drivername="postgresql+psycopg"),
+            poolclass=sqlalchemy.NullPool,
+            connect_args={"prepare_threshold": None},
         )
+        scope, lock = ("local ", "pg_advisory_xact_lock") if self.one_transaction else ("", "pg_advisory_lock")
         try:
             with engine.connect() as connection:
-                connection.exec_driver_sql(f"set lock_timeout = '{UPGRADE_WAIT_SECONDS}s'")  # for another upgrade
-                connection.exec_driver_sql("select pg_advisory_lock(%s)", (self.lock,))
-                connection.exec_driver_sql("set lock_timeout = '2s'")
+                connection.exec_driver_sql(f"set {scope}lock_timeout = '{UPGRADE_WAIT_SECONDS}s'")  # another upgrade's
+                connection.exec_driver_sql(f"select {lock}(%s)", (self.lock,))
+                connection.exec_driver_sql(f"set {scope}lock_timeout = '2s'")
                 raw = connection.connection.driver_connection
                 assert isinstance(raw, psycopg.Connection)
                 before = self.current(raw)
@@ -129,7 +134,8 @@ class Schema:
                         connection.exec_driver_sql(f"delete from {self.namespace}.{self.version_table}")  # noqa: S608
                 if self.current(raw) != self.head:
                     connection.exec_driver_sql(f"create schema if not exists {self.namespace}")
-                    connection.commit()
+                    if not self.one_transaction:
+                        connection.commit()
                     config = Config()
                     config.set_main_option("script_location", str(self.migrations))
                     config.set_main_option("path_separator", "os")
@@ -140,6 +146,14 @@ class Schema:
                 connection.commit()
         except (sqlalchemy.exc.OperationalError, psycopg.OperationalError) as error:
             raise SetupError(f"cannot upgrade the database: {_first_line(getattr(error, 'orig', error))}") from error
+        except (sqlalchemy.exc.ProgrammingError, psycopg.errors.InsufficientPrivilege) as error:
+            cause = getattr(error, "orig", error)
+            if not isinstance(cause, psycopg.errors.InsufficientPrivilege):
+                raise
+            raise SetupError(
+                f"cannot upgrade the database ({self.setting}): {_first_line(cause)}; use a role that may create "
+                f"objects in the schema {self.namespace}"
+            ) from error
         finally:
             engine.dispose()
         assert after is not None

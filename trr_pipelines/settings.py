@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from trr_pipelines.errors import SetupError
 
 Port = int
+R2_HOST = ".r2.cloudflarestorage.com"
 LEAST_SILENCE_SECONDS = 120  # healthy daemons and sensors of Dagster are silent for up to a minute
 
 
@@ -72,6 +73,9 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("SCREENALYTICS_DB_URL", "DB_URL"),
         description="the Screenalytics database; unset: the embedded PostgreSQL",
     )
+    application_db_url: SecretStr | None = Field(
+        None, description="database of the application that the bridge reads and publishes to; unset: no bridge"
+    )
     api_url: str = Field("", description="URL of the backend; unset: the API of the embedded default")
     admin_url: str = Field("", description="public URL of the admin app; unset: loopback on admin_port")
     dagster_url: str = Field("", description="public URL of Dagster's UI; unset: loopback on dagster_port")
@@ -80,8 +84,41 @@ class Settings(BaseSettings):
         description="users of this machine who may use Dagster's UI besides root and the one who runs it, with commas;"
         " *: everyone who can connect, for a deployment behind a proxy that authenticates",
     )
-    media_store: str = Field("", description="file:DIR or s3://BUCKET/PREFIX; unset: a directory under home")
-    media_base_url: str = Field("", description="public URL of the store's objects; unset: /media of the API")
+    media_store: str = Field(
+        "",
+        description="file:DIR or s3://BUCKET/PREFIX; unset: the bucket of OBJECT_STORAGE_BUCKET or AWS_S3_BUCKET, else"
+        " a directory under home",
+    )
+    media_base_url: str = Field(
+        "",
+        description="public URL of the store's objects; unset: OBJECT_STORAGE_PUBLIC_BASE_URL or AWS_CDN_BASE_URL of a"
+        " bucket, else /media of the API",
+    )
+    # Names of the application's own settings, so that one environment serves both. Where both are set, those of
+    # OBJECT_STORAGE win over those of AWS, as there.
+    object_storage_provider: str = Field("", validation_alias="OBJECT_STORAGE_PROVIDER", description="such as r2")
+    object_storage_bucket: str = Field("", validation_alias="OBJECT_STORAGE_BUCKET", description="see media_store")
+    aws_s3_bucket: str = Field("", validation_alias="AWS_S3_BUCKET", description="see media_store")
+    object_storage_public_base_url: str = Field(
+        "", validation_alias="OBJECT_STORAGE_PUBLIC_BASE_URL", description="see media_base_url"
+    )
+    aws_cdn_base_url: str = Field("", validation_alias="AWS_CDN_BASE_URL", description="see media_base_url")
+    s3_endpoint_url: str = Field(
+        "",
+        validation_alias=AliasChoices("OBJECT_STORAGE_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        description="of an S3 server other than AWS's",
+    )
+    s3_region: str = Field(
+        "",
+        validation_alias=AliasChoices("OBJECT_STORAGE_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
+        description="of the bucket; unset: as boto3 finds it, and auto on R2",
+    )
+    # Unset: boto3 finds credentials by AWS's own variables, a profile or a role.
+    object_storage_access_key_id: SecretStr | None = Field(None, validation_alias="OBJECT_STORAGE_ACCESS_KEY_ID")
+    object_storage_secret_access_key: SecretStr | None = Field(
+        None, validation_alias="OBJECT_STORAGE_SECRET_ACCESS_KEY"
+    )
+    object_storage_session_token: SecretStr | None = Field(None, validation_alias="OBJECT_STORAGE_SESSION_TOKEN")
     api_port: Port = Field(8000, ge=1, le=65535)
     admin_port: Port = Field(8080, ge=1, le=65535)
     dagster_port: Port = Field(3000, ge=1, le=65535)
@@ -117,6 +154,17 @@ class Settings(BaseSettings):
     screenalytics_service_token: SecretStr | None = Field(
         None, validation_alias="SCREENALYTICS_SERVICE_TOKEN", description="bearer token of Screenalytics"
     )
+    internal_admin_jwt_issuer: str = Field(
+        "trr-app-internal", min_length=1, description="required `iss` of the app's short-lived tokens"
+    )
+    internal_admin_jwt_audience: str = Field(
+        "trr-backend-internal-admin", min_length=1, description="required `aud` of the app's short-lived tokens"
+    )
+    supabase_jwt_secret: SecretStr | None = Field(
+        None,
+        validation_alias="SUPABASE_JWT_SECRET",
+        description="HS256 secret of service-role tokens; unset: only service_role_key is the service role",
+    )
     jwt_secret: SecretStr | None = Field(None, description="HS256 secret of the sign-in tokens")
     jwks_url: str = Field("", description="URL of the sign-in's public keys (RS256 or ES256), instead of jwt_secret")
     jwt_audience: str = Field("authenticated", min_length=1, description="required `aud` claim of sign-in tokens")
@@ -130,7 +178,7 @@ class Settings(BaseSettings):
         (), description="non-public networks that imports may fetch from (JSON list of CIDRs)"
     )
 
-    @field_validator("database_url", "screenalytics_db_url")
+    @field_validator("database_url", "screenalytics_db_url", "application_db_url")
     @classmethod
     def _is_for_libpq(cls, value: SecretStr | None) -> SecretStr | None:
         return None if value is None else _postgres_url(value, value.get_secret_value())
@@ -213,7 +261,39 @@ class Settings(BaseSettings):
     @cached_property
     def store_url(self) -> str:
         """URL of the object store; by default the directory `media` under `home`."""
-        return self.media_store or f"file:{self.home / 'media'}"
+        bucket = self.object_storage_bucket or self.aws_s3_bucket
+        return self.media_store or (f"s3://{bucket}" if bucket else f"file:{self.home / 'media'}")
+
+    @property
+    def store_setting(self) -> str:
+        """The variable that names the object store; empty for the default directory under `home`."""
+        return self._first_set("media_store", "object_storage_bucket", "aws_s3_bucket")
+
+    @property
+    def base_url_setting(self) -> str:
+        """The variable that names the public URL of objects; empty for /media of the API."""
+        names = ["media_base_url"]
+        if self.store_url.startswith("s3:"):  # the others are of the bucket
+            names += ["object_storage_public_base_url", "aws_cdn_base_url"]
+        return self._first_set(*names)
+
+    def _first_set(self, *names: str) -> str:
+        return next((_variable_of(name) for name in names if getattr(self, name)), "")
+
+    @cached_property
+    def s3_options(self) -> dict[str, str]:
+        """Arguments of `storage.s3.s3_client`; boto3 finds what is missing."""
+        is_r2 = "r2" in self.object_storage_provider.lower() or R2_HOST in self.s3_endpoint_url
+        options = {
+            "endpoint_url": self.s3_endpoint_url,
+            "region": self.s3_region or ("auto" if is_r2 else ""),
+            **{
+                f"aws_{name}": secret.get_secret_value()
+                for name in ("access_key_id", "secret_access_key", "session_token")
+                if (secret := getattr(self, f"object_storage_{name}")) is not None
+            },
+        }
+        return {name: value for name, value in options.items() if value}
 
     @property
     def is_embedded(self) -> bool:
@@ -242,8 +322,14 @@ class Settings(BaseSettings):
 
     @cached_property
     def base_url(self) -> str:
-        """Public base URL of the store's objects, without a trailing slash."""
-        return (self.media_base_url or f"http://127.0.0.1:{self.api_port}/media").rstrip("/")
+        """Public base URL of the store's objects, without a trailing slash.
+
+        That of a bucket is extended by the store's prefix in it.
+        """
+        if self.media_base_url or not self.base_url_setting:
+            return (self.media_base_url or f"http://127.0.0.1:{self.api_port}/media").rstrip("/")
+        of_bucket = (self.object_storage_public_base_url or self.aws_cdn_base_url).rstrip("/")
+        return f"{of_bucket}{urlsplit(self.store_url).path}".rstrip("/")
 
 
 def _next(now: datetime, clock: time) -> datetime:
@@ -283,3 +369,9 @@ def _variable(location: tuple[int | str, ...]) -> str:
     """The environment variable of a field; an alias is reported as is."""
     name = str(location[0]) if location else ""
     return name if name.isupper() else f"TRR_{name.upper()}"
+
+
+def _variable_of(name: str) -> str:
+    """The environment variable of the field with this name."""
+    alias = Settings.model_fields[name].validation_alias
+    return alias if isinstance(alias, str) else _variable((name,))

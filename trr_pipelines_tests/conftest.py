@@ -27,9 +27,10 @@ from trr_pipelines_tests.support.databases import new_database
 
 
 def pytest_configure() -> None:
-    """A developer's own TRR_…, SCREENALYTICS_…, DB_URL and DAGSTER_HOME must not reach the tests, nor any fixture."""
+    """A developer's own settings must not reach the tests, nor any fixture."""
+    prefixes = ("TRR_", "SCREENALYTICS_", "OBJECT_STORAGE_", "AWS_")
     for name in list(os.environ):
-        if name.startswith(("TRR_", "SCREENALYTICS_")) or name in ("DAGSTER_HOME", "DB_URL"):
+        if name.startswith(prefixes) or name in ("DAGSTER_HOME", "DB_URL", "SUPABASE_JWT_SECRET"):
             del os.environ[name]
 
 

@@ -2,7 +2,7 @@
 
 The star is also a form, for pages without scripts: a form can only POST, and the response leads back to its page.
 Each backend request is built from checked parts: of the browser's request only the headers named below, the body, and
-path ids that were parsed and written again go on; its query does not.
+ids of the path and of named query parameters that were parsed and written again go on.
 """
 
 from __future__ import annotations
@@ -32,18 +32,22 @@ _RETURNED = ("content-type", "etag", "retry-after", "www-authenticate")
 
 @dataclass(frozen=True)
 class ProxyRoute:
-    """One route: the same method and path below `/admin/api` and below the backend's `/api/v1/admin`."""
+    """One route: the same method and path below `/admin/api` and below the backend's `/api/v1/admin`.
+
+    `query` names the parameters that go on, each an id.
+    """
 
     method: str
     path: str
     takes_image: bool = False
+    query: tuple[str, ...] = ()
 
 
 STAR = ProxyRoute("PATCH", "/person/{person_id}/gallery/{link_id}/facebank-seed")
 PROXY_ROUTES = (
     STAR,
-    ProxyRoute("PUT", "/media-assets/{id}/crop"),
-    ProxyRoute("DELETE", "/media-assets/{id}/crop"),
+    ProxyRoute("PUT", "/media-assets/{id}/crop", query=("link_id",)),
+    ProxyRoute("DELETE", "/media-assets/{id}/crop", query=("link_id",)),
     ProxyRoute("POST", "/media-assets/{id}/crops/{signature}/activate"),
     ProxyRoute("POST", "/media-assets/{id}/reprocess"),
     ProxyRoute("POST", "/reprocess"),
@@ -69,7 +73,8 @@ def _endpoint(route: ProxyRoute) -> Callable[[Request], Awaitable[Response]]:
         headers = {name: request.headers[name] for name in _forwarded(request)}
         headers["x-request-id"] = request.scope["request_id"]
         try:
-            response = await backend.send(route.method, _target(request, route), session.email, headers, body=body)
+            path, query = _target(request, route)
+            response = await backend.send(route.method, path, session.email, headers, query=query, body=body)
         except BackendRequestError as error:
             raise Refusal(error.status, error.detail) from None
         if response.status_code == HTTPStatus.UNAUTHORIZED:  # about our credentials, not about the browser's session
@@ -93,20 +98,22 @@ async def _star_form(request: Request) -> Response:
     request.state.way_back = page
     body = json.dumps({"facebank_seed": flag == "true"}).encode()
     headers = {"content-type": "application/json", "x-request-id": request.scope["request_id"]}
-    response = await backend.send(STAR.method, _target(request, STAR), session.email, headers, body=body)
+    path, _ = _target(request, STAR)
+    response = await backend.send(STAR.method, path, session.email, headers, body=body)
     if response.status_code != HTTPStatus.OK:
         raise request_error(response)
     return RedirectResponse(f"{page}#photo-{request.path_params['link_id'].lower()}", HTTPStatus.SEE_OTHER)
 
 
-def _target(request: Request, route: ProxyRoute) -> str:
-    """The backend's path, with each id checked. Raises Refusal with 422 naming the invalid id."""
-    for name, value in request.path_params.items():
+def _target(request: Request, route: ProxyRoute) -> tuple[str, list[tuple[str, str]]]:
+    """The backend's path and query, with each id checked. Raises Refusal with 422 naming the invalid id."""
+    asked = {name: request.query_params[name] for name in route.query if name in request.query_params}
+    for name, value in {**request.path_params, **asked}.items():
         pattern, form = (_SIGNATURE, "a signature") if name == "signature" else (_UUID, "a UUID")
         if not pattern.fullmatch(value.lower()):
             raise Refusal(422, f"{name}: {value[:80]!r} is not {form}")
     ids = {name: value.lower() for name, value in request.path_params.items()}
-    return "/api/v1/admin" + route.path.format(**ids)
+    return "/api/v1/admin" + route.path.format(**ids), [(name, value.lower()) for name, value in asked.items()]
 
 
 def _forwarded(request: Request) -> list[str]:

@@ -16,6 +16,7 @@ from trr_pipelines.api.auth import SECURITY_SCHEMES, Gate
 from trr_pipelines.api.daemon_watch import watching
 from trr_pipelines.api.metrics import Metrics
 from trr_pipelines.api.original_urls import OriginalUrls
+from trr_pipelines.api.variant_watch import VariantWatch
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.credentials import require_credentials, with_credentials
 from trr_pipelines.pipeline.archive import open_archive
@@ -33,6 +34,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # The pool starts its process when the first original is replaced.
     with open_archive(app.state.settings, for_http=True) as archive, RenderPool(1) as pool, watching(archive):
         app.state.archive, app.state.render_pool = archive, pool
+        app.state.variant_watch = VariantWatch(archive.database)
         app.state.metrics.watch(archive)
         yield
 

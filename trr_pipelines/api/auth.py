@@ -16,11 +16,12 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import SecretStr
 
-from trr_pipelines.allowlist import Allowlist
+from trr_pipelines.allowlist import Allowlist, folded
 from trr_pipelines.api.bodies import JSON, require_readable_body
 from trr_pipelines.api.problems import Refusal, declared
 from trr_pipelines.loopback import is_loopback
 from trr_pipelines.settings import Settings
+from trr_pipelines.web.service_tokens import SERVICE_ROLE, InternalAdminTokens, NotEnoughError, ServiceRoleTokens
 from trr_pipelines.web.tokens import InvalidTokenError, IssuerUnreachableError, TokenVerifier
 
 SECRET_HEADER = "x-trr-internal-admin-secret"  # noqa: S105  the header's name
@@ -44,15 +45,21 @@ SCREENALYTICS, METRICS, ANYONE = CallerKind.SCREENALYTICS, CallerKind.METRICS, C
 
 @dataclass(frozen=True)
 class Caller:
-    """The caller; `email` is the admin's, or that of the admin whom the admin app acts for (empty if it names none)."""
+    """The caller; `email` is the admin's, or that of the admin whom the admin app acts for (empty if it names none).
+
+    `by_token`: the admin app showed its short-lived token.
+    """
 
     kind: CallerKind
     email: str = ""
+    by_token: bool = False
 
     @property
     def author(self) -> str:
         """The name of this caller in the audit log and in histories."""
-        return self.email or {ADMIN_APP: "admin app", SCREENALYTICS: "screenalytics"}.get(self.kind, self.kind.value)
+        names = {ADMIN_APP: "admin app", SCREENALYTICS: "screenalytics"}
+        without = " (token without admin_email)" if self.by_token else ""
+        return self.email or names.get(self.kind, self.kind.value) + without
 
 
 _ANONYMOUS = Caller(ANYONE)
@@ -66,6 +73,8 @@ class Gate:
         self._admin_secret = _bytes(settings.internal_admin_shared_secret)
         self._screenalytics = _bytes(settings.screenalytics_service_token)
         self._metrics = settings.metrics_token.get_secret_value().encode() if settings.metrics_token else b""
+        self._internal_admin = InternalAdminTokens(settings)
+        self._supabase = ServiceRoleTokens(settings)
         self._tokens = TokenVerifier(settings)
         self._allowlist = Allowlist(settings.admin_allowlist)
 
@@ -90,10 +99,21 @@ class Gate:
             return Caller(SCREENALYTICS)
         if self._metrics and hmac.compare_digest(bearer, self._metrics):
             return Caller(METRICS)
+        role: str | None = None
         try:
+            internal = self._internal_admin.verify(bearer)
+            if internal is not None:
+                return self._acting(request, internal.email, by_token=True)
+            role = self._supabase.role(bearer)
+            if role == SERVICE_ROLE:
+                return self._admin_app(request)
             claims = await self._tokens.verify(bearer)
         except InvalidTokenError as error:
+            if role is not None and self._supabase.is_separate:
+                raise Refusal(403, "the role of this token is not service_role") from None
             raise Refusal(401, str(error), {"WWW-Authenticate": 'Bearer error="invalid_token"'}) from None
+        except NotEnoughError as error:
+            raise Refusal(403, str(error)) from None
         except IssuerUnreachableError as error:
             raise Refusal(503, str(error)) from None
         if claims.email not in self._allowlist:
@@ -104,13 +124,18 @@ class Gate:
         secret = _only(request, SECRET_HEADER)
         if not hmac.compare_digest(secret or b"", self._admin_secret):
             raise Refusal(403, "the service role alone is not enough")
+        return self._acting(request, None, by_token=False)
+
+    def _acting(self, request: Request, signed: str | None, *, by_token: bool) -> Caller:
+        """The admin app, for the admin whom its token or its header names; both must be one who is listed."""
         acting = _only(request, ACTING_HEADER)
-        if acting is None:
-            return Caller(ADMIN_APP)
-        email = acting.decode("utf-8", "replace").strip()
-        if email not in self._allowlist:
-            raise Refusal(403, "the acting admin is not on the admin allowlist")
-        return Caller(ADMIN_APP, email)
+        named = None if acting is None else acting.decode("utf-8", "replace").strip()
+        for email in (signed, named):
+            if email is not None and email not in self._allowlist:
+                raise Refusal(403, "the acting admin is not on the admin allowlist")
+        if signed is not None and named is not None and folded(signed) != folded(named):
+            raise Refusal(403, "the token and X-TRR-Acting-Admin name two admins")
+        return Caller(ADMIN_APP, (signed or named or "").strip(), by_token)
 
 
 class GuardedRoute(APIRoute):
@@ -145,7 +170,7 @@ def open_to(*callers: CallerKind, errors: Sequence[int] = (), body: tuple[str, i
     extra: dict[str, Any] = {_CALLERS_KEY: [caller.value for caller in callers]}
     common = {422, 503}
     if ANYONE not in callers:
-        extra["security"] = [_SECURITY[caller] for caller in callers]
+        extra["security"] = [form for caller in callers for form in _SECURITY[caller]]
         common |= {400, 401, 403}
     if body is not None:
         extra["x-body"] = body
@@ -155,11 +180,11 @@ def open_to(*callers: CallerKind, errors: Sequence[int] = (), body: tuple[str, i
     return {"openapi_extra": extra, "responses": declared(*common, *errors)}
 
 
-_SECURITY: dict[CallerKind, dict[str, list[str]]] = {
-    ADMIN: {"admin": []},
-    ADMIN_APP: {"service_role": [], "internal_admin_secret": []},
-    SCREENALYTICS: {"screenalytics": []},
-    METRICS: {"metrics": []},
+_SECURITY: dict[CallerKind, list[dict[str, list[str]]]] = {
+    ADMIN: [{"admin": []}],
+    ADMIN_APP: [{"service_role": [], "internal_admin_secret": []}, {"internal_admin_token": []}],
+    SCREENALYTICS: [{"screenalytics": []}],
+    METRICS: [{"metrics": []}],
 }
 SECURITY_SCHEMES = {
     "admin": {
@@ -168,7 +193,18 @@ SECURITY_SCHEMES = {
         "bearerFormat": "JWT",
         "description": "token of an admin's sign-in; the e-mail must be on TRR_ADMIN_ALLOWLIST",
     },
-    "service_role": {"type": "http", "scheme": "bearer", "description": "the admin app's service-role key"},
+    "service_role": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "TRR_SERVICE_ROLE_KEY, or a JWT with the role service_role, signed with SUPABASE_JWT_SECRET",
+    },
+    "internal_admin_token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "the admin app's token of at most 120 s, signed with TRR_INTERNAL_ADMIN_SHARED_SECRET; its"
+        " admin_email, if any, must be on TRR_ADMIN_ALLOWLIST",
+    },
     "internal_admin_secret": {
         "type": "apiKey",
         "in": "header",

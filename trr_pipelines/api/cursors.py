@@ -9,7 +9,7 @@ from uuid import UUID
 
 from trr_pipelines.errors import InputError
 
-MAX_CURSOR = 500
+MAX_CURSOR = 4_000  # one with a snapshot names every transaction that was under way
 
 
 def encode_cursor(*key: str | int) -> str:

@@ -54,7 +54,7 @@ def handle_problems(app: FastAPI) -> None:
 
     @app.exception_handler(ConflictError)
     async def conflict(request: Request, error: ConflictError) -> Response:
-        return problem(request, HTTPStatus.CONFLICT, str(error))
+        return problem(request, HTTPStatus.CONFLICT, str(error), reason=getattr(error, "reason", None))
 
     @app.exception_handler(InputError)
     async def invalid_input(request: Request, error: InputError) -> Response:

@@ -106,12 +106,16 @@ class VariantTotals:
 
 @dataclass(frozen=True)
 class LeastSaved:
-    """A photo whose card saves little: bytes of its original and its card, the share saved, and both objects."""
+    """A photo whose card saves little: bytes of its original and its card, the share saved, and both objects.
+
+    `external_bucket` is empty for an original of ours.
+    """
 
     id: UUID
     source_url: str
     hosted_url: str
     hosted_key: str
+    external_bucket: str
     before: int
     after: int
     reduction: float

@@ -17,13 +17,14 @@ _queries = load_queries("checks.sql")
 
 @dataclass(frozen=True)
 class RecordedObject:
-    """An object with the bytes and SHA-256 that its row records."""
+    """An object with the bytes and SHA-256 that its row records; `external_bucket` is empty for one of ours."""
 
     media_asset_id: UUID
     batch_key: str
     hosted_key: str
     bytes: int
     sha256: str
+    external_bucket: str
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class IncompleteSet:
 
 @dataclass(frozen=True)
 class CropNotRendered:
-    """A photo that the ledger calls complete while it serves another crop than the active one."""
+    """A photo that the ledger calls complete while it serves another crop than the active one, or that of a link."""
 
     media_asset_id: UUID
     batch_key: str

@@ -1,4 +1,4 @@
-"""The crop history: an append-only list per photo, at most one entry active.
+"""Crops: of a photo, an append-only history with at most one entry active; of a link, at most one of its own.
 
 Geometry and signatures are in `imaging.geometry` and `imaging.signature`; edits, and when they need a render, in
 `pipeline.edits.crops`.
@@ -6,8 +6,11 @@ Geometry and signatures are in `imaging.geometry` and `imaging.signature`; edits
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
 from uuid import UUID
 
 from psycopg.rows import DictRow
@@ -39,6 +42,43 @@ class HistoryEntry:
     author: str
     is_active: bool
     created_at: datetime
+
+
+class CropNumbers(Protocol):
+    """A crop without its signature: `mode` auto or manual, x and y of its middle in percent, `zoom` from 1 to 4."""
+
+    @property
+    def mode(self) -> str: ...
+    @property
+    def x(self) -> float: ...
+    @property
+    def y(self) -> float: ...
+    @property
+    def zoom(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class WantedCrop:
+    """A frame that is wanted of a photo: as its active crop, or as the own crop of these links, or both."""
+
+    crop: CropRow
+    is_active: bool
+    link_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True)
+class LinkCrop:
+    """A link and the crop that it shows: its own (`is_own`), else the photo's active one; None without any.
+
+    A link of the application (`is_external`) never shows the photo's active crop. `served` is the signature of the last
+    complete set of its own crop.
+    """
+
+    link_id: UUID
+    is_external: bool
+    is_own: bool
+    crop: CropRow | None
+    served: str | None
 
 
 @dataclass(frozen=True)
@@ -111,15 +151,78 @@ def serve_existing_set(
     conn: Connection, photo_id: UUID, signature: str, *, recipe: str, source_version: str, keys: frozenset[str]
 ) -> bool:
     """Serve the existing set of a crop; False when no complete set of this recipe and version exists."""
+    if not restore_set(conn, photo_id, signature, recipe=recipe, source_version=source_version, keys=keys):
+        return False
+    _queries.serve(conn, photo_id=photo_id, crop_signature=signature, recipe=recipe)
+    photos.settle_sets(conn, photo_id)
+    return True
+
+
+def restore_set(
+    conn: Connection, photo_id: UUID, signature: str, *, recipe: str, source_version: str, keys: frozenset[str]
+) -> bool:
+    """Stop superseding the existing set of a crop; False when no complete set of this recipe and version exists."""
     rows = _queries.lock_set(
         conn, photo_id=photo_id, crop_signature=signature, recipe=recipe, source_version=source_version
     )
     if {row["variant_key"] for row in rows} != keys:
         return False
     _queries.restore_set(conn, photo_id=photo_id, crop_signature=signature)
-    photos.supersede_other_crops(conn, photo_id, signature)
-    _queries.serve(conn, photo_id=photo_id, crop_signature=signature, recipe=recipe)
     return True
+
+
+def link_crop(conn: Connection, photo_id: UUID, link_id: UUID) -> LinkCrop | None:
+    """The crop of a link of this photo; None for a link of another photo, or an unknown one."""
+    row = _queries.link(conn, photo_id=photo_id, link_id=link_id)
+    if row is None:
+        return None
+    crop = None if row["crop_signature"] is None else crop_of(row)
+    return LinkCrop(row["id"], row["is_external"], row["is_own"], crop, row["served_crop"])
+
+
+def links_of_photo(conn: Connection, photo_id: UUID) -> list[tuple[UUID, bool]]:
+    """The photo's links, and whether each is one of the application."""
+    return [(row["id"], row["is_external"]) for row in _queries.links_of_photo(conn, photo_id=photo_id)]
+
+
+def set_link_crop(conn: Connection, link_id: UUID, crop: CropNumbers | None) -> bool:
+    """Make `crop` the own crop of a link, or take its own crop away; False when nothing changes.
+
+    The photo's crop work becomes pending if the frame has to be rendered; until then the link shows its last complete
+    set. Before the original's bytes are known the crop has no signature, and is rendered with the photo's first sets.
+    An unknown link changes nothing.
+    """
+    photo_id = _queries.photo_of_link(conn, link_id=link_id)
+    if photo_id is None:
+        return False
+    lock_photo(conn, photo_id)
+    numbers = None if crop is None else (Decimal(repr(crop.x)), Decimal(repr(crop.y)), Decimal(repr(crop.zoom)))
+    x, y, zoom = numbers or (None, None, None)
+    changed = _queries.set_link_crop(
+        conn, link_id=link_id, crop_mode=crop and crop.mode, crop_x=x, crop_y=y, crop_zoom=zoom
+    )
+    if changed is None:
+        return False
+    photos.renew_link_crops(conn, [changed["media_asset_id"]])
+    photos.settle_sets(conn, changed["media_asset_id"])
+    return True
+
+
+def serve_links(conn: Connection, photo_id: UUID, signatures: Sequence[str]) -> None:
+    """Let links whose own crop has one of these signatures show its set, which is complete."""
+    _queries.serve_links(conn, photo_id=photo_id, signatures=list(signatures))
+
+
+def wanted_crops(conn: Connection, photo_ids: Sequence[UUID]) -> dict[UUID, list[WantedCrop]]:
+    """Every frame that is wanted of these photos, each once, the active crop first; photos without any are left out.
+
+    Crops of links whose photo's bytes are not known yet have no signature, and are left out.
+    """
+    wanted: dict[UUID, list[WantedCrop]] = {}
+    for row in _queries.wanted_crops(conn, photo_ids=list(photo_ids)):
+        crop = WantedCrop(crop_of(row), row["is_active"], tuple(row["link_ids"]))
+        wanted.setdefault(row["media_asset_id"], []).append(crop)
+    return wanted
 
 
 def served(conn: Connection, photo_id: UUID) -> str:

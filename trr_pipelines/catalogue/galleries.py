@@ -53,9 +53,10 @@ class After:
 
 @dataclass(frozen=True)
 class GalleryLink:
-    """A link of a gallery with its photo, active crop and work; sides in pixels.
+    """A link of a gallery with its photo, the crop that it shows, and its work; sides in pixels.
 
-    What comes from the original is None until it is mirrored, and `crop_*` is None without an active crop.
+    What comes from the original is None until it is mirrored, and `crop_*` is None without a crop. `has_own_crop` says
+    that the crop is of this link alone, or would be: a link of the application never shows the photo's active crop.
     `original_unfit` lists the reasons not to serve the original directly; None until it was decoded.
     """
 
@@ -71,8 +72,10 @@ class GalleryLink:
     facebank_seed_changed_at: datetime | None
     created_at: datetime
     source: str
+    hosted_bucket: str | None
     hosted_key: str | None
     hosted_url: str | None
+    is_external: bool
     width: int | None
     height: int | None
     bytes: int | None
@@ -88,11 +91,15 @@ class GalleryLink:
     crop_state: str
     reason: str | None
     served_crop: str
+    has_own_crop: bool
 
 
 @dataclass(frozen=True)
 class ServedFile:
-    """A served file of a photo; sides in pixels. `source_version` is the SHA-256 of the original it was made from."""
+    """A served file of a photo; sides in pixels. Without a `crop_signature` it is of the base set.
+
+    `source_version` is the SHA-256 of the original it was made from.
+    """
 
     media_asset_id: UUID
     variant_key: str
@@ -101,6 +108,7 @@ class ServedFile:
     height: int
     bytes: int
     hosted_url: str
+    crop_signature: str
     source_version: str
 
 
@@ -128,7 +136,9 @@ def total(conn: Connection, entities: Sequence[UUID], filters: Filters, *, most:
     return int(_queries.total(conn, entities=list(entities), **asdict(filters), most=most))
 
 
-def served_files(conn: Connection, served_crops: dict[UUID, str]) -> list[ServedFile]:
-    """The served files of these photos: their base sets, and the crop set with the signature given for each."""
-    rows = _queries.served_files(conn, photo_ids=list(served_crops), served_crops=list(served_crops.values()))
+def served_files(conn: Connection, links: Sequence[GalleryLink]) -> list[ServedFile]:
+    """The served files of the photos of these links: base sets, and the crop sets that the links show."""
+    rows = _queries.served_files(
+        conn, photo_ids=[link.media_asset_id for link in links], served_crops=[link.served_crop for link in links]
+    )
     return rows_as(ServedFile, rows)

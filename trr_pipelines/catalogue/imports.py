@@ -86,13 +86,13 @@ def add_photos(conn: Connection, source: str, day: date, urls: Sequence[str], la
     lock_source(conn, source)
     known = known_photos(conn, source, urls)
     new = [url for url in dict.fromkeys(urls) if url not in known]
-    batch_keys = _reserve(conn, source, day, lane, len(new))
+    batch_keys = reserve(conn, source, day, lane, len(new))
     added = _queries.add_photos(conn, source=source, urls=new, batch_keys=batch_keys, lane=lane)
     ids = {row["source_url"]: row["id"] for row in added}
     return Added(known | ids, frozenset(ids))
 
 
-def _reserve(conn: Connection, source: str, day: date, lane: Lane, photos: int) -> list[str]:
+def reserve(conn: Connection, source: str, day: date, lane: Lane, photos: int) -> list[str]:
     """A batch key for each of `photos` new photos: the open batch first, then new ones."""
     newest = _queries.newest_batch(conn, source=source, day=day)
     key, number, size = (newest["key"], newest["number"], newest["photos"]) if newest else ("", 0, BATCH_SIZE)

@@ -49,12 +49,16 @@ class Scope:
 
 @dataclass(frozen=True)
 class Claim:
-    """One leased piece of work. For kind crop, `wanted` is the crop signature to render."""
+    """One leased piece of work. For kind crop, `wanted` is the signature of the active crop (empty: none yet).
+
+    `is_asked`: requested again, or tried again after a failure: what exists may be damaged, and is made again.
+    """
 
     photo_id: UUID
     kind: Kind
     version: int
     wanted: str
+    is_asked: bool = False
 
 
 def claim(
@@ -62,7 +66,7 @@ def claim(
 ) -> list[Claim]:
     """Lease the work that is due on up to `limit` photos.
 
-    Without `propose_crops`, photos without a crop have no work of kind crop.
+    Without `propose_crops`, photos that wait for a proposal have no work of kind crop.
     """
     rows = _queries.claim(
         conn,
@@ -73,7 +77,7 @@ def claim(
         lease_seconds=LEASE_SECONDS,
         propose_crops=propose_crops,
     )
-    return [Claim(row["media_asset_id"], row["kind"], row["version"], row["wanted"]) for row in rows]
+    return [Claim(row["media_asset_id"], row["kind"], row["version"], row["wanted"], row["is_asked"]) for row in rows]
 
 
 def count_open(conn: Connection, scope: Scope, kinds: Sequence[Kind], *, propose_crops: bool = False) -> int:
@@ -120,6 +124,11 @@ def reopen(conn: Connection, photo_id: UUID, kind: Kind) -> None:
 def ask_for_derivatives(conn: Connection, photo_id: UUID) -> None:
     """Make the photo's sets that are not complete pending, whatever its batch waits for."""
     _queries.ask_for_derivatives(conn, photo_id=photo_id)
+
+
+def ask_for_original(conn: Connection, photo_id: UUID) -> None:
+    """Make the photo's original pending, to be read again; its sets wait for it."""
+    _queries.ask_for_original(conn, photo_id=photo_id)
 
 
 def settle(conn: Connection, photo_id: UUID, kind: Kind) -> None:

@@ -34,8 +34,10 @@ class PhotoDetail:
     height: int | None
     format: str | None
     frames: int | None
+    hosted_bucket: str | None
     hosted_key: str | None
     hosted_url: str | None
+    is_external: bool
     placeholder: str | None
     dominant_color: str | None
     created_at: datetime
@@ -51,7 +53,10 @@ class PhotoDetail:
 
 @dataclass(frozen=True)
 class PhotoLink:
-    """A gallery of the photo: of a show, of a season (with its show), or of a person."""
+    """A gallery of the photo: of a show, of a season (with its show), or of a person.
+
+    `crop_*` are of the link's own crop, `served_crop` is the signature of its last complete set; None without one.
+    """
 
     link_id: UUID
     kind: str
@@ -59,6 +64,13 @@ class PhotoLink:
     tags: list[str]
     position: int
     facebank_seed: bool
+    is_external: bool
+    crop_mode: str | None
+    crop_x: Decimal | None
+    crop_y: Decimal | None
+    crop_zoom: Decimal | None
+    crop_signature: str | None
+    served_crop: str | None
     show_id: UUID | None
     title: str | None
     season: int | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
+from uuid import UUID
 
 from trr_pipelines.catalogue.database import Connection, load_queries, rows_as
 
@@ -56,6 +57,27 @@ def rows_of_objects(conn: Connection, keys: Sequence[str]) -> dict[str, HostedOb
     """Those of these objects that have a row now."""
     rows = rows_as(HostedObject, _queries.rows_of_objects(conn, hosted_keys=list(keys)))
     return {row.hosted_key: row for row in rows}
+
+
+@dataclass(frozen=True)
+class ExternalOriginal:
+    """The external original of a photo, as it was when it was read."""
+
+    media_asset_id: UUID
+    hosted_bucket: str
+    hosted_key: str
+    bytes: int
+    sha256: str
+
+
+def external_originals(conn: Connection, after: UUID | None, limit: int) -> list[ExternalOriginal]:
+    """The next external originals that were read, by photo."""
+    return rows_as(ExternalOriginal, _queries.external_originals(conn, after=after, limit=limit))
+
+
+def external_keys(conn: Connection, bucket: str, keys: Sequence[str]) -> set[str]:
+    """Those of these keys that photos have as external originals, read or not."""
+    return {row["hosted_key"] for row in _queries.external_keys(conn, bucket=bucket, hosted_keys=list(keys))}
 
 
 def known_batches(conn: Connection, keys: Sequence[str]) -> set[str]:

@@ -72,26 +72,26 @@ def referenced(conn: Connection, bucket: str) -> list[str]:
     return [row["hosted_key"] for row in _queries.referenced(conn, bucket=bucket)]
 
 
-def revive(conn: Connection, bucket: str, hosted_keys: Sequence[str]) -> None:
-    """Protect objects that are about to be stored, or relied on, from retention.
+def revive(conn: Connection, bucket: str, hosted_keys: Sequence[str]) -> int:
+    """Protect objects that are about to be stored, or relied on, from retention; returns how many were retired.
 
     Waits while retention is deleting one of them; the caller then finds no object, and stores it again.
     """
-    _queries.adopt_retired_objects(conn, bucket=bucket, hosted_keys=list(hosted_keys))
+    retired: int = _queries.adopt_retired_objects(conn, bucket=bucket, hosted_keys=list(hosted_keys))
     _queries.unlist(conn, bucket=bucket, hosted_keys=list(hosted_keys))
+    return retired
 
 
 @dataclass(frozen=True)
 class Overtaken:
-    """What a photo needs of its objects: its original, and the crops that are wanted or served.
+    """What a photo needs of its objects: its original, and the signatures of the crops that are wanted or served.
 
-    `is_leased`: a run renders a crop of it now.
+    `is_proposing`: a run renders a crop now that it chooses itself.
     """
 
     sha256: str | None
-    wanted: str
-    served: str
-    is_leased: bool
+    crops: list[str]
+    is_proposing: bool
 
 
 def lock_overtaken(conn: Connection, photo_id: UUID) -> Overtaken | None:

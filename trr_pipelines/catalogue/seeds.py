@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from trr_pipelines.catalogue.database import Connection, load_queries, rows_as
@@ -17,15 +18,39 @@ class ServedPhoto:
 
     link_id: UUID
     media_asset_id: UUID
+    hosted_bucket: str
     hosted_key: str
     hosted_url: str
-    sha256: str
+    is_primary: bool
+    is_external: bool
     width: int
     height: int
+    kind: str
+    sha256: str
     source: str
     facebank_seed: bool
     caption: str
     updated_at: datetime
+    rank_primary: bool
+    rank_position: int
+
+
+class Place(NamedTuple):
+    """A place in a list of a person's photos: the snapshot in which it was begun, when (microseconds since 1970), and
+    the sort key of the last photo: primary ones first, then by position, then by link."""
+
+    snapshot: str
+    begun: int
+    is_primary: bool
+    position: int
+    link_id: UUID
+
+
+class PhotoCounts(NamedTuple):
+    """Photos of a person that are served, and that are linked but not served."""
+
+    served: int
+    unserved: int
 
 
 def lock_seed(conn: Connection, person_id: UUID, link_id: UUID) -> bool | None:
@@ -39,14 +64,40 @@ def set_seed(conn: Connection, link_id: UUID, facebank_seed: bool, *, author: st
     _queries.set_seed(conn, link_id=link_id, facebank_seed=facebank_seed, author=author)
 
 
-def served_photos(
-    conn: Connection, person_id: UUID, *, seed_only: bool, after: UUID | None, limit: int | None
-) -> list[ServedPhoto]:
-    """Served photos of the person, by link, after the link `after`."""
-    rows = _queries.served_photos(conn, person_id=person_id, seed_only=seed_only, after=after, limit=limit)
+def served_photos(conn: Connection, person_id: UUID, *, seed_only: bool, offset: int, limit: int) -> list[ServedPhoto]:
+    """Served photos of the person from `offset` on, best first."""
+    rows = _queries.served_photos(conn, person_id=person_id, seed_only=seed_only, offset=offset, limit=limit)
     return rows_as(ServedPhoto, rows)
 
 
-def unserved(conn: Connection, person_id: UUID, *, seed_only: bool) -> int:
-    """The number of linked photos of the person that are not served."""
-    return int(_queries.unserved(conn, person_id=person_id, seed_only=seed_only))
+def served_photos_after(
+    conn: Connection, person_id: UUID, place: Place, *, seed_only: bool, limit: int
+) -> list[ServedPhoto]:
+    """Served photos of the person after a place, in the order in which the list was begun."""
+    rows = _queries.served_photos_after(
+        conn,
+        person_id=person_id,
+        seed_only=seed_only,
+        snapshot=place.snapshot,
+        begun=place.begun,
+        after_primary=place.is_primary,
+        after_position=place.position,
+        after_link=place.link_id,
+        limit=limit,
+    )
+    return rows_as(ServedPhoto, rows)
+
+
+def place_of(conn: Connection, photo: ServedPhoto, before: Place | None) -> Place:
+    """The place of a photo, in the list that `before` belongs to, or in one that this transaction begins."""
+    if before is not None:
+        begun: tuple[str, int] = before.snapshot, before.begun
+    else:
+        row = _queries.snapshot(conn)
+        begun = row["snapshot"], row["begun"]
+    return Place(*begun, photo.rank_primary, photo.rank_position, photo.link_id)
+
+
+def count_photos(conn: Connection, person_id: UUID, *, seed_only: bool) -> PhotoCounts:
+    """The numbers of served and unserved photos of the person."""
+    return PhotoCounts(**_queries.count_photos(conn, person_id=person_id, seed_only=seed_only))

@@ -1,7 +1,8 @@
 """Takedowns in the catalogue: rows of photos are deleted, and hashes keep imports from adding them again.
 
 Objects are deleted in `pipeline.takedown`; what it still has to delete is noted here, in the transaction that deletes
-the rows. No name and no URL is kept: ids, SHA-256, and keys of objects, which are made of both.
+the rows. No name and no URL is kept: ids, SHA-256, and keys of objects, which are made of both. Only keys and URLs of
+objects of another program are kept, for 30 days: that program, or a further takedown, may delete them.
 """
 
 from __future__ import annotations
@@ -33,25 +34,42 @@ class TakenDownPhoto:
     person_ids: tuple[UUID, ...]
 
 
+@dataclass(frozen=True, order=True)
+class ExternalObject:
+    """An object of another program: its bucket and key as that program has them, and its URL, or an empty one."""
+
+    bucket: str
+    key: str
+    url: str
+
+
 @dataclass(frozen=True)
 class TakedownExtent:
-    """Photos to take down, and the bytes of their objects by photo and key."""
+    """Photos to take down, and the bytes of their objects: by photo and key, and of external originals by object."""
 
     photos: tuple[TakenDownPhoto, ...]
     objects: dict[UUID, dict[str, int]]
+    external: dict[UUID, dict[ExternalObject, int]]
 
 
 @dataclass(frozen=True)
 class Remains:
     """What a takedown has to delete from the store: these objects, and all under the prefixes of photo and batch.
 
-    `batch_key` is None for takedowns of earlier versions, which did not record it.
+    `batch_key` is None for takedowns of earlier versions, which did not record it. `external_objects` (of the fields of
+    `ExternalObject`) stay unless `deletes_external`.
     """
 
     media_asset_id: UUID
     batch_key: str | None
     hosted_keys: list[str]
     taken_down_at: datetime
+    external_objects: list[dict[str, str]]
+    deletes_external: bool
+
+    @property
+    def external(self) -> list[ExternalObject]:
+        return sorted(ExternalObject(**one) for one in self.external_objects)
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,7 @@ class EventTraces:
     batch_key: str | None
     person_ids: list[UUID]
     hosted_keys: list[str]
+    external_objects: list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -117,14 +136,28 @@ def lock_extent(conn: Connection, bucket: str, photo_ids: Sequence[UUID]) -> Tak
     objects: dict[UUID, dict[str, int]] = {}
     for row in _queries.objects(conn, bucket=bucket, photo_ids=ids):
         objects.setdefault(row["media_asset_id"], {})[row["hosted_key"]] = row["bytes"]
-    return TakedownExtent(tuple(taken_down), objects)
+    external: dict[UUID, dict[ExternalObject, int]] = {}
+    for row in _queries.external_objects(conn, photo_ids=ids):
+        one = ExternalObject(row["hosted_bucket"], row["hosted_key"], row["hosted_url"])
+        external.setdefault(row["media_asset_id"], {})[one] = row["bytes"]
+    return TakedownExtent(tuple(taken_down), objects, external)
 
 
-def remove(conn: Connection, bucket: str, extent: TakedownExtent) -> None:
-    """Delete every row of locked photos, keep their hashes, and note everything that is left to delete elsewhere."""
+def remove(conn: Connection, bucket: str, extent: TakedownExtent, *, deletes_external: bool) -> None:
+    """Delete every row of locked photos, keep their hashes, and note everything that is left to delete elsewhere.
+
+    External originals are to be deleted only with `deletes_external`.
+    """
     ids = [photo.id for photo in extent.photos]
-    noted = [{"id": str(id_), "hosted_keys": list(extent.objects.get(id_, ()))} for id_ in ids]
-    _queries.note_takedowns(conn, bucket=bucket, photos=json.dumps(noted))
+    noted = [
+        {
+            "id": str(id_),
+            "hosted_keys": list(extent.objects.get(id_, ())),
+            "external_objects": [asdict(one) for one in extent.external.get(id_, ())],
+        }
+        for id_ in ids
+    ]
+    _queries.note_takedowns(conn, bucket=bucket, photos=json.dumps(noted), deletes_external=deletes_external)
     _queries.forget_addresses(conn, photo_ids=ids)
     forget_contents(conn, [row["sha256"] for row in _queries.contents(conn, photo_ids=ids)])
     _queries.scrub_items(conn, photo_ids=ids, detail=TAKEN_DOWN)
@@ -162,6 +195,16 @@ def add_keys(conn: Connection, photo_ids: Sequence[UUID], hosted_keys: Sequence[
     """Note further objects of these takedowns, or of those among them whose photos were of one batch."""
     if hosted_keys:
         _queries.add_keys(conn, photo_ids=list(photo_ids), batch_key=batch, hosted_keys=list(hosted_keys))
+
+
+def add_external(conn: Connection, photo_id: UUID, objects: Sequence[ExternalObject]) -> None:
+    """Note objects of another program that were found among those of this photo."""
+    _queries.add_external(conn, photo_id=photo_id, objects=json.dumps([asdict(one) for one in objects]))
+
+
+def ask_to_delete_external(conn: Connection, photo_ids: Sequence[UUID]) -> None:
+    """Reopen takedowns that have left objects to another program: they are to delete them now."""
+    _queries.ask_to_delete_external(conn, photo_ids=list(photo_ids))
 
 
 def objects_are_gone(conn: Connection, photo_ids: Sequence[UUID]) -> None:

@@ -29,10 +29,19 @@ def parse_crop(text: str) -> Crop:
 
 def parse_photo_id(text: str) -> UUID:
     """Parse the id of a photo. Raises InputError."""
+    return _parse_id(text, "photo")
+
+
+def parse_link_id(text: str) -> UUID:
+    """Parse the id of a link. Raises InputError."""
+    return _parse_id(text, "link")
+
+
+def _parse_id(text: str, what: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise InputError(f"a photo id must be a UUID, not {text[:80]!r}") from None
+        raise InputError(f"a {what} id must be a UUID, not {text[:80]!r}") from None
 
 
 def shell_author(name: str = "") -> Author:

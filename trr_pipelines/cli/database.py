@@ -18,7 +18,7 @@ def upgrade(as_json: Json = False) -> None:
     """
     from trr_pipelines.catalogue import schema
     from trr_pipelines.pipeline.archive import database_url, screenalytics_url
-    from trr_pipelines.screenalytics.schema import FACE_BANK
+    from trr_pipelines.screenalytics.factory import upgrade_bank
 
     settings = load_settings()
     report: dict[str, dict[str, str | None]] = {}
@@ -26,7 +26,7 @@ def upgrade(as_json: Json = False) -> None:
         before, after = schema.upgrade(database_url(settings))
         report["catalogue"] = {"before": before, "after": after}
     if settings.has_face_bank:
-        before, after = FACE_BANK.upgrade(screenalytics_url(settings))
+        before, after = upgrade_bank(screenalytics_url(settings))
         report["face_bank"] = {"before": before, "after": after}
     if as_json:
         # The catalogue's are repeated at the top level, where callers read them before the face bank was added.

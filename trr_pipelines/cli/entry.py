@@ -14,6 +14,7 @@ from rich.markup import escape
 from trr_pipelines.cli import (
     alerts,
     backfill,
+    bridge,
     database,
     facebank,
     importing,
@@ -41,6 +42,7 @@ for group in (importing, rendering, reports, alerts, photos, reprocessing, taked
     app.add_typer(group.commands)
 app.add_typer(backfill.commands, name="backfill")
 app.add_typer(backfill.recipe_commands, name="recipe")
+app.add_typer(bridge.commands, name="bridge")
 app.add_typer(facebank.commands, name="facebank")
 app.add_typer(rollout.rollout_commands, name="rollout")
 app.add_typer(database.commands, name="db")

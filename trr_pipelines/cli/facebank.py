@@ -24,12 +24,15 @@ def sync(
     show: Annotated[str, typer.Option(help="Slug of a show: its whole cast.")] = "",
     person: Annotated[list[str] | None, typer.Option(help="Id of a person; repeatable.")] = None,
     fall_back: Annotated[
-        bool, typer.Option("--fall-back/--no-fall-back", help="Import all photos of a person who has no seeds.")
+        bool, typer.Option("--fall-back/--no-fall-back", help="Import the first photos of a person without seeds.")
     ] = True,
+    max_images: Annotated[
+        int, typer.Option(help="How many photos of a person without seeds to import.", min=1, max=20)
+    ] = 5,
     look_at: Annotated[int, typer.Option(help="How many new photos per person to assess.", min=0)] = 200,
     as_json: Json = False,
 ) -> None:
-    """Import people's photos from the backend: the seeds, or all photos when there are none.
+    """Import people's photos from the backend: the seeds, or the first photos when there are none.
 
     Needs only TRR_API_URL, SCREENALYTICS_SERVICE_TOKEN and SCREENALYTICS_DB_URL. A person whose import fails does not
     stop the others; exit code 1 if any failed.
@@ -49,7 +52,9 @@ def sync(
     with open_client(_with_token(settings)) as client:
         for person_id in person_ids or cast_of(bank, show):
             try:
-                report = import_facebank_images(bank, client, person_id, fall_back=fall_back).report()
+                report = import_facebank_images(
+                    bank, client, person_id, fall_back=fall_back, max_images=max_images
+                ).report()
                 quality = check_new_photos(bank, person_id, limit=look_at) if look_at else None
             except TrrError as error:
                 failed.append({"person_id": str(person_id), "error": str(error)})

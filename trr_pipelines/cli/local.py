@@ -72,7 +72,7 @@ def demo(
 
     stop_on_signals()
     with only_one(load_settings().home, "demo"), opened_archive() as archive, archive.database_kept_alive():
-        with _progress() as progress:
+        with rendering_progress() as progress:
             result = run_demo(archive, photos, lambda text: console.print(f"· {text}"), progress)
         if as_json:
             print_json(
@@ -98,7 +98,8 @@ def demo(
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
+def rendering_progress() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar of finished photos."""
     columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("photos", total=None)

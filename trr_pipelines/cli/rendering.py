@@ -24,7 +24,10 @@ commands = typer.Typer()
 def render(
     files: Annotated[list[Path], typer.Argument(help="Photos to render.")],
     out: Annotated[Path, typer.Option(help="Output folder; created if missing.")],
-    crop: Annotated[str, typer.Option(help="manual,X,Y,ZOOM with X and Y in percent; proposed by default.")] = "",
+    crop: Annotated[
+        str,
+        typer.Option(help="manual,X,Y,ZOOM with its middle in percent and a zoom of 1 to 4; proposed by default."),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Render every derivative of the given files. Needs no database and no server."""

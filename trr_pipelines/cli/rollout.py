@@ -97,7 +97,8 @@ def doctor(
         table = Table("deployment", "setting", "result", box=None, pad_edge=False)
         for name, group in findings.items():
             for finding in group:
-                result = "[green]ok[/]" if finding.ok else f"[red]{escape(finding.problem)}[/]"
+                used = f" ({escape(finding.used)})" if finding.used else ""
+                result = f"[green]ok[/]{used}" if finding.ok else f"[red]{escape(finding.problem)}[/]"
                 table.add_row(name, finding.name, result)
         Console(highlight=False).print(table)
     if not is_ok:

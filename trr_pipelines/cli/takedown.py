@@ -10,6 +10,7 @@ import typer
 from trr_pipelines.cli.arguments import shell_author
 from trr_pipelines.cli.console import Json, human_bytes, opened_archive, opened_bank, print_json, say
 from trr_pipelines.errors import MediaError, TrrError
+from trr_pipelines.foreign_text import shown
 
 if TYPE_CHECKING:
     from trr_pipelines.pipeline.archive import Archive
@@ -21,6 +22,13 @@ commands = typer.Typer()
 def takedown(
     what: Annotated[str, typer.Argument(metavar="PHOTO|PERSON", help="Id of a photo; id or slug of a person.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed; remove nothing.")] = False,
+    delete_external_originals: Annotated[
+        bool,
+        typer.Option(
+            "--delete-external-originals",
+            help="Delete also what another program wrote: originals that are used in place, and its variants.",
+        ),
+    ] = False,
     author: Annotated[str, typer.Option(help="Author; the user of this shell by default.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -33,7 +41,13 @@ def takedown(
 
     with opened_archive() as archive:
         try:
-            taken = take_down(archive, what, author=shell_author(author), dry_run=dry_run)
+            taken = take_down(
+                archive,
+                what,
+                author=shell_author(author),
+                dry_run=dry_run,
+                delete_external=delete_external_originals,
+            )
         except MediaError:  # the store failed; copies elsewhere need not wait for it
             _remove_copies(archive)
             raise
@@ -48,7 +62,11 @@ def takedown(
         if taken.finished_ids:
             say(f"finished earlier takedowns of {_photos(len(taken.finished_ids))} that had been cut off")
         for url in taken.purge_urls:
-            say(f"  purge: {url}")
+            say(f"  purge: {shown(url)}")
+        for url in taken.kept_external_urls:
+            say(f"  stays: {shown(url)}")
+        if taken.kept_external_urls:
+            say("what stays was written by another program; to delete it too: --delete-external-originals")
     for problem in problems:
         typer.echo(f"not removed yet: {problem}", err=True)
     if problems:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from trr_pipelines.cli.console import Json, human_bytes, opened_archive, print_json, say
+from trr_pipelines.foreign_text import shown
 
 commands = typer.Typer()
 
@@ -33,6 +35,17 @@ def reconcile(
         )
         if result.listed_objects:
             say(f"  {result.listed_objects} more objects are listed for deletion, which is no difference")
+        if result.foreign_objects:
+            say(f"  {result.foreign_objects} more objects may be another program's, and are left alone")
+        if result.external_checked:
+            say(
+                f"  of {result.external_checked} external originals, {result.external_missing} are missing and "
+                f"{result.external_changed} have changed"
+            )
+        for key in result.external_missing_examples:
+            say(f"  no external original: {shown(key)}")
+        for damage in result.external_changed_examples:
+            say(f"  external original: {shown(damage.key)}: {damage.found} instead of {damage.expected}")
         for key in result.orphan_examples:
             say(f"  no row: {key}")
         for key in result.missing_examples:
@@ -69,12 +82,16 @@ def gc(
             print_json({"unlisted": cleared}) if as_json else say(f"{cleared} objects removed from the list")
             return
         listed = retention.list_removable(archive, grace_days=grace)
+        left_alone = listed.pop(retention.FOREIGN, None)
         removal = None if dry_run else retention.remove_listed(archive, grace_days=grace, undo_days=undo_days)
     totals = listed if removal is None else removal.listed
+    foreign = {"objects": 0, "bytes": 0} if left_alone is None else asdict(left_alone)
     if as_json:
         report = retention.Removal(0, 0, (), listed) if removal is None else removal
-        print_json(report.report())
+        print_json(report.report() | {"foreign": foreign})
         return
+    if foreign["objects"]:
+        say(f"left alone, may be another program's: {foreign['objects']} objects, {human_bytes(foreign['bytes'])}")
     for reason, total in totals.items():
         say(f"listed as {reason}: {total.objects} objects, {human_bytes(total.bytes)}")
     if removal is not None:

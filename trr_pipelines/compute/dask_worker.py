@@ -76,7 +76,7 @@ def _opened_once(store_url: str) -> tuple[ObjectStore, RenderPool]:
 @cache
 def _opened() -> tuple[str, ObjectStore, RenderPool]:
     settings = load_settings()
-    store = open_store(settings.store_url, base_url=settings.base_url)
+    store = open_store(settings.store_url, base_url=settings.base_url, s3_options=settings.s3_options)
     return settings.store_url, store, RenderPool(settings.render_processes or None)
 
 

@@ -54,10 +54,16 @@ def request_head(request: RenderRequest, name: str) -> dict[str, Any]:
 
 
 def parse_request(head: dict[str, Any]) -> RenderRequest:
-    crop = head["crop"]
     return RenderRequest(
-        base=_recipe(head["base"]), crop_recipe=_recipe(head["crop_recipe"]), crop=Crop(**crop) if crop else None
+        base=_recipe(head["base"]),
+        crop_recipe=_recipe(head["crop_recipe"]),
+        crops=tuple(_crop(fields) for fields in head["crops"]),
+        on_white=bool(head["on_white"]),
     )
+
+
+def _crop(fields: dict[str, Any] | None) -> Crop | None:
+    return None if fields is None else Crop(**fields)
 
 
 def _recipe(fields: dict[str, Any] | None) -> Recipe | None:
@@ -87,6 +93,7 @@ def reply(rendered: Rendered, resident_bytes: int) -> list[bytes]:
             "width": variant.width,
             "height": variant.height,
             "bytes": len(variant.data),
+            "crop": asdict(variant.crop) if variant.crop else None,
         }
         for variant in rendered.variants
     ]
@@ -94,8 +101,8 @@ def reply(rendered: Rendered, resident_bytes: int) -> list[bytes]:
         "resident_bytes": resident_bytes,
         "source": asdict(rendered.source),
         "variants": variants,
-        "crop": asdict(rendered.crop) if rendered.crop else None,
-        "crop_reason": rendered.crop_reason,
+        "proposal": asdict(rendered.proposal) if rendered.proposal else None,
+        "proposal_reason": rendered.proposal_reason,
         "placeholder": rendered.placeholder,
         "dominant_color": rendered.dominant_color,
         "warnings": rendered.warnings,
@@ -132,15 +139,15 @@ def _rendered(fields: dict[str, Any], body: bytes) -> Rendered:
     at = 0
     for item in fields["variants"]:
         end = at + int(item.pop("bytes"))
-        variants.append(RenderedVariant(**item, data=body[at:end]))
+        variants.append(RenderedVariant(**{**item, "crop": _crop(item["crop"])}, data=body[at:end]))
         at = end
     if at != len(body):
         raise ValueError(f"variants of {at} bytes in a body of {len(body)}")
     return Rendered(
         source=SourceInfo(**fields["source"]),
         variants=tuple(variants),
-        crop=Crop(**fields["crop"]) if fields["crop"] else None,
-        crop_reason=fields["crop_reason"],
+        proposal=_crop(fields["proposal"]),
+        proposal_reason=fields["proposal_reason"],
         placeholder=fields["placeholder"],
         dominant_color=fields["dominant_color"],
         warnings=tuple(fields["warnings"]),

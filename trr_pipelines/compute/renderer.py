@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from trr_pipelines.compute.pool import RenderPool
-from trr_pipelines.errors import Reason, RetryableError
+from trr_pipelines.errors import ChangedOriginalError, Reason, RetryableError
 from trr_pipelines.imaging.decode import MAX_BYTES
-from trr_pipelines.imaging.formats import FILE_TYPES
+from trr_pipelines.imaging.formats import WRITTEN_TYPES
 from trr_pipelines.imaging.render import Rendered, RenderedVariant, RenderRequest
-from trr_pipelines.storage.store import ObjectStore, PutObject, put_exactly
+from trr_pipelines.storage.store import ObjectStore, PutObject, put_exactly, read_original
 
 # Photos read from or written to the store while others are rendered.
 IO_THREADS = 2
@@ -24,11 +24,15 @@ IO_THREADS = 2
 
 @dataclass(frozen=True)
 class OriginalRef:
-    """A mirrored original: the photo's name for messages, its object key, and the sha256 of its bytes."""
+    """An original: the photo's name for messages, its object key, and the sha256 of its bytes.
+
+    `external_bucket` is the bucket of an object of another program; empty for one of ours.
+    """
 
     name: str
     key: str
     sha256: str
+    external_bucket: str = ""
 
 
 class RenderedPhoto(Protocol):
@@ -75,13 +79,17 @@ class Renderer(Protocol):
 
 
 def render_source(store: ObjectStore, pool: RenderPool, source: OriginalRef, request: RenderRequest) -> Rendered:
-    """Render a mirrored original. Raises RetryableError if the stored bytes have another hash."""
-    data = store.get(source.key, max_bytes=MAX_BYTES)
+    """Render an original. Raises RetryableError if its bytes have another hash: damaged, or changed (external)."""
+    data = read_original(store, source.key, source.external_bucket, max_bytes=MAX_BYTES)
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != source.sha256:
-        raise RetryableError(
-            Reason.STORAGE_UNAVAILABLE, f"{source.key} is damaged: sha256 {sha256} instead of {source.sha256}"
-        )
+        difference = f"sha256 {sha256} instead of {source.sha256}"
+        if source.external_bucket:
+            raise ChangedOriginalError(
+                Reason.STORAGE_UNAVAILABLE,
+                f"{source.key} in {source.external_bucket} has changed: {difference}; it is read again",
+            )
+        raise RetryableError(Reason.STORAGE_UNAVAILABLE, f"{source.key} is damaged: {difference}")
     return pool.render(data, request, name=source.name)
 
 
@@ -89,7 +97,7 @@ def store_variants(store: ObjectStore, variants: Sequence[RenderedVariant], keys
     """Store each variant at its key; an object there that is not what was rendered is damaged, and is rewritten."""
     return [
         put_exactly(
-            store, key, variant.data, content_type=FILE_TYPES[variant.format].content_type, sha256=variant.sha256
+            store, key, variant.data, content_type=WRITTEN_TYPES[variant.format].content_type, sha256=variant.sha256
         )
         for variant, key in zip(variants, keys, strict=True)
     ]

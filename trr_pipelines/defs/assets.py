@@ -8,7 +8,7 @@ from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.defs.lanes import is_backfill
 from trr_pipelines.defs.metadata import report_metadata
 from trr_pipelines.defs.partitions import import_batches
-from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.defs.resources import APPLICATION_TABLES, ArchiveResource, is_bridged
 from trr_pipelines.imaging.autocrop import PROPOSAL_VERSION
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.pipeline.imports.mirroring import mirror_originals
@@ -24,6 +24,7 @@ PARENT_RUN_TAG = "dagster/parent_run_id"
 
 @asset(
     partitions_def=import_batches,
+    deps=[AssetKey.from_user_string(key) for key in APPLICATION_TABLES.values() if is_bridged()],
     group_name=GROUP,
     kinds={"python", "s3"},
     owners=OWNERS,

@@ -39,7 +39,7 @@ from trr_pipelines.pipeline import scheduling
 from trr_pipelines.pipeline.facebank import imports as facebank
 from trr_pipelines.screenalytics import reports
 from trr_pipelines.screenalytics.bank import FaceBank, put_cast, remove_photos
-from trr_pipelines.screenalytics.importing import import_facebank_images
+from trr_pipelines.screenalytics.importing import DEFAULT_MAX_IMAGES, import_facebank_images
 from trr_pipelines.screenalytics.quality import check_new_photos
 from trr_pipelines.screenalytics.reports import FaceBankFinding
 
@@ -49,9 +49,11 @@ facebank_people = DynamicPartitionsDefinition(name="facebank_people")
 
 
 class ImportConfig(Config):
-    """`fall_back`: import all photos of a person without seeds; runs of the sensor never do."""
+    """`fall_back`: import the first `max_images` (1 to 20) photos of a person without seeds; runs of the sensor never
+    do."""
 
     fall_back: bool = True
+    max_images: int = DEFAULT_MAX_IMAGES
 
 
 # A person's photos may be in any batch.
@@ -72,13 +74,15 @@ def facebank_images(
     archive: ArchiveResource,
     screenalytics: ScreenalyticsResource,
 ) -> MaterializeResult[None]:
-    """A person's photos in the face bank of Screenalytics: the seeds that admins flagged, or all photos of a person
-    without seeds. Reviews are never changed. Partitions are people. More: docs/facebank.md."""
+    """A person's photos in the face bank of Screenalytics: the seeds that admins flagged, or the first photos of
+    a person without seeds. Reviews are never changed. Partitions are people. More: docs/facebank.md."""
     person_id = UUID(context.partition_key)
     database, bank = archive.get().database, screenalytics.bank()
     version = facebank.begin_import(database, person_id, context.run.run_id)
     with screenalytics.client() as client:
-        result = import_facebank_images(bank, client, person_id, fall_back=config.fall_back)
+        result = import_facebank_images(
+            bank, client, person_id, fall_back=config.fall_back, max_images=config.max_images
+        )
     put_cast(bank, facebank.cast_around(database, person_id))
     facebank.end_import(database, person_id, version, context.run.run_id)
     look = check_new_photos(bank, person_id, limit=screenalytics.photos_per_look)

@@ -19,7 +19,7 @@ from trr_pipelines.catalogue.ledger import Scope
 from trr_pipelines.defs.checks import claims_by_asset
 from trr_pipelines.defs.lanes import LANE_TAG, LIVE, is_backfill
 from trr_pipelines.defs.metadata import finding_metadata, report_metadata, retries_metadata, tally_metadata
-from trr_pipelines.defs.resources import ArchiveResource
+from trr_pipelines.defs.resources import ArchiveResource, is_bridged
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.reporting.batches import report_batch
 from trr_pipelines.pipeline.rework.reprocessing import reports_about
@@ -27,7 +27,9 @@ from trr_pipelines.pipeline.rework.rerender import TouchedSet, rerender_photos, 
 
 import_batch = define_asset_job(
     "import_batch",
-    selection=AssetSelection.assets("original_images", "base_variants", "auto_crops", "crop_variants"),
+    selection=AssetSelection.assets(
+        "original_images", "base_variants", "auto_crops", "crop_variants", *["published_variants"] * is_bridged()
+    ),
     description="One import batch: fetch its originals, render what its photos lack, check the result.",
     tags={LANE_TAG: LIVE},
 )

@@ -30,17 +30,15 @@ from trr_pipelines.storage.s3 import s3_client
 class ArchiveS3Resource(S3Resource):
     """dagster-aws' S3 configuration with a client that waits for bounded times and leaves retries to the store.
 
-    Credentials are found as boto3 does: environment, profile, role.
+    What is not set here is as in the settings, or as boto3 finds it: environment, profile, role.
     """
 
     def client_options(self) -> dict[str, Any]:
         """Arguments of `s3_client`."""
         credentials = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
         given = {name: value for name in credentials if (value := getattr(self, name)) is not None}
-        return {"endpoint_url": self.endpoint_url, "region": self.region_name, **given}
-
-    def get_client(self) -> Any:
-        return s3_client(**self.client_options())
+        options = {"endpoint_url": self.endpoint_url, "region": self.region_name, **given}
+        return {name: value for name, value in options.items() if value is not None}
 
 
 class ArchiveResource(ConfigurableResource):  # type: ignore[type-arg]
@@ -108,6 +106,15 @@ def from_environment(*variables: str) -> str | None:
     return next((variable for variable in map(EnvVar, variables) if variable.get_value()), None)
 
 
+APPLICATION_TABLES = {name: f"application/{name}" for name in ("media_assets", "media_links", "cast_photos")}
+"""Asset keys of the application's tables."""
+
+
+def is_bridged() -> bool:
+    """Whether an application is configured, whose tables and publications are part of the graph."""
+    return from_environment("TRR_APPLICATION_DB_URL") is not None
+
+
 @definitions
 def resources() -> Definitions:
     """The resources, configured from the environment, and one process per run."""
@@ -119,8 +126,10 @@ def resources() -> Definitions:
                 media_store=from_environment("TRR_MEDIA_STORE"),
                 media_base_url=from_environment("TRR_MEDIA_BASE_URL"),
                 s3=ArchiveS3Resource(
-                    endpoint_url=from_environment("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
-                    region_name=from_environment("AWS_DEFAULT_REGION"),
+                    endpoint_url=from_environment(
+                        "OBJECT_STORAGE_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"
+                    ),
+                    region_name=from_environment("OBJECT_STORAGE_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
                 ),
             ),
             "screenalytics": ScreenalyticsResource(
@@ -146,12 +155,12 @@ class _ProcessArchive:
 
     def get(self, settings: Settings, s3: ArchiveS3Resource) -> Archive:
         """The archive of these settings, opened if necessary."""
-        options = s3.client_options()
+        options = settings.s3_options | s3.client_options()
         with self._lock:
             if self._archive is None or (self._archive.settings, self._s3_options) != (settings, options):
                 self._stack.close()
                 self._archive = None
-                client = s3.get_client() if settings.store_url.startswith("s3:") else None
+                client = s3_client(**options) if settings.store_url.startswith("s3:") else None
                 self._archive = self._stack.enter_context(open_archive(settings, s3_client=client))
                 self._s3_options = options
             return self._archive

@@ -28,13 +28,14 @@ GROUP = "retention"
 )
 def superseded_variants(context: AssetExecutionContext, archive: ArchiveResource) -> MaterializeResult[None]:
     """Objects that may be deleted: superseded crop sets and recipes, and orphan objects, not served for 30 days.
+    `foreign` objects may be another program's that shares the bucket; they are not on the list.
     Nothing is deleted here; for a day, `trr gc --undo` takes objects off the list. More: docs/architecture.md,
     Retention."""
     del context
     opened = archive.get()
     totals = retention.list_removable(opened)
     metadata: Metadata = {}
-    for why in ("superseded", "retired", "orphan", "dropped"):
+    for why in ("superseded", "retired", "orphan", "dropped", retention.FOREIGN):
         metadata[f"{why}_objects"] = totals[why].objects if why in totals else 0
         metadata[f"{why}_bytes"] = totals[why].bytes if why in totals else 0
     examples = retention.removal_list(opened)

@@ -42,6 +42,9 @@ _UPPER_THIRD = 1 / 3
 _FAR_DISCOUNT = 0.25
 _WORTH_MOVING = 1.05
 
+# A part of a side that floating-point numbers may be off by.
+_ROUNDING = 1e-9
+
 
 def proposal_size(source: Size) -> Size:
     """The size of the picture that `propose_crop` needs of a photo of size `source`."""
@@ -85,9 +88,12 @@ def crop_around_faces(source: Size, faces: Sequence[Face], picture: Size) -> tup
             kept.append(head)
     across, down = _union(kept)
     x, y = (float(part) for part in np.average([head.middle for head in kept], axis=0, weights=[h.area for h in kept]))
-    left = _holding(across, frame.width, x - _MIDDLE * frame.width)
-    top = min(_holding(down, frame.height, y - _FACES_DOWN * frame.height), down.start)
-    crop = Crop("auto", _percent(left, frame.width, x), _percent(top, frame.height, y), AUTO_ZOOM)
+    crop = Crop(
+        "auto",
+        _middle(frame.width, x - _MIDDLE * frame.width, _starts_that_hold(across, frame.width), focus=x),
+        _middle(frame.height, y - _FACES_DOWN * frame.height, _starts_that_hold(down, frame.height, top=True), focus=y),
+        AUTO_ZOOM,
+    )
     if len(kept) < len(faces):
         return crop, f"{len(kept)} of {len(faces)} faces"
     return crop, "1 face" if len(faces) == 1 else f"{len(faces)} faces"
@@ -98,7 +104,12 @@ def crop_by_saliency(source: Size, saliency: Map) -> tuple[Crop, str]:
     frame = _frame(source)
     x = _most_salient(saliency.sum(axis=0), frame.width, _MIDDLE)
     y = _most_salient(saliency.sum(axis=1), frame.height, _UPPER_THIRD)
-    crop = Crop("auto", 100 * x, 100 * y, AUTO_ZOOM)
+    crop = Crop(
+        "auto",
+        _middle(frame.width, x * (1 - frame.width), _ANYWHERE, focus=x),
+        _middle(frame.height, y * (1 - frame.height), _ANYWHERE, focus=y),
+        AUTO_ZOOM,
+    )
     return crop, "upper third" if (x, y) == (_MIDDLE, _UPPER_THIRD) else "saliency"
 
 
@@ -112,6 +123,9 @@ class _Span:
     @property
     def length(self) -> float:
         return self.end - self.start
+
+
+_ANYWHERE = _Span(-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -149,22 +163,35 @@ def _frame(source: Size) -> Frame:
     return Frame(0, 0, frame.width / source.width, frame.height / source.height)
 
 
-def _holding(heads: _Span, length: float, start: float) -> float:
-    """The start nearest to `start` at which a frame of `length` contains all `heads`; `start` if none does."""
-    return min(max(start, heads.end - length), heads.start) if heads.length <= length else start
+def _starts_that_hold(heads: _Span, length: float, *, top: bool = False) -> _Span:
+    """The starts at which a frame of `length` contains all `heads`; if none does, any that shows their `top`."""
+    if heads.length <= length:
+        return _Span(heads.end - length, heads.start)
+    return _Span(-math.inf, heads.start) if top else _ANYWHERE
 
 
-def _percent(start: float, length: float, focus: float) -> float:
-    """The position in percent of a crop whose frame begins at `start`, or as near as possible.
+def _middle(length: float, start: float, allowed: _Span, *, focus: float) -> float:
+    """The middle in percent of a frame of `length` that begins at `start`, or as near as `allowed`.
 
-    If the frame takes the whole side, the position only matters once the crop is zoomed: then it keeps `focus` inside.
+    The crop's numbers have 3 decimals, so the middle is rounded to the side that keeps the frame in `allowed`. If the
+    frame takes the whole side, its middle only matters once the crop is zoomed: then it is `focus`.
     """
     free = 1 - length
-    return 100 * min(max(start / free if free > 1e-9 else focus, 0.0), 1.0)
+    if free <= _ROUNDING:
+        return 100 * min(max(focus, 0.0), 1.0)
+    nearest = 1000 * 100 * (min(max(start, allowed.start, 0.0), allowed.end, free) + length / 2)
+    for thousandths in (round(nearest), math.floor(nearest), math.ceil(nearest)):
+        begins = min(max(thousandths / 100_000 - length / 2, 0.0), free)
+        if allowed.start - _ROUNDING <= begins <= allowed.end + _ROUNDING:
+            return thousandths / 1000
+    return round(nearest) / 1000
 
 
 def _most_salient(values: Map, length: float, usual: float) -> float:
-    """The position (from 0 to 1) at which a frame of `length` shows most of `values`; `usual` if the gain is small."""
+    """The share of the free space (0 to 1) before the frame of `length` with most of `values`.
+
+    It is `usual` if the gain is small.
+    """
     window = min(len(values), max(1, round(length * len(values))))
     if window == len(values):
         return usual

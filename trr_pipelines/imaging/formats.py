@@ -30,6 +30,12 @@ FILE_TYPES = {
 }
 """Every format that is decoded; those we write are a subset."""
 
+ON_WHITE = "jpeg_on_white"
+"""A transparent picture as JPEG, on white: for readers of the application that know no PNG, never for our galleries."""
+
+WRITTEN_TYPES = {**FILE_TYPES, ON_WHITE: FILE_TYPES["jpeg"]}
+"""Every format of a variant."""
+
 # Text-mode transfers damage PNG's signature after the fourth byte; the decoder then reports the file as corrupt.
 _SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal
 
 from trr_pipelines.errors import InputError
@@ -17,12 +16,10 @@ CropMode = Literal["auto", "manual"]
 
 CROP_WIDTH_TO_HEIGHT = 4 / 5
 CROP_HEIGHT_TO_WIDTH = 5 / 4
-MAX_ZOOM = 8.0
+MAX_ZOOM = 4.0
 
 # WebP stores a side in 14 bits; longer pictures are scaled down, so that every key exists in every format.
 MAX_OUTPUT_SIDE = 16_383
-
-_FOUR_DECIMALS = Decimal("0.0001")
 
 
 @dataclass(frozen=True)
@@ -49,9 +46,10 @@ class Frame:
 
 @dataclass(frozen=True)
 class Crop:
-    """The part of a photo that a crop shows: `x` and `y` in percent (0 to 100), `zoom` from 1 to 8.
+    """The 4:5 part of a photo around a point: `x` and `y` in percent of its sides (0 to 100), `zoom` from 1 to 4.
 
-    Numbers are rounded to 4 decimals (half-even) on construction, so that a signature has exactly one frame.
+    Numbers are rounded to 3 decimals on construction, as `format(value, ".3f")` does, so that a signature has exactly
+    one frame.
 
     Raises:
         InputError: an unknown mode, or a value that is not a number in its range.
@@ -73,14 +71,14 @@ class Crop:
 def crop_frame(source: Size, crop: Crop) -> Frame:
     """The 4:5 part of `source` that `crop` shows.
 
-    The same part as in CSS with `object-fit: cover; object-position: x% y%` and a zoom about that point, so that a
-    preview and the rendered file agree.
+    It is the largest 4:5 frame divided by `zoom`, with (`x` %, `y` %) of the photo in its middle, and pushed inside
+    where it would leave the photo. The crop editor draws the same.
     """
     width = min(float(source.width), source.height * CROP_WIDTH_TO_HEIGHT) / crop.zoom
     height = width * CROP_HEIGHT_TO_WIDTH
     return Frame(
-        left=(source.width - width) * crop.x / 100,
-        top=(source.height - height) * crop.y / 100,
+        left=_pushed_inside(source.width * crop.x / 100 - width / 2, source.width - width),
+        top=_pushed_inside(source.height * crop.y / 100 - height / 2, source.height - height),
         width=width,
         height=height,
     )
@@ -104,6 +102,10 @@ def fit_width(source: Size, width: int) -> Size:
     return Size(max(1, _round_half_up(source.width * scale)), max(1, _round_half_up(source.height * scale)))
 
 
+def _pushed_inside(start: float, free: float) -> float:
+    return min(max(start, 0.0), max(free, 0.0))
+
+
 def _round_half_up(value: float) -> int:
     return math.floor(value + 0.5)
 
@@ -113,5 +115,5 @@ def _checked(field: str, value: float, low: float, high: float) -> float:
         raise InputError(f"crop {field} must be a number from {low:g} to {high:g}, not {value!r}")
     if not low <= value <= high:
         raise InputError(f"crop {field} must be from {low:g} to {high:g}, not {value!r}")
-    # Adding zero turns -0.0 into 0.0, which would otherwise be signed as "-0.0000".
-    return float(Decimal(repr(value)).quantize(_FOUR_DECIMALS, ROUND_HALF_EVEN)) + 0.0
+    # Adding zero turns -0.0 into 0.0, which would otherwise be signed as "-0.000".
+    return float(format(value, ".3f")) + 0.0

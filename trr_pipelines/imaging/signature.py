@@ -11,8 +11,8 @@ from trr_pipelines.imaging.geometry import Crop
 
 
 def canonical_crop(crop: Crop, source_version: str) -> str:
-    """The text that is signed: `crop1|mode|x|y|zoom|source_version`, every number with exactly 4 decimals."""
-    return f"crop1|{crop.mode}|{crop.x:.4f}|{crop.y:.4f}|{crop.zoom:.4f}|{source_version}"
+    """The text that is signed: `crop2|mode|x|y|zoom|source_version`, every number with exactly 3 decimals."""
+    return f"crop2|{crop.mode}|{crop.x:.3f}|{crop.y:.3f}|{crop.zoom:.3f}|{source_version}"
 
 
 def crop_signature(crop: Crop, source_version: str) -> str:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from trr_pipelines.catalogue import batches as batch_figures
@@ -71,15 +72,31 @@ def demo(archive: Archive, photos: Path | None, say: Callable[[str], None], prog
     show = "" if photos is None else "The Valley: Sample Archive"
     imported = import_rows(archive.database, read_rows(manifest, Defaults(source, show=show)))
     dagster_url(archive.settings)
-    runs = [_run(archive, batch, imported.batches, say, progress) for batch in imported.batches]
+    runs = run_batches(archive, imported.batches, say, progress)
     status, links = archive.database.read(
         lambda conn: (archive_figures.archive_status(conn), archive_figures.count_links(conn))
     )
     return DemoResult(imported, runs, status, links, round(time.monotonic() - started, 1))
 
 
+def run_batches(
+    archive: Archive,
+    batches: Sequence[str],
+    say: Callable[[str], None],
+    progress: Progress,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> list[dict[str, Any]]:
+    """Run batches one by one as Dagster runs in child processes; the reports of the runs. Raises SetupError."""
+    return [_run(archive, batch, batches, say, progress, environment) for batch in batches]
+
+
 def _run(
-    archive: Archive, batch: str, batches: Sequence[str], say: Callable[[str], None], progress: Progress
+    archive: Archive,
+    batch: str,
+    batches: Sequence[str],
+    say: Callable[[str], None],
+    progress: Progress,
+    added: Mapping[str, str],
 ) -> dict[str, Any]:
     """Run one batch as a Dagster run in a child process; start it again when it is killed."""
     say(f"Dagster run of batch {batch}")
@@ -90,6 +107,7 @@ def _run(
         "TRR_HOME": str(archive.settings.home),
         "DAGSTER_HOME": str(dagster_home(archive.settings)),
         "TRR_DEBUG": "1",  # tracebacks belong in the log
+        **added,
     }
     for _ in range(MAX_KILLED):
         result.unlink(missing_ok=True)

@@ -94,12 +94,12 @@ def _embedded_url(settings: Settings, database: str) -> str:
 
 
 def _store(settings: Settings, s3_client: Any) -> ObjectStore:
-    if not settings.media_store:
+    if not settings.store_setting:
         try:
             make_home(settings.home)
         except OSError as error:
             raise SetupError(f"cannot use {settings.home} for the object store: {error.strerror}") from error
-    return open_store(settings.store_url, base_url=settings.base_url, client=s3_client)
+    return open_store(settings.store_url, base_url=settings.base_url, s3_options=settings.s3_options, client=s3_client)
 
 
 @contextmanager

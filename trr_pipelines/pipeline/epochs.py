@@ -22,10 +22,14 @@ FOLDER: Final = "catalogues"
 
 @dataclass(frozen=True)
 class _Recorded:
-    """A catalogue's epoch in the store; `adopted_by` is the catalogue that took its objects over, or None."""
+    """A catalogue's epoch in the store; `adopted_by` is the catalogue that took its objects over, or None.
+
+    `is_shared`: another program has objects in the bucket, so that a restored catalogue knows it as well.
+    """
 
     epoch: int
     adopted_by: UUID | None
+    is_shared: bool
 
 
 def advance(archive: Archive) -> bool:
@@ -35,7 +39,8 @@ def advance(archive: Archive) -> bool:
     """
     if problem_of(archive):
         return False
-    _record(archive, archive.database.run(lambda conn: epochs.advance(conn, archive.store.bucket)))
+    is_shared = archive.settings.application_db_url is not None
+    _record(archive, archive.database.run(lambda conn: epochs.advance(conn, archive.store.bucket, is_shared=is_shared)))
     return True
 
 
@@ -69,17 +74,20 @@ def adopt(archive: Archive) -> Epoch:
     """Declare that this catalogue is the one of the store from now on; returns its epoch. Raises RetryableError."""
     recorded = _recorded(archive)
     latest = max((one.epoch for one in recorded.values()), default=0)
-    own = archive.database.run(lambda conn: epochs.adopt(conn, archive.store.bucket, latest + 1))
+    is_shared = any(one.is_shared for one in recorded.values())
+    own = archive.database.run(lambda conn: epochs.adopt(conn, archive.store.bucket, latest + 1, is_shared=is_shared))
     for catalogue_id, one in recorded.items():
         if catalogue_id != own.catalogue_id:
-            data = {"epoch": one.epoch, "adopted_by": str(own.catalogue_id)}
+            data = {"epoch": one.epoch, "adopted_by": str(own.catalogue_id), "is_shared": one.is_shared}
             archive.store.put_record(f"{FOLDER}/{catalogue_id}", json.dumps(data).encode())
     _record(archive, own)
     return own
 
 
 def _record(archive: Archive, own: Epoch) -> None:
-    archive.store.put_record(f"{FOLDER}/{own.catalogue_id}", json.dumps({"epoch": own.epoch}).encode())
+    archive.store.put_record(
+        f"{FOLDER}/{own.catalogue_id}", json.dumps({"epoch": own.epoch, "is_shared": own.is_shared}).encode()
+    )
 
 
 def _recorded(archive: Archive) -> dict[UUID, _Recorded]:
@@ -87,5 +95,7 @@ def _recorded(archive: Archive) -> dict[UUID, _Recorded]:
     for name, data in archive.store.records(FOLDER):
         values = json.loads(data)
         adopted_by = values.get("adopted_by")
-        recorded[UUID(name.rpartition("/")[2])] = _Recorded(values["epoch"], UUID(adopted_by) if adopted_by else None)
+        recorded[UUID(name.rpartition("/")[2])] = _Recorded(
+            values["epoch"], UUID(adopted_by) if adopted_by else None, values.get("is_shared", False)
+        )
     return recorded

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from trr_pipelines.errors import TrrError
 from trr_pipelines.imaging.decode import MAX_BYTES
-from trr_pipelines.storage.store import MissingObjectError, ObjectStore
+from trr_pipelines.storage.store import MissingObjectError, ObjectStore, read_original
 
 NO_OBJECT = "no object"
 
@@ -24,13 +24,16 @@ class Damage:
     found: str
 
 
-def damage_of(store: ObjectStore, key: str, size: int, sha256: str, *, by_content: bool = False) -> Damage | None:
+def damage_of(
+    store: ObjectStore, key: str, size: int, sha256: str, *, by_content: bool = False, external_bucket: str = ""
+) -> Damage | None:
     """How the object at `key` differs from `size` bytes with `sha256`; None if it does not.
 
     The hash is what the store says; `by_content` reads the object instead, since S3 only repeats what was stored with
-    it. Raises MediaError if the store cannot say, PermanentError above 50 MB.
+    it. An external object, in `external_bucket`, has no hash of ours: unless it is read, its size decides. Raises
+    MediaError if the store cannot say, PermanentError above 50 MB.
     """
-    found = _read(store, key) if by_content else _asked(store, key)
+    found = _read(store, key, external_bucket) if by_content else _asked(store, key, external_bucket, sha256)
     if found == (size, sha256):
         return None
     return Damage(key, _shown(size, sha256), NO_OBJECT if found is None else _shown(*found))
@@ -41,15 +44,18 @@ def unreadable(key: str, size: int, sha256: str, error: TrrError) -> Damage:
     return Damage(key, _shown(size, sha256), str(error))
 
 
-def _read(store: ObjectStore, key: str) -> tuple[int, str] | None:
+def _read(store: ObjectStore, key: str, external_bucket: str) -> tuple[int, str] | None:
     try:
-        data = store.get(key, max_bytes=MAX_BYTES)
+        data = read_original(store, key, external_bucket, max_bytes=MAX_BYTES)
     except MissingObjectError:
         return None
     return len(data), hashlib.sha256(data).hexdigest()
 
 
-def _asked(store: ObjectStore, key: str) -> tuple[int, str] | None:
+def _asked(store: ObjectStore, key: str, external_bucket: str, recorded: str) -> tuple[int, str] | None:
+    if external_bucket:
+        external = store.head_external(external_bucket, key)
+        return None if external is None else (external.bytes, recorded)
     stored = store.head(key)
     return None if stored is None else (stored.bytes, stored.sha256)
 

@@ -24,7 +24,7 @@ from trr_pipelines.catalogue.database import Connection, Database, is_outage
 from trr_pipelines.catalogue.ledger import Claim, Kind, Scope, StaleResultError
 from trr_pipelines.catalogue.photos import Photo
 from trr_pipelines.compute.pool import PoolClosedError
-from trr_pipelines.errors import MediaError, Reason, RetryableError, SetupError
+from trr_pipelines.errors import ChangedOriginalError, MediaError, Reason, RetryableError, SetupError
 from trr_pipelines.foreign_text import shown_url
 
 logger = logging.getLogger(__name__)
@@ -222,6 +222,8 @@ class _Loop:
     def _failed(self, photo: Photo, claims: Sequence[Claim], error: MediaError) -> PhotoOutcome:
         def record(conn: Connection) -> bool:
             recorded = {claim.kind for claim in claims if ledger.fail(conn, claim, self._work.run_id, error)}
+            if recorded and isinstance(error, ChangedOriginalError):
+                ledger.ask_for_original(conn, photo.id)
             if recorded & {"original", "base"}:
                 photos.mark_failed(conn, photo.id, error.reason)
             return bool(recorded)

@@ -6,7 +6,6 @@ Responses are validated in `responses`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -17,11 +16,14 @@ from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from trr_pipelines.errors import BackendError, BackendUnavailableError, NotFoundError, SetupError
-from trr_pipelines.screenalytics.responses import PhotosAnswer, parse_answer
+from trr_pipelines.screenalytics.responses import BackendPhoto, OwnPhoto, PhotosPage, parse_page
 
 PAGE_SIZE = 500
-# Fits 500 photos with captions of 10,000 characters, and a backend without paging: 10,000 photos are 5 MB.
+# Fits 500 photos with captions of 10,000 characters.
 MAX_BYTES = 32_000_000
+# Of one person and list. A server that adds pages for ever reaches it within a minute.
+MAX_PHOTOS = 100_000
+MAX_LISTING_BYTES = 256_000_000
 RETRYABLE_STATUSES = frozenset({408, 429, 502, 503, 504})
 MAX_RETRY_AFTER = 30.0
 
@@ -53,6 +55,95 @@ class _Received:
     body: bytes
 
 
+@dataclass(frozen=True)
+class PersonPhotos:
+    """The listed photos of a person, each once, in the backend's order.
+
+    `unserved` counts photos that are linked but not mirrored yet.
+    """
+
+    photos: list[BackendPhoto]
+    unserved: int
+
+
+class _Reading:
+    """The pages of one list so far: photos by id, and what the next page must agree with."""
+
+    def __init__(self, person_id: UUID, most: int) -> None:
+        self.photos: dict[UUID, BackendPhoto] = {}
+        self.pages = 0
+        self._who = f"the backend's photos of person {person_id}"
+        self._most = most
+        self._links: set[UUID] = set()
+        self._totals: set[int | None] = set()
+        self._form: type[BackendPhoto] | None = None
+        self._last: BackendPhoto | None = None
+        self._expected: BackendPhoto | None = None
+        self._listed = self._bytes = self._unserved = self._without_key = 0
+
+    def add(self, page: PhotosPage, size: int) -> None:
+        """Take in the next page, of `size` bytes. Raises BackendError if it does not continue the others."""
+        self.pages += 1
+        fresh = self._continued(page.photos)
+        self._listed += len(fresh)
+        self._bytes += size
+        if self._listed > self._most or self.pages > max(2, self._most // 100):
+            raise BackendError(f"{self._who} have no end: {self.pages} pages and more than {self._listed - 1} photos")
+        if self._bytes > MAX_LISTING_BYTES:
+            raise BackendError(f"{self._who} have more than {MAX_LISTING_BYTES:,} bytes")
+        before = len(self.photos) + self._without_key
+        for photo in fresh:
+            self._put(photo)
+        if self.pages > 1 and fresh and len(self.photos) + self._without_key == before and not self._links:
+            raise BackendError(f"{self._who}: page {self.pages} repeats photos of earlier pages")
+        self._totals.add(page.total)
+        self._unserved = page.unserved or 0
+        self._last = page.photos[-1] if page.photos else None
+
+    def expect_last_again(self) -> int:
+        """The offset of the next page, which begins with the last photo of this one."""
+        self._expected = self._last
+        return self._listed - 1
+
+    def require_whole(self) -> None:
+        """Raise BackendError if the backend counted other photos than it listed, and always the same number."""
+        if len(self._totals) == 1 and (total := next(iter(self._totals))) not in (None, self._listed):
+            raise BackendError(f"{self._who}: it counts {total} and lists {self._listed}")
+
+    def ended(self, most: int | None = None) -> PersonPhotos:
+        """The list, or its first `most` photos."""
+        return PersonPhotos(list(self.photos.values())[:most], self._unserved + self._without_key)
+
+    def _continued(self, photos: list[BackendPhoto]) -> list[BackendPhoto]:
+        """The photos of a page without the one that overlaps."""
+        if photos and self._form not in (None, type(photos[0])):
+            raise BackendError(f"{self._who}: page {self.pages} has other fields than the ones before")
+        if photos:
+            self._form = type(photos[0])
+        if self._expected is None:
+            return photos
+        if not photos or photos[0].photo_id != self._expected.photo_id:
+            raise BackendError(
+                f"{self._who} changed while they were read: page {self.pages} does not continue page {self.pages - 1};"
+                " try again later"
+            )
+        self._expected = None
+        return photos[1:]
+
+    def _put(self, photo: BackendPhoto) -> None:
+        if isinstance(photo, OwnPhoto):
+            if photo.link_id in self._links:
+                raise BackendError(f"{self._who}: page {self.pages} lists link {photo.link_id} again; try again later")
+            self._links.add(photo.link_id)
+        if photo.hosted_key is None:
+            self._without_key += 1
+            return
+        known = self.photos.setdefault(photo.photo_id, photo)
+        if known is not photo and isinstance(known, OwnPhoto) and isinstance(photo, OwnPhoto):
+            # Linked twice, as photo and as news: a seed if either link is.
+            known.facebank_seed = known.facebank_seed or photo.facebank_seed
+
+
 @dataclass
 class BackendClient:
     """Reads photos of people from the backend. Not thread-safe; use it in a `with` statement.
@@ -64,6 +155,7 @@ class BackendClient:
     token: SecretStr
     patience: Patience = field(default_factory=Patience)
     calls: list[Call] = field(default_factory=list)
+    most_photos: int = MAX_PHOTOS
 
     def __post_init__(self) -> None:
         limits = httpx.Timeout(self.patience.read, connect=self.patience.connect)
@@ -77,28 +169,36 @@ class BackendClient:
     ) -> None:
         self._http.close()
 
-    def photos(self, person_id: UUID, *, seed_only: bool) -> Iterator[PhotosAnswer]:
-        """The person's photos in pages of 500, at least one page.
+    def photos(self, person_id: UUID, *, seed_only: bool, most: int | None = None) -> PersonPhotos:
+        """The person's photos in the backend's order: all of them, or the first `most`.
+
+        Pages have up to 500 photos. They follow the backend's links; a backend that sends neither links nor counts is
+        read by `offset` until a page is short, each page beginning with the last photo of the one before, so that a
+        list that changes meanwhile is noticed.
 
         Raises NotFoundError for an unknown person, SetupError when the token is rejected, BackendUnavailableError when
-        all attempts fail, and BackendError for an invalid response.
+        all attempts fail, and BackendError for an invalid response, a list that changes and one without an end.
         """
-        cursor: str | None = None
-        after: UUID | None = None
-        page = 0
-        while True:
-            body = self._get(person_id, seed_only=seed_only, cursor=cursor, page=page)
-            response = parse_answer(body, person_id=person_id, seed_only=seed_only, after=after)
-            yield response
-            if response.next_cursor is None:
-                return
-            cursor, after, page = response.next_cursor, response.photos[-1].link_id, page + 1
-
-    def _get(self, person_id: UUID, *, seed_only: bool, cursor: str | None, page: int) -> bytes:
         url = f"{self.url}/api/v1/screenalytics/people/{person_id}/photos"
-        params: dict[str, str | int] = {"seed_only": "true" if seed_only else "false", "limit": PAGE_SIZE}
-        if cursor is not None:
-            params["cursor"] = cursor
+        first = {"seed_only": "true" if seed_only else "false", "limit": str(PAGE_SIZE)}
+        reading = _Reading(person_id, self.most_photos)
+        parameters: dict[str, str] | None = first
+        while parameters is not None:
+            received = self._get(url, person_id, parameters, seed_only=seed_only, page=reading.pages)
+            page = parse_page(received.body, received.headers, url=url, seed_only=seed_only, limit=PAGE_SIZE)
+            reading.add(page, len(received.body))
+            if most is not None and len(reading.photos) >= most:
+                return reading.ended(most)
+            if page.following is not None:
+                parameters = first | page.following
+            elif page.total is None and len(page.photos) == PAGE_SIZE:
+                parameters = first | {"offset": str(reading.expect_last_again())}
+            else:
+                parameters = None
+        reading.require_whole()
+        return reading.ended()
+
+    def _get(self, url: str, person_id: UUID, params: dict[str, str], *, seed_only: bool, page: int) -> _Received:
         for attempt in Retrying(
             retry=retry_if_exception_type(_TransientError),
             stop=stop_after_attempt(self.patience.attempts),
@@ -112,10 +212,11 @@ class BackendClient:
                     status = received.status
                 finally:
                     self.calls.append(Call(seed_only, page, status))
-                return self._body_of(received, person_id)
+                self._require_list(received, person_id)
+                return received
         raise AssertionError("unreachable: Retrying either returns or raises")
 
-    def _exchange(self, url: str, params: dict[str, str | int]) -> _Received:
+    def _exchange(self, url: str, params: dict[str, str]) -> _Received:
         """Send the request and read the response within the limits of size and time."""
         deadline = time.monotonic() + self.patience.whole
         headers = {"Authorization": f"Bearer {self.token.get_secret_value()}", "Accept": "application/json"}
@@ -138,13 +239,13 @@ class BackendClient:
         except httpx.InvalidURL as error:
             raise SetupError(f"TRR_API_URL is not a valid URL: {error}") from None
 
-    def _body_of(self, received: _Received, person_id: UUID) -> bytes:
+    def _require_list(self, received: _Received, person_id: UUID) -> None:
         status = received.status
         if status == httpx.codes.OK:
             kind = received.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind not in ("application/json", ""):
                 raise BackendError(f"the backend returned {kind}, expected application/json")
-            return received.body
+            return
         if status in RETRYABLE_STATUSES:
             raise _TransientError(f"status {status}", _retry_after(received.headers))
         if status == httpx.codes.NOT_FOUND:

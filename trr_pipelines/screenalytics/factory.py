@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import psycopg
 from pydantic import SecretStr
 
 from trr_pipelines.errors import SetupError
 from trr_pipelines.screenalytics.bank import FaceBank
 from trr_pipelines.screenalytics.client import BackendClient
-from trr_pipelines.screenalytics.schema import FACE_BANK
+from trr_pipelines.screenalytics.kinds import kind_of
 from trr_pipelines.settings import Settings
 
 
@@ -22,8 +23,21 @@ def open_bank(url: str, *, upgrade: bool) -> FaceBank:
             with bank.connect():
                 return bank
         except SetupError:
-            FACE_BANK.upgrade(url)
+            upgrade_bank(url)
     return bank
+
+
+def upgrade_bank(url: str) -> tuple[str | None, str]:
+    """Upgrade our tables in a Screenalytics database, beside the application's if it has one; returns both revisions.
+
+    Raises SetupError.
+    """
+    try:
+        with psycopg.connect(url, connect_timeout=5, prepare_threshold=None) as conn:
+            kind = kind_of(conn)
+    except psycopg.OperationalError as error:
+        raise SetupError(f"cannot reach the Screenalytics database: {str(error).strip().splitlines()[0]}") from None
+    return kind.schema.upgrade(url)
 
 
 def open_client(settings: Settings) -> BackendClient:

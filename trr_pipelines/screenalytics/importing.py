@@ -1,24 +1,31 @@
-"""Import a person's photos from the backend into the face bank: the seeds, or all photos if there are none.
+"""Import a person's photos from the backend into the face bank: the seeds, or the first photos if there are none.
 
 The face bank is written only after all pages have arrived and are valid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from trr_pipelines.errors import BackendUnavailableError, TrrError
-from trr_pipelines.screenalytics.bank import BANK_LOCK, Connection, FaceBank, queries
+from trr_pipelines.errors import BackendUnavailableError, ConflictError, InputError
+from trr_pipelines.screenalytics import application_table, own_table
+from trr_pipelines.screenalytics.bank import BANK_LOCK, FaceBank, Session
 from trr_pipelines.screenalytics.client import BackendClient, Call
-from trr_pipelines.screenalytics.responses import PhotosAnswer
+from trr_pipelines.screenalytics.kinds import Kind
+from trr_pipelines.screenalytics.responses import BackendPhoto
+
+# Photos of a person without seeds, as the owner's import of a show has it.
+DEFAULT_MAX_IMAGES, MOST_IMAGES = 5, 20
+# How often a list is read while newer ones, or removals, come first.
+READS = 3
 
 
 class ImportOutcome(StrEnum):
-    """Outcome of an import: seeds; no seeds, so all photos were imported; no photos."""
+    """Outcome of an import: seeds; no seeds, so the first photos were imported; no photos."""
 
     SEEDED = "seeded"
     FALLBACK_UNSEEDED = "fallback_unseeded"
@@ -53,102 +60,90 @@ class SeedsNotServedError(BackendUnavailableError):
     """All seeds of a person are still to be mirrored, so a fallback to all photos would be wrong."""
 
 
-class ReviewsTouchedError(TrrError):
-    """An import would have changed reviews; it was rolled back."""
+def import_facebank_images(
+    bank: FaceBank,
+    backend: BackendClient,
+    person_id: UUID,
+    *,
+    fall_back: bool = True,
+    max_images: int = DEFAULT_MAX_IMAGES,
+) -> ImportResult:
+    """Write the backend's list for a person into the face bank, in one transaction; idempotent.
+
+    Seeds are requested first, and all are taken. The other photos are requested only after a successful response
+    without seeds, and only with `fall_back`; the first `max_images` (1 to 20) are taken. In a bank of our own, photos
+    that are no longer flagged are kept and lose `is_seed`; the application's table only gets more rows.
+
+    New rows are not approved. Reviews and exclusions never change. Raises InputError for another `max_images`, the
+    errors of the client and of the bank, SeedsNotServedError, and ConflictError if newer lists or removals keep coming
+    first; then nothing was written.
+    """
+    if not 1 <= max_images <= MOST_IMAGES:
+        raise InputError(f"max_images is {max_images}, allowed are 1 to {MOST_IMAGES}")
+    earlier_calls = len(backend.calls)
+    for _ in range(READS):
+        with bank.connect() as session:
+            ticket: int = session.queries.take_ticket(session.conn)
+        listed = _read(backend, person_id, fall_back=fall_back, max_images=max_images)
+        calls = tuple(backend.calls[earlier_calls:])
+        # The connection is not held while the backend is read: a pooler has few.
+        with bank.connect() as session, session.transaction():
+            result = _write(session, person_id, listed, calls, ticket)
+        if result is not None:
+            return result
+    raise ConflictError(f"newer imports of person {person_id}, or removals, came first {READS} times; try again later")
 
 
 @dataclass(frozen=True)
 class _Listed:
-    """Number of photos that the backend listed, and of those it does not serve yet."""
+    """What the backend listed: photos, how many it does not serve yet, and what that makes of the import."""
 
-    count: int
+    photos: Sequence[BackendPhoto]
     unserved: int
+    outcome: ImportOutcome
 
 
-def import_facebank_images(
-    bank: FaceBank, backend: BackendClient, person_id: UUID, *, fall_back: bool = True
-) -> ImportResult:
-    """Synchronise the face bank with the backend's list for a person, in one transaction; idempotent.
-
-    Seeds are requested first. All photos are requested only after a successful response without seeds, and only with
-    `fall_back`; without it, a response without seeds keeps all rows and clears `is_seed`.
-
-    New rows are not approved. Reviews and exclusions never change, and photos that are no longer flagged are kept.
-    Raises the errors of the client and of the bank, and SeedsNotServedError; then nothing was written.
-    """
-    earlier_calls = len(backend.calls)
-    with bank.connect() as conn:
-        queries.lock_bank(conn, bank=BANK_LOCK)
-        queries.lock_person(conn, bank=BANK_LOCK, person_id=person_id)
-        queries.make_incoming(conn)
-        listed = _receive(conn, backend.photos(person_id, seed_only=True))
-        outcome = ImportOutcome.SEEDED if listed.count else ImportOutcome.EMPTY
-        if not listed.count and listed.unserved:
-            raise SeedsNotServedError(
-                f"none of the {listed.unserved} seeds of person {person_id} is served yet; try again later"
-            )
-        if not listed.count and fall_back:
-            listed = _receive(conn, backend.photos(person_id, seed_only=False))
-            outcome = ImportOutcome.FALLBACK_UNSEEDED if listed.count else ImportOutcome.EMPTY
-        calls = tuple(backend.calls[earlier_calls:])
-        with conn.transaction():
-            return _merge(conn, person_id, outcome, calls, listed)
-
-
-def _receive(conn: Connection, pages: Iterable[PhotosAnswer]) -> _Listed:
-    """Copy pages into a temporary table as they arrive, so that only one is in memory."""
-    count = unserved = 0
-    for page in pages:
-        count, unserved = count + page.count, page.unserved
-        with conn.cursor().copy(f"copy incoming ({', '.join(_COLUMNS)}) from stdin") as copy:
-            for photo in page.photos:
-                values = photo.model_dump(include=set(_COLUMNS)) | {"is_seed": photo.facebank_seed}
-                copy.write_row([values[name] for name in _COLUMNS])
-    return _Listed(count, unserved)
-
-
-_COLUMNS: Sequence[str] = (
-    "media_asset_id",
-    "link_id",
-    "served_url",
-    "sha256",
-    "width",
-    "height",
-    "source",
-    "caption",
-    "is_seed",
-)
-
-
-def _merge(
-    conn: Connection, person_id: UUID, outcome: ImportOutcome, calls: tuple[Call, ...], listed: _Listed
-) -> ImportResult:
-    queries.merge_links(conn)
-    for prepare in (queries.index_incoming, queries.index_incoming_bytes, queries.count_incoming):
-        prepare(conn)
-    queries.put_person(conn, person_id=person_id)
-    queries.remove_excluded(conn, person_id=person_id)
-    excluded: int = queries.skip_excluded(conn, person_id=person_id)
-    queries.snapshot_reviews(conn, person_id=person_id)
-    queries.rename_known(conn, person_id=person_id)
-    put = queries.put_images(conn, person_id=person_id)
-    unflagged: int = queries.unflag_others(conn, person_id=person_id)
-    reviews_changed: int = queries.count_changed_reviews(conn)
-    if reviews_changed:
-        raise ReviewsTouchedError(
-            f"the import of person {person_id} would change {reviews_changed} reviews; rolled back"
+def _read(backend: BackendClient, person_id: UUID, *, fall_back: bool, max_images: int) -> _Listed:
+    seeds = backend.photos(person_id, seed_only=True)
+    if seeds.photos:
+        return _Listed(seeds.photos, seeds.unserved, ImportOutcome.SEEDED)
+    if seeds.unserved:
+        raise SeedsNotServedError(
+            f"none of the {seeds.unserved} seeds of person {person_id} is served yet; try again later"
         )
+    if not fall_back:
+        return _Listed((), 0, ImportOutcome.EMPTY)
+    everything = backend.photos(person_id, seed_only=False, most=max_images)
+    outcome = ImportOutcome.FALLBACK_UNSEEDED if everything.photos else ImportOutcome.EMPTY
+    return _Listed(everything.photos, everything.unserved, outcome)
+
+
+def _write(
+    session: Session, person_id: UUID, listed: _Listed, calls: tuple[Call, ...], ticket: int
+) -> ImportResult | None:
+    """Write a list in the caller's transaction; None if a newer one, or a removal, came first."""
+    queries, conn = session.queries, session.conn
+    queries.lock_bank(conn, bank=BANK_LOCK)
+    queries.lock_person(conn, bank=BANK_LOCK, person_id=person_id)
+    if queries.newest_ticket(conn, person_id=person_id) > ticket:
+        return None
+    queries.put_person(conn, person_id=person_id)
+    if session.kind is Kind.APPLICATION:
+        merged = application_table.merge(session, person_id, listed.photos)
+    else:
+        are_seeds = listed.outcome is ImportOutcome.SEEDED
+        merged = own_table.merge(session, person_id, listed.photos, are_seeds=are_seeds)
     queries.record_import(
-        conn, person_id=person_id, outcome=str(outcome), calls=len(calls), reviews_changed=reviews_changed
+        conn, person_id=person_id, outcome=str(listed.outcome), calls=len(calls), reviews_changed=0, ticket=ticket
     )
-    skipped = {"excluded": excluded, "unserved": listed.unserved}
+    skipped = {"excluded": merged.excluded, "unserved": listed.unserved}
     return ImportResult(
         person_id,
-        outcome,
+        listed.outcome,
         calls,
-        put["inserted"],
-        put["updated"] + unflagged,
-        put["listed"] - put["inserted"] - put["updated"],
-        unflagged,
+        merged.inserted,
+        merged.updated,
+        merged.unchanged,
+        merged.unflagged,
         {reason: count for reason, count in skipped.items() if count},
     )

@@ -21,7 +21,7 @@ from trr_pipelines.imaging.decode import MAX_BYTES
 from trr_pipelines.imaging.face_quality import SIDE, FaceQuality, examine
 from trr_pipelines.imaging.recipes import Recipe, Target
 from trr_pipelines.imaging.render import RenderRequest
-from trr_pipelines.screenalytics.bank import Connection, FaceBank, queries
+from trr_pipelines.screenalytics.bank import FaceBank, Session
 
 # 200 photos take about half a minute; the next import assesses the rest.
 PHOTOS_PER_LOOK = 200
@@ -77,17 +77,17 @@ def check_new_photos(
 
     Photos that cannot be fetched are left for the next call. Only one photo is in memory at a time.
     """
-    with bank.connect() as conn, ExitStack() as stack:
-        waiting = list(queries.to_look_at(conn, person_id=person_id, limit=limit))
+    with bank.connect() as session, ExitStack() as stack:
+        waiting = list(session.queries.to_look_at(session.conn, person_id=person_id, limit=limit))
         if not waiting:
             return QualityResult(0, 0)
         renderers = pool or stack.enter_context(RenderPool(1))
         http = stack.enter_context(httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=False))
-        assessed = sum(_assess(conn, http, renderers, row) for row in waiting)
+        assessed = sum(_assess(session, http, renderers, row) for row in waiting)
     return QualityResult(assessed, len(waiting) - assessed)
 
 
-def _assess(conn: Connection, http: httpx.Client, pool: RenderPool, row: Mapping[str, Any]) -> bool:
+def _assess(session: Session, http: httpx.Client, pool: RenderPool, row: Mapping[str, Any]) -> bool:
     """Fetch, measure and record one photo; False if it could not be fetched."""
     data = _fetch(http, row["served_url"], row["sha256"])
     if data is None:
@@ -95,17 +95,20 @@ def _assess(conn: Connection, http: httpx.Client, pool: RenderPool, row: Mapping
     measured: FaceQuality | None = None
     reason = QualityReason.UNREADABLE
     try:
-        (small,) = pool.render(data, _SMALL, name=f"photo {row['sha256']}").variants
+        rendered = pool.render(data, _SMALL, name=f"photo {row['id']}")
+        (small,) = rendered.variants
         measured = examine(small.data)
-        reason = reason_for(measured, width=row["width"], height=row["height"])
+        width, height = row["width"] or rendered.source.width, row["height"] or rendered.source.height
+        reason = reason_for(measured, width=width, height=height)
     except PermanentError:
         pass  # recorded as UNREADABLE
     except RetryableError:
         return False
-    queries.record_quality(
-        conn,
+    session.queries.record_quality(
+        session.conn,
         id=row["id"],
-        sha256=row["sha256"],
+        listed_sha256=row["sha256"],
+        sha256=hashlib.sha256(data).hexdigest(),
         reason=str(reason),
         sharpness=measured and measured.sharpness,
         faces=measured and measured.faces,
@@ -114,8 +117,8 @@ def _assess(conn: Connection, http: httpx.Client, pool: RenderPool, row: Mapping
     return True
 
 
-def _fetch(http: httpx.Client, url: str, sha256: str) -> bytes | None:
-    """The bytes at `url` if they have this hash; None otherwise."""
+def _fetch(http: httpx.Client, url: str, sha256: str | None) -> bytes | None:
+    """The bytes at `url`, if they have the hash that the backend listed; None otherwise."""
     body = bytearray()
     try:
         with http.stream("GET", url) as response:
@@ -127,4 +130,4 @@ def _fetch(http: httpx.Client, url: str, sha256: str) -> bytes | None:
                     return None
     except (httpx.HTTPError, httpx.InvalidURL):
         return None
-    return bytes(body) if hashlib.sha256(body).hexdigest() == sha256 else None
+    return bytes(body) if sha256 in (None, hashlib.sha256(body).hexdigest()) else None

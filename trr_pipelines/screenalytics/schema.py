@@ -13,5 +13,17 @@ FACE_BANK = Schema(
     migrations=Path(__file__).parent / "migrations",
     setting="SCREENALYTICS_DB_URL",
     lock=7_460_222,
-    relations=("person", "face_bank_images", "face_exclusions"),
+    relations=("person", "face_bank_images", "face_exclusions", "face_bank_tickets", "face_bank_removals"),
+    one_transaction=True,
+)
+
+BESIDE = Schema(
+    name="face bank",
+    namespace="trr_face_bank",
+    version_table="version",
+    migrations=Path(__file__).parent / "beside" / "migrations",
+    setting="SCREENALYTICS_DB_URL",
+    lock=7_460_224,
+    relations=("person", "faces", "reviews", "face_exclusions", "face_bank_tickets", "face_bank_removals"),
+    one_transaction=True,
 )

@@ -15,6 +15,7 @@ from trr_pipelines.credentials import DEVELOPMENT_ADMIN
 from trr_pipelines.errors import SetupError, TrrError
 from trr_pipelines.settings import Settings
 
+PHOTO_PAGES = 200
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 
 
@@ -73,11 +74,19 @@ class SmokeBackend:
 
     def photos(self, person_id: UUID, *, seed_only: bool) -> list[dict[str, Any]]:
         """A person's photos as listed for Screenalytics. Raises StepError."""
-        params = {"seed_only": "true" if seed_only else "false"}
-        path = f"/api/v1/screenalytics/people/{person_id}/photos"
-        response = self.http.get(path, params=params, headers=self.screenalytics())
-        photos: list[dict[str, Any]] = json_of(response, f"photos with seed_only={params['seed_only']}")["photos"]
-        return photos
+        flag = "true" if seed_only else "false"
+        path = f"/api/v1/screenalytics/people/{person_id}/photos?seed_only={flag}&limit=500"
+        photos: list[dict[str, Any]] = []
+        for _ in range(PHOTO_PAGES):
+            response = self.http.get(path, headers=self.screenalytics())
+            photos += json_of(response, f"photos with seed_only={flag}")
+            following = response.links.get("next")
+            if following is None:
+                return photos
+            path = following["url"]
+            if not path.startswith("/api/"):  # the token goes to the backend only
+                raise StepError(f"photos with seed_only={flag}: the next page is at another address, {path[:200]}")
+        raise StepError(f"photos with seed_only={flag} have more than {PHOTO_PAGES} pages of 500")
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ class Subject:
 def find_subject(backend: SmokeBackend, person: str, *, may_have_seeds: bool) -> Subject:
     """The given person (id or slug), or a suitable one when `person` is empty. Raises StepError if none is suitable.
 
-    A full smoke needs a person without seeds: it imports all photos of that person and removes them afterwards, so the
-    fewer photos the better.
+    A full smoke needs a person without seeds: it imports photos of that person and removes them afterwards, so one with
+    few photos is best.
     """
     candidates = [backend.read(f"people/{person}")] if person else _people(backend)
     suitable = [

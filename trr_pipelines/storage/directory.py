@@ -30,6 +30,7 @@ from trr_pipelines.home import FILE, set_mode
 from trr_pipelines.storage import safe_paths
 from trr_pipelines.storage.keys import (
     RECORDS,
+    check_external,
     check_key,
     check_prefix,
     checked_type,
@@ -38,7 +39,14 @@ from trr_pipelines.storage.keys import (
     record_path,
 )
 from trr_pipelines.storage.naming import take_free_name, take_name
-from trr_pipelines.storage.store import ListedObject, MissingObjectError, PutObject, StoredObject, public_url
+from trr_pipelines.storage.store import (
+    ExternalObject,
+    ListedObject,
+    MissingObjectError,
+    PutObject,
+    StoredObject,
+    public_url,
+)
 
 _INCOMING: Final = ".incoming"  # no key has a segment that starts with a dot, so no key can name it
 _LEFTOVER_SECONDS: Final = 3600.0  # a temporary file lives for milliseconds: one this old belongs to a dead process
@@ -48,6 +56,8 @@ _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # ope
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+# A file in the path, or a name that the file system cannot have: another program's key need not fit it.
+_ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTDIR})
 
 
@@ -134,6 +144,77 @@ class DirectoryStore:
     def public_url(self, key: str) -> str:
         check_key(key)
         return public_url(self.base_url, key)
+
+    def whole_key(self, key: str) -> str:
+        check_key(key)
+        return key
+
+    def get_external(self, bucket: str, key: str, *, max_bytes: int) -> bytes:
+        opened = self.open_external(bucket, key)
+        if opened is None:
+            raise MissingObjectError(
+                Reason.FETCH_NOT_FOUND, f"no object at {key!r} of bucket {bucket!r} in {self.root}"
+            )
+        file, status = opened
+        with file, _external_errors(), _storage_errors("reading", repr(key)):
+            if status.st_size > max_bytes:
+                detail = f"{key!r} has {status.st_size} bytes, the limit is {max_bytes}"
+                raise PermanentError(Reason.TOO_MANY_BYTES, detail)
+            return file.read()
+
+    def head_external(self, bucket: str, key: str) -> ExternalObject | None:
+        opened = self.open_external(bucket, key)
+        if opened is None:
+            return None
+        file, status = opened
+        file.close()
+        return ExternalObject(status.st_size, f"{status.st_size:x}-{status.st_mtime_ns:x}")
+
+    def delete_external(self, bucket: str, key: str) -> None:
+        opened = self.open_external(bucket, key)
+        if opened is None:
+            return
+        opened[0].close()
+        *names, name = key.split("/")
+        with (
+            _external_errors(),
+            _storage_errors("deleting", repr(key)),
+            suppress(FileNotFoundError),
+            safe_paths.directory(self.root, names) as directory,
+        ):
+            os.unlink(name, dir_fd=directory)
+            os.fsync(directory)
+
+    def open_external(self, bucket: str, key: str) -> tuple[BufferedReader, os.stat_result] | None:
+        """The file of an object that another program wrote, open for reading; the caller closes it. None if missing."""
+        names = self._external_path(bucket, key)
+        if names is None:
+            return None
+        with _external_errors(), _storage_errors("reading", repr(key)):
+            try:
+                with safe_paths.directory(self.root, names[:-1]) as directory:
+                    descriptor = os.open(names[-1], _READ, dir_fd=directory)
+            except OSError as error:
+                if error.errno in _ABSENT:
+                    return None
+                raise
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                os.close(descriptor)
+                return None
+            return os.fdopen(descriptor, "rb"), status
+
+    def _external_path(self, bucket: str, key: str) -> tuple[str, ...] | None:
+        """The path of another program's key below the root; None for what this store cannot have.
+
+        Another bucket, `.` and `..`, empty segments (S3 has them, a file system does not), and our own hidden folders.
+        """
+        check_external(bucket, key)
+        names = tuple(key.split("/"))
+        is_own = names[0] in (_INCOMING, RECORDS)
+        if bucket != self.bucket or is_own or any(name in ("", ".", "..") or "\0" in name for name in names):
+            return None
+        return names
 
     def put_record(self, name: str, data: bytes) -> None:
         with _storage_errors("storing the record", name):
@@ -276,6 +357,17 @@ def _storage_errors(doing: str, what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise _translated(error, f"{doing} {what}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _external_errors() -> Iterator[None]:
+    """A missing permission, or a link in place of a file, has the reason of a source."""
+    try:
+        yield
+    except RetryableError as error:
+        if error.reason is not Reason.STORAGE_DENIED:
+            raise
+        raise RetryableError(Reason.FETCH_FORBIDDEN, error.detail) from error
 
 
 def _translated(error: OSError, detail: str) -> MediaError:

@@ -6,7 +6,9 @@ The only module that knows all stores. The URL is read from the environment in `
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,19 +23,21 @@ from trr_pipelines.storage.store import ObjectStore
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 
 
-def open_store(url: str, *, base_url: str, client: Any = None) -> ObjectStore:
+def open_store(
+    url: str, *, base_url: str, s3_options: Mapping[str, Any] = MappingProxyType({}), client: Any = None
+) -> ObjectStore:
     """The store that `url` names, whose objects are served below `base_url`.
 
     After `file:` comes a literal path, absolute or relative to the working directory; the directory is created, and
-    temporary files of dead writers in it are removed. For `s3:` the client is `client`, or one made by `s3_client`; no
-    request is sent. Raises `InputError` for an invalid URL, `SetupError` if the directory cannot be created, its file
-    system cannot store objects atomically, or boto3 cannot be set up.
+    temporary files of dead writers in it are removed. For `s3:` the client is `client`, or one made by `s3_client` with
+    `s3_options`; no request is sent. Raises `InputError` for an invalid URL, `SetupError` if the directory cannot be
+    created, its file system cannot store objects atomically, or boto3 cannot be set up.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "file":
         return _directory_store(url, base_url)
     if scheme == "s3" and rest.startswith("//"):
-        return _s3_store(url, base_url, client)
+        return _s3_store(url, base_url, client, s3_options)
     raise InputError(f"an object store is file:DIRECTORY or s3://BUCKET/PREFIX, not {url!r}")
 
 
@@ -61,11 +65,11 @@ def _directory_store(url: str, base_url: str) -> DirectoryStore:
     return store
 
 
-def _s3_store(url: str, base_url: str, client: Any) -> S3Store:
+def _s3_store(url: str, base_url: str, client: Any, s3_options: Mapping[str, Any]) -> S3Store:
     parts = urlsplit(url)
     prefix = parts.path.strip("/")
     if not _BUCKET.fullmatch(parts.netloc) or parts.query or parts.fragment:
         raise InputError(f"an S3 store is s3://BUCKET or s3://BUCKET/PREFIX, not {url!r}")
     if prefix:
         check_key(prefix)
-    return S3Store(client or s3_client(), parts.netloc, base_url, prefix)
+    return S3Store(client or s3_client(**s3_options), parts.netloc, base_url, prefix)

@@ -1,7 +1,15 @@
-"""Object keys: how they are built, and which strings stores accept.
+"""Object keys: the layout of a store, how keys are built and read, and which strings stores accept.
 
 Pure: no store, no disk, no network. Keys are built from hashes, ids and fixed vocabularies only, never from a file
 name, a caption or a slug, so user input cannot influence the location of an object.
+
+    media/{sha256[:2]}/{sha256}.{extension}                                     an original
+    media-variants/{asset}/{source version[:16]}/{recipe}/{key}.{extension}     a base variant
+    media-variants/{asset}/{crop signature}/{recipe}/{key}.{extension}          a rendered crop
+    contact_sheets/{batch}/{name}-{version}.webp                                a contact sheet
+
+An archive that began before this layout has objects under `originals/`, `variants/` and `crops/`. Their rows hold the
+whole keys, so they stay where they are; no new key is made there.
 """
 
 from __future__ import annotations
@@ -11,7 +19,7 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from trr_pipelines.errors import InputError
+from trr_pipelines.errors import InputError, PermanentError, Reason
 
 CONTENT_TYPES: Final = MappingProxyType(
     {
@@ -33,6 +41,24 @@ An object's type follows from its key, so a store can never serve HTML or SVG.
 MAX_KEY_BYTES: Final = 512
 """S3 allows 1024; our keys have at most 190, and a directory store's root must fit into PATH_MAX as well."""
 
+SHEETS: Final = "contact_sheets/"
+"""Where contact sheets are."""
+
+ORIGINALS: Final = ("media/", "originals/")
+"""Where originals are: the present prefix, and the earlier one."""
+
+VARIANTS: Final = ("media-variants/", "crops/", "variants/")
+"""Where variants are, in a folder for each photo: the present prefix, and the earlier ones."""
+
+PREFIXES: Final = tuple(sorted((SHEETS, *ORIGINALS, *VARIANTS)))
+"""Every prefix of our objects, in the order of keys. Nothing else in a store is listed or deleted."""
+
+SIGNATURE_DIGITS: Final = 64
+"""Digits of a crop's signature in a key; the version of an original has fewer there."""
+
+MAX_EXTERNAL_KEY_BYTES: Final = 1024
+"""Of a key of another program; S3's limit."""
+
 RECORDS: Final = ".records"
 """The folder of records, which are no objects."""
 
@@ -41,6 +67,12 @@ _NAME: Final = re.compile(_SEGMENT, re.ASCII)
 _KEY: Final = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*", re.ASCII)
 _PREFIX: Final = re.compile(rf"(?:{_SEGMENT}/)*(?:{_SEGMENT})?", re.ASCII)
 _RECORD: Final = re.compile(r"[a-z]{1,40}/[a-z0-9-]{1,80}", re.ASCII)
+_OWN_VARIANT: Final = re.compile(
+    rf"{VARIANTS[0]}[0-9a-f-]{{36}}/([0-9a-f]{{16}}|[0-9a-f]{{{SIGNATURE_DIGITS}}})/"
+    r"[0-9a-f]{8,64}/[a-z][a-z0-9_]{0,31}\.[a-z]{3,4}",
+    re.ASCII,
+)
+_BUCKET: Final = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _RECIPE: Final = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
 _VARIANT_KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
@@ -49,7 +81,7 @@ _VARIANT_KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 def original_key(sha256: str, extension: str) -> str:
     """The key of the unchanged original with this hash. Raises `InputError` for an invalid hash or extension."""
     _require(_SHA256, sha256, "sha256 of an original", "64 lower-case hex digits")
-    return f"originals/{sha256[:2]}/{sha256}.{_known(extension)}"
+    return f"{ORIGINALS[0]}{sha256[:2]}/{sha256}.{_known(extension)}"
 
 
 def variant_key(asset_id: UUID, source_version: str, recipe: str, key: str, extension: str) -> str:
@@ -59,18 +91,56 @@ def variant_key(asset_id: UUID, source_version: str, recipe: str, key: str, exte
     (`thumb`, `card`, …). Raises `InputError` if one of them is not valid.
     """
     _require(_SHA256, source_version, "source version", "64 lower-case hex digits")
-    return f"variants/{_id(asset_id)}/{source_version[:16]}/{_rendition(recipe, key, extension)}"
+    return f"{VARIANTS[0]}{_id(asset_id)}/{source_version[:16]}/{_rendition(recipe, key, extension)}"
 
 
 def crop_key(asset_id: UUID, crop_signature: str, recipe: str, key: str, extension: str) -> str:
     """The key of a rendered crop; the signature covers the source version already. Raises like `variant_key`."""
     _require(_SHA256, crop_signature, "crop signature", "64 lower-case hex digits")
-    return f"crops/{_id(asset_id)}/{crop_signature}/{_rendition(recipe, key, extension)}"
+    return f"{VARIANTS[0]}{_id(asset_id)}/{crop_signature}/{_rendition(recipe, key, extension)}"
+
+
+def is_original(key: str) -> bool:
+    """Whether an original of ours can be at this key."""
+    return key.startswith(ORIGINALS)
+
+
+def is_derived(key: str) -> bool:
+    """Whether a variant or a contact sheet can be at this key; what is elsewhere is an original, ours or not."""
+    return key.startswith((*VARIANTS, SHEETS))
+
+
+def may_be_foreign(key: str) -> bool:
+    """Whether an object at this key, which no row of ours names, may be of the program that shares the bucket.
+
+    Its originals have the form of ours. Its variants are at `media-variants/{photo}/{12 digits}/{key}.{extension}`, one
+    level less than ours.
+    """
+    return key.startswith(ORIGINALS[0]) or (key.startswith(VARIANTS[0]) and not _OWN_VARIANT.fullmatch(key))
+
+
+def check_external(bucket: str, key: str) -> None:
+    """Raise PermanentError (`fetch_not_found`) for a key or a bucket that cannot exist."""
+    size = len(key.encode("utf-8", "surrogatepass"))
+    if not 0 < size <= MAX_EXTERNAL_KEY_BYTES:
+        raise PermanentError(Reason.FETCH_NOT_FOUND, f"an S3 key has 1 to 1024 bytes, not {size}: {key[:40]!r}")
+    if not _BUCKET.fullmatch(bucket):
+        raise PermanentError(Reason.FETCH_NOT_FOUND, f"not the name of a bucket: {bucket[:80]!r}")
+
+
+def photo_prefixes(asset_id: UUID) -> tuple[str, ...]:
+    """The folders that have all variants of a photo, and may have nothing else of ours."""
+    return tuple(f"{prefix}{_id(asset_id)}/" for prefix in VARIANTS)
+
+
+def version_of(key: str) -> str:
+    """What a variant's key says it was made from: 16 digits of its original's hash, or the signature of its crop."""
+    return key.split("/")[2]
 
 
 def sheet_keys(batch: str, name: str, version: str) -> tuple[str, str]:
     """The keys of a batch's contact sheet, in full and small; `version` is a hash (hex) of what it shows."""
-    stem = f"contact_sheets/{batch}/{name}-{version}"
+    stem = f"{SHEETS}{batch}/{name}-{version}"
     return f"{stem}.webp", f"{stem}-inline.webp"
 
 

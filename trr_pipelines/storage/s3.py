@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC
 from itertools import islice
@@ -34,6 +34,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 from trr_pipelines.errors import PermanentError, Reason, RetryableError, SetupError
 from trr_pipelines.storage.keys import (
     RECORDS,
+    check_external,
     check_key,
     check_prefix,
     checked_type,
@@ -43,6 +44,7 @@ from trr_pipelines.storage.keys import (
 )
 from trr_pipelines.storage.store import (
     IMMUTABLE,
+    ExternalObject,
     ListedObject,
     MissingObjectError,
     PutObject,
@@ -84,7 +86,8 @@ def s3_client(
 ) -> Any:
     """A boto3 S3 client configured for `S3Store`: bounded waits, and no retries of its own.
 
-    Other settings come from boto3's usual places (environment, profile, instance role). `connections` should be at
+    Other settings come from boto3's usual places (environment, profile, instance role). With an `endpoint_url` the
+    bucket is in the path of a URL, since other servers need not have a host name for each. `connections` should be at
     least the number of threads that share the client. `credentials` are the `aws_…` arguments of `boto3.client`.
     """
     config = Config(
@@ -92,6 +95,7 @@ def s3_client(
         read_timeout=read_seconds,
         retries={"mode": "standard", "total_max_attempts": 1},
         max_pool_connections=connections,
+        s3={"addressing_style": "path"} if endpoint_url else None,
         # Without it and a region, boto3 presigns with the signature of before 2014, which most buckets refuse.
         signature_version="s3v4",
         # Checksums beyond Content-MD5 are sent as trailers, which many other S3 servers do not support.
@@ -180,6 +184,25 @@ class S3Store:
             if is_key(key):  # other programs store markers of folders, and files of their own
                 yield ListedObject(key, entry["Size"], entry["LastModified"].astimezone(UTC))
 
+    def get_external(self, bucket: str, key: str, *, max_bytes: int) -> bytes:
+        check_external(bucket, key)
+        with _external_errors():
+            return bytes(self._call(self._read, bucket=bucket, Key=key, max_bytes=max_bytes))
+
+    def head_external(self, bucket: str, key: str) -> ExternalObject | None:
+        check_external(bucket, key)
+        try:
+            with _external_errors():
+                response = self._call(self.client.head_object, bucket=bucket, Key=key)
+        except MissingObjectError:
+            return None
+        return ExternalObject(int(response.get("ContentLength", 0)), response.get("ETag", "").strip('"'))
+
+    def delete_external(self, bucket: str, key: str) -> None:
+        check_external(bucket, key)
+        with suppress(MissingObjectError), _external_errors():
+            self._call(self.client.delete_object, bucket=bucket, Key=key)
+
     def put_record(self, name: str, data: bytes) -> None:
         self._call(
             self.client.put_object,
@@ -222,15 +245,25 @@ class S3Store:
             self._call(self._delete_page, Delete={"Objects": page, "Quiet": True})
         return len(unique)
 
-    def signed_url(self, key: str, seconds: int) -> str:
-        """A presigned URL that reads the object for `seconds`; sends no request."""
-        parameters = {"Bucket": self.bucket, "Key": self._full(key)}
+    def signed_url(self, key: str, seconds: int, *, external_bucket: str = "") -> str:
+        """A presigned URL that reads the object for `seconds`; sends no request.
+
+        With an `external_bucket`, the object is of another program.
+        """
+        parameters = {
+            "Bucket": external_bucket or self.bucket,
+            "Key": key if external_bucket else self._full(key),
+        }
         url: str = self.client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
         return url
 
     def public_url(self, key: str) -> str:
         check_key(key)
         return public_url(self.base_url, key)
+
+    def whole_key(self, key: str) -> str:
+        check_key(key)
+        return self._full(key)
 
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
@@ -258,8 +291,9 @@ class S3Store:
             # The failure of one key arrives inside a 200: raise it like the failure of a call.
             raise ClientError({"Error": failure, "ResponseMetadata": {}}, "DeleteObjects")
 
-    def _call(self, operation: Callable[..., Any], **arguments: Any) -> Any:
-        """Run one call on the bucket with retries, and translate its last error."""
+    def _call(self, operation: Callable[..., Any], *, bucket: str = "", **arguments: Any) -> Any:
+        """Run one call on the bucket, or on another one, with retries, and translate its last error."""
+        bucket = bucket or self.bucket
         retrying = Retrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential_jitter(multiplier=self.backoff_seconds, max=5.0, jitter=self.backoff_seconds),
@@ -267,10 +301,23 @@ class S3Store:
             reraise=True,
         )
         try:
-            return retrying(operation, Bucket=self.bucket, **arguments)
+            return retrying(operation, Bucket=bucket, **arguments)
         except (BotoCoreError, ClientError) as error:
-            where = f"s3://{self.bucket}/{arguments.get('Key', arguments.get('Prefix', ''))}"
+            where = f"s3://{bucket}/{arguments.get('Key', arguments.get('Prefix', ''))}"
             raise _translated(error, where) from error
+
+
+@contextmanager
+def _external_errors() -> Iterator[None]:
+    """Errors of an object of another program are those of a source: missing and forbidden have its reasons."""
+    try:
+        yield
+    except MissingObjectError as error:
+        raise MissingObjectError(Reason.FETCH_NOT_FOUND, error.detail) from error
+    except RetryableError as error:
+        if error.reason is not Reason.STORAGE_DENIED:
+            raise
+        raise RetryableError(Reason.FETCH_FORBIDDEN, error.detail) from error
 
 
 def _is_transient(error: BaseException) -> bool:

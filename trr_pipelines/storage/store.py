@@ -55,6 +55,14 @@ class ListedObject:
     last_modified: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ExternalObject:
+    """What a store says of an object of another program; `etag` changes with the content, and is no hash of ours."""
+
+    bytes: int
+    etag: str
+
+
 class ObjectStore(Protocol):
     """Immutable objects at keys from `storage.keys`. Every method may be called from any thread.
 
@@ -105,6 +113,27 @@ class ObjectStore(Protocol):
         """The URL of the object for browsers."""
         ...
 
+    def whole_key(self, key: str) -> str:
+        """The key of the object in the bucket, with the prefix of this store."""
+        ...
+
+    def get_external(self, bucket: str, key: str, *, max_bytes: int) -> bytes:
+        """The content of an object that another program wrote, at its key as that program has it.
+
+        The key is the whole key in the bucket, may have any characters, and says nothing about the type. In a directory
+        store only its own bucket exists, and no key leads out of its root. Raises `MissingObjectError`
+        (`fetch_not_found`), `RetryableError` (`fetch_forbidden`), and `PermanentError` (`too_many_bytes`).
+        """
+        ...
+
+    def head_external(self, bucket: str, key: str) -> ExternalObject | None:
+        """Size and ETag of an object that another program wrote, or None. Raises as `get_external`."""
+        ...
+
+    def delete_external(self, bucket: str, key: str) -> None:
+        """Remove an object that another program wrote: only for a takedown that was asked to."""
+        ...
+
     def put_record(self, name: str, data: bytes) -> None:
         """Store a record (`FOLDER/NAME`) beside the objects, in place of an earlier one of this name.
 
@@ -115,6 +144,13 @@ class ObjectStore(Protocol):
     def records(self, folder: str) -> Iterator[tuple[str, bytes]]:
         """Name and content of every record in the folder, in the order of names."""
         ...
+
+
+def read_original(store: ObjectStore, key: str, external_bucket: str, *, max_bytes: int) -> bytes:
+    """An original by its key: of the store, or of another program if `external_bucket` is not empty."""
+    if external_bucket:
+        return store.get_external(external_bucket, key, max_bytes=max_bytes)
+    return store.get(key, max_bytes=max_bytes)
 
 
 def put_exactly(

@@ -28,7 +28,7 @@ def _known_or_text(value: Any, known: ValidatorFunctionWrapHandler) -> Reason | 
 
 
 class Crop(BaseModel):
-    """The active crop: x and y in percent, zoom from 1 to 8."""
+    """A crop: x and y of its middle in percent, zoom from 1 to 4."""
 
     mode: Literal["auto", "manual"]
     x: float
@@ -70,7 +70,11 @@ class Generation(BaseModel):
 
 
 class Item(BaseModel):
-    """One link of a gallery and its photo. Sizes are the original's, in pixels as shown; null until it is mirrored."""
+    """One link of a gallery and its photo. Sizes are the original's, in pixels as shown; null until it is mirrored.
+
+    `crop` is the crop that the link shows. `has_own_crop`: it is, or would be, of this link alone, and is edited with
+    `link_id`; otherwise it is the photo's active crop.
+    """
 
     link_id: UUID
     media_asset_id: UUID
@@ -83,6 +87,7 @@ class Item(BaseModel):
     height: int | None
     bytes: int | None
     crop: Crop | None
+    has_own_crop: bool
     facebank_seed: bool
     facebank_seed_changed: SeedChange | None
     season: int | None

@@ -16,7 +16,10 @@ class ShownCrop(Crop):
 
 
 class Link(BaseModel):
-    """A gallery of the photo: of a show, of a season (with its show), or of a person."""
+    """A gallery of the photo: of a show, of a season (with its show), or of a person.
+
+    `crop` is the crop that it shows, with the URLs of its served set. `has_own_crop` as in gallery items.
+    """
 
     link_id: UUID
     kind: str
@@ -24,6 +27,10 @@ class Link(BaseModel):
     tags: list[str]
     position: int
     facebank_seed: bool
+    has_own_crop: bool
+    crop: ShownCrop | None
+    crop_display_url: str | None
+    crop_detail_url: str | None
     show_id: UUID | None
     title: str | None
     season: int | None
@@ -62,7 +69,10 @@ class Version(BaseModel):
 
 
 class Asset(BaseModel):
-    """A photo; sides in pixels, as shown. Fields that are unknown until it is mirrored are null."""
+    """A photo; sides in pixels, as shown. Fields that are unknown until it is mirrored are null.
+
+    `is_external`: another program wrote its original, which is read where it is.
+    """
 
     id: UUID
     source: str
@@ -81,6 +91,7 @@ class Asset(BaseModel):
     warnings: list[str]
     created_at: datetime
     updated_at: datetime
+    is_external: bool
     original_url: str | None
     display_url: str | None
     detail_url: str | None

@@ -121,7 +121,7 @@ def test_a_materialisation_launched_in_the_ui_succeeds(stack: RunningStack, batc
 
 def test_only_media_is_served_as_immutable(stack: RunningStack, batch: str) -> None:
     media = stack.home / "media"
-    card = next(Path(media / "variants").rglob("card.webp")).relative_to(media)
+    card = next(Path(media / "media-variants").rglob("card.webp")).relative_to(media)
     response = httpx.get(f"{stack.api}/media/{card}")
     assert response.status_code == 200
     assert response.headers["content-type"] == "image/webp"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import socket
 import threading
@@ -25,10 +26,12 @@ from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.imports.mirroring import mirror_originals
 from trr_pipelines.pipeline.rendering import derivatives
 from trr_pipelines.pipeline.rendering.derivatives import render_photos
+from trr_pipelines.pipeline.rework.rerender import rerender_photos
 from trr_pipelines.pipeline.upkeep.reconcile import reconcile
 from trr_pipelines.pipeline.worker import Tally
 from trr_pipelines.settings import Settings
 from trr_pipelines_tests import pictures
+from trr_pipelines_tests.support import external
 from trr_pipelines_tests.support.archives import import_files, ledger_of, query, value
 from trr_pipelines_tests.support.certificates import certificate_for
 from trr_pipelines_tests.support.dask import Cluster, running_scheduler, wait_for
@@ -120,6 +123,25 @@ def test_a_photo_that_kills_its_workers_ends_as_failed(cluster: Cluster, archive
         " where kind = 'base' and state = 'failed'",
     )
     assert failed == {"detail": "2 Dask workers died while rendering this photo", "is_tried_again": True}
+
+
+def test_external_originals_are_read_by_the_workers_and_a_changed_one_is_read_again(
+    cluster: Cluster, archive: Archive
+) -> None:
+    for number, name in enumerate(("one", "two")):
+        external.put(archive.store, f"images/{name} (1).bin", FILES[f"{number}.jpg"])
+    ids = external.adopt(archive, {"one": "images/one (1).bin", "two": "images/two (1).bin"})
+    scope = Scope(photo_ids=tuple(ids.values()))
+    mirror_originals(archive, scope, "run-1")
+    external.put(archive.store, "images/two (1).bin", FILES["2.jpg"])
+    cluster.start_worker(worker_settings(archive))
+    rerender_photos(on(cluster.address, archive), scope, "run-1", None)
+    states = query(archive.database, "select distinct kind, state from core.variant_generations")
+    assert {row["state"] for row in states} == {"complete"}
+    versions = query(archive.database, "select distinct source_version from core.media_asset_variants")
+    assert {row["source_version"] for row in versions} == {
+        hashlib.sha256(FILES[name]).hexdigest() for name in ("0.jpg", "2.jpg")
+    }
 
 
 def assert_refused(archive: Archive, scope: Scope, message: str) -> None:

@@ -113,9 +113,9 @@ def photos(archive: Archive, bank: FaceBank) -> list[OnePhoto]:
 def _add_photo(archive: Archive, bank: FaceBank, number: int) -> OnePhoto:
     photo, person, sha = uuid4(), uuid4(), f"{number + 1:064x}"
     batch = f"20260212-source-{number:05}"
-    original = f"originals/{sha[:2]}/{sha}.jpg"
-    variants = [f"variants/{photo}/{sha[:16]}/0123456789ab/{name}" for name in VARIANTS]
-    crop = f"crops/{photo}/{sha}/0123456789ab/crop_card.webp"
+    original = f"media/{sha[:2]}/{sha}.jpg"
+    variants = [f"media-variants/{photo}/{sha[:16]}/0123456789ab/{name}" for name in VARIANTS]
+    crop = f"media-variants/{photo}/{sha}/0123456789ab/crop_card.webp"
     sheets = [f"contact_sheets/{batch}/thumb-{digest}.webp" for digest in ("0" * 16, "1" * 16)]
     keys = (original, *variants, crop, *sheets)
     for key in keys:

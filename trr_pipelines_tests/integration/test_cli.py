@@ -61,7 +61,7 @@ def test_photos_are_imported_and_rendered_with_everything_embedded(server_home: 
 
     clean = trr("reconcile", "--json")
     assert (clean.code, clean.json["orphan_objects"], clean.json["rows_without_objects"]) == (0, 0, 0)
-    next((server_home / "media" / "originals").rglob("*.jpg")).unlink()
+    next((server_home / "media" / "media").rglob("*.jpg")).unlink()
     lost = trr("reconcile")
     assert (lost.code, "1 rows without objects" in lost.out) == (1, True)
     assert re.match("catalogue: revision [0-9]+\nface bank: revision [0-9]+", trr("db", "upgrade").out)

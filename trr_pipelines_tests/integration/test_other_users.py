@@ -78,7 +78,7 @@ def test_everything_in_a_home_is_private_whatever_the_umask(folder: Path) -> Non
     trr(folder, 0o077, "import", photos, "--source", "deadline")
     trr(folder, 0o022, "sign-in")
     assert {path.name for path in home.iterdir()} >= {"postgres", "dagster", "logs", "media", "admins.txt"}
-    assert list((home / "media" / "originals").rglob("*.jpg"))
+    assert list((home / "media" / "media").rglob("*.jpg"))
     assert list((home / "dagster").rglob("*.err"))  # compute logs
     assert_private(home)
     assert modes_above(home) == above

@@ -19,6 +19,7 @@ from trr_pipelines.pipeline.imports.manifest import Defaults, read_rows
 from trr_pipelines.pipeline.imports.mirroring import mirror_originals
 from trr_pipelines.pipeline.rendering.derivatives import Outputs, render_photos
 from trr_pipelines.pipeline.worker import Tally
+from trr_pipelines.storage.keys import content_type_of
 
 DAY = date(2026, 2, 12)
 EVERYTHING = Outputs()
@@ -98,6 +99,34 @@ def ledger_of(archive: Archive, name: str) -> dict[str, str]:
     return {row["kind"]: row["ended"] for row in rows}
 
 
+def move_to_earlier_keys(archive: Archive) -> None:
+    """Move all objects and their rows to the keys that archives had before the present layout."""
+    moves = (
+        ("media/", "originals/", ("media_assets", "media_asset_versions")),
+        ("media-variants/", "crops/", ("media_asset_variants",)),
+        ("media-variants/", "variants/", ("media_asset_variants",)),
+    )
+    for prefix, earlier, tables in moves:
+        for item in list(archive.store.list(prefix)):
+            if earlier == "crops/" and len(item.key.split("/")[2]) != 64:
+                continue
+            key = earlier + item.key.removeprefix(prefix)
+            type_, data = content_type_of(key), archive.store.get(item.key)
+            archive.store.put_if_absent(key, data, content_type=type_)
+            archive.store.delete([item.key])
+            for table in tables:
+                url = (
+                    ""
+                    if table == "media_asset_versions"
+                    else ", hosted_url = replace(hosted_url, %(now)s, %(earlier)s)"
+                )
+                query(
+                    archive.database,
+                    f"update core.{table} set hosted_key = %(earlier)s {url} where hosted_key = %(now)s",  # noqa: S608
+                    {"earlier": key, "now": item.key},
+                )
+
+
 def final_state(database: Database) -> dict[str, Any]:
     """All rows that must be equal after disturbed and undisturbed runs, without ids, times and attempts.
 
@@ -133,7 +162,7 @@ def final_state(database: Database) -> dict[str, Any]:
 def add_photo(database: Database, person_id: UUID, number: int, *, served: bool, seed: bool) -> UUID:
     """Insert a photo of a person by SQL; returns the link's id."""
     sha = f"{number:064x}"
-    key = f"originals/{sha[:2]}/{sha}.jpg"
+    key = f"media/{sha[:2]}/{sha}.jpg"
     rows = query(
         database,
         "with batch as (insert into core.import_batches (key, source, day, number)"
@@ -176,7 +205,7 @@ def add_ended_photos(archive: Archive, source: str, count: int, *, failed: int =
         "  select %(source)s, 'https://photos.example/' || lpad(n::text, 3, '0'), %(batch)s,"
         "   case when n <= %(failed)s then 'failed' when n <= %(open)s then 'pending' else 'mirrored' end,"
         "   case when n <= %(failed)s then 'truncated' end, sha.hex, 3000000, 4000, 3000, 'jpeg', 1, 'local',"
-        "   'originals/' || sha.hex || '.jpg', 'http://127.0.0.1:1/' || sha.hex"
+        "   'media/' || sha.hex || '.jpg', 'http://127.0.0.1:1/' || sha.hex"
         "  from generate_series(1, %(count)s) as n"
         "  cross join lateral (select encode(sha256((%(source)s || n)::bytea), 'hex') as hex) as sha"
         "  returning id, state, reason)"

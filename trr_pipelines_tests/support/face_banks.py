@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -50,12 +49,6 @@ def json_answer(value: object, status: int = 200, *headers: str) -> Script:
     return answer(status, json.dumps(value).encode(), "Content-Type: application/json", *headers)
 
 
-def listing(person_id: UUID, photos: Sequence[dict[str, Any]] = (), *, seed_only: bool, **fields: Any) -> Any:
-    """A response listing photos; `fields` replace or add fields."""
-    body = {"person_id": str(person_id), "seed_only": seed_only, "count": len(photos), "photos": list(photos)}
-    return body | {"unserved": 0, "next_cursor": None} | fields
-
-
 @dataclass(frozen=True)
 class Photo:
     """A photo in the catalogue and its link to a person."""
@@ -81,8 +74,8 @@ def add_photos(
         "  format, frames, hosted_bucket, hosted_key, hosted_url)"
         "  select 'deadline', 'https://photos.example/' || n || '.jpg', '20260212-deadline-00001', %(state)s,"
         "   case when %(served)s then sha end, 1000, 640, 480, 'jpeg', 1, 'local',"
-        "   case when %(served)s then 'originals/' || left(sha, 2) || '/' || sha || '.jpg' end,"
-        "   case when %(served)s then 'http://127.0.0.1:1/media/originals/' || left(sha, 2) || '/' || sha || '.jpg' end"
+        "   case when %(served)s then 'media/' || left(sha, 2) || '/' || sha || '.jpg' end,"
+        "   case when %(served)s then 'http://127.0.0.1:1/media/media/' || left(sha, 2) || '/' || sha || '.jpg' end"
         "  from numbers returning id, source_url),"
         " numbered as (select id, row_number() over (order by length(source_url), source_url) as n from asset)"
         " insert into core.media_links (media_asset_id, person_id, kind, position, caption, facebank_seed)"

@@ -14,6 +14,6 @@ def test_migrations_are_added_and_never_edited() -> None:
     listed = {path: digest for digest, path in (line.split() for line in LISTED.read_text().splitlines())}
     actual = {
         str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(ROOT.glob("trr_pipelines/*/migrations/versions/[0-9]*"))
+        for path in sorted(ROOT.glob("trr_pipelines/**/migrations/versions/[0-9]*"))
     }
     assert actual == listed

@@ -58,6 +58,23 @@ def test_the_media_url_uses_the_port_of_the_api(monkeypatch: pytest.MonkeyPatch)
     assert load_settings().base_url == "http://127.0.0.1:9000/media"
 
 
+def test_the_url_of_a_bucket_is_not_that_of_a_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_CDN_BASE_URL", "https://cdn.example/")
+    monkeypatch.setenv("TRR_MEDIA_STORE", f"file:{tmp_path}")
+    assert (load_settings().base_url, load_settings().base_url_setting) == ("http://127.0.0.1:8000/media", "")
+    monkeypatch.setenv("TRR_MEDIA_STORE", "s3://photos/archive/")
+    assert load_settings().base_url == "https://cdn.example/archive"
+    assert load_settings().base_url_setting == "AWS_CDN_BASE_URL"
+
+
+def test_r2_has_the_region_auto_unless_another_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().s3_options == {}
+    monkeypatch.setenv("OBJECT_STORAGE_ENDPOINT_URL", "https://0123.r2.cloudflarestorage.com")
+    assert load_settings().s3_options["region"] == "auto"
+    monkeypatch.setenv("AWS_REGION", "wnam")
+    assert load_settings().s3_options["region"] == "wnam"
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("TRR_HOME", "TRR_DATABASE_URL", "TRR_API_PORT", "TRR_FETCH_ALLOW_NETWORKS"):

@@ -21,7 +21,10 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
 async def photo(request: Request) -> Response:
-    """The page of one photo, from three backend reads."""
+    """The page of one photo, from three backend reads.
+
+    With `link` in the query, or if all its links have crops of their own and there is one, the editor is of that link.
+    """
     reader = BackendReader.of(request)
     if not _UUID.fullmatch(request.path_params["id"]):
         raise HTTPException(404, "Photo not found.")
@@ -35,6 +38,8 @@ async def photo(request: Request) -> Response:
     except BackendRequestError as error:
         raise (HTTPException(404, "Photo not found.") if error.status == 404 else error) from None
     links = asset["links"]
+    link = _edited_link(links, request.query_params.get("link", ""))
+    cropped = asset if link is None else link
     captions = [link["caption"] for link in links if link["caption"]]
     title = captions[0] if captions else f"Photo from {asset['source']}"
     response: Response = request.app.state.templates.page(
@@ -44,14 +49,28 @@ async def photo(request: Request) -> Response:
         asset=asset,
         why=why,
         crops=crops["crops"],
-        signature=crops["signature"] or "",
+        link=link,
+        crop=cropped["crop"],
+        crop_detail_url=cropped["crop_detail_url"],
+        signature=(cropped["crop"] or {}).get("signature", ""),
+        has_editor=link is not None or not links or not all(link["has_own_crop"] for link in links),
         title=title,
         crumbs=[*_above(links), (title, "")],
         galleries=[_gallery(link) for link in links],
+        edited_gallery=_gallery(link)[0] if link else "",
+        own_crops=[(_gallery(one)[0], f"?link={one['link_id']}") for one in links],
         reasons=REASONS,
         is_open=any(entry["state"] == "pending" for entry in asset["generations"]),
     )
     return response
+
+
+def _edited_link(links: list[dict[str, Any]], wanted: str) -> dict[str, Any] | None:
+    """The link whose own crop is shown and edited; None for the photo's active crop."""
+    chosen = [link for link in links if link["link_id"] == wanted.lower()]
+    if not chosen and len(links) == 1 and links[0]["has_own_crop"]:
+        chosen = links
+    return chosen[0] if chosen else None
 
 
 ROUTES = [Route("/admin/photos/{id}", photo)]

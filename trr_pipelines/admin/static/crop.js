@@ -1,12 +1,13 @@
-// The crop editor: a 4:5 frame on the whole photo, and a preview of the part that the renderer will cut out. The preview
-// uses a transform, because object-position is rounded to whole pixels before the zoom enlarges the rounding.
+// The crop editor: a 4:5 frame on the whole photo, and a preview of the part that the renderer will cut out. Both are placed
+// in percent by the arithmetic of `imaging/geometry.py`: (x %, y %) is the middle of the frame, pushed inside.
 
 import { send } from "./http.js";
 import { failure, note } from "./toasts.js";
 import { refresh, refreshUntilDone } from "./refresh.js";
 
 const RATIO = 4 / 5;
-const MAX_ZOOM = 8;
+const MAX_ZOOM = 4;
+const STILL = 1e-6; // pixels of the photo
 
 export function start() {
   const root = document.querySelector(".cropper");
@@ -14,7 +15,8 @@ export function start() {
 }
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, Number.isFinite(value) ? value : low));
-const rounded = (value) => Math.round(value * 10000) / 10000;
+const rounded = (value) => Number(value.toFixed(3));
+const percent = (part, whole) => `${(100 * part) / whole}%`;
 
 class Cropper {
   constructor(root) {
@@ -25,6 +27,8 @@ class Cropper {
     this.width = Number(root.dataset.width);
     this.height = Number(root.dataset.height);
     this.signature = root.dataset.signature;
+    // The own crop of a link, or the photo's active crop.
+    this.path = root.dataset.link ? `crop?link_id=${root.dataset.link}` : "crop";
     this.saved = root.dataset.crop ? JSON.parse(root.dataset.crop) : { mode: "auto", x: 50, y: 50, zoom: 1 };
     this.crop = { ...this.saved };
     this.inputs = Object.fromEntries([...root.querySelectorAll("input")].map((input) => [input.name, input]));
@@ -41,7 +45,7 @@ class Cropper {
     }
     this.inputs["zoom-range"].addEventListener("input", () => this.set({ zoom: Number(this.inputs["zoom-range"].value) }));
     this.on("[data-save]", () => this.save());
-    this.on("[data-auto]", () => this.edit("DELETE", "crop"));
+    this.on("[data-auto]", () => this.edit("DELETE", this.path));
     this.on("[data-undo]", () => this.set({ ...this.saved }));
     document.addEventListener("click", (event) => {
       const restore = event.target.closest("[data-activate]");
@@ -57,7 +61,12 @@ class Cropper {
   box({ x, y, zoom } = this.crop) {
     const width = Math.min(this.width, this.height * RATIO) / zoom;
     const height = width / RATIO;
-    return { width, height, left: ((this.width - width) * x) / 100, top: ((this.height - height) * y) / 100 };
+    return {
+      width,
+      height,
+      left: clamp((this.width * x) / 100 - width / 2, 0, this.width - width),
+      top: clamp((this.height * y) / 100 - height / 2, 0, this.height - height),
+    };
   }
 
   set(changes) {
@@ -71,22 +80,15 @@ class Cropper {
     this.show();
   }
 
-  // Move the frame's corner to `left` and `top`; an axis that the frame fills stays.
-  place(left, top) {
-    const { width, height } = this.box();
-    const percent = (at, free, now) => (free > 1e-6 ? (100 * at) / free : now);
+  // Move the frame by pixels of the photo from `box`. On an axis where it does not move, the number stays.
+  move(across, down, { width, height, left, top } = this.box()) {
+    const now = this.box();
+    const toLeft = clamp(left + across, 0, this.width - width);
+    const toTop = clamp(top + down, 0, this.height - height);
     this.set({
-      x: percent(left, this.width - width, this.crop.x),
-      y: percent(top, this.height - height, this.crop.y),
+      ...(Math.abs(toLeft - now.left) > STILL && { x: (100 * (toLeft + width / 2)) / this.width }),
+      ...(Math.abs(toTop - now.top) > STILL && { y: (100 * (toTop + height / 2)) / this.height }),
     });
-  }
-
-  // Zoom around the centre of the frame.
-  zoomTo(zoom) {
-    const before = this.box();
-    this.set({ zoom });
-    const after = this.box();
-    this.place(before.left + (before.width - after.width) / 2, before.top + (before.height - after.height) / 2);
   }
 
   drag(event) {
@@ -97,7 +99,7 @@ class Cropper {
     const scale = this.width / this.stage.clientWidth;
     const from = this.box();
     const move = (moved) =>
-      this.place(from.left + (moved.clientX - event.clientX) * scale, from.top + (moved.clientY - event.clientY) * scale);
+      this.move((moved.clientX - event.clientX) * scale, (moved.clientY - event.clientY) * scale, from);
     const end = () => {
       this.stage.removeEventListener("pointermove", move);
       this.stage.removeEventListener("pointerup", end);
@@ -110,11 +112,11 @@ class Cropper {
 
   onWheel(event) {
     event.preventDefault();
-    this.zoomTo(this.crop.zoom * Math.exp(-event.deltaY / 600));
+    this.set({ zoom: this.crop.zoom * Math.exp(-event.deltaY / 600) });
   }
 
   onKey(event) {
-    const { left, top, width, height } = this.box();
+    const { width, height } = this.box();
     const part = event.shiftKey ? 0.1 : 0.01;
     const moves = {
       ArrowLeft: [-width * part, 0],
@@ -122,9 +124,9 @@ class Cropper {
       ArrowUp: [0, -height * part],
       ArrowDown: [0, height * part],
     };
-    if (event.key in moves) this.place(left + moves[event.key][0], top + moves[event.key][1]);
-    else if (event.key === "+" || event.key === "=") this.zoomTo(this.crop.zoom * 1.1);
-    else if (event.key === "-") this.zoomTo(this.crop.zoom / 1.1);
+    if (event.key in moves) this.move(...moves[event.key]);
+    else if (event.key === "+" || event.key === "=") this.set({ zoom: this.crop.zoom * 1.1 });
+    else if (event.key === "-") this.set({ zoom: this.crop.zoom / 1.1 });
     else if (event.key === "Enter") this.save();
     else return;
     event.preventDefault();
@@ -132,18 +134,17 @@ class Cropper {
 
   show() {
     const { left, top, width, height } = this.box();
-    const percent = (part, whole) => `${(100 * part) / whole}%`;
     Object.assign(this.frame.style, {
       left: percent(left, this.width),
       top: percent(top, this.height),
       width: percent(width, this.width),
       height: percent(height, this.height),
     });
-    const scale = this.preview.parentElement.clientWidth / width; // preview pixels per photo pixel
     Object.assign(this.preview.style, {
-      width: `${this.width}px`,
-      height: `${this.height}px`,
-      transform: `matrix(${scale}, 0, 0, ${scale}, ${-left * scale}, ${-top * scale})`,
+      left: percent(-left, width),
+      top: percent(-top, height),
+      width: percent(this.width, width),
+      height: percent(this.height, height),
     });
     const { x, y, zoom } = this.crop;
     this.inputs.x.value = x;
@@ -154,7 +155,7 @@ class Cropper {
 
   save() {
     const { x, y, zoom } = this.crop;
-    return this.edit("PUT", "crop", { mode: "manual", x, y, zoom });
+    return this.edit("PUT", this.path, { mode: "manual", x, y, zoom });
   }
 
   async edit(method, path, body) {
@@ -177,8 +178,10 @@ class Cropper {
 
   state({ crop, changed, served }) {
     const line = this.root.querySelector("[data-crop-state]");
-    line.textContent = !crop ? "Proposing a crop …" : crop.mode === "manual" ? "Manual crop" : "Proposed crop";
+    const none = served ? "No crop" : "Proposing a crop …";
+    line.textContent = !crop ? none : crop.mode === "manual" ? "Manual crop" : "Proposed crop";
     if (!changed) note("The photo already has this crop.");
+    else if (!crop && served) note("The crop is removed.");
     else if (served) note("Saved and served.");
     else note("Saved. It is served once it is rendered; until then the previous crop is served.");
   }

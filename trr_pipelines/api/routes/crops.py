@@ -32,7 +32,9 @@ Signature = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="signature
 
 
 class WantedCrop(BaseModel):
-    """A manual crop: the position in percent of the photo and the zoom, as CSS' `object-position` and a scale."""
+    """A manual crop: the middle of the 4:5 frame in percent of the photo's sides, and the zoom into its largest frame.
+
+    The frame is pushed inside the photo where it would leave it. Numbers are rounded to 3 decimals."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -44,7 +46,7 @@ class WantedCrop(BaseModel):
 
 class EditedCrop(BaseModel):
     """The result of an edit. `served` is true once the files of the crop are rendered; until then the last complete
-    set is served. `crop` is null while a proposal is being made."""
+    set is served. `crop` is null while a proposal is being made, and for a link of the application without one."""
 
     media_asset_id: UUID
     signature: str | None
@@ -71,6 +73,11 @@ class CropHistory(BaseModel):
     crops: list[HistoryEntry]
 
 
+OfLink = Annotated[
+    UUID | None,
+    Query(description="a link of the photo, whose own crop is edited; without it the photo's active crop is"),
+]
+
 _EDIT = open_to(ADMIN, ADMIN_APP, errors=(404, 412, 413, 415, 428))
 
 
@@ -82,18 +89,30 @@ def put_crop(
     archive: CurrentArchive,
     author: CurrentAuthor,
     expected: ExpectedSignature,
+    link_id: OfLink = None,
 ) -> EditedCrop:
-    """Set the photo's crop. It is served once its files are rendered."""
-    crop = Crop(wanted.mode, wanted.x, wanted.y, wanted.zoom)
-    return _edited(response, lambda: crops.set_crop(archive.database, id, crop, author=author, expected=expected))
+    """Set the crop of the photo, or of one of its links. It is served once its files are rendered.
+
+    Links of the application never show the photo's active crop: if a photo has only such a link, its crop is set.
+    """
+    crop, edit = Crop(wanted.mode, wanted.x, wanted.y, wanted.zoom), crops.set_crop
+    return _edited(
+        response, lambda: edit(archive.database, id, crop, author=author, expected=expected, link_id=link_id)
+    )
 
 
 @router.delete("/api/v1/admin/media-assets/{id}/crop", **_EDIT)
 def delete_crop(
-    id: UUID, response: Response, archive: CurrentArchive, author: CurrentAuthor, expected: ExpectedSignature
+    id: UUID,
+    response: Response,
+    archive: CurrentArchive,
+    author: CurrentAuthor,
+    expected: ExpectedSignature,
+    link_id: OfLink = None,
 ) -> EditedCrop:
-    """Return to the proposed crop; one is made if there is none."""
-    return _edited(response, lambda: crops.return_to_auto(archive.database, id, author=author, expected=expected))
+    """Return to the proposed crop; one is made if there is none. A link returns to the photo's crop, or to none."""
+    edit = crops.return_to_auto
+    return _edited(response, lambda: edit(archive.database, id, author=author, expected=expected, link_id=link_id))
 
 
 @router.post("/api/v1/admin/media-assets/{id}/crops/{signature}/activate", **_EDIT)

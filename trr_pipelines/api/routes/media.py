@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import BufferedReader
-from pathlib import Path
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -18,15 +19,20 @@ from starlette.types import Receive, Scope, Send
 
 from trr_pipelines.api.auth import ANYONE, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentOriginals
-from trr_pipelines.api.original_urls import PREFIX, WINDOW_SECONDS
+from trr_pipelines.api.original_urls import WINDOW_SECONDS
 from trr_pipelines.api.problems import Refusal
-from trr_pipelines.errors import InputError
+from trr_pipelines.catalogue import photos
+from trr_pipelines.errors import InputError, MediaError, PermanentError
+from trr_pipelines.imaging.formats import FILE_TYPES, sniff
+from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.storage.directory import DirectoryStore, OpenObject
+from trr_pipelines.storage.keys import is_derived
 from trr_pipelines.storage.store import IMMUTABLE
 
 router = APIRouter(route_class=GuardedRoute, tags=["media"])
 
 CHUNK_BYTES = 32 * 1024
+SNIFFED_BYTES = 4096
 # At most 18 digits, more than any object needs: Python refuses to parse 4,300 of them.
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE | re.ASCII)
 
@@ -41,13 +47,14 @@ class ByteRange:
 
 @router.api_route("/media/{key:path}", methods=["GET", "HEAD"], include_in_schema=False, **open_to(ANYONE))
 def media(key: str, request: Request, archive: CurrentArchive, originals: CurrentOriginals) -> Response:
-    """An object of the directory store. Its content type follows from its key."""
+    """An object of the directory store. Its content type follows from its key; that of an external original, from its
+    bytes."""
     if not originals.may_read(key, request):
         raise Refusal(403, "this original requires a signed URL that has not expired")
-    try:
-        opened = archive.store.open_object(key) if isinstance(archive.store, DirectoryStore) else None
-    except InputError:
-        opened = None
+    opened = _own(archive, key)
+    is_external = opened is None
+    if opened is None:
+        opened = _external(archive, key)
     if opened is None:
         raise Refusal(404, "no such object")
     headers = {
@@ -58,15 +65,47 @@ def media(key: str, request: Request, archive: CurrentArchive, originals: Curren
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Cross-Origin-Resource-Policy": "cross-origin",
     }
-    if key.startswith(PREFIX):
+    if is_external:  # its program may put other bytes there
+        headers["Cache-Control"] = f"public, max-age={WINDOW_SECONDS}"
+    if not is_derived(key):
         if originals.is_signed:
             headers["Cache-Control"] = f"private, max-age={WINDOW_SECONDS}"
-        headers["Content-Disposition"] = f'inline; filename="{Path(key).name}"'
+        headers["Content-Disposition"] = f"inline; filename*=UTF-8''{quote(key.rpartition('/')[2], safe='')}"
     try:
         return _response(request, opened, headers)
     except Refusal:
         opened.file.close()
         raise
+
+
+def _own(archive: Archive, key: str) -> OpenObject | None:
+    try:
+        return archive.store.open_object(key) if isinstance(archive.store, DirectoryStore) else None
+    except InputError:
+        return None
+
+
+def _external(archive: Archive, key: str) -> OpenObject | None:
+    """An image that a photo has as its external original; no other file of the directory."""
+    store = archive.store
+    if not isinstance(store, DirectoryStore) or "\0" in key or not key.isprintable():
+        return None
+    if not archive.database.read(lambda conn: photos.is_external(conn, store.bucket, key)):
+        return None
+    try:
+        opened = store.open_external(store.bucket, key)
+    except MediaError:
+        return None
+    if opened is None:
+        return None
+    file, status = opened
+    try:
+        content_type = FILE_TYPES[sniff(file.read(SNIFFED_BYTES))].content_type
+    except PermanentError:
+        file.close()
+        return None
+    file.seek(0)
+    return OpenObject(file, status.st_size, content_type, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
 def _response(request: Request, opened: OpenObject, headers: dict[str, str]) -> Response:

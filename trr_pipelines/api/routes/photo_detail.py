@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from functools import partial
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -10,15 +11,12 @@ from pydantic import BaseModel
 
 from trr_pipelines.api.auth import ADMIN, ADMIN_APP, GuardedRoute, open_to
 from trr_pipelines.api.dependencies import CurrentArchive, CurrentAuthor, CurrentOriginals, CurrentPool
-from trr_pipelines.api.original_urls import OriginalUrls
 from trr_pipelines.imaging.decode import MAX_BYTES
-from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.edits.replacement import replace_original
 from trr_pipelines.pipeline.galleries.photo_detail import explain_photo, read_photo
 from trr_pipelines.web.photo_payloads import Asset, Explanation
 
 router = APIRouter(route_class=GuardedRoute, tags=["photos"])
-Payload = TypeVar("Payload", Asset, Explanation)
 
 
 class ReplacedOriginal(BaseModel):
@@ -32,15 +30,13 @@ class ReplacedOriginal(BaseModel):
 @router.get("/api/v1/admin/media-assets/{id}", **open_to(ADMIN, ADMIN_APP, errors=(404,)))
 def get_asset(id: UUID, archive: CurrentArchive, originals: CurrentOriginals) -> Asset:
     """A photo with its links, its served URLs, and the state of its work."""
-    asset = read_photo(archive.database, id)
-    return _with_readable_originals(asset, asset.original_url, archive, originals)
+    return read_photo(archive.database, id, partial(originals.url, archive))
 
 
 @router.get("/api/v1/admin/media-assets/{id}/explain", **open_to(ADMIN, ADMIN_APP, errors=(404,)))
 def explain(id: UUID, archive: CurrentArchive, originals: CurrentOriginals) -> Explanation:
     """The reasons for its URLs: original, sets with recipe and signature, runs, attempts, the last error."""
-    explanation = explain_photo(archive.database, id)
-    return _with_readable_originals(explanation, explanation.original.url, archive, originals)
+    return explain_photo(archive.database, id, partial(originals.url, archive))
 
 
 async def _sent_bytes(request: Request) -> bytes:
@@ -61,17 +57,3 @@ def put_original(
     """Replace the original with a better file. It is decoded before anything is written and rendered later."""
     replaced = replace_original(archive, id, data, author=author, pool=pool)
     return ReplacedOriginal(media_asset_id=id, sha256=replaced.sha256, changed=replaced.changed)
-
-
-def _with_readable_originals(payload: Payload, url: str | None, archive: Archive, originals: OriginalUrls) -> Payload:
-    """`payload` with every occurrence of its original's URL replaced by one that can be read now."""
-    if url is None or not originals.is_signed:
-        return payload
-    readable = originals.url(archive, url[url.index("originals/") :], url)
-
-    def replaced(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: replaced(inner) for name, inner in value.items()}
-        return readable if value == url else value
-
-    return type(payload).model_validate(replaced(payload.model_dump()))

@@ -38,7 +38,7 @@ select count(*) as photos,
        count(*) filter (where not is_open) as ended,
        count(*) filter (where has_original) as originals
 from (
-    select a.id, a.hosted_key is not null as has_original, bool_or(g.state = 'pending') as is_open
+    select a.id, a.sha256 is not null as has_original, bool_or(g.state = 'pending') as is_open
     from core.media_assets a
     join core.variant_generations g on g.media_asset_id = a.id
     where a.batch_key = any(:batches)
@@ -62,7 +62,7 @@ from (
     select v.media_asset_id, v.variant_key, min(v.bytes) as bytes
     from core.media_asset_variants v
     join core.media_assets a on a.id = v.media_asset_id
-    where a.batch_key = :batch and v.superseded_at is null
+    where a.batch_key = :batch and v.superseded_at is null and v.format <> 'jpeg_on_white'
     group by v.media_asset_id, v.variant_key
 ) as delivered
 group by variant_key
@@ -77,11 +77,13 @@ where (:batch::text is null or a.batch_key = :batch::text) and v.superseded_at i
 
 -- name: batch_least_saved(batch, limit)
 -- Photos whose card saves least; `card_key` is the smallest card.
-select a.id, a.source_url, a.hosted_url, a.hosted_key, a.bytes as before, min(v.bytes) as after,
+select a.id, a.source_url, a.hosted_url, a.hosted_key,
+       case when a.is_external then a.hosted_bucket else '' end as external_bucket, a.bytes as before, min(v.bytes) as after,
        1 - min(v.bytes)::float8 / a.bytes as reduction,
        (array_agg(v.hosted_key order by v.bytes, v.format))[1] as card_key
 from core.media_assets a
 join core.media_asset_variants v on v.media_asset_id = a.id and v.variant_key = 'card' and v.superseded_at is null
+                                and v.format <> 'jpeg_on_white'
 where a.batch_key = :batch and a.bytes > 0
 group by a.id
 order by reduction, a.id

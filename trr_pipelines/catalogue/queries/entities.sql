@@ -18,8 +18,9 @@ from (
       and (:entity_id::uuid is null or id = :entity_id)
       and (:q::text is null or strpos(name_key, core.name_key(:q::text)) > 0)
       and (:after::uuid is null
-           or lower(name) > (select lower(name) from core.entities where entity_kind = :entity_kind and id = :after))
-    order by lower(name)
+           or (lower(name), id) > (
+               select lower(name), id from core.entities where entity_kind = :entity_kind and id = :after))
+    order by lower(name), id
     limit :limit
 ) as e
 left join core.slugs slug on slug.entity_kind = :entity_kind and slug.entity_id = e.id and slug.is_current
@@ -31,7 +32,7 @@ cross join lateral (
     ) as entities
 ) as gallery
 cross join lateral core.links_by_kind(gallery.entities, :kinds) as counts
-order by lower(e.name);
+order by lower(e.name), e.id;
 
 -- name: seasons(show_id, kinds)
 select s.id, s.number, counts.by_kind

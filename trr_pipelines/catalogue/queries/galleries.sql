@@ -16,7 +16,8 @@ with page as (
     from unnest(:entities::uuid[]) as gallery (entity_id)
     cross join lateral (
         select l.link_id, l.season_id, l.media_asset_id, l.kind, l.position, l.caption, l.tags, l.facebank_seed,
-               l.facebank_seed_changed_by, l.facebank_seed_changed_at, l.created_at
+               l.facebank_seed_changed_by, l.facebank_seed_changed_at, l.created_at,
+               l.is_external, l.own_mode, l.own_x, l.own_y, l.own_zoom, l.own_signature, l.own_served
         from core.gallery_links(:kind, :tags, :seed, :q, :source, :state, :reason, :crop) l
         where l.entity_id = gallery.entity_id
           and (:position::integer is null or (l.position, l.link_id) > (:position, :link_id::uuid))
@@ -33,10 +34,15 @@ with page as (
              found.link_id
     limit :limit
 )
-select page.*, photo.*
+select page.link_id, page.season_id, page.media_asset_id, page.kind, page.position, page.caption, page.tags,
+       page.facebank_seed, page.facebank_seed_changed_by, page.facebank_seed_changed_at, page.created_at,
+       photo.source, photo.hosted_bucket, photo.hosted_key, photo.hosted_url, photo.is_external, photo.width,
+       photo.height, photo.bytes, photo.placeholder, photo.dominant_color, photo.original_unfit, photo.base_state, photo.crop_state, photo.reason,
+       crop.*, page.is_external or page.own_mode is not null as has_own_crop
 from page
 cross join lateral (
-    select a.source, a.hosted_key, a.hosted_url, a.width, a.height, a.bytes, a.placeholder, a.dominant_color,
+    select a.source, a.hosted_bucket, a.hosted_key, a.hosted_url, a.is_external, a.width, a.height, a.bytes,
+           a.placeholder, a.dominant_color,
            a.metadata -> 'original_unfit' as original_unfit,
            c.crop_mode, c.crop_x, c.crop_y, c.crop_zoom, c.crop_signature,
            coalesce(work.base_state, case a.state when 'failed' then 'failed' else 'pending' end) as base_state,
@@ -57,6 +63,20 @@ cross join lateral (
     where a.id = page.media_asset_id
     offset 0
 ) as photo
+-- The crop that the link shows, and its last complete set. A link whose own crop was never rendered shows what it showed
+-- before: the photo's active crop, or as a link of the application none.
+cross join lateral (
+    select page.own_mode as crop_mode, page.own_x as crop_x, page.own_y as crop_y, page.own_zoom as crop_zoom,
+           page.own_signature as crop_signature,
+           coalesce(page.own_served, case when page.is_external then '' else photo.served_crop end) as served_crop
+    where page.own_mode is not null
+    union all
+    select photo.crop_mode, photo.crop_x, photo.crop_y, photo.crop_zoom, photo.crop_signature, photo.served_crop
+    where page.own_mode is null and not page.is_external
+    union all
+    select null, null, null, null, null, ''
+    where page.own_mode is null and page.is_external
+) as crop
 order by case :sort when 'position' then page.position end,
          case :sort when 'newest' then page.created_at end desc,
          case :sort when 'newest' then page.link_id end desc,
@@ -73,11 +93,17 @@ from (
 ) as counted;
 
 -- name: served_files(photo_ids, served_crops)
--- The served files of each photo: its base set, and the crop set with the signature given for it.
-select v.media_asset_id, v.variant_key, v.format, v.width, v.height, v.bytes, v.hosted_url, v.source_version
-from unnest(:photo_ids::uuid[], :served_crops::text[]) as photo (id, served_crop)
+-- The served files of each photo: its base set, and the crop sets with the signatures given for it.
+select v.media_asset_id, v.variant_key, v.format, v.width, v.height, v.bytes, v.hosted_url, v.crop_signature,
+       v.source_version
+from (
+    select id, array_append(array_agg(served_crop), '') as signatures
+    from unnest(:photo_ids::uuid[], :served_crops::text[]) as served (id, served_crop)
+    group by id
+) as photo
 cross join lateral (
     select * from core.media_asset_variants v
-    where v.media_asset_id = photo.id and v.crop_signature in ('', photo.served_crop) and v.superseded_at is null
+    where v.media_asset_id = photo.id and v.crop_signature = any(photo.signatures) and v.superseded_at is null
+      and v.format <> 'jpeg_on_white'
     offset 0
 ) as v;

@@ -47,7 +47,7 @@ from jsonb_to_recordset(:links::jsonb) as link (
     media_asset_id uuid, show_id uuid, season_id uuid, person_id uuid,
     kind text, position integer, caption text, tags jsonb
 )
-on conflict on constraint media_links_media_asset_id_entity_id_kind_key do nothing;
+on conflict (media_asset_id, entity_id, kind) where not is_external do nothing;
 
 -- name: add_items(import_id, items)!
 insert into core.import_items (import_id, line, source, source_url, outcome, detail, media_asset_id)

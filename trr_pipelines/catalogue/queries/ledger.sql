@@ -4,7 +4,7 @@
 -- Lease the due, free work of the given kinds on up to :limit photos. Sets wait for an original that is fetched again.
 -- The photo's row is locked meanwhile, so two runs never lease parts of one photo.
 with photo as (
-    select a.id
+    select a.id, a.proposes_crop
     from core.media_assets a
     where (:batch::text is null or a.batch_key = :batch::text)
       and (:photo_ids::uuid[] is null or a.id = any(:photo_ids::uuid[]))
@@ -12,7 +12,7 @@ with photo as (
           select from core.variant_generations g
           where g.media_asset_id = a.id and g.kind = any(:kinds)
             and (g.state = 'pending' or (g.state = 'failed' and g.next_attempt_at <= now()))
-            and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
+            and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops or not a.proposes_crop)
             and not (g.kind <> 'original' and exists (
                 select from core.variant_generations o
                 where o.media_asset_id = a.id and o.kind = 'original' and o.state = 'pending' and o.asked_at is not null))
@@ -28,12 +28,12 @@ set state = 'pending', reason = null, detail = null, next_attempt_at = null,
 from photo
 where g.media_asset_id = photo.id and g.kind = any(:kinds)
   and (g.state = 'pending' or (g.state = 'failed' and g.next_attempt_at <= now()))
-  and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
+  and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops or not photo.proposes_crop)
   and not (g.kind <> 'original' and exists (
       select from core.variant_generations o
       where o.media_asset_id = g.media_asset_id and o.kind = 'original' and o.state = 'pending' and o.asked_at is not null))
   and (g.lease_until is null or g.lease_until < now())
-returning g.media_asset_id, g.kind, g.version, g.wanted;
+returning g.media_asset_id, g.kind, g.version, g.wanted, g.asked_at is not null or g.attempts > 0 as is_asked;
 
 -- name: count_open(batch, photo_ids, kinds, propose_crops)$
 -- Photos of the scope with pending work, leased or not. Work that waits for a later attempt does not count.
@@ -43,7 +43,7 @@ join core.media_assets a on a.id = g.media_asset_id
 where (:batch::text is null or a.batch_key = :batch::text)
   and (:photo_ids::uuid[] is null or a.id = any(:photo_ids::uuid[]))
   and g.kind = any(:kinds) and g.state = 'pending'
-  and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops)
+  and (g.kind <> 'crop' or g.wanted <> '' or :propose_crops or not a.proposes_crop)
   and not (g.kind <> 'original' and exists (
       select from core.variant_generations o
       where o.media_asset_id = g.media_asset_id and o.kind = 'original' and o.state = 'pending' and o.asked_at is not null));
@@ -96,6 +96,13 @@ update core.variant_generations
 set state = 'pending', version = version + 1, lease_until = null, run_id = null, attempts = 0,
     reason = null, detail = null, next_attempt_at = null, asked_at = now(), updated_at = now()
 where media_asset_id = :photo_id and kind <> 'original' and state <> 'complete';
+
+-- name: ask_for_original(photo_id)!
+insert into core.variant_generations (media_asset_id, kind, asked_at) values (:photo_id, 'original', now())
+on conflict on constraint variant_generations_pkey do update
+    set state = 'pending', version = variant_generations.version + 1, lease_until = null, run_id = null, attempts = 0,
+        reason = null, detail = null, next_attempt_at = null, asked_at = now(), updated_at = now()
+    where variant_generations.state <> 'pending' or variant_generations.asked_at is null;
 
 -- name: settle(photo_id, kind)!
 -- Mark a kind of work complete, leased or not.
@@ -153,7 +160,8 @@ order by open.batch_key
 limit :limit;
 
 -- name: crops_with_work(limit)
--- Photos with a complete base set and a changed crop. In work that a new recipe opened, `wanted` equals `served`.
+-- Photos with a complete base set and a changed crop, of the photo or of a link. In work that a new recipe opened, what
+-- is wanted is served.
 select g.media_asset_id
 from core.variant_generations g
 join core.variant_generations base on base.media_asset_id = g.media_asset_id and base.kind = 'base'
@@ -164,7 +172,8 @@ where g.state = 'pending' and g.kind = 'crop' and base.state = 'complete'
        or not exists (
       select from core.media_assets a
       join core.backfill_batches i on i.batch_key = a.batch_key and i.state in ('waiting', 'fed')
-      where a.id = g.media_asset_id))
+      where a.id = g.media_asset_id)
+       or core.has_edited_crop(g.media_asset_id, g.wanted, g.served))
 order by g.updated_at
 limit :limit;
 

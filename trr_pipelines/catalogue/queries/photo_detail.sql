@@ -1,6 +1,6 @@
 -- name: photo(photo_id)^
 select a.id, a.source, a.source_url, a.batch_key, a.state, a.reason, a.sha256, a.bytes, a.width, a.height, a.format,
-       a.frames, a.hosted_key, a.hosted_url, a.placeholder, a.dominant_color, a.created_at, a.updated_at,
+       a.frames, a.hosted_bucket, a.hosted_key, a.hosted_url, a.is_external, a.placeholder, a.dominant_color, a.created_at, a.updated_at,
        coalesce(a.metadata -> 'warnings', '[]') as warnings, a.metadata -> 'original_unfit' as original_unfit,
        c.crop_mode, c.crop_x, c.crop_y, c.crop_zoom, c.crop_signature
 from core.media_assets a
@@ -8,7 +8,8 @@ left join core.media_asset_crops c on c.media_asset_id = a.id and c.is_active
 where a.id = :photo_id;
 
 -- name: links(photo_id)
-select l.id as link_id, l.kind, l.caption, l.tags, l.position, l.facebank_seed,
+select l.id as link_id, l.kind, l.caption, l.tags, l.position, l.facebank_seed, l.is_external,
+       l.crop_mode, l.crop_x, l.crop_y, l.crop_zoom, l.crop_signature, l.served_crop,
        coalesce(s.id, show.id) as show_id, coalesce(s.title, show.title) as title, season.number as season,
        p.id as person_id, p.full_name
 from core.media_links l

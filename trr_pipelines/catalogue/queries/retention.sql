@@ -3,9 +3,9 @@
 insert into core.removal_list (hosted_bucket, hosted_key, why, bytes)
 select v.hosted_bucket, v.hosted_key, 'superseded', v.bytes
 from core.media_asset_variants v
-left join core.variant_generations g on g.media_asset_id = v.media_asset_id and g.kind = 'crop'
 where v.superseded_at <= now() - make_interval(secs => :grace_seconds) and v.hosted_bucket = :bucket
-  and not core.is_wanted(v.crop_signature, g.served, g.wanted)
+  and not exists (select from core.crops_in_use used
+                  where used.media_asset_id = v.media_asset_id and used.crop_signature = v.crop_signature)
 on conflict on constraint removal_list_pkey do nothing;
 
 -- name: list_retired(bucket, grace_seconds)!
@@ -71,9 +71,9 @@ delete from core.retired_objects where hosted_bucket = :bucket and hosted_key = 
 delete from core.media_asset_variants v
 using (
     select v.id from core.media_asset_variants v
-    left join core.variant_generations g on g.media_asset_id = v.media_asset_id and g.kind = 'crop'
     where v.hosted_key = any(:hosted_keys) and v.superseded_at is not null
-      and not core.is_wanted(v.crop_signature, g.served, g.wanted)
+      and not exists (select from core.crops_in_use used
+                      where used.media_asset_id = v.media_asset_id and used.crop_signature = v.crop_signature)
     for update of v
 ) as dead
 where v.id = dead.id
@@ -87,15 +87,19 @@ returning hosted_key;
 -- Of these keys, those that have a row.
 select hosted_key from core.media_asset_versions where hosted_bucket = :bucket and hosted_key = any(:hosted_keys)
 union
+select hosted_key from core.media_assets
+where is_external and hosted_bucket = :bucket and hosted_key = any(:hosted_keys)
+union
 select hosted_key from core.media_asset_variants where hosted_key = any(:hosted_keys)
 union
 select hosted_key from core.retired_objects where hosted_bucket = :bucket and hosted_key = any(:hosted_keys);
 
 -- name: lock_overtaken(photo_id)^
--- Nothing claims, renders or edits the photo until the transaction ends. `wanted` and `served` are of its crops; `is_leased`
--- says that a run renders them now.
-select a.sha256, coalesce(g.wanted, '') as wanted, coalesce(g.served, '') as served,
-       coalesce(g.lease_until > now(), false) as is_leased
+-- Nothing claims, renders or edits the photo until the transaction ends. `crops` are the signatures of its crops in use;
+-- `is_proposing` says that a run now renders a crop that it chooses itself.
+select a.sha256,
+       array(select crop_signature from core.crops_in_use used where used.media_asset_id = a.id) as crops,
+       coalesce(g.wanted = '' and g.lease_until > now(), false) as is_proposing
 from core.media_assets a
 left join core.variant_generations g on g.media_asset_id = a.id and g.kind = 'crop'
 where a.id = :photo_id for update of a;

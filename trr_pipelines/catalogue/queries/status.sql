@@ -5,7 +5,7 @@ select state, count(*) as photos from core.media_assets group by state;
 select kind, state, count(*) as photos from core.variant_generations group by kind, state;
 
 -- name: originals_total()^
-select count(*) as count, coalesce(sum(bytes), 0)::bigint as bytes from core.media_assets where hosted_key is not null;
+select count(*) as count, coalesce(sum(bytes), 0)::bigint as bytes from core.media_assets where sha256 is not null;
 
 -- name: variants_total()^
 select count(*) as count, coalesce(sum(bytes), 0)::bigint as bytes

@@ -20,14 +20,14 @@ select sha256 from core.media_assets where id = any(:photo_ids) and sha256 is no
 order by sha256;
 
 -- name: objects(bucket, photo_ids)
--- Every object of these photos: all versions and variants, served, superseded and retired.
+-- Every object of ours of these photos: all versions and variants, served, superseded and retired.
 select media_asset_id, hosted_key, max(bytes) as bytes
 from (
     select media_asset_id, hosted_key, bytes from core.media_asset_versions
-    where media_asset_id = any(:photo_ids) and hosted_bucket = :bucket
+    where media_asset_id = any(:photo_ids) and hosted_bucket = :bucket and not is_external
     union all
     select id, hosted_key, bytes from core.media_assets
-    where id = any(:photo_ids) and hosted_bucket = :bucket and hosted_key is not null
+    where id = any(:photo_ids) and hosted_bucket = :bucket and hosted_key is not null and not is_external
     union all
     select media_asset_id, hosted_key, bytes from core.media_asset_variants
     where media_asset_id = any(:photo_ids) and hosted_bucket = :bucket
@@ -37,6 +37,20 @@ from (
 ) as object
 group by media_asset_id, hosted_key
 order by hosted_key;
+
+-- name: external_objects(photo_ids)
+-- The external originals of these photos, whether they were read or not.
+select media_asset_id, hosted_bucket, hosted_key, coalesce(max(hosted_url), '') as hosted_url,
+       coalesce(max(bytes), 0) as bytes
+from (
+    select media_asset_id, hosted_bucket, hosted_key, null as hosted_url, bytes from core.media_asset_versions
+    where media_asset_id = any(:photo_ids) and is_external
+    union all
+    select id, hosted_bucket, hosted_key, hosted_url, bytes from core.media_assets
+    where id = any(:photo_ids) and is_external and num_nulls(hosted_bucket, hosted_key) = 0
+) as object
+group by media_asset_id, hosted_bucket, hosted_key
+order by hosted_bucket, hosted_key;
 
 -- name: links(photo_ids)
 select media_asset_id, count(*) as links,
@@ -66,13 +80,15 @@ set source_url = 'sha256:' || encode(sha256(convert_to(source_url, 'UTF8')), 'he
     outcome = 'rejected', detail = :detail, media_asset_id = null
 where media_asset_id = any(:photo_ids);
 
--- name: note_takedowns(bucket, photos)!
+-- name: note_takedowns(bucket, photos, deletes_external)!
 -- With everything that is to be deleted outside this database: what is deleted later is known by it.
-insert into core.takedowns (media_asset_id, person_ids, hosted_bucket, batch_key, hosted_keys)
+insert into core.takedowns
+    (media_asset_id, person_ids, hosted_bucket, batch_key, hosted_keys, external_objects, deletes_external)
 select a.id, array(select distinct l.person_id from core.media_links l
                    where l.media_asset_id = a.id and l.person_id is not null order by 1),
-       :bucket, a.batch_key, array(select jsonb_array_elements_text(photo.hosted_keys))
-from jsonb_to_recordset(:photos::jsonb) as photo (id uuid, hosted_keys jsonb)
+       :bucket, a.batch_key, array(select jsonb_array_elements_text(photo.hosted_keys)), photo.external_objects,
+       :deletes_external
+from jsonb_to_recordset(:photos::jsonb) as photo (id uuid, hosted_keys jsonb, external_objects jsonb)
 join core.media_assets a on a.id = photo.id
 on conflict on constraint takedowns_pkey do nothing;
 
@@ -80,6 +96,10 @@ on conflict on constraint takedowns_pkey do nothing;
 delete from core.retired_objects where media_asset_id = any(:photo_ids);
 
 -- name: remove_photos(photo_ids)!
+-- Rows of the application that show them never become photos again.
+with shown as (
+    update core.application_assets set is_taken_down = true where photo_id = any(:photo_ids)
+)
 delete from core.media_assets where id = any(:photo_ids);
 
 -- name: is_taken_down(photo_id)$
@@ -109,20 +129,22 @@ order by objects_gone_at is not null, taken_down_at, media_asset_id
 limit :limit;
 
 -- name: due_events(limit)
-select media_asset_id, batch_key, person_ids, hosted_keys from core.takedowns
+select media_asset_id, batch_key, person_ids, hosted_keys, external_objects from core.takedowns
 where events_gone_at is null
    or (events_gone_at < taken_down_at + interval '10 minutes' and taken_down_at < now() - interval '10 minutes')
 order by taken_down_at, media_asset_id
 limit :limit;
 
 -- name: taken_down(photo_ids)
-select media_asset_id, batch_key, hosted_keys, taken_down_at from core.takedowns where media_asset_id = any(:photo_ids)
+select media_asset_id, batch_key, hosted_keys, taken_down_at, external_objects, deletes_external
+from core.takedowns where media_asset_id = any(:photo_ids)
 order by media_asset_id;
 
 -- name: taken_down_of_person(person_id)
 -- Those with anything left to delete or to purge.
 select media_asset_id from core.takedowns
-where person_ids @> array[:person_id::uuid] and (objects_gone_at is null or hosted_keys <> '{}')
+where person_ids @> array[:person_id::uuid]
+  and (objects_gone_at is null or hosted_keys <> '{}' or external_objects <> '[]')
 order by media_asset_id;
 
 -- name: add_keys(photo_ids, batch_key, hosted_keys)!
@@ -132,6 +154,19 @@ set hosted_keys = array(select distinct key from unnest(hosted_keys || :hosted_k
 where media_asset_id = any(:photo_ids) and (:batch_key::text is null or batch_key = :batch_key::text)
   and not hosted_keys @> :hosted_keys::text[];
 
+-- name: add_external(photo_id, objects)!
+-- Objects of another program that were found among those of a photo.
+update core.takedowns
+set external_objects = (
+    select coalesce(jsonb_agg(distinct object), '[]')
+    from jsonb_array_elements(external_objects || :objects::jsonb) as object)
+where media_asset_id = :photo_id and not external_objects @> :objects::jsonb;
+
+-- name: ask_to_delete_external(photo_ids)!
+-- Takedowns that have left objects to another program are to delete them now.
+update core.takedowns set deletes_external = true, objects_gone_at = null
+where media_asset_id = any(:photo_ids) and external_objects <> '[]' and not deletes_external;
+
 -- name: objects_are_gone(photo_ids)!
 update core.takedowns set objects_gone_at = now() where media_asset_id = any(:photo_ids);
 
@@ -140,8 +175,8 @@ update core.takedowns set events_gone_at = now() where media_asset_id = any(:pho
 
 -- name: forget_keys(days)!
 -- After this long no cache has the objects any more.
-update core.takedowns set hosted_keys = '{}'
-where hosted_keys <> '{}' and taken_down_at < now() - make_interval(days => :days) and objects_gone_at is not null;
+update core.takedowns set hosted_keys = '{}', external_objects = '[]'
+where (hosted_keys <> '{}' or external_objects <> '[]') and taken_down_at < now() - make_interval(days => :days) and objects_gone_at is not null;
 
 -- name: unrecorded_takedowns(limit)
 select media_asset_id, batch_key, person_ids from core.takedowns where not is_recorded order by media_asset_id limit :limit;

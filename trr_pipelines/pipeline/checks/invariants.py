@@ -94,7 +94,7 @@ def _objects_match(archive: Archive, batch: str | None, *kinds: Kind) -> Finding
 def _damage(archive: Archive, row: RecordedObject) -> Damage | None:
     """How the object differs from its row; an object that cannot be read is a violation, and ends no run."""
     try:
-        return damage_of(archive.store, row.hosted_key, row.bytes, row.sha256)
+        return damage_of(archive.store, row.hosted_key, row.bytes, row.sha256, external_bucket=row.external_bucket)
     except (MediaError, InputError) as error:
         return unreadable(row.hosted_key, row.bytes, row.sha256, error)
 

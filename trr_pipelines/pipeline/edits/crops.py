@@ -1,5 +1,8 @@
 """Crop edits: set a manual crop, return to the proposal, or roll back. Nothing is rendered here.
 
+An edit changes the photo's active crop, or the own crop of one link. A link of the application never shows the photo's
+active crop, so an edit of a photo that has only such links changes the crop of its link.
+
 An edit is recorded at once and served as soon as its files exist: immediately if they exist already, otherwise after
 the `crop_changes` sensor has requested their rendering. Until then the last complete set is served.
 """
@@ -11,9 +14,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 from uuid import UUID
 
-from trr_pipelines.catalogue import audit, crops
+from trr_pipelines.catalogue import application, audit, crops
 from trr_pipelines.catalogue.audit import Author
-from trr_pipelines.catalogue.crops import HistoryEntry
+from trr_pipelines.catalogue.crops import HistoryEntry, LinkCrop
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.photos import CropRow
 from trr_pipelines.errors import ConflictError, InputError, NotFoundError
@@ -35,7 +38,10 @@ class CropChangedError(ConflictError):
 
 @dataclass(frozen=True)
 class CropEdit:
-    """The result of an edit: the wanted signature (empty: a proposal will be made), and whether it is served."""
+    """The result of an edit: the wanted signature, and whether it is served.
+
+    The signature is empty while a proposal is being made, and for a link of the application without a crop.
+    """
 
     photo_id: UUID
     signature: str
@@ -45,19 +51,31 @@ class CropEdit:
 
 
 def set_crop(
-    database: Database, photo_id: UUID, crop: Crop, *, author: Author, reason: str = "", expected: str | None = None
+    database: Database,
+    photo_id: UUID,
+    crop: Crop,
+    *,
+    author: Author,
+    reason: str = "",
+    expected: str | None = None,
+    link_id: UUID | None = None,
+    is_of_photo: bool = False,
 ) -> CropEdit:
-    """Make `crop` the photo's active crop.
+    """Make `crop` the photo's active crop, or the own crop of `link_id`.
 
-    `expected` is the signature that the author read (empty: none); a different active crop raises CropChangedError.
-    Setting the active crop again changes nothing. Raises NotFoundError for an unknown photo, and InputError for a photo
-    without a usable original.
+    With `is_of_photo` it is the photo's, also where its only link has a crop of its own.
+
+    `expected` is the signature that the author read (empty: none); a different crop raises CropChangedError. Setting
+    the same crop again changes nothing. Raises NotFoundError for an unknown photo or a link of another one, and
+    InputError for a photo without a usable original, or with several links of the application and no `link_id`.
     """
 
-    def edit(conn: Connection, version: str) -> CropEdit:
+    def edit(conn: Connection, version: str, link: LinkCrop | None) -> CropEdit:
+        if link is not None:
+            return _set_own_crop(conn, photo_id, link, crop)
         return _activate(conn, photo_id, crop, version, author=author.actor, reason=reason)
 
-    return _edit(database, photo_id, author, expected, edit)
+    return _edit(database, photo_id, author, expected, edit, link_id=link_id, is_of_photo=is_of_photo)
 
 
 def activate_crop(
@@ -68,19 +86,32 @@ def activate_crop(
     Raises like `set_crop`, and NotFoundError for a signature that this photo never had.
     """
 
-    def edit(conn: Connection, version: str) -> CropEdit:
+    def edit(conn: Connection, version: str, _: LinkCrop | None) -> CropEdit:
         earlier = crops.newest_with_signature(conn, photo_id, signature)
         if earlier is None:
             raise NotFoundError(f"photo {photo_id} never had the crop {signature[:80]}")
         return _activate(conn, photo_id, _crop(earlier), version, author=author.actor, reason="rolled back")
 
-    return _edit(database, photo_id, author, expected, edit)
+    return _edit(database, photo_id, author, expected, edit, is_of_photo=True)
 
 
-def return_to_auto(database: Database, photo_id: UUID, *, author: Author, expected: str | None = None) -> CropEdit:
-    """Return to the proposal for the current original; the next render makes one if there is none."""
+def return_to_auto(
+    database: Database,
+    photo_id: UUID,
+    *,
+    author: Author,
+    expected: str | None = None,
+    link_id: UUID | None = None,
+) -> CropEdit:
+    """Return to the proposal for the current original; the next render makes one if there is none.
 
-    def edit(conn: Connection, version: str) -> CropEdit:
+    With `link_id` the link loses its own crop: it shows the photo's active crop again, or as a link of the application
+    none. Raises like `set_crop`.
+    """
+
+    def edit(conn: Connection, version: str, link: LinkCrop | None) -> CropEdit:
+        if link is not None:
+            return _set_own_crop(conn, photo_id, link, None)
         proposal = crops.newest_proposal(conn, photo_id, version)
         if proposal is not None:
             reason = "back to the proposal"
@@ -90,7 +121,7 @@ def return_to_auto(database: Database, photo_id: UUID, *, author: Author, expect
         crops.want_proposal(conn, photo_id)
         return CropEdit(photo_id, "", True, False, None)
 
-    return _edit(database, photo_id, author, expected, edit)
+    return _edit(database, photo_id, author, expected, edit, link_id=link_id)
 
 
 def crop_history(database: Database, photo_id: UUID, *, limit: int | None = None) -> list[HistoryEntry]:
@@ -109,9 +140,15 @@ def _edit(
     photo_id: UUID,
     author: Author,
     expected: str | None,
-    edit: Callable[[Connection, str], CropEdit],
+    edit: Callable[[Connection, str, LinkCrop | None], CropEdit],
+    *,
+    link_id: UUID | None = None,
+    is_of_photo: bool = False,
 ) -> CropEdit:
-    """Check preconditions, apply one edit under the photo's lock, and audit it."""
+    """Check preconditions, apply one edit under the photo's lock, and audit it.
+
+    `edit` gets the link whose own crop it changes, if any; with `is_of_photo` it always changes the active crop.
+    """
     if not author.actor.strip() or len(author.actor) > MAX_AUTHOR:
         raise InputError(f"author has {len(author.actor.strip())} characters; 1 to {MAX_AUTHOR} are needed")
 
@@ -123,21 +160,60 @@ def _edit(
             raise InputError(
                 f"photo {photo_id} is {photo.state}{f' ({photo.reason})' if photo.reason else ''}: no crop"
             )
-        current = crops.active(conn, photo_id)
+        link = None if is_of_photo else _edited_link(conn, photo_id, link_id)
+        current = crops.active(conn, photo_id) if link is None else link.crop
         current_signature = "" if current is None else current.signature
         if expected is not None and expected != current_signature:
             read = expected[:80] or "none"
             raise CropChangedError(
-                f"the crop of photo {photo_id} changed: it is {current_signature or 'none'}, not {read}",
+                f"the crop of {f'photo {photo_id}' if link is None else f'link {link.link_id}'} changed: "
+                f"it is {current_signature or 'none'}, not {read}",
                 current_signature,
             )
-        done = edit(conn, photo.sha256)
-        if done.changed:
+        done = edit(conn, photo.sha256, link)
+        if done.changed and link is None:
             old, new = _audited(current), _audited(done.crop)
             audit.record(conn, author, "crop", "media_asset", photo_id, old=old, new=new)
+        elif done.changed and link is not None:
+            of_photo = {"media_asset_id": photo_id}
+            old, new = _audited(current) | of_photo, _audited(done.crop) | of_photo
+            audit.record(conn, author, "crop", "media_link", link.link_id, old=old, new=new)
         return done
 
     return database.run(work)
+
+
+def _edited_link(conn: Connection, photo_id: UUID, link_id: UUID | None) -> LinkCrop | None:
+    """The link whose own crop an edit changes; None if the edit is of the photo's active crop.
+
+    Raises NotFoundError if `link_id` is no link of the photo, and InputError if several links come into question.
+    """
+    if link_id is None:
+        links = crops.links_of_photo(conn, photo_id)
+        if not links or not all(is_external for _, is_external in links):
+            return None
+        if len(links) > 1:
+            raise InputError(
+                f"photo {photo_id} has {len(links)} links, each with a crop of its own: name one by its id"
+            )
+        ((link_id, _),) = links
+    link = crops.link_crop(conn, photo_id, link_id)
+    if link is None:
+        raise NotFoundError(f"photo {photo_id} has no link {link_id}")
+    return link
+
+
+def _set_own_crop(conn: Connection, photo_id: UUID, link: LinkCrop, crop: Crop | None) -> CropEdit:
+    """Give the link a crop of its own, or take it away; the result has the crop that the link shows then."""
+    changed = crops.set_link_crop(conn, link.link_id, crop)
+    if changed:
+        application.mark_edited(conn, link.link_id)
+    after = crops.link_crop(conn, photo_id, link.link_id)
+    shown = None if after is None else after.crop
+    if after is None or shown is None:
+        return CropEdit(photo_id, "", changed, True, None)
+    served = after.served if after.is_own else crops.served(conn, photo_id)
+    return CropEdit(photo_id, shown.signature, changed, served == shown.signature, shown)
 
 
 def _audited(crop: CropRow | None) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def replace_original(
     try:
         changed = archive.database.run(lambda conn: _record(conn, photo_id, original, author))
     except NotFoundError:
-        forbid_late_original(archive, photo_id, original.sha256, original.hosted_key)
+        forbid_late_original(archive, photo_id, original)
         raise
     return Replacement(photo_id, original.sha256, changed)
 

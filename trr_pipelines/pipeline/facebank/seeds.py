@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from trr_pipelines.catalogue import audit, entities, seeds
+import psycopg
+
+from trr_pipelines.catalogue import application, audit, entities, seeds
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection, Database
-from trr_pipelines.catalogue.seeds import ServedPhoto
-from trr_pipelines.errors import NotFoundError
+from trr_pipelines.catalogue.seeds import PhotoCounts, Place, ServedPhoto
+from trr_pipelines.errors import InputError, NotFoundError
+
+# How long the pages of a list can be read; the trigger on moved links keeps their earlier ranks for an hour.
+LIST_SECONDS = 2_700
 
 
 @dataclass(frozen=True)
 class PersonPhotos:
-    """A page of a person's served photos; `next_after` is its last link when more follow."""
+    """A page of a person's served photos; `next_after` is the place of its last when more follow."""
 
     photos: Sequence[ServedPhoto]
-    unserved: int
-    next_after: UUID | None
+    counts: PhotoCounts
+    next_after: Place | None
 
 
 def set_facebank_seed(
@@ -37,6 +43,7 @@ def set_facebank_seed(
         if was_seed == facebank_seed:
             return False
         seeds.set_seed(conn, link_id, facebank_seed, author=author.actor)
+        application.mark_edited(conn, link_id)
         audit.record(
             conn,
             author,
@@ -52,17 +59,28 @@ def set_facebank_seed(
 
 
 def person_photos(
-    database: Database, person_id: UUID, *, seed_only: bool, after: UUID | None = None, limit: int | None = None
+    database: Database, person_id: UUID, *, seed_only: bool, after: Place | None = None, offset: int = 0, limit: int
 ) -> PersonPhotos:
-    """Served photos of a person, in one snapshot; all without a limit. Raises NotFoundError for an unknown person."""
+    """Served photos of a person, best first, in one snapshot: those after `after`, or from `offset` on.
+
+    Photos that move while a list is read keep the place that they had when it was begun, for an hour. Raises
+    NotFoundError for an unknown person, and InputError for a place that is no place of a list, or older than an hour.
+    """
 
     def work(conn: Connection) -> PersonPhotos:
         if not entities.exists(conn, "person", person_id):
             raise NotFoundError(f"no person {person_id}")
-        one_more = None if limit is None else limit + 1
-        found = seeds.served_photos(conn, person_id, seed_only=seed_only, after=after, limit=one_more)
-        page = found if limit is None else found[:limit]
-        next_after = page[-1].link_id if len(page) < len(found) else None
-        return PersonPhotos(page, seeds.unserved(conn, person_id, seed_only=seed_only), next_after)
+        if after is None:
+            found = seeds.served_photos(conn, person_id, seed_only=seed_only, offset=offset, limit=limit + 1)
+        else:
+            found = seeds.served_photos_after(conn, person_id, after, seed_only=seed_only, limit=limit + 1)
+        page = found[:limit]
+        next_after = seeds.place_of(conn, page[-1], after) if len(page) < len(found) else None
+        return PersonPhotos(page, seeds.count_photos(conn, person_id, seed_only=seed_only), next_after)
 
-    return database.read(work)
+    if after is not None and abs(time.time() - after.begun / 1e6) > LIST_SECONDS:
+        raise InputError(f"cursor: the list was begun more than {LIST_SECONDS // 60} minutes ago; begin it again")
+    try:
+        return database.read(work)
+    except psycopg.errors.InvalidTextRepresentation:
+        raise InputError("cursor: not a cursor of this server") from None

@@ -26,18 +26,18 @@ MAX_TOTAL = 10_000
 class PageRequest:
     """Part of a gallery: filters, order, the last link of the page before, and the maximum number of links.
 
-    `original_url` returns the URL of an original for its key and plain URL; it may sign it.
+    `original_url` returns the URL of a link's original; it may sign it.
     """
 
     filters: Filters
     sort: Sort
     after: After | None
     limit: int
-    original_url: Callable[[str, str], str] = lambda _, hosted_url: hosted_url
+    original_url: Callable[[GalleryLink], str | None] = lambda link: link.hosted_url
 
 
 class ItemCrop(TypedDict):
-    """The active crop: x and y in percent, zoom from 1 to 8."""
+    """The crop that the link shows: x and y of its middle in percent, zoom from 1 to 4."""
 
     mode: str | None
     x: float
@@ -75,6 +75,7 @@ class GalleryItem(ServedFiles):
     height: int | None
     bytes: int | None
     crop: ItemCrop | None
+    has_own_crop: bool
     facebank_seed: bool
     facebank_seed_changed: ItemSeedChange | None
     season: int | None
@@ -146,8 +147,7 @@ def _page(database: Database, find: Callable[[Connection], _Gallery], request: P
         links = galleries.page(
             conn, gallery.entities, request.filters, sort=request.sort, after=request.after, limit=request.limit + 1
         )
-        served_crops = {link.media_asset_id: link.served_crop for link in links[: request.limit]}
-        files = galleries.served_files(conn, served_crops)
+        files = galleries.served_files(conn, links[: request.limit])
         return gallery, links, files, galleries.total(conn, gallery.entities, request.filters, most=MAX_TOTAL + 1)
 
     gallery, links, files, total = database.read(read)
@@ -168,10 +168,9 @@ def _after(link: GalleryLink, sort: Sort) -> After:
 
 def _item(link: GalleryLink, files: list[ServedFile], seasons: dict[UUID, int], request: PageRequest) -> GalleryItem:
     """One item in the field order of the API; `hosted_url` and the fields up to `crop` are the oldest ones."""
-    original_url = link.hosted_url
-    if original_url is not None and link.hosted_key is not None:
-        original_url = request.original_url(link.hosted_key, original_url)
-    served = choose_served_files(link, files, original_url=original_url)
+    original_url = request.original_url(link)
+    shown = [file for file in files if file.crop_signature in ("", link.served_crop)]
+    served = choose_served_files(link, shown, original_url=original_url)
     changed_at = link.facebank_seed_changed_at
     return {
         "link_id": link.link_id,
@@ -185,6 +184,7 @@ def _item(link: GalleryLink, files: list[ServedFile], seasons: dict[UUID, int], 
         "height": link.height,
         "bytes": link.bytes,
         "crop": _crop(link),
+        "has_own_crop": link.has_own_crop,
         "facebank_seed": link.facebank_seed,
         "facebank_seed_changed": {"by": link.facebank_seed_changed_by, "at": changed_at} if changed_at else None,
         "season": None if link.season_id is None else seasons.get(link.season_id),

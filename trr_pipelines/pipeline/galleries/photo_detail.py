@@ -5,6 +5,8 @@ Which files are served is decided in `pipeline.galleries.served_files`; this mod
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, TypeVar
 from uuid import UUID
 
@@ -12,7 +14,7 @@ from pydantic import BaseModel
 
 from trr_pipelines.catalogue import photo_detail
 from trr_pipelines.catalogue.database import Database
-from trr_pipelines.catalogue.photo_detail import PhotoDetail, PhotoRows, PhotoVariant
+from trr_pipelines.catalogue.photo_detail import PhotoDetail, PhotoLink, PhotoRows, PhotoVariant
 from trr_pipelines.errors import NotFoundError
 from trr_pipelines.foreign_text import shown_url
 from trr_pipelines.imaging.recipes import BASE, CROP
@@ -35,12 +37,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 SetKind = Literal["base", "crop"]
 
+OriginalUrl = Callable[[PhotoDetail], str | None]
+"""The URL at which a photo's original can be read now; it may be signed. None without an original."""
+
 _RECIPES: dict[str, str] = {"base": BASE.fingerprint, "crop": CROP.fingerprint}
 
 
-def read_photo(database: Database, photo_id: UUID) -> Asset:
+def read_photo(database: Database, photo_id: UUID, original_url: OriginalUrl) -> Asset:
     """A photo with its links, served URLs and work. Raises NotFoundError."""
-    rows = _rows(database, photo_id)
+    rows = _rows(database, photo_id, original_url)
     photo, served = rows.photo, _served(rows)
     return Asset(
         id=photo.id,
@@ -60,21 +65,22 @@ def read_photo(database: Database, photo_id: UUID) -> Asset:
         warnings=photo.warnings,
         created_at=photo.created_at,
         updated_at=photo.updated_at,
+        is_external=photo.is_external,
         original_url=photo.hosted_url,
         display_url=served["display_url"],
         detail_url=served["detail_url"],
         crop_display_url=served["crop_display_url"],
         crop_detail_url=served["crop_detail_url"],
         crop=_crop(photo),
-        links=[_as(Link, link) for link in rows.links],
+        links=[_link(rows, link) for link in rows.links],
         generations=[_as(LedgerEntry, work) for work in rows.generations],
         versions=[_as(Version, version) for version in rows.versions],
     )
 
 
-def explain_photo(database: Database, photo_id: UUID) -> Explanation:
+def explain_photo(database: Database, photo_id: UUID, original_url: OriginalUrl) -> Explanation:
     """Why each URL of a photo is served. Raises NotFoundError."""
-    rows = _rows(database, photo_id)
+    rows = _rows(database, photo_id, original_url)
     photo, served = rows.photo, _served(rows)
     return Explanation(
         media_asset_id=photo.id,
@@ -112,18 +118,44 @@ def _as(model: type[Model], row: object) -> Model:
     return model.model_validate(row, from_attributes=True)
 
 
-def _rows(database: Database, photo_id: UUID) -> PhotoRows:
+def _rows(database: Database, photo_id: UUID, original_url: OriginalUrl) -> PhotoRows:
+    """The rows of the photo, with the URL at which its original can be read now."""
     rows = database.read(lambda conn: photo_detail.photo_rows(conn, photo_id))
     if rows is None:
         raise NotFoundError(f"no photo {photo_id}")
-    return rows
+    return replace(rows, photo=replace(rows.photo, hosted_url=original_url(rows.photo)))
 
 
 def _served(rows: PhotoRows) -> ServedFiles:
-    """The files that a gallery serves of this photo."""
-    served_crop = next((work.served for work in rows.generations if work.kind == "crop"), "")
+    """The files that a gallery serves of this photo with its active crop."""
+    return _chosen(rows, rows.photo, _served_crop(rows))
+
+
+def _served_crop(rows: PhotoRows) -> str:
+    return next((work.served for work in rows.generations if work.kind == "crop"), "")
+
+
+def _chosen(rows: PhotoRows, photo: PhotoDetail, served_crop: str) -> ServedFiles:
     files = [row for row in rows.variants if row.superseded_at is None and row.crop_signature in ("", served_crop)]
-    return choose_served_files(rows.photo, files, original_url=rows.photo.hosted_url)
+    return choose_served_files(photo, files, original_url=photo.hosted_url)
+
+
+def _link(rows: PhotoRows, link: PhotoLink) -> Link:
+    """A gallery of the photo with the crop that it shows, as `queries/galleries.sql` chooses it."""
+    shown, active_set = rows.photo, "" if link.is_external else _served_crop(rows)
+    if link.is_external or link.crop_mode is not None:
+        own = {name: getattr(link, name) for name in ("crop_mode", "crop_x", "crop_y", "crop_zoom", "crop_signature")}
+        shown = replace(rows.photo, **own)
+    served = _chosen(rows, shown, (link.served_crop or active_set) if link.crop_mode is not None else active_set)
+    names = ("link_id", "kind", "caption", "tags", "position", "facebank_seed")
+    place = ("show_id", "title", "season", "person_id", "full_name")
+    return Link(
+        **{name: getattr(link, name) for name in (*names, *place)},
+        has_own_crop=link.is_external or link.crop_mode is not None,
+        crop=_crop(shown),
+        crop_display_url=served["crop_display_url"],
+        crop_detail_url=served["crop_detail_url"],
+    )
 
 
 def _crop(photo: PhotoDetail) -> ShownCrop | None:

@@ -26,8 +26,8 @@ from trr_pipelines.imaging.recipes import Recipe, Target
 from trr_pipelines.imaging.render import RenderRequest
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.rendering.derivatives import own_pool
-from trr_pipelines.storage.keys import sheet_keys, sheet_version
-from trr_pipelines.storage.store import MissingObjectError, put_exactly
+from trr_pipelines.storage.keys import SHEETS, sheet_keys, sheet_version
+from trr_pipelines.storage.store import MissingObjectError, put_exactly, read_original
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def _keys(rows: list[LeastSaved]) -> list[str]:
 
 
 def _before(archive: Archive, pool: RenderPool, row: LeastSaved) -> bytes:
-    data = archive.store.get(row.hosted_key, max_bytes=MAX_BYTES)
+    data = read_original(archive.store, row.hosted_key, row.external_bucket, max_bytes=MAX_BYTES)
     rendered = pool.render(data, RenderRequest(base=BEFORE, crop_recipe=None), name=str(row.id))
     return rendered.variants[0].data
 
@@ -155,6 +155,6 @@ def _stored_sheet(
 
 def _delete_earlier(archive: Archive, batch: str, name: str, version: str) -> None:
     """Delete the sheets of this name that this version replaces, and take the version off the removal list."""
-    sheets = [item.key for item in archive.store.list(f"contact_sheets/{batch}/{name}-")]
+    sheets = [item.key for item in archive.store.list(f"{SHEETS}{batch}/{name}-")]
     archive.store.delete(key for key in sheets if sheet_version(key) != (name, version))
     archive.database.run(lambda conn: retention.unlist(conn, archive.store.bucket, sheets))

@@ -5,12 +5,13 @@ Recipes are in `imaging.recipes`; `compute` decides where rendering runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
+from uuid import UUID
 
-from trr_pipelines.catalogue import ledger, photos, retention
+from trr_pipelines.catalogue import crops, ledger, photos, retention
 from trr_pipelines.catalogue.database import Connection
 from trr_pipelines.catalogue.ledger import Claim, Kind, Scope, StaleResultError
 from trr_pipelines.catalogue.photos import NO_CROP, CropRow, DecodedInfo, Photo, Variant
@@ -18,7 +19,7 @@ from trr_pipelines.compute.cluster import ClusterRenderer
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.compute.renderer import LocalRenderer, OriginalRef, RenderedPhoto, Renderer
 from trr_pipelines.foreign_text import shown_url
-from trr_pipelines.imaging.formats import FILE_TYPES
+from trr_pipelines.imaging.formats import WRITTEN_TYPES
 from trr_pipelines.imaging.geometry import Crop, CropMode
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.imaging.render import Rendered, RenderedVariant, RenderRequest
@@ -32,6 +33,8 @@ from trr_pipelines.storage.store import PutObject
 
 AUTO_AUTHOR = "auto"
 CROP_KEYS = frozenset(target.key for target in CROP.targets)
+# More crops of one photo are rendered by further requests, each with its own limits of time and memory.
+CROPS_PER_REQUEST = 8
 # Niceness of render processes of the background lane: live work gets nearly all of the CPU.
 BACKGROUND_NICENESS = 19
 
@@ -108,6 +111,56 @@ def own_pool(settings: Settings, *, in_background: bool) -> RenderPool:
     return RenderPool(settings.backfill_processes or settings.render_processes or None, niceness=BACKGROUND_NICENESS)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What to make of a photo: its base set, its crops.
+
+    Of the wanted crops `missing` are rendered, and `standing` have a complete set already. With `proposes` a crop is
+    proposed, and becomes the active one. `on_white` is for readers of the application.
+    """
+
+    base: bool
+    crops: bool
+    proposes: bool
+    missing: tuple[CropRow, ...]
+    standing: tuple[CropRow, ...]
+    on_white: bool
+
+    @classmethod
+    def of(cls, photo: Photo, claims: Sequence[Claim]) -> _Plan:
+        by_kind = {claim.kind: claim for claim in claims}
+        crop_claim = by_kind.get("crop")
+        if crop_claim is None:
+            return cls("base" in by_kind, False, False, (), (), photo.is_published)
+        complete = {
+            one.signature for one in photo.crop_sets if one.recipe == CROP.fingerprint and one.keys == CROP_KEYS
+        }
+        standing = () if crop_claim.is_asked else complete
+        return cls(
+            "base" in by_kind,
+            True,
+            photo.crop is None and photo.proposes_crop,
+            tuple(crop for crop in photo.wanted_crops if crop.signature not in standing),
+            tuple(crop for crop in photo.wanted_crops if crop.signature in standing),
+            photo.is_published,
+        )
+
+    def requests(self) -> list[RenderRequest]:
+        """One request, several for a photo with many crops, no request when there is nothing to render."""
+        crops = (*((None,) if self.proposes else ()), *(_crop_of(row) for row in self.missing))
+        parts = [crops[at : at + CROPS_PER_REQUEST] for at in range(0, len(crops), CROPS_PER_REQUEST)] or [()]
+        return [
+            RenderRequest(
+                base=BASE if self.base and number == 0 else None,
+                crop_recipe=CROP if part else None,
+                crops=part,
+                on_white=self.on_white,
+            )
+            for number, part in enumerate(parts)
+            if part or self.base
+        ]
+
+
 class _PhotoHandler:
     """Renders and records the missing sets of one photo."""
 
@@ -117,95 +170,89 @@ class _PhotoHandler:
         self._run_id = run_id
 
     def __call__(self, photo: Photo, claims: Sequence[Claim]) -> PhotoOutcome:
-        kinds = {claim.kind for claim in claims}
         assert photo.hosted_key is not None
         assert photo.sha256 is not None
-        source = OriginalRef(f"{photo.id} ({shown_url(photo.source_url)})", photo.hosted_key, photo.sha256)
-        request = RenderRequest(
-            base=BASE if "base" in kinds else None,
-            crop_recipe=CROP if "crop" in kinds else None,
-            crop=_crop_of(photo),
-        )
-        return self._record(photo, claims, self._renderer.render(source, request))
+        name = f"{photo.id} ({shown_url(photo.source_url)})"
+        source = OriginalRef(name, photo.hosted_key, photo.sha256, photo.external_bucket)
+        plan = _Plan.of(photo, claims)
+        results = [self._renderer.render(source, request) for request in plan.requests()]
+        return self._record(photo, claims, plan, results)
 
-    def _record(self, photo: Photo, claims: Sequence[Claim], result: RenderedPhoto) -> PhotoOutcome:
+    def _record(
+        self, photo: Photo, claims: Sequence[Claim], plan: _Plan, results: Sequence[RenderedPhoto]
+    ) -> PhotoOutcome:
         """Store the objects, then write all rows of the photo in one transaction."""
-        rendered = result.summary
         assert photo.sha256 is not None
-        crop = photo.crop
-        if rendered.crop is not None and crop is None:
-            crop = CropRow(
-                rendered.crop.mode,
-                rendered.crop.x,
-                rendered.crop.y,
-                rendered.crop.zoom,
-                crop_signature(rendered.crop, photo.sha256),
-            )
-        keys = [self._key(photo, variant, crop) for variant in rendered.variants]
-        self._archive.database.run(lambda conn: retention.revive(conn, self._archive.store.bucket, keys))
-        sets: dict[str, list[Variant]] = {"base": [], "crop": []}
+        version = photo.sha256
+        proposal = next((result.summary for result in results if result.summary.proposal is not None), None)
+        wanted = {_crop_of(row): row for row in photo.wanted_crops}
+        active = photo.crop
+        if plan.proposes and proposal is not None and proposal.proposal is not None:
+            active = _signed(proposal.proposal, version)
+            wanted.setdefault(proposal.proposal, active)
+        keys = [[self._key(photo, variant, wanted) for variant in result.summary.variants] for result in results]
+        all_keys = [key for of_result in keys for key in of_result]
+        if all_keys:
+            self._archive.database.run(lambda conn: retention.revive(conn, self._archive.store.bucket, all_keys))
+        sets: dict[CropRow, dict[str, Variant]] = {}
         created: list[Variant] = []
-        for variant, stored in zip(rendered.variants, result.store(keys), strict=True):
-            row = self._row(variant, stored)
-            sets["crop" if variant.variant_key in CROP_KEYS else "base"].append(row)
-            created += [row] * stored.created
+        for result, of_result in zip(results, keys, strict=True):
+            for variant, stored in zip(result.summary.variants, result.store(of_result), strict=True):
+                row = self._row(variant, stored)
+                sets.setdefault(NO_CROP if variant.crop is None else wanted[variant.crop], {})[stored.key] = row
+                created += [row] * stored.created
 
         def write_rows(conn: Connection) -> int:
+            crops.lock_photo(conn, photo.id)
             written = 0
             for claim in claims:
-                written += self._record_set(conn, photo, claim, crop, rendered, sets[claim.kind])
-            photos.mark_rendered(conn, photo.id, _decoded_info(rendered))
+                recipe, signature = BASE.fingerprint, ""
+                if claim.kind == "crop":
+                    recipe, signature = CROP.fingerprint, "" if active is None else active.signature
+                ledger.complete(conn, claim, self._run_id, recipe=recipe, signature=signature)
+            if proposal is not None and active is not None:
+                photos.add_crop(
+                    conn,
+                    photo.id,
+                    active,
+                    source_version=version,
+                    reason=proposal.proposal_reason,
+                    author=AUTO_AUTHOR,
+                )
+            for crop, variants in sets.items():
+                recipe = CROP.fingerprint if crop.signature else BASE.fingerprint
+                written += photos.replace_set(
+                    conn, photo.id, list(variants.values()), recipe=recipe, source_version=version, crop=crop
+                )
+            if plan.crops:
+                _restore_sets(conn, photo.id, plan.standing, version)
+                crops.serve_links(
+                    conn, photo.id, [crop.signature for crop in (*plan.standing, *sets) if crop.signature]
+                )
+            photos.settle_sets(conn, photo.id)
+            if results:
+                photos.mark_rendered(conn, photo.id, _decoded_info(results[0].summary))
             return written
 
         try:
             rows_written = self._archive.database.run(write_rows)
         except StaleResultError:
-            discard_late_objects(self._archive, photo.id, keys)
+            discard_late_objects(self._archive, photo.id, all_keys)
             raise
         return PhotoOutcome(
             rows_written=rows_written,
             objects_written=len(created),
-            bytes_read=photo.bytes or 0,
+            bytes_read=(photo.bytes or 0) * len(results),
             bytes_written=sum(variant.bytes for variant in created),
         )
 
-    def _record_set(
-        self,
-        conn: Connection,
-        photo: Photo,
-        claim: Claim,
-        crop: CropRow | None,
-        rendered: Rendered,
-        variants: Sequence[Variant],
-    ) -> int:
+    def _key(self, photo: Photo, variant: RenderedVariant, rows: Mapping[Crop, CropRow]) -> str:
         assert photo.sha256 is not None
-        if claim.kind == "base":
-            ledger.complete(conn, claim, self._run_id, recipe=BASE.fingerprint)
-            return photos.replace_set(
-                conn, photo.id, variants, recipe=BASE.fingerprint, source_version=photo.sha256, crop=NO_CROP
-            )
-        assert crop is not None
-        ledger.complete(conn, claim, self._run_id, recipe=CROP.fingerprint, signature=crop.signature)
-        if photo.crop is None:
-            photos.add_crop(
-                conn,
-                photo.id,
-                crop,
-                source_version=photo.sha256,
-                reason=rendered.crop_reason,
-                author=AUTO_AUTHOR,
-            )
-        return photos.replace_set(
-            conn, photo.id, variants, recipe=CROP.fingerprint, source_version=photo.sha256, crop=crop
-        )
-
-    def _key(self, photo: Photo, variant: RenderedVariant, crop: CropRow | None) -> str:
-        assert photo.sha256 is not None
-        extension = FILE_TYPES[variant.format].extension
-        if variant.variant_key not in CROP_KEYS:
+        extension = WRITTEN_TYPES[variant.format].extension
+        if variant.crop is None:
             return variant_key(photo.id, photo.sha256, BASE.fingerprint, variant.variant_key, extension)
-        assert crop is not None
-        return crop_key(photo.id, crop.signature, CROP.fingerprint, variant.variant_key, extension)
+        signature = rows[variant.crop].signature
+        return crop_key(photo.id, signature, CROP.fingerprint, variant.variant_key, extension)
 
     def _row(self, variant: RenderedVariant, stored: PutObject) -> Variant:
         """The row of a variant, with the size and hash of the stored object."""
@@ -222,11 +269,27 @@ class _PhotoHandler:
         )
 
 
-def _crop_of(photo: Photo) -> Crop | None:
-    """The photo's active crop as a value of `imaging`."""
-    if photo.crop is None:
-        return None
-    return Crop(cast(CropMode, photo.crop.mode), photo.crop.x, photo.crop.y, photo.crop.zoom)
+def _crop_of(row: CropRow) -> Crop:
+    """A crop of the catalogue as a value of `imaging`."""
+    return Crop(cast(CropMode, row.mode), row.x, row.y, row.zoom)
+
+
+def _signed(crop: Crop, source_version: str) -> CropRow:
+    return CropRow(crop.mode, crop.x, crop.y, crop.zoom, crop_signature(crop, source_version))
+
+
+def _restore_sets(conn: Connection, photo_id: UUID, standing: Sequence[CropRow], source_version: str) -> None:
+    """Serve sets that exist already. Raises StaleResultError if one was removed since the photo was read."""
+    for crop in standing:
+        if not crops.restore_set(
+            conn,
+            photo_id,
+            crop.signature,
+            recipe=CROP.fingerprint,
+            source_version=source_version,
+            keys=CROP_KEYS,
+        ):
+            raise StaleResultError(f"a set of photo {photo_id} was removed during the work: crop {crop.signature}")
 
 
 def _decoded_info(rendered: Rendered) -> DecodedInfo:

@@ -69,7 +69,7 @@ def render_files(files: Sequence[Path], out: Path, crop: Crop | None, pool: Rend
         InputError: `out` is not a writable folder.
     """
     _make_folder(out)
-    request = RenderRequest(BASE, CROP, crop)
+    request = RenderRequest(BASE, CROP, (crop,))
     with ThreadPoolExecutor(pool.workers, "render-files") as threads:
         jobs = (
             lambda file=file, stem=stem: threads.submit(_render_file, file, out, stem, request, pool)

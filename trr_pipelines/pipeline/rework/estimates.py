@@ -10,6 +10,7 @@ from trr_pipelines.catalogue import estimates, reprocessing
 from trr_pipelines.catalogue.backfills import PlannedBatch, Recipes
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.estimates import Measurements, RecipeSets
+from trr_pipelines.catalogue.imports import BATCH_SIZE
 from trr_pipelines.catalogue.reprocessing import Matching
 from trr_pipelines.imaging.recipes import BASE, CROP
 
@@ -138,6 +139,20 @@ def estimate_batches(conn: Connection, batches: Sequence[PlannedBatch]) -> Estim
         runs=len(batches),
         bytes_to_read=sum(batch.bytes for batch in batches) + unfetched_bytes,
         new_bytes=new_bytes,
+        is_measured=measured.photos_per_second is not None,
+    )
+
+
+def estimate_photos(conn: Connection, *, photos: int, bytes_to_read: int, base_sets: int, crop_sets: int) -> Estimate:
+    """The cost of rendering photos that the catalogue does not have yet, from originals that are in the store."""
+    measured = estimates.measure(conn)
+    assumed = _with_defaults(measured)
+    return _estimate(
+        assumed,
+        photos=photos,
+        runs=-(-photos // BATCH_SIZE),
+        bytes_to_read=bytes_to_read,
+        new_bytes=_new_bytes(assumed, originals=0, base_sets=base_sets, crop_sets=crop_sets),
         is_measured=measured.photos_per_second is not None,
     )
 

@@ -7,6 +7,7 @@ removed from it. Nothing here imports Dagster, so a takedown needs neither its d
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
@@ -17,6 +18,7 @@ from trr_pipelines.catalogue import takedowns
 from trr_pipelines.catalogue.takedowns import EventTraces
 from trr_pipelines.errors import SetupError
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.storage.keys import is_original
 
 TAKEDOWNS_AT_ONCE: Final = 100
 EVENTS_AT_ONCE: Final = 200
@@ -48,7 +50,8 @@ class _Traces:
     @classmethod
     def of(cls, takedowns: Sequence[EventTraces]) -> _Traces:
         texts = {str(one.media_asset_id) for one in takedowns}
-        texts |= {key for one in takedowns for key in one.hosted_keys if key.startswith("originals/")}
+        texts |= {key for one in takedowns for key in one.hosted_keys if is_original(key)}
+        texts |= {external["url"] for one in takedowns for external in one.external_objects if external["url"]}
         partitions = {one.batch_key for one in takedowns if one.batch_key is not None}
         partitions |= {str(person) for one in takedowns for person in one.person_ids}
         return cls(tuple(sorted(texts)), frozenset(partitions))
@@ -85,7 +88,7 @@ def _edit(
     if row is None or row[0] is None:  # Dagster has not made its tables yet
         return
     parameters = {
-        "texts": [f"%{text}%" for text in traces.texts],
+        "texts": [f"%{_pattern(text)}%" for text in traces.texts],
         "pictures": [f"%{text}%" for text in _PICTURES],
         "partitions": sorted(traces.partitions),
         "partition_texts": [f"%{partition}%" for partition in traces.partitions],
@@ -105,6 +108,11 @@ def _edit(
             if edited != event:
                 conn.execute(update, (json.dumps(edited), number))
         parameters["after"] = rows[-1][0]
+
+
+def _pattern(text: str) -> str:
+    """A text as it is in JSON, for `like`."""
+    return re.sub(r"([\\%_])", r"\\\1", json.dumps(text)[1:-1])
 
 
 def _edited(value: Any, traces: _Traces, has_pictures: bool) -> Any:

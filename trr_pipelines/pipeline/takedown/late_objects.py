@@ -7,8 +7,10 @@ from uuid import UUID
 
 from trr_pipelines.catalogue import photos, retention, takedowns
 from trr_pipelines.catalogue.database import Connection
+from trr_pipelines.catalogue.photos import Original
 from trr_pipelines.catalogue.retention import Overtaken
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.storage.keys import SIGNATURE_DIGITS, version_of
 
 
 def discard_late_objects(archive: Archive, photo_id: UUID, keys: Sequence[str]) -> None:
@@ -30,25 +32,24 @@ def discard_late_objects(archive: Archive, photo_id: UUID, keys: Sequence[str]) 
 
 def _may_be_needed(key: str, needed: Overtaken) -> bool:
     """Whether a run may want an object of this crop, or of this version of the original."""
-    folder, _, version, *_ = key.split("/")
-    if folder == "variants":
+    version = version_of(key)
+    if len(version) < SIGNATURE_DIGITS:
         return needed.sha256 is not None and needed.sha256.startswith(version)
-    is_proposed = not needed.wanted and needed.is_leased  # by a run that chooses its crop itself
-    return is_proposed or version in (needed.wanted, needed.served)
+    return needed.is_proposing or version in needed.crops
 
 
-def forbid_late_original(archive: Archive, photo_id: UUID, sha256: str, key: str) -> None:
-    """Block and delete an original that arrived after the takedown of its photo.
+def forbid_late_original(archive: Archive, photo_id: UUID, original: Original) -> None:
+    """Block an original that arrived after the takedown of its photo, and delete it unless it is external.
 
     An original that another photo also has is left alone.
     """
 
     def forbid(conn: Connection) -> bool:
-        photos.hold_bytes(conn, sha256)
-        if not takedowns.is_taken_down(conn, photo_id) or takedowns.content_is_held(conn, sha256):
+        photos.hold_bytes(conn, original.sha256)
+        if not takedowns.is_taken_down(conn, photo_id) or takedowns.content_is_held(conn, original.sha256):
             return False
-        takedowns.forget_contents(conn, [sha256])
+        takedowns.forget_contents(conn, [original.sha256])
         return True
 
-    if archive.database.run(forbid):
-        archive.store.delete([key])
+    if archive.database.run(forbid) and not original.is_external:
+        archive.store.delete([original.hosted_key])

@@ -17,12 +17,14 @@ def extent_of(archive: Archive, photo_ids: Sequence[UUID]) -> TakedownExtent:
     return archive.database.run(lambda conn: takedowns.lock_extent(conn, archive.store.bucket, photo_ids))
 
 
-def remove_rows(archive: Archive, photo_ids: Sequence[UUID], author: Author) -> TakedownExtent:
+def remove_rows(
+    archive: Archive, photo_ids: Sequence[UUID], author: Author, *, deletes_external: bool = False
+) -> TakedownExtent:
     """Delete the rows of these photos in one transaction; returns what they had. Unknown photos are left out."""
 
     def remove(conn: Connection) -> TakedownExtent:
         extent = takedowns.lock_extent(conn, archive.store.bucket, photo_ids)
-        takedowns.remove(conn, archive.store.bucket, extent)
+        takedowns.remove(conn, archive.store.bucket, extent, deletes_external=deletes_external)
         for photo in extent.photos:
             old = {"state": photo.state, "links": photo.links, "person_ids": photo.person_ids}
             audit.record(conn, author, "takedown", "media_asset", photo.id, old=old, new=None)

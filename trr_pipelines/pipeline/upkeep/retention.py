@@ -19,9 +19,10 @@ from trr_pipelines.catalogue.retention import Chunk, Listed, Total
 from trr_pipelines.errors import ConflictError, InputError
 from trr_pipelines.pipeline import epochs
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.foreign_objects import is_shared
 from trr_pipelines.pipeline.takedown.finishing import finish_unfinished
-from trr_pipelines.pipeline.upkeep.reconcile import PREFIXES, SHEETS, batch_of_sheet
-from trr_pipelines.storage.keys import sheet_version
+from trr_pipelines.pipeline.upkeep.reconcile import batch_of_sheet
+from trr_pipelines.storage.keys import PREFIXES, SHEETS, may_be_foreign, sheet_version
 from trr_pipelines.storage.store import ListedObject
 
 DAY = 86_400.0
@@ -30,6 +31,8 @@ GRACE_DAYS = 30.0
 # Time between listing and deleting in which an operator may inspect and clear the list.
 UNDO_DAYS = 1.0
 OBJECTS_PER_CHUNK = 500
+# Among totals of the removal list: objects that are not on it, because they may be another program's.
+FOREIGN = "foreign"
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,42 @@ class Removal:
 def list_removable(archive: Archive, *, grace_days: float = GRACE_DAYS) -> dict[str, Total]:
     """Update the removal list: objects not served for the grace period, orphan objects, and earlier contact sheets.
 
-    Orphans are listed when first found, and stay on the list for the grace period. Raises ConflictError when the
-    catalogue is older than the store.
+    Orphans are listed when first found, and stay on the list for the grace period. In a bucket that is shared, objects
+    that no row names and that may be another program's are not listed: they are counted as `foreign`. Raises
+    ConflictError when the catalogue is older than the store.
     """
     epochs.require_not_behind(archive)
     bucket = archive.store.bucket
     archive.database.run(lambda conn: retention.list_unserved(conn, bucket, _seconds(grace_days)))
+    is_shared = _spare_foreign(archive)
+    foreign = Total(0, 0)
     for objects in _stored(archive):
+        if is_shared:
+            theirs = {key: size for key, size in objects if may_be_foreign(key)}
+            unnamed = archive.database.run(lambda conn, theirs=theirs: retention.without_rows(conn, bucket, [*theirs]))  # type: ignore[misc]
+            foreign = Total(foreign.objects + len(unnamed), foreign.bytes + sum(theirs[key] for key in unnamed))
+            objects = [(key, size) for key, size in objects if key not in theirs]
         archive.database.run(lambda conn, objects=objects: retention.list_orphans(conn, bucket, objects))  # type: ignore[misc]
-    return archive.database.run(lambda conn: retention.listed_totals(conn, bucket))
+    totals = archive.database.run(lambda conn: retention.listed_totals(conn, bucket))
+    return totals | ({FOREIGN: foreign} if foreign.objects else {})
+
+
+def _spare_foreign(archive: Archive) -> bool:
+    """Whether the bucket is shared; then what may be foreign is taken off the list, which may be older than that."""
+    bucket = archive.store.bucket
+
+    def spare(conn: Connection) -> bool:
+        if not is_shared(archive, conn):
+            return False
+        listed = retention.listed(conn, bucket)
+        retention.unlist(conn, bucket, [one.hosted_key for one in listed if _may_be_theirs(one)])
+        return True
+
+    return archive.database.run(spare)
+
+
+def _may_be_theirs(one: Listed) -> bool:
+    return one.why == "orphan" and may_be_foreign(one.hosted_key)
 
 
 def remove_listed(archive: Archive, *, grace_days: float = GRACE_DAYS, undo_days: float = UNDO_DAYS) -> Removal:
@@ -75,6 +105,7 @@ def remove_listed(archive: Archive, *, grace_days: float = GRACE_DAYS, undo_days
     epochs.require_not_behind(archive)
     _require_patience(archive, grace_days)
     finish_unfinished(archive)
+    _spare_foreign(archive)
     bucket = archive.store.bucket
 
     def drop_rows(conn: Connection, after: str) -> Chunk | None:

@@ -33,7 +33,7 @@ def test_the_grid_reserves_the_space_of_derivatives_before_they_load(opened: Ope
     expect(pictures).to_have_count(PHOTOS)
     wait_for_script(page, "[...document.querySelectorAll('#gallery picture img')].every(one => one.complete)")
     for picture in pictures.all():
-        assert re.search(r"/crops/.+/crop_card\.webp$", picture.evaluate("image => image.currentSrc"))
+        assert re.search(r"/media-variants/.+/crop_card\.webp$", picture.evaluate("image => image.currentSrc"))
         assert picture.evaluate("image => image.naturalWidth > 0")
         assert (picture.get_attribute("width"), picture.get_attribute("height")) == ("720", "900")
     assert page.locator("#gallery img.placeholder").first.evaluate("image => image.naturalWidth") > 1
@@ -41,7 +41,7 @@ def test_the_grid_reserves_the_space_of_derivatives_before_they_load(opened: Ope
     page.get_by_role("link", name="Whole").click()
     page.wait_for_url("**mode=full")
     expect(pictures.first).to_be_visible()
-    assert re.search(r"/variants/.+\.webp$", pictures.first.evaluate("image => image.currentSrc"))
+    assert re.search(r"/media-variants/.+\.webp$", pictures.first.evaluate("image => image.currentSrc"))
 
 
 # Inline links get their 44 pixels from a pseudo-element, which has no box to measure.
@@ -108,7 +108,7 @@ def test_the_lightbox_works_by_keyboard(opened: Opener) -> None:
     wait_for_script(page, "document.querySelector('#lightbox img').naturalWidth > 0")
     assert large.evaluate("image => image.currentSrc").endswith("crop_detail.webp")
     expect(dialog.get_by_text(re.compile(r"\d+ KB instead of \d+ KB, \d+ % less"))).to_be_visible()
-    assert "/originals/" in (dialog.get_by_role("link", name="View original").get_attribute("href") or "")
+    assert "/media/media/" in (dialog.get_by_role("link", name="View original").get_attribute("href") or "")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")  # nothing before the first photo
     expect(dialog.get_by_role("img", name="Photo 0")).to_be_visible()

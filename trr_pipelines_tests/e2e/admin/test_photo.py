@@ -112,13 +112,58 @@ def test_a_conflicting_edit_is_reported_and_can_be_forced(opened: Opener, admin_
     set_number(one, "zoom", 2)
     one.get_by_role("button", name="Save crop").click()
     expect(one.get_by_role("button", name="Restore")).to_have_count(1)
-    set_number(other, "zoom", 5)
+    set_number(other, "zoom", 3.5)
     other.get_by_role("button", name="Save crop").click()
     expect(other.get_by_role("alert")).to_contain_text("changed by someone else")
     assert active_crop(admin_stack, "2.jpg")["zoom"] == 2
     other.get_by_role("button", name="Use mine").click()
     expect(other.get_by_role("button", name="Restore")).to_have_count(2)
-    assert active_crop(admin_stack, "2.jpg")["zoom"] == 5
+    assert active_crop(admin_stack, "2.jpg")["zoom"] == 3.5
+
+
+def test_the_crop_of_a_gallery_is_edited_from_its_tile_and_changes_no_other(
+    opened: Opener, admin_stack: AdminStack
+) -> None:
+    photo = admin_stack.photos["6.jpg"]
+    (before,) = admin_stack.rows("select count(*) from core.media_asset_crops where media_asset_id = %s", photo)
+    (link,) = admin_stack.rows(
+        "with show as (insert into core.shows (title) values ('Gallery of Another App') returning id), slug as ("
+        " insert into core.slugs (entity_kind, slug, entity_id) select 'show', 'gallery-of-another-app', id from show)"
+        " insert into core.media_links (media_asset_id, show_id, kind, is_external) select %s, id, 'photo', true"
+        " from show returning id",
+        photo,
+    )
+    try:
+        page = opened("/admin/trr-shows/gallery-of-another-app/media-gallery")
+        page.locator(f"#photo-{link['id']} a.photo").evaluate("tile => location.assign(tile.href)")
+        page.wait_for_url(f"**/admin/photos/{photo}?link={link['id']}")
+        wait_for_script(page, "document.querySelector('.crop-preview img').naturalWidth > 0")
+        expect(page.get_by_role("heading", name="Crop in Gallery of Another App")).to_be_visible()
+        expect(page.locator("[data-crop-state]")).to_have_text("No crop yet")
+        set_number(page, "zoom", 2.5)
+        set_number(page, "x", 40.125)
+        page.get_by_role("button", name="Save crop").click()
+        expect(page.get_by_text("Saved. It is served once it is rendered")).to_be_visible()
+        own = "select crop_x::float8 as x, crop_zoom::float8 as zoom from core.media_links where id = %s"
+        assert admin_stack.rows(own, link["id"]) == [{"x": 40.125, "zoom": 2.5}]
+        admin_stack.render(photo)
+        expect(page.get_by_role("img", name="Served crop")).to_be_visible()
+        page.get_by_role("button", name="Remove this gallery's crop").click()
+        expect(page.get_by_text("The crop is removed.")).to_be_visible()
+        assert admin_stack.rows(own, link["id"]) == [{"x": None, "zoom": None}]
+        after = admin_stack.rows("select count(*) from core.media_asset_crops where media_asset_id = %s", photo)
+        assert after == [before]
+        # Without a gallery it is not known whose crop an edit would change.
+        admin_stack.rows("update core.media_links set is_external = true where media_asset_id = %s", photo)
+        page.goto(f"/admin/photos/{photo}")
+        expect(page.get_by_role("application")).to_have_count(0)
+        page.get_by_role("region", name="Crop").get_by_role("link", name="Person One").click()
+        expect(page.get_by_role("heading", name="Crop in Person One")).to_be_visible()
+        expect(page.get_by_role("application")).to_have_count(1)
+    finally:
+        admin_stack.rows("update core.media_links set is_external = false where media_asset_id = %s", photo)
+        admin_stack.rows("delete from core.shows where title = 'Gallery of Another App'")
+        admin_stack.rows("delete from core.slugs where slug = 'gallery-of-another-app'")
 
 
 def test_a_better_file_replaces_the_original(opened: Opener, admin_stack: AdminStack) -> None:

@@ -58,6 +58,22 @@ def test_a_change_is_forwarded_with_the_apps_credentials(
     assert received.header("cookie") == []
 
 
+def test_of_the_query_only_a_checked_link_of_a_crop_is_forwarded(
+    client: httpx.Client, backend: RecordingBackend
+) -> None:
+    crop = f"/admin/api/media-assets/{PHOTO}/crop"
+    for method, headers in (("PUT", {"Content-Type": "application/json"}), ("DELETE", {})):
+        backend.received.clear()
+        query = {"link_id": str(LINK).upper(), "limit": "1"}
+        assert client.request(method, crop, params=query, headers=headers).status_code == 200
+        (received,) = backend.received
+        assert received.path == f"/api/v1/admin/media-assets/{PHOTO}/crop?link_id={LINK}"
+    backend.received.clear()
+    assert client.delete(crop, params={"link_id": f"{LINK}&x=1"}).status_code == 422
+    assert client.patch(SEED, params={"link_id": str(LINK)}, json={}).status_code == 200
+    assert [received.path for received in backend.received] == [ROUTES["PATCH", SEED]]
+
+
 def test_no_other_path_and_no_other_method_reaches_the_backend(client: httpx.Client, backend: RecordingBackend) -> None:
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
         for path in {path for _, path in ROUTES}:

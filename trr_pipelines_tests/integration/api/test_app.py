@@ -12,7 +12,7 @@ import pytest
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines_tests import pictures
-from trr_pipelines_tests.support.archives import import_files, query, run
+from trr_pipelines_tests.support.archives import import_files, move_to_earlier_keys, query, run
 
 PHOTO = pictures.jpeg()
 
@@ -21,6 +21,10 @@ PHOTO = pictures.jpeg()
 def urls(archive: Archive, tmp_path: Path, render_pool: RenderPool) -> list[str]:
     """URL paths of all objects of one photo."""
     run(archive, import_files(archive, tmp_path / "in", {"a.jpg": PHOTO}), pool=render_pool)
+    return url_paths(archive)
+
+
+def url_paths(archive: Archive) -> list[str]:
     rows = query(
         archive.database,
         "select hosted_url from core.media_assets union all select hosted_url from core.media_asset_variants",
@@ -45,6 +49,19 @@ def test_it_is_not_ready_with_another_schema_version(client: httpx.Client, envir
 
 def test_every_object_is_served_at_the_url_of_its_row(client: httpx.Client, archive: Archive, urls: list[str]) -> None:
     assert len(urls) == 11
+    assert all(url.startswith(("/media/media/", "/media/media-variants/")) for url in urls)
+    each_is_served(client, archive, urls)
+
+
+def test_an_object_at_an_earlier_key_is_served_at_the_url_of_its_row(
+    client: httpx.Client, archive: Archive, urls: list[str]
+) -> None:
+    move_to_earlier_keys(archive)
+    assert not set(urls) & set(url_paths(archive))
+    each_is_served(client, archive, url_paths(archive))
+
+
+def each_is_served(client: httpx.Client, archive: Archive, urls: list[str]) -> None:
     for url in urls:
         response = client.get(url)
         assert response.status_code == 200
@@ -59,13 +76,13 @@ def test_every_object_is_served_at_the_url_of_its_row(client: httpx.Client, arch
 @pytest.mark.parametrize(
     "path",
     [
-        "/media/originals/00/missing.jpg",
+        "/media/media/00/missing.jpg",
         "/media/",
-        "/media/originals",
+        "/media/media",
         "/media/../home/secret.webp",
         "/media/%2e%2e/%2e%2e/etc/passwd",
         "/media/..%2f..%2fetc%2fpasswd",
-        "/media/originals/%00.jpg",
+        "/media/media/%00.jpg",
         "/media/.incoming/x.webp",
         "/media//etc/passwd",
         "/media/a\\b.webp",
@@ -84,7 +101,7 @@ def test_a_symbolic_link_out_of_the_store_is_not_followed(
     client: httpx.Client, urls: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "secret.webp").write_bytes(b"secret")
-    (tmp_path / "media" / "variants" / "out.webp").symlink_to(tmp_path / "secret.webp")
-    response = client.get("/media/variants/out.webp")
+    (tmp_path / "media" / "media-variants" / "out.webp").symlink_to(tmp_path / "secret.webp")
+    response = client.get("/media/media-variants/out.webp")
     assert response.status_code in (404, 503)
     assert response.content != b"secret"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import jwt
@@ -17,13 +18,19 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from trr_pipelines.api.app import create_app
+from trr_pipelines.errors import SetupError
+from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines_tests.support import backends
+from trr_pipelines_tests.support.archives import query
 from trr_pipelines_tests.support.backends import (
     ADMIN_APP,
     ADMIN_SECRET,
     SCREENALYTICS,
     SERVICE_ROLE,
     admin,
+    app_token,
+    service_role_token,
+    signed,
     token,
 )
 from trr_pipelines_tests.support.issuers import running_issuer
@@ -54,6 +61,28 @@ CREDENTIALS: dict[str, tuple[dict[str, str], str | int]] = {
 }
 
 
+def service_role(token: str, secret: str = ADMIN_SECRET) -> dict[str, str]:
+    return {**bearer(token), "X-TRR-Internal-Admin-Secret": secret}
+
+
+# The same, made when they are used: the app's tokens are valid for two minutes.
+SHORT_LIVED: dict[str, tuple[Callable[[], dict[str, str]], str | int]] = {
+    "app token": (lambda: bearer(app_token()), "admin_app"),
+    "app token, for an admin": (lambda: bearer(app_token(admin_email=backends.OTHER_ADMIN)), "admin_app"),
+    "app token, for an unlisted admin": (lambda: bearer(app_token(admin_email="unlisted@example.com")), 403),
+    "app token, expired": (lambda: bearer(app_token(age=130)), 401),
+    "app token, of another secret": (lambda: bearer(app_token(key=backends.SERVICE_ROLE)), 401),
+    "app token, of another audience": (lambda: bearer(app_token(aud="authenticated")), 401),
+    "app token, of another subject": (lambda: bearer(app_token(sub="admin-1")), 403),
+    "service-role JWT and secret": (lambda: service_role(service_role_token()), "admin_app"),
+    "service-role JWT only": (lambda: bearer(service_role_token()), 403),
+    "service-role JWT and wrong secret": (lambda: service_role(service_role_token(), "wrong"), 403),
+    "service-role JWT, expired": (lambda: service_role(service_role_token(exp=int(time.time()) - 60)), 401),
+    "service-role JWT, of another secret": (lambda: service_role(service_role_token(key=ADMIN_SECRET)), 401),
+    "JWT of another role and secret": (lambda: service_role(service_role_token(role="anon")), 403),
+}
+
+
 def operations() -> list[tuple[str, str, dict[str, Any]]]:
     """Every method and path of the OpenAPI document, with its declarations."""
     document = _document()
@@ -81,9 +110,13 @@ def filled(path: str) -> str:
     return path
 
 
-@pytest.mark.parametrize("credential", CREDENTIALS)
+@pytest.mark.parametrize("credential", [*CREDENTIALS, *SHORT_LIVED])
 def test_each_route_is_open_to_its_declared_callers_only(client: httpx.Client, credential: str) -> None:
-    headers, proves = CREDENTIALS[credential]
+    if credential in CREDENTIALS:
+        headers, proves = CREDENTIALS[credential]
+    else:
+        make, proves = SHORT_LIVED[credential]
+        headers = make()
     cells = 0
     for method, path, operation in operations():
         response = client.request(method, filled(path), headers=headers)
@@ -127,6 +160,122 @@ def test_authorisation_precedes_reading_the_body(client: httpx.Client) -> None:
 def test_a_token_that_cannot_be_verified_is_401(client: httpx.Client, what: str, value: str) -> None:
     header = b"Bearer " + value.encode()
     assert client.patch(TOGGLE, json={}, headers={b"Authorization": header}).status_code == 401, what
+
+
+def claims_of(value: str) -> dict[str, Any]:
+    return jwt.decode(value, options={"verify_signature": False})
+
+
+NOW = time.time
+APP_TOKENS: dict[str, tuple[Callable[[], str], int]] = {
+    "valid": (app_token, 404),
+    "with every claim": (
+        lambda: app_token(admin_email=" ADMIN@example.com", admin_uid="u", admin_host="h", verified_at=1),
+        404,
+    ),
+    "without an admin": (lambda: app_token(admin_email=None), 404),
+    "a clock 3 s ahead": (lambda: app_token(age=-3), 404),
+    "issued 115 s ago": (lambda: app_token(age=115), 404),
+    "no algorithm": (lambda: jwt.encode(claims_of(app_token()), None, "none"), 401),
+    "a longer hash": (lambda: signed(claims_of(app_token()), ADMIN_SECRET, "HS512"), 401),
+    "signed for people": (lambda: app_token(key=backends.JWT_SECRET), 401),
+    "signed by Supabase": (lambda: app_token(key=backends.SUPABASE_SECRET), 403),
+    "another issuer": (lambda: app_token(iss="trr-app"), 401),
+    "another audience": (lambda: app_token(aud="trr-backend"), 401),
+    "two audiences": (lambda: app_token(aud=["trr-backend-internal-admin", "x"]), 401),
+    "another subject": (lambda: app_token(sub="trr-app"), 403),
+    "another scope": (lambda: app_token(scope="admin"), 403),
+    "a scope among others": (lambda: app_token(scope="internal_admin admin"), 403),
+    "expired": (lambda: app_token(age=126), 401),
+    "not valid yet": (lambda: app_token(age=-60), 401),
+    "nbf to come": (lambda: app_token(nbf=int(NOW()) + 60), 401),
+    "valid for 121 s": (lambda: app_token(exp=int(NOW()) + 121), 401),
+    "valid for a day": (lambda: app_token(exp=int(NOW()) + 86_400), 401),
+    "issued long ago, valid now": (lambda: app_token(age=3_600, exp=int(NOW()) + 60), 401),
+    "times as text": (lambda: app_token(exp=str(int(NOW()) + 60)), 401),
+    "endless": (lambda: app_token(exp=float("inf")), 401),
+    "an unlisted admin": (lambda: app_token(admin_email="unlisted@example.com"), 403),
+    "an empty admin": (lambda: app_token(admin_email=""), 403),
+    "a list of admins": (lambda: app_token(admin_email=[backends.ADMIN_EMAIL]), 403),
+    "100 KB": (lambda: app_token(padding="x" * 100_000), 401),
+    **{f"no {name}": (lambda name=name: app_token(**{name: None}), 401)
+       for name in ("iss", "aud", "sub", "scope", "iat", "nbf", "exp")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", APP_TOKENS)
+def test_of_the_apps_tokens_only_valid_ones_are_accepted(client: httpx.Client, what: str) -> None:
+    make, status = APP_TOKENS[what]
+    response = client.patch(TOGGLE, json={"facebank_seed": True}, headers=bearer(make()))
+    assert response.status_code == status, response.text
+
+
+def test_issuer_and_audience_of_the_apps_tokens_can_be_set(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRR_INTERNAL_ADMIN_JWT_ISSUER", "another-app")
+    monkeypatch.setenv("TRR_INTERNAL_ADMIN_JWT_AUDIENCE", "another-backend")
+    with backends.serving(create_app()) as client:
+        for value, status in {app_token(): 401, app_token(iss="another-app", aud="another-backend"): 404}.items():
+            assert client.patch(TOGGLE, json={"facebank_seed": True}, headers=bearer(value)).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("claims", "header", "author"),
+    [
+        ({"admin_email": backends.OTHER_ADMIN}, None, backends.OTHER_ADMIN),
+        ({"admin_email": backends.OTHER_ADMIN}, backends.OTHER_ADMIN, backends.OTHER_ADMIN),
+        ({}, backends.ADMIN_EMAIL, backends.ADMIN_EMAIL),
+        ({}, None, "admin app (token without admin_email)"),
+        ({"admin_email": backends.OTHER_ADMIN}, backends.ADMIN_EMAIL, None),
+        ({}, "unlisted@example.com", None),
+    ],
+)
+def test_the_audit_trail_names_the_admin_of_the_apps_token(
+    client: httpx.Client,
+    archive: Archive,
+    person: UUID,
+    link: Callable[..., UUID],
+    claims: dict[str, str],
+    header: str | None,
+    author: str | None,
+) -> None:
+    path = f"/api/v1/admin/person/{person}/gallery/{link(person)}/facebank-seed"
+    headers = bearer(app_token(**claims)) | ({"X-TRR-Acting-Admin": header} if header else {})
+    response = client.patch(path, json={"facebank_seed": True}, headers=headers)
+    assert response.status_code == (403 if author is None else 200)
+    rows = query(archive.database, "select actor, caller from core.audit_log")
+    assert [(row["actor"], row["caller"]) for row in rows] == ([] if author is None else [(author, "admin_app")])
+
+
+@pytest.mark.parametrize(
+    ("secret", "problem"),
+    [
+        ("short", "SUPABASE_JWT_SECRET has 5 characters"),
+        ("change-me", "SUPABASE_JWT_SECRET is a placeholder"),
+        (ADMIN_SECRET, "SUPABASE_JWT_SECRET is the same as TRR_INTERNAL_ADMIN_SHARED_SECRET"),
+        (backends.JWT_SECRET, None),
+    ],
+)
+def test_the_secret_of_service_role_tokens_is_checked_at_the_start(
+    environment: str, monkeypatch: pytest.MonkeyPatch, secret: str, problem: str | None
+) -> None:
+    monkeypatch.setenv("SUPABASE_JWT_SECRET", secret)
+    if problem is None:
+        with backends.serving(create_app()) as client:  # people's tokens and the service role's by one secret
+            for headers, status in ((service_role(service_role_token(key=secret)), 404), (admin(), 404)):
+                assert client.patch(TOGGLE, json={"facebank_seed": True}, headers=headers).status_code == status
+            refused = client.patch(TOGGLE, json={}, headers=service_role(service_role_token(key=secret, role="anon")))
+            assert refused.status_code == 401
+    else:
+        with pytest.raises(SetupError, match=problem):
+            create_app()
+
+
+def test_without_that_secret_a_service_role_token_is_nothing(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUPABASE_JWT_SECRET")
+    with backends.serving(create_app()) as client:
+        for key in ("", backends.SUPABASE_SECRET):
+            response = client.patch(TOGGLE, json={}, headers=service_role(service_role_token(key=key)))
+            assert response.status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_contradicting_preconditions_are_422(client: httpx.Client, photo: UUID) 
     ("field", "wrong"),
     [
         *((name, wrong) for name in ("x", "y") for wrong in (-0.1, 100.1, True, "50", None, [50], 10**400)),
-        *(("zoom", wrong) for wrong in (0.9, 8.1, True, "2", None)),
+        *(("zoom", wrong) for wrong in (0.9, 4.001, True, "2", None)),
         ("mode", "auto"),
         ("mode", "MANUAL"),
         ("note", "x"),
@@ -216,3 +216,120 @@ def test_a_photo_that_is_not_mirrored_has_no_crop(
     )
     response = put(client, pending, TIGHT, **FIRST)
     assert (response.status_code, "is pending" in response.json()["detail"]) == (422, True)
+
+
+# The own crop of a link --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def links(archive: Archive, photo: UUID, person: UUID) -> list[UUID]:
+    """The two links of a mirrored photo of the application."""
+    query(
+        archive.database,
+        "insert into core.media_links (media_asset_id, person_id, kind, is_external) values (%s, %s, 'photo', true)",
+        photo,
+        person,
+    )
+    rows = query(archive.database, "update core.media_links set is_external = true returning id")
+    return [row["id"] for row in rows]
+
+
+def put_of_link(client: httpx.Client, photo: UUID, link: object, body: object, **headers: str) -> httpx.Response:
+    return client.put(
+        f"/api/v1/admin/media-assets/{photo}/crop",
+        params={"link_id": str(link)},
+        json=body,
+        headers={**ADMIN_APP, **headers},
+    )
+
+
+def delete_of_link(client: httpx.Client, photo: UUID, link: object, **headers: str) -> httpx.Response:
+    return client.delete(
+        f"/api/v1/admin/media-assets/{photo}/crop", params={"link_id": str(link)}, headers={**ADMIN_APP, **headers}
+    )
+
+
+def own_crops(archive: Archive) -> dict[UUID, tuple[float, float, float] | None]:
+    rows = query(archive.database, "select id, crop_x, crop_y, crop_zoom from core.media_links")
+    return {
+        row["id"]: None if row["crop_x"] is None else (row["crop_x"], row["crop_y"], row["crop_zoom"]) for row in rows
+    }
+
+
+def test_an_edit_of_a_link_changes_its_own_crop_only_and_is_audited(
+    client: httpx.Client, archive: Archive, photo: UUID, links: list[UUID]
+) -> None:
+    first, second = links
+    edit = put_of_link(client, photo, first, TIGHT, **FIRST)
+    sha256 = value(archive.database, "select sha256 from core.media_assets where id = %s", photo)
+    signature = crop_signature(Crop("manual", 20, 10.5, 2), sha256)
+    assert edit.json() == {
+        "media_asset_id": str(photo),
+        "signature": signature,
+        "crop": {"mode": "manual", "x": 20.0, "y": 10.5, "zoom": 2.0, "signature": signature},
+        "changed": True,
+        "served": False,
+    }
+    assert edit.headers["etag"] == f'"{signature}"'
+    assert own_crops(archive) == {first: (20, 10.5, 2), second: None}
+    assert value(archive.database, "select count(*) from core.media_asset_crops") == 0
+    again = put_of_link(client, photo, first, TIGHT, **matching(edit))
+    assert (again.status_code, again.json()["changed"]) == (200, False)
+    removed = delete_of_link(client, photo, first, **matching(edit))
+    assert (removed.json()["crop"], removed.json()["changed"], removed.json()["served"]) == (None, True, True)
+    assert own_crops(archive) == {first: None, second: None}
+    rows = query(archive.database, "select action, entity_kind, entity_id, old, new from core.audit_log order by id")
+    assert [(row["action"], row["entity_kind"], row["entity_id"]) for row in rows] == [
+        ("crop", "media_link", str(first))
+    ] * 2
+    of_photo, crop = {"media_asset_id": str(photo)}, edit.json()["crop"]
+    assert (rows[0]["old"], rows[0]["new"]) == ({"crop": None, **of_photo}, {"crop": crop, **of_photo})
+    assert (rows[1]["old"], rows[1]["new"]) == (rows[0]["new"], rows[0]["old"])
+
+
+def test_the_precondition_of_a_link_is_the_crop_that_it_shows(
+    client: httpx.Client, archive: Archive, photo: UUID, links: list[UUID]
+) -> None:
+    first, second = links
+    own = put_of_link(client, photo, first, TIGHT, **FIRST)
+    for link, headers in ((first, FIRST), (first, {"If-Match": "0" * 64}), (second, matching(own))):
+        for response in (
+            put_of_link(client, photo, link, WIDE, **headers),
+            delete_of_link(client, photo, link, **headers),
+        ):
+            assert response.status_code == 412
+            assert str(link) in response.json()["detail"]
+    query(archive.database, "update core.media_links set is_external = false, kind = 'news' where id = %s", second)
+    active = put(client, photo, WIDE, **FIRST)  # of the photo: not all of its links have crops of their own
+    other = put_of_link(client, photo, second, TIGHT, **matching(active))
+    assert other.json()["signature"] == own.json()["signature"]
+    back = delete_of_link(client, photo, second, **matching(other))
+    assert (back.json()["signature"], back.json()["changed"]) == (active.json()["signature"], True)
+
+
+def test_a_link_of_another_photo_and_an_unknown_one_are_404_and_change_nothing(
+    client: httpx.Client, archive: Archive, photo: UUID, links: list[UUID], person: UUID, link: Callable[..., UUID]
+) -> None:
+    before = own_crops(archive)
+    foreign = link(person)
+    for unknown in (foreign, uuid4()):
+        assert put_of_link(client, photo, unknown, TIGHT, **FIRST).status_code == 404
+        response = delete_of_link(client, photo, unknown, **FIRST)
+        assert (response.status_code, str(unknown) in response.json()["detail"]) == (404, True)
+    malformed = put_of_link(client, photo, "7", TIGHT, **FIRST)
+    assert (malformed.status_code, malformed.json()["errors"][0]["field"]) == (422, "link_id")
+    assert own_crops(archive) == {**before, foreign: None}
+
+
+def test_without_a_link_the_only_one_of_the_application_is_edited_and_of_several_none(
+    client: httpx.Client, archive: Archive, photo: UUID, links: list[UUID]
+) -> None:
+    for response in (
+        put(client, photo, TIGHT, **FIRST),
+        client.delete(f"/api/v1/admin/media-assets/{photo}/crop", headers={**ADMIN_APP, **FIRST}),
+    ):
+        assert (response.status_code, "has 2 links" in response.json()["detail"]) == (422, True)
+    query(archive.database, "delete from core.media_links where id = %s", links[1])
+    edit = put(client, photo, TIGHT, **FIRST)
+    assert (edit.status_code, own_crops(archive)) == (200, {links[0]: (20, 10.5, 2)})
+    assert put(client, photo, WIDE, **FIRST).status_code == 412

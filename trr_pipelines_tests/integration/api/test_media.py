@@ -106,7 +106,7 @@ def test_head_has_the_headers_of_get(client: httpx.Client, keys: dict[str, str])
     assert head.content == b""
     for name in ("content-length", "content-type", "etag", "cache-control", "content-disposition"):
         assert head.headers[name] == get.headers[name]
-    assert client.head("/media/originals/00/none.jpg").status_code == 404
+    assert client.head("/media/media/00/none.jpg").status_code == 404
     assert client.get(f"{url}%0a").status_code == 404
     assert client.post(url).status_code == 405
 
@@ -124,7 +124,7 @@ class TestSignedOriginals:
     def served_url(self, signed: httpx.Client, archive: Archive, keys: dict[str, str]) -> str:
         person: UUID = query(archive.database, "select id from core.people")[0]["id"]
         response = signed.get(f"/api/v1/screenalytics/people/{person}/photos", headers=backends.SCREENALYTICS)
-        url: str = response.json()["photos"][0]["served_url"]
+        url: str = response.json()[0]["served_url"]
         return url.removeprefix("http://127.0.0.1:8000")
 
     def test_the_url_in_a_payload_expires_after_one_to_two_hours(self, signed: httpx.Client, served_url: str) -> None:
@@ -190,7 +190,7 @@ def test_in_a_bucket_originals_are_read_by_presigned_urls(
         person = query(archive.database, "select id from core.people")[0]["id"]
         with backends.serving(create_app()) as client:
             response = client.get(f"/api/v1/screenalytics/people/{person}/photos", headers=backends.SCREENALYTICS)
-        url: str = response.json()["photos"][0]["served_url"]
+        url: str = response.json()[0]["served_url"]
         parameters = parse_qs(urlsplit(url).query)
         assert 3600 <= int(parameters["X-Amz-Expires"][0]) <= 7200
         with httpx.Client(trust_env=False) as reader:

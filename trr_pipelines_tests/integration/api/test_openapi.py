@@ -13,6 +13,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from trr_pipelines.api.routes import variants
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines_tests.support.archives import value
 from trr_pipelines_tests.support.backends import SCREENALYTICS, admin
@@ -26,8 +27,15 @@ OF_ONE_PHOTO = "^/api/v1/admin/media-assets/{id}/"
 
 @pytest.mark.parametrize("who", ["an admin", "an admin, of an existing photo", "screenalytics"])
 def test_no_response_is_a_server_error_or_undocumented(
-    client: httpx.Client, archive: Archive, tmp_path: Path, person: UUID, link: Callable[..., UUID], who: str
+    client: httpx.Client,
+    archive: Archive,
+    tmp_path: Path,
+    person: UUID,
+    link: Callable[..., UUID],
+    monkeypatch: pytest.MonkeyPatch,
+    who: str,
 ) -> None:
+    monkeypatch.setattr(variants, "WAIT_SECONDS", 0.05)
     asset = value(archive.database, "select media_asset_id from core.media_links where id = %s", link(person))
     headers, paths, ids = {
         "an admin": (admin(), ADMIN_PATHS, {}),

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from trr_pipelines.catalogue import imports, photos, retention
+from trr_pipelines.catalogue import imports, ledger, photos, retention
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.catalogue.imports import Item, NewLink, Target
 from trr_pipelines.catalogue.photos import NO_CROP, CropRow, Original, Variant
@@ -15,8 +15,8 @@ from trr_pipelines.errors import Reason
 from trr_pipelines_tests.support.archives import DAY, query, value
 
 SHA = "a" * 64
-ORIGINAL = Original(SHA, 1000, 40, 30, "jpeg", 1, "local", f"originals/aa/{SHA}.jpg", "http://cdn.example/a.jpg")
-FIRST_CROP = CropRow("manual", 50, 33.3333, 1.5, "1" * 64)
+ORIGINAL = Original(SHA, 1000, 40, 30, "jpeg", 1, "local", f"media/aa/{SHA}.jpg", "http://cdn.example/a.jpg")
+FIRST_CROP = CropRow("manual", 50, 33.333, 1.5, "1" * 64)
 SECOND_CROP = CropRow("manual", 0, 100, 1, "2" * 64)
 
 
@@ -60,7 +60,20 @@ def variants(*keys: str, folder: str, formats: tuple[str, ...] = ("webp", "jpeg"
 
 
 def put(database: Database, photo: UUID, of: list[Variant], *, recipe: str = "r1", crop: CropRow = NO_CROP) -> int:
-    return database.run(lambda conn: photos.replace_set(conn, photo, of, recipe=recipe, source_version=SHA, crop=crop))
+    """Record a set as a render does that completes the work."""
+
+    def work(conn: imports.Connection) -> int:
+        written = photos.replace_set(conn, photo, of, recipe=recipe, source_version=SHA, crop=crop)
+        if crop.signature:
+            ledger.open_derivatives(conn, photo)
+            conn.execute(
+                "update core.variant_generations set wanted = %(crop)s, served = %(crop)s where kind = 'crop'",
+                {"crop": crop.signature},
+            )
+        photos.settle_sets(conn, photo)
+        return written
+
+    return database.run(work)
 
 
 def served(database: Database, photo: UUID) -> set[tuple[str, str]]:
@@ -207,7 +220,7 @@ def test_concurrent_readers_never_see_two_sets_or_a_mixed_one(database: Database
     assert {recipe for _, recipe in served(database, photo)} == {"r2"}
 
 
-def test_crop_numbers_keep_the_four_decimals_they_were_rounded_to(database: Database) -> None:
+def test_crop_numbers_keep_the_three_decimals_they_were_rounded_to(database: Database) -> None:
     (photo,) = add(database, "a")
     register(database, photo)
     database.run(

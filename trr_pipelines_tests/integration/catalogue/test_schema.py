@@ -132,7 +132,6 @@ PHOTO = (
             " from core.media_assets",
             "variant_generations_only_failed_waits",
         ),
-        ("insert into core.shows (title) values ('A'), ('a')", "shows_title_key"),
         ("insert into core.people (full_name) values (' ')", "people_full_name_not_blank"),
     ],
 )

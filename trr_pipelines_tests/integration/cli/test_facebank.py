@@ -15,7 +15,9 @@ from trr_pipelines.api.app import create_app
 from trr_pipelines.catalogue.database import Database
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.screenalytics.bank import FaceBank, put_cast
+from trr_pipelines.screenalytics.schema import BESIDE
 from trr_pipelines_tests.support import backends
+from trr_pipelines_tests.support.application_face_banks import PERSON, create_application, six_fields, trr_backend
 from trr_pipelines_tests.support.commands import Result, run_here, run_process
 from trr_pipelines_tests.support.face_banks import add_person, add_photos, bank_query, bank_rows
 
@@ -159,3 +161,31 @@ def test_with_the_catalogue_casts_are_sent_and_takedowns_applied(
     assert json_of(facebank("forget", "--json", **with_catalogue)) == {"photos_gone": 1, "rows_removed": 1}
     assert json_of(facebank("cast", "--json", **with_catalogue)) == {"people": 0, "changed": 0}
     assert bank_rows(bank) == {}
+
+
+def test_the_applications_table_is_filled_from_its_own_backend(empty_database_url: str, tmp_path: Path) -> None:
+    """`trr db upgrade` and `trr facebank sync` with the application's database and TRR-Backend."""
+    bank = create_application(empty_database_url)
+    with trr_backend() as trr:
+        trr.everything = [six_fields(number) for number in range(520)]
+        variables = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "TRR_API_URL": trr.url,
+            "SCREENALYTICS_SERVICE_TOKEN": backends.SCREENALYTICS_TOKEN,
+            "SCREENALYTICS_DB_URL": empty_database_url,
+        }
+        sync = ("facebank", "sync", "--person", str(PERSON), "--look-at", "0", "--json")
+        early = json_of(run_here(sync, variables, tmp_path), 1)
+        assert "run: trr db upgrade" in early["failed"][0]["error"]
+        upgraded = json_of(run_process(("db", "upgrade", "--json"), variables, tmp_path))
+        assert upgraded["face_bank"] == {"before": None, "after": BESIDE.head}
+        for options, inserted in (((), 5), (("--max-images", "8"), 3), (("--max-images", "20"), 12)):
+            report = json_of(run_here((*sync, *options), variables, tmp_path))
+            assert (report["people"][0]["outcome"], report["inserted"]) == ("fallback_unseeded", inserted)
+        for most in ("0", "21"):
+            assert run_here((*sync, "--max-images", most), variables, tmp_path).code == 2
+        trr.seeds = [six_fields(3), {"photos": []}]
+        assert "1.served_url: Field required" in json_of(run_here(sync, variables, tmp_path), 1)["failed"][0]["error"]
+    (counted,) = bank_query(bank, "select count(*) as rows from screenalytics.face_bank_images")
+    assert counted["rows"] == 20

@@ -9,7 +9,10 @@ import psycopg
 import pytest
 from dagster_shared.serdes import deserialize_value
 
+from trr_pipelines.pipeline.archive import open_archive
+from trr_pipelines.settings import load_settings
 from trr_pipelines_tests import pictures
+from trr_pipelines_tests.support import external
 from trr_pipelines_tests.support.archives import write_files
 from trr_pipelines_tests.support.commands import Trr, one_line
 
@@ -55,6 +58,22 @@ def test_photos_of_a_person_are_removed_permanently(trr: Trr, tmp_path: Path, em
     assert trr.here("reconcile", "--json").json["objects_checked"] == 0
     again = trr.here("import", folder, "--source", "deadline", "--json")
     assert (again.code, again.json["created"], len(again.json["rejected"])) == (1, 0, 2)
+
+
+def test_what_another_program_wrote_is_deleted_with_the_word(trr: Trr, tmp_path: Path, database_url: str) -> None:
+    settings = load_settings(database_url=database_url, home=str(tmp_path / "home"))
+    with open_archive(settings) as archive:
+        external.put(archive.store, "images/Two words.jpg", pictures.jpeg())
+        photo_id = str(external.adopt(archive, {"a": "images/Two words.jpg"})["a"])
+        original = tmp_path / "home" / "media" / "images" / "Two words.jpg"
+    said = trr.here("takedown", photo_id).out
+    assert "--delete-external-originals" in said
+    assert said.count(f"{external.PUBLIC}/images/Two%20words.jpg") == 2, "purged and kept"
+    assert original.exists()
+    said = trr.here("takedown", photo_id, "--delete-external-originals").out
+    assert "0 photos removed, with 0 links, 1 objects" in said
+    assert "stays" not in said
+    assert not original.exists()
 
 
 def test_an_unknown_person_or_photo_is_a_one_line_error(trr: Trr) -> None:

@@ -68,7 +68,7 @@ def failpoint(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -
 
 def test_a_render_process_gives_the_same_bytes_as_this_process(pool: RenderPool) -> None:
     photo = pictures.jpeg(1600, 1200)
-    request = RenderRequest(BASE, CROP, Crop("manual", 20, 30, 1.5))
+    request = RenderRequest(BASE, CROP, (Crop("manual", 20, 30, 1.5),))
 
     assert pool.render(photo, request, name="photo.jpg") == render(photo, request)
 

@@ -45,8 +45,8 @@ def test_a_render_process_proposes_the_same_crop_as_this_process(
 ) -> None:
     data = pictures.saved(picture, "PNG")
     there, here = pool.render(data, PROPOSE, name="photo"), render(data, PROPOSE)
-    assert (there.crop, there.crop_reason) == (here.crop, here.crop_reason)
-    assert there.crop_reason == reason
+    assert (there.proposal, there.proposal_reason) == (here.proposal, here.proposal_reason)
+    assert there.proposal_reason == reason
 
 
 def test_proposing_crops_needs_little_memory(pool: RenderPool) -> None:

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from trr_pipelines.catalogue.database import Database
-from trr_pipelines.errors import BackendError, BackendUnavailableError, NotFoundError, SetupError, TrrError
+from trr_pipelines.errors import (
+    BackendError,
+    BackendUnavailableError,
+    InputError,
+    NotFoundError,
+    SetupError,
+    TrrError,
+)
 from trr_pipelines.screenalytics.bank import FaceBank, exclude, remove_photos, review
-from trr_pipelines.screenalytics.client import Patience
+from trr_pipelines.screenalytics.client import BackendClient, Patience, PersonPhotos
 from trr_pipelines.screenalytics.importing import (
     ImportOutcome,
     ImportResult,
     SeedsNotServedError,
     import_facebank_images,
 )
+from trr_pipelines_tests.support.application_face_banks import PERSON, six_fields, trr_backend
 from trr_pipelines_tests.support.archives import query
+from trr_pipelines_tests.support.backends import SCREENALYTICS_TOKEN
 from trr_pipelines_tests.support.face_banks import (
     CALM,
     HASTY,
@@ -29,7 +42,6 @@ from trr_pipelines_tests.support.face_banks import (
     bank_query,
     bank_rows,
     client_of,
-    listing,
     seed_calls,
 )
 from trr_pipelines_tests.support.faulty_proxy import Answer, CutAnswer, Fault, FaultyProxy, Request, Silence
@@ -66,14 +78,18 @@ def test_seeds_are_imported_with_one_call_and_wait_for_approval(
     assert {row["media_asset_id"] for row in rows.values()} == {photo.media_asset_id for photo in photos[:2]}
 
 
-def test_without_seeds_all_photos_are_imported_by_a_second_call(
+def test_without_seeds_the_first_photos_are_imported_by_a_second_call(
     bank: FaceBank, proxy: FaultyProxy, database: Database, person: UUID
 ) -> None:
-    add_photos(database, person, 3)
+    photos = add_photos(database, person, 9)
+    best = photos[7]
+    query(database, "update core.media_links set is_primary = true where id = %s", best.link_id)
     result = sync(bank, proxy.url, person)
-    assert (result.outcome, counts(result)) == (ImportOutcome.FALLBACK_UNSEEDED, (3, 0, 0))
+    assert (result.outcome, counts(result)) == (ImportOutcome.FALLBACK_UNSEEDED, (5, 0, 0))
     assert queries(proxy) == ["seed_only=true", "seed_only=false"]
-    assert [row["is_seed"] for row in bank_rows(bank).values()] == [False] * 3
+    rows = bank_rows(bank)
+    assert set(rows) == {best.link_id, *(photo.link_id for photo in photos[:4])}
+    assert [row["is_seed"] for row in rows.values()] == [False] * 5
 
 
 def test_a_person_without_photos_is_empty(bank: FaceBank, proxy: FaultyProxy, person: UUID) -> None:
@@ -226,11 +242,12 @@ FAULTS: dict[str, Fault] = {
     "killed while it answers": CutAnswer(60),
     "500": Answer(500, b"internal error"),
     "503": Answer(503),
-    "truncated JSON": Answer(200, b'{"person_id": "'),
+    "truncated JSON": Answer(200, b'[{"hosted_key": "'),
     "HTML": Answer(200, b"<!doctype html><title>Sign in</title>"),
     "an empty body": Answer(200),
     "401": Answer(401),
-    "another person": Answer(200, json.dumps(listing(uuid4(), seed_only=True)).encode()),
+    "an object": Answer(200, json.dumps({"photos": []}).encode()),
+    "null": Answer(200, b"null"),
 }
 
 
@@ -292,32 +309,75 @@ def test_a_wrong_token_is_named_in_the_error(bank: FaceBank, proxy: FaultyProxy,
     assert queries(proxy) == ["seed_only=true"]
 
 
-def test_imports_of_one_person_wait_for_each_other(
+@contextmanager
+def an_import_that_has_read(
+    bank: FaceBank, backend: httpx.Client, database: Database, person: UUID
+) -> Iterator[FaultyProxy]:
+    """In the block, an import has its list and has not written it; it ends with the block."""
+    assert backend.base_url.port is not None
+    read, proceed = threading.Event(), threading.Event()
+    with FaultyProxy(backend.base_url.port) as proxy:
+
+        class Held(BackendClient):
+            def photos(self, *arguments: Any, **options: Any) -> PersonPhotos:
+                listed = super().photos(*arguments, **options)
+                read.set()
+                proceed.wait(10)
+                return listed
+
+        def run() -> None:
+            with Held(proxy.url, SecretStr(SCREENALYTICS_TOKEN), CALM) as client:
+                import_facebank_images(bank, client, person, fall_back=False)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            assert read.wait(10)
+            yield proxy
+        finally:
+            proceed.set()
+            thread.join()
+
+
+def test_an_older_list_is_never_written_over_a_newer_one(
     bank: FaceBank, backend: httpx.Client, database: Database, person: UUID
 ) -> None:
-    """The older of two responses must not be written last, so the second import waits until the first has written."""
     seed = add_photos(database, person, 2, seeds=1)[0]
-    assert backend.base_url.port is not None
-    arrived, proceed = threading.Event(), threading.Event()
-
-    def hold(_: Request) -> None:
-        arrived.set()
-        proceed.wait(10)
-
-    with FaultyProxy(backend.base_url.port) as slow, FaultyProxy(backend.base_url.port) as fast:
-        first = threading.Thread(target=lambda: sync(bank, slow.url, person))
-        slow.plan = lambda request: hold(request)
-        first.start()
-        assert arrived.wait(10)
-        second = threading.Thread(target=lambda: sync(bank, fast.url, person))
-        second.start()
+    with an_import_that_has_read(bank, backend, database, person) as proxy:
         flag(database, seed, False)
-        second.join(0.3)
-        assert fast.requests == []
-        proceed.set()
-        first.join()
-        second.join()
-    assert [row["is_seed"] for row in bank_rows(bank).values()] == [False] * 2
+        sync(bank, str(backend.base_url), person, fall_back=False)
+    assert queries(proxy) == ["seed_only=true"] * 2
+    assert [row["is_seed"] for row in bank_rows(bank).values()] == []
+
+
+def test_a_photo_that_is_removed_while_an_import_has_it_listed_does_not_come_back(
+    bank: FaceBank, backend: httpx.Client, database: Database, person: UUID
+) -> None:
+    gone, kept = add_photos(database, person, 2, seeds=2)
+    with an_import_that_has_read(bank, backend, database, person):
+        query(database, "delete from core.media_assets where id = %s", gone.media_asset_id)
+        remove_photos(bank, [gone.media_asset_id])
+    assert set(bank_rows(bank)) == {kept.link_id}
+
+
+def test_a_backend_of_six_fields_fills_our_own_tables_too(bank: FaceBank) -> None:
+    with trr_backend() as trr:
+        trr.seeds = [six_fields(number) for number in range(3)]
+        assert counts(sync(bank, trr.url, PERSON)) == (3, 0, 0)
+        assert counts(sync(bank, trr.url, PERSON)) == (0, 0, 3)
+        trr.seeds.pop()
+        assert counts(sync(bank, trr.url, PERSON)) == (0, 1, 2)
+    rows = bank_query(bank, "select hosted_key, is_seed, sha256, link_id from face_bank_images order by hosted_key")
+    assert [(row["hosted_key"], row["is_seed"]) for row in rows] == [
+        (six_fields(number)["hosted_key"], number < 2) for number in range(3)
+    ]
+    assert {(row["sha256"], row["link_id"]) for row in rows} == {(None, None)}
+
+
+@pytest.mark.parametrize("most", [0, 21])
+def test_the_number_of_photos_of_an_unseeded_person_has_limits(bank: FaceBank, person: UUID, most: int) -> None:
+    with client_of("http://127.0.0.1:1") as client, pytest.raises(InputError, match="allowed are 1 to 20"):
+        import_facebank_images(bank, client, person, max_images=most)
 
 
 def test_photos_are_removed_permanently_for_every_person(

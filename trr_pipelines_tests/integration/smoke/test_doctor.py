@@ -6,9 +6,13 @@ import os
 import subprocess
 
 import pytest
+from pydantic import SecretStr
 
 from trr_pipelines.doctor import DEPLOYMENTS, examine
+from trr_pipelines.screenalytics.bank import FaceBank
+from trr_pipelines.screenalytics.factory import upgrade_bank
 from trr_pipelines.settings import Settings
+from trr_pipelines_tests.support.application_face_banks import create_application, trr_backend
 from trr_pipelines_tests.support.environments import Environment, changed
 from trr_pipelines_tests.support.face_banks import bank_query
 from trr_pipelines_tests.support.ports import refusing_port
@@ -57,8 +61,8 @@ def test_every_missing_setting_is_named(environment: Environment, monkeypatch: p
     bare = Settings(home=environment.out, database_url=environment.settings.database_url)
     assert problems("backend", bare) == {
         "TRR_DAGSTER_PG_URL": "TRR_DAGSTER_PG_URL is not set",
-        "TRR_MEDIA_STORE": "TRR_MEDIA_STORE is not set",
-        "TRR_MEDIA_BASE_URL": "TRR_MEDIA_BASE_URL is not set",
+        "TRR_MEDIA_STORE": "TRR_MEDIA_STORE is not set (nor OBJECT_STORAGE_BUCKET, AWS_S3_BUCKET)",
+        "TRR_MEDIA_BASE_URL": ("TRR_MEDIA_BASE_URL is not set (nor OBJECT_STORAGE_PUBLIC_BASE_URL, AWS_CDN_BASE_URL)"),
         "TRR_SERVICE_ROLE_KEY": "TRR_SERVICE_ROLE_KEY is not set",
         "TRR_INTERNAL_ADMIN_SHARED_SECRET": "TRR_INTERNAL_ADMIN_SHARED_SECRET is not set",
         "SCREENALYTICS_SERVICE_TOKEN": "SCREENALYTICS_SERVICE_TOKEN is not set",
@@ -109,3 +113,23 @@ def test_a_store_that_cannot_be_written_is_reported(environment: Environment) ->
         subprocess.run(["umount", folder], check=True)
     assert set(found) == {"TRR_MEDIA_STORE"}
     assert "Read-only file system" in found["TRR_MEDIA_STORE"]
+
+
+def test_screenalytics_of_the_application_has_no_problems(environment: Environment, empty_database_url: str) -> None:
+    """Its backend has no `/readyz`, and an empty list of photos of an unknown person."""
+    create_application(empty_database_url)
+    upgrade_bank(empty_database_url)
+    with trr_backend() as trr:
+        settings = complete(environment).model_copy(
+            update={"api_url": trr.url, "screenalytics_db_url": SecretStr(empty_database_url)}
+        )
+        assert problems("screenalytics", settings) == {}
+        wrong = changed(settings, "screenalytics_service_token", "another-secret-of-the-tests")
+        assert set(problems("screenalytics", wrong)) == {"SCREENALYTICS_SERVICE_TOKEN"}
+    bank_query(FaceBank(SecretStr(empty_database_url)), "drop schema trr_face_bank cascade")
+    assert "run: trr db upgrade" in problems("screenalytics", settings)["SCREENALYTICS_DB_URL"]
+
+
+def test_an_unusable_optional_secret_is_named(environment: Environment) -> None:
+    settings = complete(environment).model_copy(update={"supabase_jwt_secret": SecretStr("short")})
+    assert set(problems("backend", settings)) == {"SUPABASE_JWT_SECRET"}

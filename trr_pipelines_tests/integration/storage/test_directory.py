@@ -235,10 +235,10 @@ def test_other_files_in_the_directory_are_not_objects(store: DirectoryStore, roo
 
 
 def test_empty_directories_of_deleted_objects_are_removed(store: DirectoryStore, root: Path) -> None:
-    put(store, "variants/a/b/thumb.jpg")
-    put(store, "variants/c/d/thumb.jpg")
-    store.delete(["variants/a/b/thumb.jpg"])
-    assert sorted(path.name for path in (root / "variants").iterdir()) == ["c"]
+    put(store, "media-variants/a/b/thumb.jpg")
+    put(store, "media-variants/c/d/thumb.jpg")
+    store.delete(["media-variants/a/b/thumb.jpg"])
+    assert sorted(path.name for path in (root / "media-variants").iterdir()) == ["c"]
 
 
 def test_a_put_succeeds_while_deletes_remove_its_empty_directory(store: DirectoryStore) -> None:

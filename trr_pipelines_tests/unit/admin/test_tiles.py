@@ -29,6 +29,7 @@ def failed(reason: Any) -> Item:
             "tags": [],
             "kind": "photo",
             "facebank_seed": False,
+            "has_own_crop": False,
             "position": 1,
             "created_at": "2026-02-12T14:05:09Z",
             "srcset": [],

@@ -73,15 +73,16 @@ def test_every_base_key_exists_with_its_real_size(
         ((4000, 3000), Crop("manual", 50, 50, 4), {"crop_card": (600, 750), "crop_detail": (600, 750)}),
         ((1000, 1000), Crop("auto", 0, 0, 1), {"crop_card": (720, 900), "crop_detail": (800, 1000)}),
         ((2, 3), Crop("manual", 100, 0, 4), {"crop_card": (1, 1), "crop_detail": (1, 1)}),
-        ((1, 1), Crop("auto", 50, 50, 8), {"crop_card": (1, 1), "crop_detail": (1, 1)}),
+        ((1, 1), Crop("auto", 50, 50, 4), {"crop_card": (1, 1), "crop_detail": (1, 1)}),
     ],
 )
 def test_every_crop_key_exists_with_its_real_size(
     source: tuple[int, int], crop: Crop, expected: dict[str, tuple[int, int]]
 ) -> None:
-    rendered = render(pictures.saved(Image.new("RGB", source), "PNG"), RenderRequest(None, CROP, crop))
+    rendered = render(pictures.saved(Image.new("RGB", source), "PNG"), RenderRequest(None, CROP, (crop,)))
     assert sizes(rendered) == expected
-    assert (rendered.crop, rendered.crop_reason) == (crop, "given")
+    assert (rendered.proposal, rendered.proposal_reason) == (None, "")
+    assert {variant.crop for variant in rendered.variants} == {crop}
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -93,7 +94,7 @@ def test_a_crop_shows_its_frame_for_every_orientation(recipe: Recipe, orientatio
     stored = oriented_image(scene, INVERSE[orientation])
     data = pictures.saved(stored, "JPEG", quality=95, exif=with_exif(stored, orientation))
 
-    rendered = render(data, RenderRequest(None, recipe, crop))
+    rendered = render(data, RenderRequest(None, recipe, (crop,)))
 
     frame = crop_frame(Size(*source), crop)
     box = (frame.left, frame.top, frame.left + frame.width, frame.top + frame.height)
@@ -105,8 +106,8 @@ def test_a_crop_shows_its_frame_for_every_orientation(recipe: Recipe, orientatio
 
 def test_a_photo_without_a_crop_gets_one_proposed_and_rendered() -> None:
     rendered = render(pictures.jpeg(400, 900), EVERYTHING)
-    assert rendered.crop == Crop("auto", 50, 33.3333, 1)
-    assert rendered.crop_reason == "upper third"
+    assert rendered.proposal == Crop("auto", 50, 42.593, 1)
+    assert rendered.proposal_reason == "upper third"
     assert sizes(rendered)["crop_card"] == (400, 500)
 
 
@@ -114,28 +115,28 @@ def test_a_photo_without_a_crop_gets_one_proposed_and_rendered() -> None:
 def test_a_proposal_is_made_for_the_photo_as_shown(orientation: int) -> None:
     stored = oriented_image(crowd(1600, 900, [(1000, 200, 500)]), INVERSE[orientation])
     rendered = render(pictures.saved(stored, "JPEG", exif=with_exif(stored, orientation)), RenderRequest(None, CROP))
-    assert rendered.crop is not None
-    assert (rendered.crop.x, rendered.crop_reason) == (pytest.approx(100, abs=6), "1 face")
+    assert rendered.proposal is not None
+    assert (rendered.proposal.x, rendered.proposal_reason) == (pytest.approx(77.5, abs=6), "1 face")
 
 
 def test_a_proposal_does_not_depend_on_the_other_set() -> None:
     """A wide photo is decoded at a quarter for the base set, and at half for its crop."""
     photo = pictures.saved(crowd(9000, 3000, [(1000, 500, 1500), (2900, 900, 400)]), "JPEG")
     beside, alone = render(photo, EVERYTHING), render(photo, RenderRequest(None, CROP))
-    assert (beside.crop, beside.crop_reason) == (alone.crop, alone.crop_reason)
-    assert beside.crop_reason == "2 faces"
+    assert (beside.proposal, beside.proposal_reason) == (alone.proposal, alone.proposal_reason)
+    assert beside.proposal_reason == "2 faces"
 
 
 def test_without_a_crop_recipe_no_crop_is_made() -> None:
-    rendered = render(pictures.jpeg(), RenderRequest(BASE, None, Crop("manual", 50, 50, 1)))
-    assert (rendered.crop, rendered.crop_reason) == (None, "")
+    rendered = render(pictures.jpeg(), RenderRequest(BASE, None, (Crop("manual", 50, 50, 1),)))
+    assert (rendered.proposal, rendered.proposal_reason) == (None, "")
 
 
 def test_the_bytes_of_a_set_do_not_depend_on_the_other_set() -> None:
     photo = pictures.jpeg(3600, 1200)  # decoded at half for the base set, whole for the crop
     crop = Crop("manual", 30, 40, 1)
-    both = by_key(render(photo, RenderRequest(BASE, CROP, crop)))
-    alone = by_key(render(photo, RenderRequest(BASE, None))) | by_key(render(photo, RenderRequest(None, CROP, crop)))
+    both = by_key(render(photo, RenderRequest(BASE, CROP, (crop,))))
+    alone = by_key(render(photo, RenderRequest(BASE, None))) | by_key(render(photo, RenderRequest(None, CROP, (crop,))))
     assert both == alone
 
 

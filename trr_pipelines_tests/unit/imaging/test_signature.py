@@ -24,7 +24,7 @@ def test_signatures_are_those_of_the_contract(vector: dict[str, Any]) -> None:
     assert crop_signature(crop, version) == vector["crop_signature"]
 
 
-@given(st.floats(0, 100), st.floats(0, 100), st.floats(1, 8))
+@given(st.floats(0, 100), st.floats(0, 100), st.floats(1, 4))
 def test_a_signature_has_exactly_one_frame(x: float, y: float, zoom: float) -> None:
     crop = Crop("manual", x, y, zoom)
     again = Crop("manual", *map(float, canonical_crop(crop, "").split("|")[2:5]))
@@ -34,4 +34,4 @@ def test_a_signature_has_exactly_one_frame(x: float, y: float, zoom: float) -> N
 
 
 def test_a_negative_zero_is_signed_as_zero() -> None:
-    assert canonical_crop(Crop("manual", -0.0, -0.0, 1), "v") == "crop1|manual|0.0000|0.0000|1.0000|v"
+    assert canonical_crop(Crop("manual", -0.0, -0.0, 1), "v") == "crop2|manual|0.000|0.000|1.000|v"

@@ -58,15 +58,18 @@ HOSTILE = {
 
 
 def test_the_key_of_an_original_starts_with_its_hash() -> None:
-    assert original_key(SHA, "jpg") == f"originals/ab/{SHA}.jpg"
+    assert original_key(SHA, "jpg") == f"media/ab/{SHA}.jpg"
 
 
 def test_the_key_of_a_variant_has_asset_source_version_and_recipe() -> None:
-    assert variant_key(ASSET, SHA, RECIPE, "thumb", "webp") == f"variants/{ASSET}/{SHA[:16]}/{RECIPE}/thumb.webp"
+    assert variant_key(ASSET, SHA, RECIPE, "thumb", "webp") == f"media-variants/{ASSET}/{SHA[:16]}/{RECIPE}/thumb.webp"
 
 
 def test_the_key_of_a_crop_has_asset_signature_and_recipe() -> None:
-    assert crop_key(ASSET, SIGNATURE, RECIPE, "crop_card", "jpg") == f"crops/{ASSET}/{SIGNATURE}/{RECIPE}/crop_card.jpg"
+    assert (
+        crop_key(ASSET, SIGNATURE, RECIPE, "crop_card", "jpg")
+        == f"media-variants/{ASSET}/{SIGNATURE}/{RECIPE}/crop_card.jpg"
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_every_valid_key_is_plain_and_stays_below_its_root(key: str) -> None:
     assert all(part and not part.startswith(".") for part in key.split("/"))
 
 
-@pytest.mark.parametrize("prefix", ["", "o", "originals", "originals/", "originals/ab/c", "variants/6f1e", "a/b."])
+@pytest.mark.parametrize("prefix", ["", "o", "media", "media/", "media/ab/c", "media-variants/6f1e", "a/b."])
 def test_the_beginning_of_a_key_is_a_prefix(prefix: str) -> None:
     check_prefix(prefix)
 

@@ -201,7 +201,7 @@ def test_photos_of_a_large_archive_are_sampled_at_random(archive: Archive, batch
         "insert into core.media_assets (source, source_url, batch_key, state, sha256, bytes, width, height, format,"
         " frames, hosted_bucket, hosted_key, hosted_url)"
         " select 'deadline', n, %s, 'mirrored', encode(sha256(n::text::bytea), 'hex'), 1, 1, 1, 'jpeg', 1, 'local',"
-        " 'originals/' || n || '.jpg', 'http://127.0.0.1:1/' || n from generate_series(1, 500) as n",
+        " 'media/' || n || '.jpg', 'http://127.0.0.1:1/' || n from generate_series(1, 500) as n",
         batch,
     )
     with archive.database.transaction() as conn:

@@ -119,7 +119,7 @@ def test_an_original_is_stored_unchanged_under_its_hash(archive: Archive, tmp_pa
         "jpeg",
         1,
     )
-    assert row["hosted_key"] == f"originals/{sha256[:2]}/{sha256}.jpg"
+    assert row["hosted_key"] == f"media/{sha256[:2]}/{sha256}.jpg"
     assert row["hosted_url"] == archive.store.public_url(row["hosted_key"])
     assert archive.store.get(row["hosted_key"]) == PHOTO
     assert (tally.complete, tally.failed, tally.objects_written, tally.bytes_written) == (1, 0, 1, len(PHOTO))
@@ -252,7 +252,7 @@ def test_a_missing_file_is_retried(archive: Archive, tmp_path: Path, name: bytes
 
 def test_a_stored_original_that_was_damaged_is_rewritten(archive: Archive, tmp_path: Path) -> None:
     sha256 = hashlib.sha256(PHOTO).hexdigest()
-    key = f"originals/{sha256[:2]}/{sha256}.jpg"
+    key = f"media/{sha256[:2]}/{sha256}.jpg"
     archive.store.put_if_absent(key, PHOTO, content_type="image/jpeg")
     (tmp_path / "media" / key).write_bytes(b"damaged")
     batch = import_files(archive, tmp_path / "in", {"a.jpg": PHOTO})

@@ -15,6 +15,7 @@ from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.imaging import decode
 from trr_pipelines.pipeline.archive import Archive
 from trr_pipelines.pipeline.rendering.contact_sheets import ContactSheet, make_contact_sheet, make_least_saved_sheet
+from trr_pipelines.storage.keys import ORIGINALS, VARIANTS
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import import_files, query, run
 
@@ -57,10 +58,10 @@ def test_the_photo_that_saves_least_comes_first_beside_its_original(
 
 def test_a_sheet_is_made_once_and_its_files_are_not_read_again(archive: Archive, batch: str) -> None:
     first = [make_contact_sheet(archive, batch, "thumb"), make_least_saved_sheet(archive, batch)]
-    shown = [item.key for prefix in ("originals/", "variants/") for item in archive.store.list(prefix)]
+    shown = [item.key for prefix in ORIGINALS + VARIANTS for item in archive.store.list(prefix)]
     archive.store.delete(shown)
     assert [make_contact_sheet(archive, batch, "thumb"), make_least_saved_sheet(archive, batch)] == first
-    query(archive.database, "update core.media_asset_variants set hosted_key = 'variants/gone/' || id || '.webp'")
+    query(archive.database, "update core.media_asset_variants set hosted_key = 'media-variants/gone/' || id || '.webp'")
     assert make_contact_sheet(archive, batch, "thumb") is None
     assert make_least_saved_sheet(archive, batch) is None
 

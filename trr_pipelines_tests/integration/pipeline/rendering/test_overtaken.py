@@ -18,6 +18,7 @@ from trr_pipelines.pipeline.edits.replacement import replace_original
 from trr_pipelines.pipeline.rendering.derivatives import render_photos
 from trr_pipelines.pipeline.upkeep.reconcile import reconcile
 from trr_pipelines.pipeline.upkeep.retention import list_removable
+from trr_pipelines.storage.keys import SIGNATURE_DIGITS, version_of
 from trr_pipelines_tests import pictures
 from trr_pipelines_tests.support.archives import EDITOR, import_files, photo_ids, query, run, value
 
@@ -76,7 +77,7 @@ def test_an_original_replaced_during_a_render_leaves_nothing_of_the_earlier_one_
     better = pictures.jpeg(500, 400, seed=5)
     query(archive.database, "update core.variant_generations set state = 'pending' where kind = 'base'")
     query(archive.database, "delete from core.media_asset_variants where crop_signature = ''")
-    archive.store.delete(stored(archive, "variants/"))
+    archive.store.delete(key for key in stored(archive, "media-variants/") if len(version_of(key)) < SIGNATURE_DIGITS)
     replaced = []
 
     def replace_once() -> None:
@@ -120,7 +121,7 @@ def _once(pool: EditedPool, archive: Archive) -> EditedPool:
 
 
 def test_objects_listed_for_deletion_are_told_apart_and_are_no_difference(archive: Archive, photo_id: UUID) -> None:
-    orphan = f"crops/{photo_id}/{'0' * 64}/0123456789ab/crop_card.webp"
+    orphan = f"media-variants/{photo_id}/{'0' * 64}/0123456789ab/crop_card.webp"
     archive.store.put_if_absent(orphan, b"left by a killed run", content_type="image/webp")
     assert reconcile(archive).orphan_examples == (orphan,)
     list_removable(archive)

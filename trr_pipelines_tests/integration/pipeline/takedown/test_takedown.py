@@ -219,7 +219,7 @@ class LateStore:
 
     def __init__(self, archive: Archive, photo_id: UUID, *, times: int) -> None:
         self._store = archive.store
-        self._key = f"variants/{photo_id}/{'0' * 16}/late/thumb.webp"
+        self._key = f"media-variants/{photo_id}/{'0' * 16}/late/thumb.webp"
         self._times = times
 
     def __getattr__(self, name: str) -> Any:
@@ -244,7 +244,7 @@ def test_objects_that_a_render_stores_during_the_takedown_are_deleted_too(
 
 def test_a_takedown_reports_objects_that_keep_coming_back(archive: Archive, photo_id: UUID) -> None:
     endless = replace(archive, store=LateStore(archive, photo_id, times=MAX_DELETE_PASSES))
-    with pytest.raises(RetryableError, match="1 object could not be deleted, such as variants/"):
+    with pytest.raises(RetryableError, match="1 object could not be deleted, such as media-variants/"):
         take_down_photo(endless, photo_id, author=EDITOR)
     take_down_photo(archive, photo_id, author=EDITOR)
     retention.remove_listed(archive)

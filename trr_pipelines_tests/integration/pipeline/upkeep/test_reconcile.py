@@ -36,7 +36,7 @@ def test_after_a_run_every_object_has_its_row_and_every_row_its_object(archive: 
     assert (report.is_clean, report.objects_checked, report.rows_checked) == (True, 11, 11)
 
 
-@pytest.mark.parametrize("folder", ["originals", "variants", "crops"])
+@pytest.mark.parametrize("folder", ["media", "media-variants", "originals", "variants", "crops"])
 def test_an_object_without_a_row_is_an_orphan_and_named(archive: Archive, batch: str, folder: str) -> None:
     key = f"{folder}/no/such/row.webp"
     archive.store.put_if_absent(key, b"x", content_type="image/webp")
@@ -88,7 +88,7 @@ def test_contact_sheets_are_not_orphans(archive: Archive, batch: str) -> None:
 
 def test_the_number_of_examples_is_limited(archive: Archive) -> None:
     for number in range(EXAMPLES + 5):
-        archive.store.put_if_absent(f"crops/{number:03}.webp", b"x", content_type="image/webp")
+        archive.store.put_if_absent(f"media-variants/{number:03}.webp", b"x", content_type="image/webp")
     found = reconcile(archive)
     assert (found.orphan_objects, len(found.orphan_examples)) == (EXAMPLES + 5, EXAMPLES)
     assert found.report()["orphan_objects"] == EXAMPLES + 5

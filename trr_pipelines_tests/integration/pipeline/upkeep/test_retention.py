@@ -79,7 +79,7 @@ def test_the_list_can_be_emptied(archive: Archive, photo_id: UUID) -> None:
 
 
 def test_an_orphan_waits_out_its_grace_on_the_list(archive: Archive, photo_id: UUID) -> None:
-    orphan = f"variants/{photo_id}/0123456789abcdef/0123456789ab/thumb.webp"
+    orphan = f"media-variants/{photo_id}/0123456789abcdef/0123456789ab/thumb.webp"
     archive.store.put_if_absent(orphan, b"left by a killed run", content_type="image/webp")
     assert reconcile(archive).orphan_objects == 1
     assert list_removable(archive)["orphan"].objects == 1
@@ -139,10 +139,10 @@ def test_an_older_recipe_is_retired_listed_and_deleted(archive: Archive, photo_i
         "insert into core.retired_objects (hosted_bucket, hosted_key, media_asset_id, bytes)"
         " select %s, %s, id, 4 from core.media_assets",
         archive.store.bucket,
-        f"variants/{photo_id}/0123456789abcdef/0123456789ab/card.webp",
+        f"media-variants/{photo_id}/0123456789abcdef/0123456789ab/card.webp",
     )
     archive.store.put_if_absent(
-        f"variants/{photo_id}/0123456789abcdef/0123456789ab/card.webp", b"old!", content_type="image/webp"
+        f"media-variants/{photo_id}/0123456789abcdef/0123456789ab/card.webp", b"old!", content_type="image/webp"
     )
     assert reconcile(archive).is_clean
     assert list_removable(archive, grace_days=0)["retired"].objects == 1

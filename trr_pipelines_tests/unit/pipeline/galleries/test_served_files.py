@@ -43,6 +43,7 @@ def files(keys: tuple[str, ...] = BASE_KEYS + CROP_KEYS, source: str = "v1", **s
             height=100,
             bytes=sizes.get(f"{key}_{image_format}", WIDTHS[key] * (20 if image_format == "webp" else 30)),
             hosted_url=f"{key}.{image_format}",
+            crop_signature="signed" if key.startswith("crop_") else "",
             source_version=source,
         )
         for key in keys
