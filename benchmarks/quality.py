@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trr_pipelines.imaging.decode import decode
+from trr_pipelines.imaging.geometry import Crop, Frame, Size, crop_frame
 from trr_pipelines.imaging.orientation import oriented_image
 
 Plane = NDArray[np.float32]
@@ -45,24 +46,34 @@ class Likeness:
 
 
 class Reference:
-    """One photo at full size, with the reference for each requested size."""
+    """One photo at full size, or the frame of a crop of it, with the reference for each requested size."""
 
-    def __init__(self, photo: Path) -> None:
+    def __init__(self, photo: Path, crop: Crop | None = None) -> None:
         picture = decode(photo.read_bytes())
-        self._image = _on_white(oriented_image(picture.image, picture.orientation))
+        self._image = on_white(oriented_image(picture.image, picture.orientation))
+        whole = Size(*self._image.size)
+        frame = Frame(0, 0, *self._image.size) if crop is None else crop_frame(whole, crop)
+        self._box = (frame.left, frame.top, frame.left + frame.width, frame.top + frame.height)
         self._scaled: dict[tuple[int, int], _Measured] = {}
 
     def scaled(self, width: int) -> Image.Image:
         """The photo at `width` pixels, or unscaled if it is narrower."""
         width = min(width, self._image.width)
         size = (width, max(1, round(self._image.height * width / self._image.width)))
-        return self._image.resize(size, Image.Resampling.LANCZOS)
+        return self.at(size)
+
+    def at(self, size: tuple[int, int]) -> Image.Image:
+        """The photo, or its frame, at `size`."""
+        return self._image.resize(size, Image.Resampling.LANCZOS, box=self._box)
 
     def likeness(self, derivative: bytes) -> Likeness:
         """Compares at the derivative's own size."""
-        got = _on_white(Image.open(io.BytesIO(derivative)))
+        return self.compare(on_white(Image.open(io.BytesIO(derivative))))
+
+    def compare(self, got: Image.Image) -> Likeness:
+        """Compares a picture of mode RGB at its size."""
         if got.size not in self._scaled:
-            self._scaled[got.size] = _Measured(self._image.resize(got.size, Image.Resampling.LANCZOS))
+            self._scaled[got.size] = _Measured(self.at(got.size))
         return self._scaled[got.size].compare(got)
 
 
@@ -138,7 +149,8 @@ def _planes(image: Image.Image) -> list[Plane]:
     return [np.asarray(band, np.float32) for band in image.convert("YCbCr").split()]
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def on_white(image: Image.Image) -> Image.Image:
+    """The picture on a white page, of mode RGB."""
     if image.mode != "RGBA":
         return image.convert("RGB")
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
