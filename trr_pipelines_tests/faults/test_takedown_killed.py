@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from trr_pipelines.pipeline.upkeep.reconcile import reconcile
 from trr_pipelines.screenalytics.bank import FaceBank
 from trr_pipelines_tests.support.archives import query, value
 from trr_pipelines_tests.support.face_banks import bank_query
+from trr_pipelines_tests.support.killers import Killer
 
 # Every fourth call by default, which takes 15 s; TRR_TEST_KILLS=all tries every one.
 STEP = 1 if os.environ.get("TRR_TEST_KILLS") == "all" else 4
@@ -48,41 +47,6 @@ class OnePhoto:
     @property
     def traces(self) -> tuple[str, ...]:
         return (str(self.id), self.sha256, f"contact_sheets/{self.batch}")
-
-
-class Killer:
-    """The process of `support.takedown_killer`."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "trr_pipelines_tests.support.takedown_killer"],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def do(self, what: str, **values: Any) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"do": what, **values}) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        assert line, "the killer ended"
-        return json.loads(line)
-
-    def trr(self, *arguments: str, at: int = -1, fails: bool = False) -> Any:
-        return self.do("trr", arguments=arguments, at=at, fails=fails)
-
-    def tick(self, sensor: str, job: str = "") -> None:
-        assert self.do("tick", sensor=sensor, job=job)["ended"] == 0
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(30)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """A process that runs `trr` in forks of itself, and kills a fork at a chosen statement or store call.
 
 Forking from a process that has imported everything takes a twentieth of the time of a new one, so that a test can kill
-a takedown at every one of its calls. Run as `python -m`; it reads jobs as lines of JSON and answers each with a line.
+a takedown, or the bridge, at many of its calls. Run as `python -m`; it reads jobs as lines of JSON and answers each
+with a line.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import psycopg
 from dagster import AssetMaterialization, MetadataValue, build_sensor_context
 
 from trr_pipelines import schema_migrations  # noqa: F401  imported before the forks
+from trr_pipelines.bridge import check, plan, sync  # noqa: F401
 from trr_pipelines.cli import main
 from trr_pipelines.definitions import defs
 from trr_pipelines.defs.metadata import table
@@ -70,6 +72,7 @@ class Calls:
 
 def run_trr(job: dict[str, Any]) -> None:
     """Run a command as `trr` does; its output goes to the job's file, with its exit code and number of calls."""
+    os.environ.update(job.get("environment", {}))
     calls = Calls(job["at"], fails=job["fails"])
     if job["at"] >= 0:
         calls.install()
