@@ -16,6 +16,7 @@ from dagster import (
 )
 
 from trr_pipelines.catalogue.ledger import Scope
+from trr_pipelines.defs.application import publish_rerendered_photos
 from trr_pipelines.defs.checks import claims_by_asset
 from trr_pipelines.defs.lanes import LANE_TAG, LIVE, is_backfill
 from trr_pipelines.defs.metadata import finding_metadata, report_metadata, retries_metadata, tally_metadata
@@ -86,4 +87,6 @@ def _report(context: OpExecutionContext, archive: Archive, touched: TouchedSet) 
     tags={LANE_TAG: LIVE},
 )
 def rerender() -> None:
-    rerender_scattered_photos()
+    rendered = rerender_scattered_photos()
+    if is_bridged():
+        publish_rerendered_photos(rendered)
