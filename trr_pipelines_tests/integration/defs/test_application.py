@@ -20,7 +20,7 @@ graph, repository = defs.resolve_asset_graph(), defs.get_repository_def()
 names = lambda keys: sorted(key.to_user_string() for key in keys)
 print(json.dumps({
     "parents": {key.to_user_string(): names(graph.get(key).parent_keys) for key in graph.get_all_asset_keys()},
-    "checks": {key.name: graph.get(key).description for key in graph.get_check_keys_for_assets(graph.get_all_asset_keys())},
+    "checks": {key.name: graph.get(key).description for key in graph.asset_check_keys},
     "sensors": {sensor.name: sensor.description for sensor in repository.sensor_defs},
     "import_batch": names(defs.resolve_job_def("import_batch").asset_layer.selected_asset_keys),
     "rerender": [node.name for node in defs.resolve_job_def("rerender").nodes],
