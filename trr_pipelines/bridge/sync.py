@@ -8,6 +8,7 @@ edited here and is not written back yet.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,9 @@ TABLES = ("media_assets", "media_links")
 _FIRST = UUID(int=0)
 # A transaction there may commit this long after the time that its rows carry.
 OVERLAP = timedelta(minutes=2)
+# A running `trr up` holds the lock while it looks for changes, for a part of a second every few seconds.
+FOLLOW_SECONDS = 20.0
+LOCK_POLL_SECONDS = 0.1
 AUTHOR = Author("application", "bridge")
 MAX_TEXT = 2_000
 
@@ -81,12 +85,17 @@ class SyncSummary:
 
 
 @contextmanager
-def only_bridge(database: Database) -> Iterator[None]:
-    """The lock of the bridge for the block. Raises ConflictError when another sync holds it."""
-    with database.transaction() as conn:
-        if not catalogue.try_lock(conn):
+def only_bridge(database: Database, wait_seconds: float = 0) -> Iterator[None]:
+    """The lock of the bridge for the block. Raises ConflictError when another sync holds it for longer."""
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        with database.transaction() as conn:
+            if catalogue.try_lock(conn):
+                yield
+                return
+        if time.monotonic() >= deadline:
             raise ConflictError("another sync of the bridge is under way on this catalogue; wait for it or stop it")
-        yield
+        time.sleep(LOCK_POLL_SECONDS)
 
 
 def sync(
@@ -105,7 +114,7 @@ def sync(
     URL. Raises ConflictError while another sync is under way, NotFoundError when nothing is selected.
     """
     database, bucket = archive.database, archive.store.bucket
-    with only_bridge(database):
+    with only_bridge(database, FOLLOW_SECONDS):
         began = application.read(_queries.now)
         summary = SyncSummary()
         _take_entities(database, application)

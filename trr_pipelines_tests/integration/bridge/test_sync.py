@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
 
+from trr_pipelines.bridge import sync as bridge_sync
 from trr_pipelines.bridge.application import Application
 from trr_pipelines.bridge.sync import Selection, follow, forget_deleted, only_bridge, sync
 from trr_pipelines.catalogue.database import Database
@@ -144,11 +146,33 @@ def test_deleted_rows_are_forgotten(archive: Archive, database: Database, applic
     assert forget_deleted(database, application) == {}
 
 
-def test_one_sync_at_a_time(archive: Archive, database: Database, application: Application, rows: Rows) -> None:
+def test_one_sync_at_a_time(
+    archive: Archive,
+    database: Database,
+    application: Application,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rows.asset("1.jpg")
-    with only_bridge(database), pytest.raises(ConflictError, match="another sync of the bridge is under way"):
-        sync(archive, application)
+    with only_bridge(database):
+        with pytest.raises(ConflictError, match="another sync of the bridge is under way"):
+            follow(archive, application)
+        monkeypatch.setattr(bridge_sync, "FOLLOW_SECONDS", 0.3)
+        with pytest.raises(ConflictError, match="another sync of the bridge is under way"):
+            sync(archive, application)
     assert sync(archive, application).photos == 1
+
+
+def test_a_sync_waits_for_a_running_stack_that_looks_for_changes(
+    archive: Archive, database: Database, application: Application, rows: Rows
+) -> None:
+    rows.asset("1.jpg")
+    with ThreadPoolExecutor(1) as threads:
+        with only_bridge(database):
+            waiting = threads.submit(sync, archive, application)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.5)
+        assert waiting.result(20).photos == 1
 
 
 def test_a_row_that_names_another_object_gets_its_own_photo(
