@@ -29,7 +29,7 @@ from trr_pipelines.catalogue.embedded import embedded_postgres
 from trr_pipelines.samples import write_samples
 from trr_pipelines.samples.application import make_application
 from trr_pipelines.samples.copies import numbered
-from trr_pipelines_tests.support.applications import Reader, Rows
+from trr_pipelines_tests.support.applications import Rows
 from trr_pipelines_tests.support.bridged_stacks import BridgedStack, bridged_stack, seconds_until
 from trr_pipelines_tests.support.stacks import running
 
@@ -123,7 +123,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
             crops=arguments.rows // 6,
         )
         with running(bridged_stack(home, url), folder) as stack:
-            bridged = BridgedStack(stack, Rows(url), Reader(url))
+            bridged = BridgedStack(stack, Rows(url))
             bridged.add_indexes()
             print(stack.trr("bridge", "sync", "--backfill"))
             rounds = Rounds(bridged, pictures, arguments.seed)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -15,14 +15,12 @@ import pytest
 
 from trr_pipelines.samples.copies import numbered
 from trr_pipelines_tests.pictures import jpeg
-from trr_pipelines_tests.support.applications import Reader, Rows
+from trr_pipelines_tests.support.applications import Rows
 from trr_pipelines_tests.support.backends import ADMIN_APP, ENVIRONMENT
 from trr_pipelines_tests.support.stacks import PATIENCE_SECONDS, RunningStack, new_stack
 
-T = TypeVar("T")
-
-INDEXES = ("media_assets", "media_links")
-"""Tables of the application that an index on `updated_at` lets the bridge follow at once."""
+FOLLOWED = ("media_assets", "media_links")
+"""Tables of the application whose changes are followed, by an index on `updated_at` if there is one."""
 
 
 def bridged_stack(home: Path, application_url: str) -> RunningStack:
@@ -33,11 +31,10 @@ def bridged_stack(home: Path, application_url: str) -> RunningStack:
 
 @dataclass
 class BridgedStack:
-    """A running stack with the application's rows, a reader of its galleries, and its bucket, a directory."""
+    """A running stack with the application's rows and its bucket, a directory."""
 
     stack: RunningStack
     rows: Rows
-    reader: Reader
     objects: int = 0
 
     def put(self, key: str, data: bytes | None = None) -> None:
@@ -49,12 +46,12 @@ class BridgedStack:
 
     def add_indexes(self) -> None:
         """The indexes that `trr bridge check` suggests."""
-        for table in INDEXES:
+        for table in FOLLOWED:
             self.rows.execute(f"create index if not exists {table}_updated_at_idx on core.{table} (updated_at)")
 
     def remove_indexes(self) -> None:
         """No table has an index on `updated_at`."""
-        for table in INDEXES:
+        for table in FOLLOWED:
             self.rows.execute(f"drop index if exists core.{table}_updated_at_idx")
 
     def photo(self, person_id: UUID, key: str, data: bytes | None = None, **link: Any) -> tuple[UUID, UUID]:
