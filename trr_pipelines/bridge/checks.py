@@ -44,6 +44,13 @@ def published_is_what_was_rendered(archive: Archive, application: Application, b
         differing += [
             name for name, files in publication.sets.items() if not isinstance(sets, dict) or sets.get(name) != files
         ]
+        contexts = _contexts(application, publication.link_keys)
+        differing += [
+            f"{key} of link {link_id}"
+            for link_id, keys in publication.link_keys.items()
+            for key, value in keys.items()
+            if link_id in contexts and contexts[link_id].get(key) != value
+        ]
         if differing:
             broken.append(_row(asset, f"another writer changed {', '.join(sorted(differing))}"))
     return finding(len(sample), broken, overwritten=archive.database.read(catalogue.numbers).overwritten)
@@ -98,6 +105,13 @@ def _shown(application: Application, sample: Iterable[PublishedAsset]) -> dict[U
     if ids["cast_photos"]:
         rows += application.read(lambda conn: list(_queries.metadata_of_cast_photos(conn, ids=ids["cast_photos"])))
     return {row["id"]: row["metadata"] if isinstance(row["metadata"], dict) else {} for row in rows}
+
+
+def _contexts(application: Application, link_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
+    """The context of these links there, by id."""
+    ids = list(link_ids)
+    rows = application.read(lambda conn: list(_queries.contexts_of(conn, ids=ids))) if ids else []
+    return {row["id"]: row["context"] if isinstance(row["context"], dict) else {} for row in rows}
 
 
 def _urls_of(metadata: dict[str, Any], base_url: str) -> list[str]:

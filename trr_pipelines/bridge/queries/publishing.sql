@@ -161,3 +161,6 @@ select id, metadata from core.media_assets where id = any(:ids);
 
 -- name: metadata_of_cast_photos(ids)
 select id, metadata from core.cast_photos where id = any(:ids);
+
+-- name: contexts_of(ids)
+select id, context from core.media_links where id = any(:ids);
