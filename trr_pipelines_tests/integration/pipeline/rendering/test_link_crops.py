@@ -294,7 +294,9 @@ def test_an_edit_during_a_render_of_the_photo_is_rendered_next(archive: Archive,
 
     with EditedPool() as pool:
         run(archive, batch, pool=pool)
-        assert [request.crops for request in pool.requests] == [(LEFT,), (RIGHT,)]
+        # The edited crop may be claimed before the first render has found out that it is stale: together or one by one.
+        rendered = [crop for request in pool.requests for crop in request.crops]
+        assert (rendered[0], set(rendered)) == (LEFT, {LEFT, RIGHT})
     assert set(sets(archive, photo)) == {signature(archive, photo, RIGHT)}
     assert shown(archive, link) == [signature(archive, photo, RIGHT)]
     sound(archive, batch)
