@@ -21,10 +21,10 @@ from uuid import UUID
 from psycopg.rows import DictRow
 
 from trr_pipelines.bridge.application import Application, load_queries
-from trr_pipelines.bridge.vocabulary import digest_of, intent_of, kind_of, source_of
+from trr_pipelines.bridge.rows import asset_row, link_row
 from trr_pipelines.catalogue import application as catalogue
 from trr_pipelines.catalogue import audit, crops, imports, ledger, seeds
-from trr_pipelines.catalogue.application import AssetRow, CropIntent, LinkRow
+from trr_pipelines.catalogue.application import CropIntent
 from trr_pipelines.catalogue.audit import Author
 from trr_pipelines.catalogue.database import Connection, Database
 from trr_pipelines.catalogue.imports import BATCH_SIZE, Lane
@@ -50,7 +50,6 @@ OVERLAP = timedelta(minutes=2)
 FOLLOW_SECONDS = 20.0
 LOCK_POLL_SECONDS = 0.1
 AUTHOR = Author("application", "bridge")
-MAX_TEXT = 2_000
 
 
 @dataclass(frozen=True)
@@ -340,7 +339,7 @@ def _take_assets(
     def work(conn: Connection) -> Counter[str]:
         known = catalogue.known_assets(conn, [row["id"] for row in rows]) if only_known else None
         kept = [row for row in rows if known is None or row["id"] in known]
-        taken = catalogue.take_assets(conn, [_asset_row(row, bucket) for row in kept])
+        taken = catalogue.take_assets(conn, [asset_row(row, bucket) for row in kept])
         changed: Counter[str] = Counter(photos=len(taken))
         for asset in taken:
             if asset.photo_id is None:
@@ -372,7 +371,7 @@ def _take_links(
     def work(conn: Connection) -> Counter[str]:
         known = catalogue.known_assets(conn, [row["asset_id"] for row in rows]) if only_known else None
         kept = [row for row in rows if known is None or row["asset_id"] in known]
-        taken = catalogue.take_links(conn, [_link_row(row) for row in kept])
+        taken = catalogue.take_links(conn, [link_row(row) for row in kept])
         changed: Counter[str] = Counter(links=len(taken))
         catalogue.put_links(conn, [link.id for link in taken])
         ids = [link.id for link in taken if link.has_other_crop or link.has_other_seed]
@@ -443,56 +442,6 @@ def put_missing_links(database: Database, asset_ids: Sequence[UUID] | None = Non
         put += database.run(lambda conn: catalogue.put_links(conn, page))
         after = page[-1]
     return put
-
-
-def _asset_row(row: DictRow, bucket: str) -> AssetRow:
-    """A row of the application; one that names no bucket means `bucket`."""
-    crop = intent_of(row["intent"])
-    is_left_out = row["media_type"] != "image" or row["is_archived"]
-    key = row["hosted_key"] or None
-    # The etag and the time say that new bytes were put under an old key; the recorded hash may be wrong.
-    names_object = (row["hosted_bucket"], key, row["hosted_etag"], str(row["hosted_at"]))
-    source = source_of(row["source"])
-    others = (source, row["source_url"], row["hosted_url"], is_left_out, crop and asdict(crop))
-    return AssetRow(
-        id=row["id"],
-        origin=row.get("origin", "media_assets"),
-        source=source,
-        source_url=row["source_url"] or None,
-        hosted_bucket=None if key is None else row["hosted_bucket"] or bucket,
-        hosted_key=key,
-        hosted_url=row["hosted_url"] or None,
-        is_left_out=is_left_out,
-        crop=crop,
-        digest=digest_of(names_object, others),
-        object_digest=digest_of(names_object),
-    )
-
-
-def _link_row(row: DictRow) -> LinkRow:
-    kind, entity_id = row["entity_type"], row["entity_id"]
-    tags = row["tags"] if isinstance(row["tags"], list) else []
-    caption = row["caption"] if isinstance(row["caption"], str) else ""
-    crop = intent_of(row["intent"])
-    values: dict[str, Any] = {
-        "asset_id": row["asset_id"],
-        "show_id": entity_id if kind == "show" else None,
-        "season_id": entity_id if kind in ("season", "episode") else None,
-        "person_id": entity_id if kind == "person" else None,
-        "kind": kind_of(row["kind"]),
-        "position": row["position"],
-        "is_primary": bool(row["is_primary"]),
-        "is_hidden": row["gallery_status"] == "broken_unreachable",
-        "caption": _text(caption),
-        "tags": tuple(dict.fromkeys(_text(tag) for tag in tags if isinstance(tag, str))),
-        "facebank_seed": bool(row["facebank_seed"]),
-    }
-    digest = digest_of({**values, "crop": crop and asdict(crop)})
-    return LinkRow(id=row["id"], crop=crop, digest=digest, **values)
-
-
-def _text(text: str) -> str:
-    return text.replace("\0", "")[:MAX_TEXT]
 
 
 def _crop(intent: CropIntent | None) -> Crop | None:
