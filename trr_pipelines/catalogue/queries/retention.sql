@@ -99,7 +99,7 @@ select hosted_key from core.retired_objects where hosted_bucket = :bucket and ho
 -- `is_proposing` says that a run now renders a crop that it chooses itself.
 select a.sha256,
        array(select crop_signature from core.crops_in_use used where used.media_asset_id = a.id) as crops,
-       coalesce(g.wanted = '' and g.lease_until > now(), false) as is_proposing
+       a.proposes_crop and coalesce(g.wanted = '' and g.lease_until > now(), false) as is_proposing
 from core.media_assets a
 left join core.variant_generations g on g.media_asset_id = a.id and g.kind = 'crop'
 where a.id = :photo_id for update of a;

@@ -168,7 +168,9 @@ def _after(link: GalleryLink, sort: Sort) -> After:
 
 def _item(link: GalleryLink, files: list[ServedFile], seasons: dict[UUID, int], request: PageRequest) -> GalleryItem:
     """One item in the field order of the API; `hosted_url` and the fields up to `crop` are the oldest ones."""
-    original_url = request.original_url(link)
+    # An external original has a URL before it is read; one that could not be read is nothing to show.
+    is_unreadable = link.base_state == "failed" and link.width is None
+    original_url = None if is_unreadable else request.original_url(link)
     shown = [file for file in files if file.crop_signature in ("", link.served_crop)]
     served = choose_served_files(link, shown, original_url=original_url)
     changed_at = link.facebank_seed_changed_at

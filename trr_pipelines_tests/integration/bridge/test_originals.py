@@ -11,8 +11,10 @@ from trr_pipelines.bridge.application import Application
 from trr_pipelines.bridge.publishing import publish_due, unpublish
 from trr_pipelines.bridge.sync import follow, sync
 from trr_pipelines.catalogue.audit import Author
+from trr_pipelines.catalogue.galleries import Filters
 from trr_pipelines.compute.pool import RenderPool
 from trr_pipelines.pipeline.archive import Archive
+from trr_pipelines.pipeline.galleries.pages import PageRequest, person_gallery
 from trr_pipelines.pipeline.takedown.takedown import take_down_photo
 from trr_pipelines.settings import Settings
 from trr_pipelines_tests.integration.bridge.conftest import Put, RenderAll, render_everything
@@ -56,6 +58,9 @@ def test_a_photo_without_its_object_or_with_other_bytes_stops_no_other(
     archive: Archive, application: Application, rows: Rows, put: Put, render_all: RenderAll, reader: Reader
 ) -> None:
     good, missing, page, wrong = (rows.asset(key) for key in ("good.jpg", "missing.jpg", "page.jpg", "wrong.jpg"))
+    ana = rows.person("Ana")
+    for asset in (good, missing, page, wrong):
+        rows.link(asset, "person", ana)
     put("good.jpg")
     put("page.jpg", b"<html>not found</html>")
     put("wrong.jpg")
@@ -70,6 +75,12 @@ def test_a_photo_without_its_object_or_with_other_bytes_stops_no_other(
         for row in query(archive.database, "select id, reason from core.media_assets where state = 'failed'")
     }
     assert reasons == {missing: "fetch_not_found", page: "not_an_image"}
+    # Galleries show no broken picture for them.
+    page_of_ana = person_gallery(archive.database, ana, PageRequest(Filters(), "position", None, 10))
+    shown = {item["media_asset_id"]: item["original_url"] for item in page_of_ana.items}
+    assert {asset: url is not None for asset, url in shown.items()} == {
+        good: True, wrong: True, missing: False, page: False
+    }  # fmt: skip
 
 
 def test_other_bytes_under_the_old_key_get_new_urls(
