@@ -26,6 +26,8 @@ import psycopg
 from benchmarks.homes import thrown_away
 from trr_pipelines.bridge.following import SCAN_SECONDS
 from trr_pipelines.catalogue.embedded import embedded_postgres
+from trr_pipelines.errors import MediaError
+from trr_pipelines.imaging.decode import decode
 from trr_pipelines.samples import write_samples
 from trr_pipelines.samples.application import make_application
 from trr_pipelines.samples.copies import numbered
@@ -93,13 +95,24 @@ class Rounds:
         _, link, _ = self.insert()
         with ThreadPoolExecutor(1) as threads:
             for _ in range(rounds):
-                self.pause(SCAN_SECONDS)
+                self.pause(0.75 * SCAN_SECONDS)  # the last round ended soon after a look
                 edited = threads.submit(self.edit, link)
                 _, link, seconds = self.insert()
                 inserts.append(seconds)
                 edits.append(edited.result())
                 print(f"  insert {inserts[-1]:.1f} s, crop {edits[-1]:.1f} s", flush=True)
         return inserts, edits
+
+
+def is_whole_jpeg(path: Path) -> bool:
+    """Of the sample set some are damaged: these are never published."""
+    if path.suffix.lower() not in (".jpg", ".jpeg"):
+        return False
+    try:
+        decode(path.read_bytes())
+    except MediaError:
+        return False
+    return True
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
@@ -112,7 +125,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
     url = server.url("application")
     with thrown_away(home):
         source = arguments.photos or write_samples(folder / "samples").parent
-        pictures = [path.read_bytes() for path in sorted(source.iterdir()) if path.suffix.lower() in (".jpg", ".jpeg")]
+        pictures = [path.read_bytes() for path in sorted(source.iterdir()) if is_whole_jpeg(path)]
         make_application(
             url,
             lambda _key, _data: None,  # these rows are taken, and never rendered

@@ -30,7 +30,8 @@ def pytest_configure() -> None:
     """A developer's own settings must not reach the tests, nor any fixture."""
     prefixes = ("TRR_", "SCREENALYTICS_", "OBJECT_STORAGE_", "AWS_")
     for name in list(os.environ):
-        if name.startswith(prefixes) or name in ("DAGSTER_HOME", "DB_URL", "SUPABASE_JWT_SECRET"):
+        is_setting = name.startswith(prefixes) and not name.startswith("TRR_TEST_")
+        if is_setting or name in ("DAGSTER_HOME", "DB_URL", "SUPABASE_JWT_SECRET"):
             del os.environ[name]
 
 
