@@ -1,6 +1,6 @@
 """The application's present generator beside ours: the same photos and outputs, CPU, bytes, SSIM and SSIMULACRA2.
 
-    python benchmarks/generator.py --photos FOLDER [--rounds 3] [--every 6] [--json FILE]
+    python benchmarks/generator.py --photos FOLDER [--rounds 3] [--every 3] [--json FILE]
 
 Its generator is written here from the facts that are known of it: Pillow, one photo at a time; WebP at quality 78 and
 method 6, optimised progressive JPEG at quality 80; Lanczos from the whole decode for every output; crops enlarged to
@@ -10,7 +10,8 @@ never enlarged, the EXIF orientation is applied, and a WebP keeps alpha.
 Each side is one process with one photo at a time, in turns with the other. Crops are framed as the application frames
 a photo without an intent: 50/35 of a wide photo, 50/30 of a tall one. Pictures are compared on white, at the size that
 the rendition is named for, a smaller crop enlarged as by a browser, with the photo decoded by the product and scaled by
-Lanczos. SSIMULACRA2 of the two large renditions takes seconds each and is measured for each `--every`th photo only.
+Lanczos. SSIMULACRA2 takes seconds for a large file: it is measured for each `--every`th photo, and of the two large
+renditions for each fourth of these.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -43,10 +43,11 @@ from trr_pipelines.imaging.geometry import Crop, Size, crop_frame
 from trr_pipelines.imaging.recipes import BASE, CROP
 from trr_pipelines.imaging.render import RenderRequest, render
 
+LANCZOS = Image.Resampling.LANCZOS
 NAMES = ("generator", "ours")
 WIDTHS = {target.key: target.width for target in BASE.targets}
 CROP_SIZES = {target.key: (target.size.width, target.size.height) for target in CROP.targets}
-LARGE = ("detail", "crop_detail")
+LARGE = {"detail", "crop_detail"}
 CPU_FILE = "cpu.json"
 # Names of formats as the application's readers know them.
 FORMATS = {"webp": "webp", "jpeg": "jpg", ON_WHITE: "jpg", "png": "png"}
@@ -75,29 +76,16 @@ def framing(data: bytes) -> Crop:
 
 def generator(data: bytes) -> Outputs:
     """The application's generator, from facts."""
-    crop = framing(data)
+    opened = ImageOps.exif_transpose(Image.open(BytesIO(data)))
+    assert opened is not None
+    image = opened.convert("RGBA" if opened.mode in ("RGBA", "LA", "PA") else "RGB")
     for key, width in WIDTHS.items():
-        image = _opened(data)
         scale = min(1.0, width / image.width)
-        yield from _saved(key, image.resize((round(image.width * scale), round(image.height * scale)), Image.LANCZOS))
+        yield from _saved(key, image.resize((round(image.width * scale), round(image.height * scale)), LANCZOS))
+    frame = crop_frame(Size(*image.size), framing(data))
+    box = (frame.left, frame.top, frame.left + frame.width, frame.top + frame.height)
     for key, size in CROP_SIZES.items():
-        image = _opened(data)
-        frame = crop_frame(Size(*image.size), crop)
-        box = (frame.left, frame.top, frame.left + frame.width, frame.top + frame.height)
-        yield from _saved(key, image.resize(size, Image.LANCZOS, box=box))
-
-
-_decoded: dict[int, Image.Image] = {}
-
-
-def _opened(data: bytes) -> Image.Image:
-    """The photo, decoded once for all of its outputs."""
-    if id(data) not in _decoded:
-        _decoded.clear()
-        image = ImageOps.exif_transpose(Image.open(BytesIO(data)))
-        assert image is not None
-        _decoded[id(data)] = image.convert("RGBA" if image.mode in ("RGBA", "LA", "PA") else "RGB")
-    return _decoded[id(data)]
+        yield from _saved(key, image.resize(size, LANCZOS, box=box))
 
 
 def _saved(key: str, image: Image.Image) -> Outputs:
@@ -144,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each side (default 3)")
-    parser.add_argument("--every", type=int, default=6, help="SSIMULACRA2 of large files of each such photo")
+    parser.add_argument("--every", type=int, default=3, help="SSIMULACRA2 of each such photo only (default 3)")
     parser.add_argument("--json", type=Path, help="also write the figures of every file here")
     parser.add_argument("--side", choices=NAMES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -167,7 +155,7 @@ def main() -> None:
                     measured,
                     photos,
                     [scratch] * len(photos),
-                    (n % arguments.every == 0 for n in range(len(photos))),
+                    [scored_keys(number, arguments.every) for number in range(len(photos))],
                     [python] * len(photos),
                 )
             )
@@ -176,6 +164,14 @@ def main() -> None:
     if arguments.json:
         figures = {name: [vars(one) for one in ones] for name, ones in files.items()}
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def scored_keys(number: int, every: int) -> Collection[str]:
+    """The renditions of photo `number` whose SSIMULACRA2 is measured."""
+    if number % every:
+        return ()
+    keys = {*WIDTHS, *CROP_SIZES}
+    return keys if number % (4 * every) == 0 else keys - LARGE
 
 
 def rounds(listing: Path, scratch: Path, count: int) -> list[Side]:
@@ -198,8 +194,8 @@ def rounds(listing: Path, scratch: Path, count: int) -> list[Side]:
     return sides
 
 
-def measured(photo: Path, scratch: Path, with_large: bool, python: Path) -> dict[str, list[Measured]]:
-    """Every file of a photo, of each side, beside its reference."""
+def measured(photo: Path, scratch: Path, scored: Collection[str], python: Path) -> dict[str, list[Measured]]:
+    """Every file of a photo, of each side, beside its reference; SSIMULACRA2 of the renditions `scored`."""
     whole, cropped = Reference(photo), Reference(photo, framing(photo.read_bytes()))
     kept: list[tuple[str, str, str, int, float]] = []
     pairs: dict[int, tuple[Path, Path]] = {}
@@ -211,7 +207,7 @@ def measured(photo: Path, scratch: Path, with_large: bool, python: Path) -> dict
                 if key in CROP_SIZES and picture.size != CROP_SIZES[key]:
                     picture = picture.resize(CROP_SIZES[key], Image.Resampling.BICUBIC)
                 reference = cropped if key in CROP_SIZES else whole
-                if with_large or key not in LARGE:
+                if key in scored:
                     pairs[len(kept)] = _pair(Path(folder), key, len(kept), reference.at(picture.size), picture)
                 kept.append((name, key, image_format, file.stat().st_size, reference.compare(picture).ssim))
         scores = dict(zip(pairs, _ssimulacra2(python, pairs.values()), strict=True))
@@ -267,17 +263,30 @@ def print_costs_by_kind(scratch: Path) -> None:
 
 
 def print_likeness(files: dict[str, list[Measured]]) -> None:
-    grouped: dict[tuple[str, str], dict[str, list[Measured]]] = defaultdict(lambda: {name: [] for name in NAMES})
-    for name, ones in files.items():
-        for one in ones:
-            grouped[one.key, one.format][name].append(one)
-            grouped["all", one.format][name].append(one)
-            if one.format != "png":
-                grouped["all", "webp and jpg"][name].append(one)
-    print("| file | files | MB generator | ours | ratio | SSIM generator | ours | SSIMULACRA2 generator | ours | of |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    for (key, image_format), by_name in grouped.items():
-        print(f"| {key} {image_format} | {' | '.join(_cells(by_name))} |")
+    """By output for photos without transparency, then totals, then transparent photos."""
+    transparent = {one.photo for one in files["ours"] if one.format == "png"}
+    groups: dict[str, dict[str, list[Measured]]] = {}
+    opaque = [(key, image_format) for key in (*WIDTHS, *CROP_SIZES) for image_format in ("webp", "jpg")]
+    for key, image_format in [*opaque, ("all", "webp"), ("all", "jpg"), ("all", "files")]:
+        groups[f"{key} {image_format}"] = {
+            name: [
+                one
+                for one in ones
+                if one.photo not in transparent and key in ("all", one.key) and image_format in ("files", one.format)
+            ]
+            for name, ones in files.items()
+        }
+    for image_format in ("webp", "jpg", "png"):
+        groups[f"transparent photos, {image_format}"] = {
+            name: [one for one in ones if one.photo in transparent and one.format == image_format]
+            for name, ones in files.items()
+        }
+    measures = ("MB", "SSIM", "SSIMULACRA2")
+    print(f"| | files | {' | '.join(f'{measure} {name}' for measure in measures for name in NAMES)} | of files |")
+    print("|---" * (3 + len(measures) * len(NAMES)) + "|")
+    for name, by_side in groups.items():
+        if by_side["ours"]:
+            print(f"| {name} | {' | '.join(_cells(by_side))} |")
 
 
 def _cells(by_name: dict[str, list[Measured]]) -> Iterator[str]:
@@ -285,7 +294,6 @@ def _cells(by_name: dict[str, list[Measured]]) -> Iterator[str]:
     yield f"{len(theirs)} and {len(mine)}" if len(theirs) != len(mine) else f"{len(mine)}"
     sizes = [sum(one.bytes for one in ones) / 1e6 for ones in (theirs, mine)]
     yield from (f"{size:.2f}" for size in sizes)
-    yield f"{sizes[1] / sizes[0]:.3f}" if sizes[0] else ""
     yield from (_mean([one.ssim for one in ones], 4) for ones in (theirs, mine))
     scores: list[list[Any]] = [
         [one.ssimulacra2 for one in ones if one.ssimulacra2 is not None] for ones in (theirs, mine)

@@ -30,8 +30,9 @@ Pixels = npt.NDArray[np.float64]
 
 QUALITY = {target.key: target.quality for target in CROP.targets}["crop_detail"]
 _BLOCK = 4
-# Pictures whose place is less certain than this have too little structure to be located.
-_MOST_UNCERTAIN = 0.03
+# Below this mean square of its steps between neighbours, in the direction where they are smallest, a picture has too
+# little structure to be located: encoding alone moves a smooth gradient by up to a pixel.
+_LEAST_STRUCTURE = 0.5
 
 
 @dataclass(frozen=True)
@@ -177,17 +178,11 @@ def _blocks(pixels: Pixels) -> Pixels:
 def _displacement(got: Pixels, alike: Pixels, expected: Pixels) -> float | None:
     """How far `got` lies from `alike`, in pixels: the shift that explains most of their difference.
 
-    By least squares on the slopes of `expected`, so it is accurate up to about a pixel and too small beyond. Encoding
-    alone moves smooth pictures by up to a third of a pixel; it moves both.
+    By least squares on the slopes of `expected`, so it is accurate up to about a pixel and too small beyond.
     """
     down, across = np.gradient(expected)
     slopes = np.stack([across.ravel(), down.ravel()])
-    structure, difference = slopes @ slopes.T, (alike - got).ravel()
-    least = np.linalg.eigvalsh(structure)[0]
-    if least <= 0:
+    structure = slopes @ slopes.T
+    if np.linalg.eigvalsh(structure)[0] < _LEAST_STRUCTURE * expected.size:
         return None
-    moved = np.linalg.solve(structure, slopes @ difference)
-    rest = difference - moved @ slopes
-    if np.sqrt(np.mean(rest**2) / least) > _MOST_UNCERTAIN:
-        return None
-    return float(np.hypot(*moved))
+    return float(np.hypot(*np.linalg.solve(structure, slopes @ (alike - got).ravel())))
