@@ -1,6 +1,6 @@
 """The bridge killed at random moments: the commands once more end in the state of commands that were not killed.
 
-`TRR_TEST_KILLS` sets how many moments are tried (6 by default), `TRR_TEST_SEED` which ones.
+`TRR_TEST_KILLS` sets how many moments are tried (3 by default), `TRR_TEST_SEED` which ones.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from trr_pipelines_tests.support.archives import query
 from trr_pipelines_tests.support.databases import new_database
 from trr_pipelines_tests.support.killers import Killer
 
-_KILLS = os.environ.get("TRR_TEST_KILLS", "6")
+_KILLS = os.environ.get("TRR_TEST_KILLS", "3")
 KILLS = 20 if _KILLS == "all" else int(_KILLS)
 SEED = int(os.environ.get("TRR_TEST_SEED", "1"))
 PHOTOS, CROPS, CONTRADICTORY = 12, 6, 2
