@@ -58,6 +58,8 @@ class Programs:
             stderr=subprocess.STDOUT,
             umask=OTHERS,
             pass_fds=() if inherited is None else (inherited,),
+            # Ctrl-C in the terminal reaches this process alone, which ends in order: initdb would fail in the middle.
+            start_new_session=True,
             check=False,
             **self.identity(),
         )
