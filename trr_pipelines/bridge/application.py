@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import aiosql
 import psycopg
 from psycopg.rows import dict_row
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from trr_pipelines.catalogue.database import RETRYABLE, Connection
@@ -112,6 +112,3 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's message."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
-
-
-OUTAGES = (*RETRYABLE, PoolTimeout)

@@ -34,10 +34,11 @@ from dagster import (
 from pydantic import Field
 
 from trr_pipelines.bridge import checks as bridge_checks
-from trr_pipelines.bridge.application import OUTAGES, Application, first_line
+from trr_pipelines.bridge.application import Application, first_line
 from trr_pipelines.bridge.following import PUBLISH_SECONDS, follow_once
 from trr_pipelines.bridge.publishing import publish_due
 from trr_pipelines.catalogue import application as catalogue
+from trr_pipelines.catalogue.database import RETRYABLE
 from trr_pipelines.defs.assets import OWNERS
 from trr_pipelines.defs.checks import check_result
 from trr_pipelines.defs.partitions import import_batches
@@ -133,7 +134,7 @@ def publish_rerendered_photos(
 ) -> None:
     try:
         ended = publish_due(archive.get().database, application.get(), seconds=PUBLISH_SECONDS)
-    except (*OUTAGES, SetupError) as error:
+    except (*RETRYABLE, SetupError) as error:
         # The photos are rendered, which is what the run was requested for: the sensor publishes them later.
         context.log.warning("not published yet: %s", first_line(error))
         return
